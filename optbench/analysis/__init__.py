@@ -1,0 +1,1 @@
+"""Statistics and figures on finished studies: numpy, scipy and plotly; no TensorFlow."""

@@ -1,0 +1,18 @@
+"""optuna-dashboard on our storage, served by several threads."""
+
+import socket
+
+from optbench.errors import DefinitionError
+from optbench.storage import Storage
+
+
+def serve(storage: Storage, host: str, port: int) -> None:
+    """Serve until interrupted. Raises DefinitionError if the address cannot be listened on."""
+    import waitress
+    from optuna_dashboard import wsgi
+
+    try:
+        listener = socket.create_server((host, port))
+    except (OSError, OverflowError) as problem:
+        raise DefinitionError(f"cannot listen on {host}:{port}: {problem}; choose another --host or --port") from problem
+    waitress.serve(wsgi(storage.optuna), sockets=[listener], threads=8, _quiet=True)

@@ -1,0 +1,33 @@
+"""What can go wrong that a person can mend. Each message says what was given, what was expected and what to type."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class OptbenchError(Exception):
+    """A mistake that one line explains: the command line prints it and exits with 2."""
+
+
+class DefinitionError(OptbenchError):
+    """A sweep definition, or an option of a command, that makes no sense."""
+
+
+class DataError(OptbenchError):
+    """A data set that is unknown, not prepared or not of the expected form."""
+
+
+class StorageError(OptbenchError):
+    """A database that cannot be opened, read or written."""
+
+
+class StudyError(OptbenchError):
+    """A study or a trial that does not exist or was made by another definition."""
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The ending of a message about an unknown name: the nearest known one, or all of them."""
+    names = sorted(known)
+    close = get_close_matches(given, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "there is none"

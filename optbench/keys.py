@@ -1,0 +1,60 @@
+"""Reads one TOML table key by key, so that a wrong kind, a missing key or an unknown one is named at once."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from optbench.errors import DefinitionError, nearest
+
+REQUIRED = object()
+
+
+class Keys:
+    """One TOML table while it is read: each key is taken once; a key that nobody takes is an error."""
+
+    def __init__(self, table: Any, where: str) -> None:
+        if not isinstance(table, Mapping):
+            raise DefinitionError(f"{where}: expected a table of keys, got {table!r}")
+        self.left, self.where, self.known = dict(table), where, list[str]()
+
+    def take(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
+        """The value under `key`, of that kind (an integer will do for a float)."""
+        self.known.append(key)
+        if key not in self.left:
+            if default is REQUIRED:
+                raise DefinitionError(f"{self.where}: {key!r} is missing; expected {_KINDS[kind]}")
+            return default
+        value = self.left.pop(key)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise DefinitionError(f"{self.where}: {key} = {value!r}; expected {_KINDS[kind]}")
+        return value
+
+    def count(self, key: str, default: Any = REQUIRED, least: int = 1) -> Any:
+        """The whole number under `key`, at least `least`."""
+        value = self.take(key, int, default)
+        if isinstance(value, int) and value < least:
+            raise DefinitionError(f"{self.where}: {key} = {value}; expected a whole number of at least {least}")
+        return value
+
+    def pick(self, key: str, names: Iterable[str], default: Any = REQUIRED) -> Any:
+        """The name under `key`, one of `names`."""
+        value = self.take(key, str, default)
+        if value is not None and value not in names:
+            raise DefinitionError(f"{self.where}: unknown {key} {value!r}; {nearest(value, names)}")
+        return value
+
+    def end(self) -> None:
+        """Refuse what is left."""
+        for key in self.left:
+            raise DefinitionError(f"{self.where}: unknown key {key!r}; {nearest(key, self.known)}")
+
+
+_KINDS = {
+    str: "a text in quotes",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table of keys",
+}

@@ -1,0 +1,122 @@
+"""Puts the parts of a sweep together: data, study, trainers and database; and carries it to its total."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from optbench.errors import StudyError
+from optbench.job import Images, Split
+from optbench.runner import Round, run
+from optbench.storage import COUNTED, Ledger, Storage, StudyRecord, check, find_study, open_storage, open_study
+from optbench.study import Study
+from optbench.sweep import Sweep
+
+BEAT_SECONDS = 10
+VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A study that is ready to run. `exam` holds the test images where nothing is selected, else None."""
+
+    sweep: Sweep
+    storage: Storage
+    study: StudyRecord
+    split: Split
+    exam: Images | None
+
+    @property
+    def missing(self) -> int:
+        """How many trials the study lacks to its total."""
+        return max(0, self.sweep.trials - sum(self.study.counts[state] for state in COUNTED))
+
+
+def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
+    """Loads the data and opens the study, made if there is none; writes nothing before everything is checked.
+
+    Raises an OptbenchError; a StudyError names the keys in which the definition differs from the study's.
+    """
+    from optbench.training.data import load, load_test  # TensorFlow: only where something trains
+
+    check(url, create=True)
+    split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
+    exam = load_test(sweep.data, data_dir) if sweep.validation == 0 and not sweep.searches else None
+    storage = open_storage(url, create=True)
+    fingerprint = sweep.fingerprint(split.digests)
+    metric = "test accuracy" if exam else "validation accuracy"
+    wanted: dict[str, Any] = {
+        "definition": sweep.definition(),
+        "fingerprint": fingerprint,
+        "optimizer": ", ".join(sweep.optimizers),
+        "sweep": sweep.name,
+        "trials": sweep.trials,
+        "versions": {package: version(package) for package in VERSIONS},
+    }
+    study_id, held = open_study(storage, name, metric, wanted)
+    _compare(name, held.get("fingerprint"), fingerprint)
+    study = find_study(storage, name)
+    launch = Launch(sweep, storage, study, split, exam)
+    if launch.missing and held["trials"] != sweep.trials:
+        storage.optuna.set_study_user_attr(study_id, "trials", sweep.trials)
+    return launch
+
+
+def carry_on(
+    launch: Launch, trainer: str, stop: Callable[[], str | None], waiting: Callable[[], None]
+) -> Iterator[Round]:
+    """Trains until the study has its total, one optimizer after the other; yields every recorded round.
+
+    Where the last trials are another worker's, it waits for them, calling `waiting`, and takes them over if that
+    worker dies.
+    """
+    from optbench.training.build import build
+
+    sweep = launch.sweep
+    ledger = Ledger(launch.storage, launch.study.study_id)
+    with _heartbeat(ledger):
+        study = Study(sweep, ledger, trainer)
+        trainers = {
+            optimizer: build(trainer, sweep, optimizer, launch.split, launch.missing) for optimizer in sweep.optimizers
+        }
+        while True:
+            for optimizer, its_trainer in trainers.items():
+                yield from run(study, its_trainer, optimizer, stop, launch.exam)
+            if stop() or not study.others_run():
+                return
+            waiting()
+            time.sleep(1)
+
+
+def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
+    if held is None:
+        raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
+    differing = [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]
+    if differing:
+        words = "; ".join(f"{key} is {held.get(key)!r} there, {wanted.get(key)!r} here" for key in differing[:3])
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise StudyError(f"study {name!r} was made by another definition: {words}{more}; choose another name with --study")
+
+
+@contextmanager
+def _heartbeat(ledger: Ledger) -> Iterator[None]:
+    """Beats off the training path, so that a long epoch does not look like a dead worker."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            ledger.beat()
+
+    ledger.beat()
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        ledger.leave()

@@ -1,0 +1,61 @@
+"""What each slot of a study's budget is for: its optimizer, its seed, and its parameters where no sampler decides them.
+
+A study of n trials has the slots 0..n-1; each is finished exactly once, whatever is interrupted in between. The fixed
+trials come first. Random, quasi-random and grid points are functions of the slot alone, so no restart repeats or skips
+one; only TPE looks at what has been found.
+"""
+
+import itertools
+
+import numpy as np
+
+from optbench.space import Choice, point
+from optbench.sweep import Sweep
+
+
+def optimizer_of(sweep: Sweep, slot: int) -> str:
+    """The optimizer that the slot trains with."""
+    return sweep.fixed[slot].optimizer if slot < len(sweep.fixed) else str(sweep.optimizer)
+
+
+def seed_of(sweep: Sweep, slot: int) -> int:
+    """The seed of the slot's initial weights and batch order."""
+    fixed = sweep.fixed[slot].seed if slot < len(sweep.fixed) else None
+    return int(np.random.SeedSequence([sweep.seed, slot]).generate_state(1)[0]) if fixed is None else fixed
+
+
+def params_of(sweep: Sweep, slot: int) -> dict[str, float] | None:
+    """The slot's parameters, or None where the sampler is to look at the study first."""
+    if slot < len(sweep.fixed):
+        return dict(sweep.fixed[slot].params)
+    if sweep.sampler.name == "tpe":
+        return None
+    return point(sweep.space, _unit(sweep, slot - len(sweep.fixed)))
+
+
+def _unit(sweep: Sweep, index: int) -> list[float]:
+    """Point `index` of the design in the unit cube, one coordinate per dimension of the space."""
+    sampler, d = sweep.sampler, len(sweep.space)
+    if sampler.name == "random":
+        return list(np.random.default_rng([sweep.seed, index]).random(d))
+    if sampler.name == "grid":
+        return _grid(sweep, int(sampler.arguments["points"]))[index]
+    from scipy.stats import qmc  # slow to import, and rarely needed
+
+    design = qmc.Halton if sampler.arguments["qmc_type"] == "halton" else qmc.Sobol
+    engine = design(d, scramble=bool(sampler.arguments["scramble"]), rng=np.random.default_rng(sweep.seed))
+    if index:
+        engine.fast_forward(index)
+    return list(engine.random(1)[0])
+
+
+def _grid(sweep: Sweep, points: int) -> list[list[float]]:
+    """Every point of the grid, in a seeded order: floats at `points` even steps of their scale, choices one by one."""
+    axes = []
+    for dimension in sweep.space.values():
+        if isinstance(dimension, Choice):
+            axes.append([(i + 0.5) / len(dimension.values) for i in range(len(dimension.values))])
+        else:
+            axes.append(list(np.linspace(0, 1, points)))
+    grid = [list(unit) for unit in itertools.product(*axes)]
+    return [grid[i] for i in np.random.default_rng(sweep.seed).permutation(len(grid))]

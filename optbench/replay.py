@@ -1,0 +1,52 @@
+"""Trains one trial again from its row, to show that it gives the same numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from optbench.definition import parse
+from optbench.errors import StudyError
+from optbench.job import Epoch, Job
+from optbench.storage import StudyRecord, TrialRecord
+
+TOLERANCE = 0.005  # in accuracy, where the trainer or the lane count differs from the row's: rounding grows with steps
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Both curves, and by how much their accuracies may differ."""
+
+    before: list[Epoch]
+    after: list[Epoch]
+    tolerance: float
+
+    @property
+    def same(self) -> bool:
+        """Whether every epoch's accuracies agree."""
+        pairs = zip(self.before, self.after, strict=True)
+        return all(self.difference(old, new) <= self.tolerance for old, new in pairs)
+
+    @staticmethod
+    def difference(old: Epoch, new: Epoch) -> float:
+        """The larger difference of training and validation accuracy in an epoch."""
+        held = abs((old.validation_accuracy or 0.0) - (new.validation_accuracy or 0.0))
+        return max(held, abs(old.train_accuracy - new.train_accuracy))
+
+
+def replay(
+    study: StudyRecord, trial: TrialRecord, before: list[Epoch], lanes: int | None, data_dir: Path | None
+) -> Replay:
+    """Trains the trial's epochs again, with its own number of lanes unless given. Raises StudyError."""
+    from optbench.training.build import build
+    from optbench.training.data import load
+
+    if study.definition is None or not before or trial.seed is None or trial.lanes is None or trial.trainer is None:
+        raise StudyError(f"trial {trial.number} of {study.name!r} trained no epoch by optbench; nothing to replay")
+    sweep = parse({**study.definition, "lanes": lanes or trial.lanes}, f"study {study.name!r}")
+    split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
+    for key, digest in split.digests.items():
+        if study.fingerprint.get(key) != digest:
+            raise StudyError(f"{key} is {study.fingerprint.get(key)} in the study, {digest} here: not the same data")
+    trainer = build(trial.trainer, sweep, trial.optimizer, split, sweep.lanes or 1)
+    trainer.seat(0, Job(trial.number, trial.optimizer, trial.hyperparameters, trial.seed, trial.epochs))
+    after = [trainer.train()[0] for _ in before]
+    return Replay(before, after, 0.0 if trainer.lanes == trial.lanes else TOLERANCE)

@@ -1,0 +1,93 @@
+"""The loop: seat, train, judge, record, refill. It decides nothing about trials and writes nothing itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from optbench.job import CHANCE, Epoch, Images, Job, Trainer, Verdict
+from optbench.storage import Ending
+
+
+class Decider(Protocol):
+    """What the loop needs of a study (see study.Study)."""
+
+    def ask(self, optimizer: str, lanes: int) -> Job | None: ...
+    def judge(self, job: Job, epoch: Epoch) -> Verdict: ...
+    def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]: ...
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did, once it is written down: every trial's epoch, the trials that ended, and those still seated."""
+
+    trained: Mapping[int, Epoch]
+    ended: Mapping[int, tuple[Job, Ending]]
+    running: int
+
+
+def run(
+    study: Decider, trainer: Trainer, optimizer: str, stop: Callable[[], str | None], exam: Images | None = None
+) -> Iterator[Round]:
+    """Trains trials of one optimizer until the study has none left; yields after each recorded round.
+
+    `stop` is asked before every round: "now" ends the running trials as interrupted, "soon" seats no more of them.
+    `exam` are test images that a trial is scored on after its last epoch; only studies that select nothing have them.
+    Whatever happens in between, no trial of this loop is left running.
+    """
+    seated: dict[int, Job] = {}
+    try:
+        while True:
+            wish = stop()
+            if wish == "now":
+                return
+            if wish is None:
+                _seat(study, trainer, optimizer, seated)
+            if not seated:
+                return
+            yield _round(study, trainer, seated, exam)
+    finally:
+        if seated:
+            reason = Ending(Verdict.INTERRUPTED, None, {"reason": "interrupted"})
+            study.record({}, {job.number: reason for job in seated.values()})
+            for lane in seated:
+                trainer.leave(lane)
+
+
+def _seat(study: Decider, trainer: Trainer, optimizer: str, seated: dict[int, Job]) -> None:
+    """Fill the free lanes."""
+    for lane in range(trainer.lanes):
+        if lane not in seated:
+            job = study.ask(optimizer, trainer.lanes)
+            if job is None:
+                return
+            seated[lane] = job
+            trainer.seat(lane, job)
+
+
+def _round(study: Decider, trainer: Trainer, seated: dict[int, Job], exam: Images | None) -> Round:
+    """Train every seated trial for an epoch, write it down, and free the lanes of those that ended."""
+    epochs = trainer.train()
+    endings: dict[int, Ending] = {}
+    for lane, epoch in epochs.items():
+        verdict = study.judge(seated[lane], epoch)
+        if verdict is not Verdict.CONTINUE:
+            endings[lane] = _ending(verdict, epoch, trainer, lane, exam)
+    trained = {seated[lane].number: epoch for lane, epoch in epochs.items()}
+    lost = study.record(trained, {seated[lane].number: ending for lane, ending in endings.items()})
+    ended = {}
+    for lane, job in list(seated.items()):
+        if lane in endings or job.number in lost:
+            trainer.leave(lane)
+            del seated[lane]
+            if job.number not in lost:
+                ended[job.number] = (job, endings[lane])
+    return Round(trained, ended, len(seated))
+
+
+def _ending(verdict: Verdict, epoch: Epoch, trainer: Trainer, lane: int, exam: Images | None) -> Ending:
+    """How a trial ends; a pruned one keeps its last report as its value, as Optuna has it."""
+    diverged = verdict is Verdict.DIVERGED
+    value = CHANCE if diverged else epoch.objective
+    if verdict is Verdict.COMPLETE and exam is not None:
+        value = trainer.test(lane, exam)
+    return Ending(verdict, value, {"epochs": epoch.epoch, "diverged": diverged})

@@ -1,0 +1,171 @@
+"""Reads studies, trials and curves back, as plain records. Nothing here writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import func, select
+
+from optbench.errors import StudyError, nearest
+from optbench.job import Epoch
+from optbench.storage.engine import Storage
+from optbench.storage.tables import epochs
+
+COUNTED = ("complete", "pruned", "diverged")  # the states of a finished trial; "failed" ones are tried again
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial's row. `value` is its objective, only when it is complete; `epochs` is how many it trained."""
+
+    number: int
+    trial_id: int
+    state: str
+    value: float | None
+    label: str | None
+    optimizer: str
+    params: Mapping[str, float]
+    hyperparameters: Mapping[str, float]
+    seed: int | None
+    epochs: int
+    lanes: int | None
+    trainer: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One study and its trials by state. `definition` is None for a study that optbench did not make."""
+
+    study_id: int
+    name: str
+    definition: Mapping[str, Any] | None
+    fingerprint: Mapping[str, Any]
+    versions: Mapping[str, str]
+    metric: str
+    total: int | None
+    counts: Mapping[str, int]
+    best: float | None
+    epochs: int
+    changed: datetime | None
+
+    @property
+    def state(self) -> str:
+        """running, done (it has its total) or interrupted."""
+        if self.counts["running"]:
+            return "running"
+        finished = sum(self.counts[state] for state in COUNTED)
+        return "done" if self.total is not None and finished >= self.total else "interrupted"
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer, or the several of a list of fixed trials."""
+        if self.definition is None:
+            return "?"
+        listed = dict.fromkeys(trial["optimizer"] for trial in self.definition.get("trial", []))
+        return str(self.definition.get("optimizer") or ", ".join(listed))
+
+
+def studies(storage: Storage) -> list[StudyRecord]:
+    """Every study, oldest first."""
+    return [_study(storage, frozen) for frozen in storage.optuna.get_all_studies()]
+
+
+def find_study(storage: Storage, name: str) -> StudyRecord:
+    """The study of that name; a StudyError names the nearest one."""
+    found = storage.optuna.get_all_studies()
+    for frozen in found:
+        if frozen.study_name == name:
+            return _study(storage, frozen)
+    raise StudyError(f"no study {name!r} in {storage.url}; {nearest(name, [f.study_name for f in found])}")
+
+
+def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
+    """Every trial of the study, by number."""
+    with storage.reading() as session:
+        query = (
+            select(models.TrialModel.trial_id, func.count(epochs.c.epoch))
+            .join(epochs, epochs.c.trial_id == models.TrialModel.trial_id)
+            .where(models.TrialModel.study_id == study.study_id)
+            .group_by(models.TrialModel.trial_id)
+        )
+        trained: dict[int, int] = {trial_id: count for trial_id, count in session.execute(query)}
+        frozen = storage.optuna.get_all_trials(study.study_id, deepcopy=False)
+        return [_trial(trial, trained.get(trial._trial_id, 0)) for trial in frozen]
+
+
+def curve(storage: Storage, trial_id: int) -> list[Epoch]:
+    """Every epoch of a trial, in order; a loss that was not finite reads as NaN."""
+    with storage.reading() as session:
+        rows = session.execute(select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch))
+        return [_epoch(row) for row in rows]
+
+
+def _study(storage: Storage, frozen: Any) -> StudyRecord:
+    attrs, study_id = frozen.user_attrs, frozen._study_id
+    trial, value = models.TrialModel, models.TrialValueModel
+    with storage.reading() as session:
+        of_study = trial.study_id == study_id
+        rows = session.execute(select(trial.state, func.count()).where(of_study).group_by(trial.state))
+        states = {row[0]: row[1] for row in rows}
+        attribute = models.TrialUserAttributeModel
+        diverged = session.scalar(
+            select(func.count())
+            .join_from(attribute, trial)
+            .where(of_study, attribute.key == "diverged", attribute.value_json == "true")
+        )
+        best = session.scalar(
+            select(func.max(value.value)).join_from(value, trial).where(of_study, trial.state == TrialState.COMPLETE)
+        )
+        trained = session.scalar(
+            select(func.count()).join_from(epochs, trial, epochs.c.trial_id == trial.trial_id).where(of_study)
+        )
+        changed = session.scalar(
+            select(func.max(func.coalesce(trial._datetime_complete_utc, trial._datetime_start_utc))).where(of_study)
+        )
+    counts = {
+        "complete": states.get(TrialState.COMPLETE, 0) - diverged,
+        "pruned": states.get(TrialState.PRUNED, 0),
+        "diverged": diverged,
+        "running": states.get(TrialState.RUNNING, 0),
+        "failed": states.get(TrialState.FAIL, 0),
+    }
+    metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
+    return StudyRecord(
+        study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
+        metric, attrs.get("trials"), counts, best, trained, changed,
+    )  # fmt: skip
+
+
+def _trial(trial: FrozenTrial, trained: int) -> TrialRecord:
+    attrs = trial.user_attrs
+    state = {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
+    if attrs.get("diverged"):
+        state = "diverged"
+    return TrialRecord(
+        trial.number, trial._trial_id, state, trial.value if trial.state == TrialState.COMPLETE else None,
+        attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
+        attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("reason"),
+    )  # fmt: skip
+
+
+def _epoch(row: Any) -> Epoch:
+    validated = row.validation_accuracy is not None
+    lost = float("nan")
+    return Epoch(
+        row.epoch,
+        lost if row.train_loss is None else row.train_loss,
+        row.train_accuracy,
+        (lost if row.validation_loss is None else row.validation_loss) if validated else None,
+        row.validation_accuracy,
+        row.seconds,
+    )
+
+
+def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The complete trials, best value first; pruned and diverged ones never win."""
+    complete = [record for record in records if record.state == "complete"]
+    return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))

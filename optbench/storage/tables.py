@@ -1,0 +1,25 @@
+"""Our tables, beside Optuna's and in its metadata, so that whoever creates the one creates the other."""
+
+from optuna.storages._rdb import models
+from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table
+
+epochs = Table(
+    "optbench_epochs",
+    models.BaseModel.metadata,
+    Column("trial_id", ForeignKey("trials.trial_id", ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("train_loss", Float(53)),  # null: not a finite number
+    Column("train_accuracy", Float(53), nullable=False),
+    Column("validation_loss", Float(53)),  # null: not finite, or no validation images
+    Column("validation_accuracy", Float(53)),
+    Column("seconds", Float(53), nullable=False),
+)
+
+workers = Table(
+    "optbench_workers",
+    models.BaseModel.metadata,
+    Column("worker", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("process", Integer, nullable=False),
+    Column("beat", DateTime, nullable=False),  # by the database's clock
+)

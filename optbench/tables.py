@@ -1,0 +1,129 @@
+"""How records look on a terminal, and as JSON with stable keys."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tomli_w
+from rich.table import Table
+from rich.text import Text
+
+from optbench.analysis.baseline import settings as fixed_settings
+from optbench.progress import settings
+from optbench.replay import Replay
+from optbench.storage import COUNTED, StudyRecord, TrialRecord, best_trials
+
+
+def quoted(name: str) -> str:
+    """The name as a shell takes it."""
+    return shlex.quote(name)
+
+
+def counts(study: StudyRecord) -> str:
+    """One line on the study's trials."""
+    finished = sum(study.counts[state] for state in COUNTED)
+    states = ", ".join(f"{count} {state}" for state, count in study.counts.items() if count)
+    return f"study {study.name}: {finished}/{study.total} trials, {study.state} ({states or 'none yet'}); {study.epochs} epochs"
+
+
+def best(study: StudyRecord, trial: TrialRecord) -> str:
+    """One line on the best trial."""
+    return f"best: {study.metric} {trial.value:.4f} in trial {trial.number}: {settings(trial.hyperparameters)}"
+
+
+def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Table:
+    """Each fixed setting's mean over its seeds, beside what was published."""
+    table = _table("setting", "seeds", f"{study.metric} %", "SD", "95 % interval", "published %", "difference, points")
+    for setting in fixed_settings(study.definition or {"trial": []}, records):
+        a = setting.accuracy
+        spread = [f"{100 * a.deviation:.2f}", f"+-{100 * a.margin:.2f}"] if a.n > 1 else ["-", "-"]
+        published = ["-", "-"]
+        if setting.published is not None and setting.difference is not None:
+            published = [f"{100 * setting.published:.2f}", f"{setting.difference:+.2f}"]
+        table.add_row(Text(setting.label), str(a.n), f"{100 * a.mean:.2f}", *spread, *published)
+    return table
+
+
+def studies(records: Sequence[StudyRecord]) -> Table:
+    """One row a study."""
+    table = _table("study", "sweep", "optimizer", "state", "trials", "by state", "best", "epochs", "changed")
+    for s in records:
+        finished = sum(s.counts[state] for state in COUNTED)
+        states = ", ".join(f"{count} {state}" for state, count in s.counts.items() if count)
+        last = s.changed.strftime("%Y-%m-%d %H:%M UTC") if s.changed else "-"
+        table.add_row(
+            Text(s.name), Text((s.definition or {}).get("name", "-")), s.optimizer, s.state,
+            f"{finished}/{s.total or '?'}", states, _number(s.best), str(s.epochs), last,
+        )  # fmt: skip
+    return table
+
+
+def ranked(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Complete trials by value; where there is none, the others by number."""
+    return best_trials(records) or list(records)
+
+
+def show(study: StudyRecord, records: Sequence[TrialRecord]) -> Iterator[Any]:
+    """A study's counts, its best trials, its definition and its versions."""
+    yield Text(counts(study))
+    names = list(dict.fromkeys(name for record in records for name in record.hyperparameters))
+    labels = any(record.label for record in records)
+    table = _table("trial", study.metric, "state", "epochs", "seed", *names, *(["label"] if labels else []))
+    for r in records:
+        values = [_number(r.hyperparameters.get(name), ".6g") for name in names]
+        label = [Text(r.label or "")] if labels else []
+        table.add_row(str(r.number), _number(r.value), r.state, str(r.epochs), str(r.seed), *values, *label)
+    yield table
+    if study.definition is not None:
+        yield Text(tomli_w.dumps(study.definition))
+    yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
+
+
+def curves(result: Replay) -> Table:
+    """Both curves side by side."""
+    table = _table("epoch", "train acc.", "again", "validation acc.", "again", "difference")
+    for old, new in zip(result.before, result.after, strict=True):
+        cells = [old.train_accuracy, new.train_accuracy, old.validation_accuracy, new.validation_accuracy]
+        table.add_row(str(old.epoch), *(_number(cell, ".6f") for cell in cells), f"{result.difference(old, new):.6f}")
+    return table
+
+
+def verdict(result: Replay) -> str:
+    """Whether the replay agrees, and how closely it had to."""
+    allowed = f"to {result.tolerance}" if result.tolerance else "exactly"
+    return f"{'same' if result.same else 'DIFFERENT'}: {len(result.before)} epochs compared {allowed}"
+
+
+def study_json(study: StudyRecord) -> dict[str, Any]:
+    """The study as plain data."""
+    return {
+        "name": study.name,
+        "sweep": (study.definition or {}).get("name"),
+        "optimizer": study.optimizer,
+        "state": study.state,
+        "total": study.total,
+        "trials": dict(study.counts),
+        "metric": study.metric,
+        "best": study.best,
+        "epochs": study.epochs,
+        "changed": study.changed.isoformat() + "Z" if study.changed else None,
+        "definition": study.definition,
+        "fingerprint": study.fingerprint,
+        "versions": study.versions,
+    }
+
+
+def trial_json(trial: TrialRecord) -> dict[str, Any]:
+    """The trial as plain data."""
+    return {key: value for key, value in vars(trial).items() if key != "trial_id"}
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,1 @@
+"""Everything that needs TensorFlow: data, model, update rules and the two trainers. It knows no study and no database."""

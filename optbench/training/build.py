@@ -1,0 +1,37 @@
+"""Makes a trainer for a sweep, and sets TensorFlow up for it. Importing this imports TensorFlow."""
+
+import tensorflow as tf
+
+from optbench.errors import DefinitionError
+from optbench.job import Split, Trainer
+from optbench.sweep import Sweep
+from optbench.training.lanes import Lanes, cores
+from optbench.training.model import Mlp
+from optbench.training.reference import Reference
+
+LANES_PER_CORE, MOST_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes per core train fastest
+
+
+def configure(trainer: str) -> None:
+    """Set the process's TensorFlow threads; to be called before TensorFlow computes anything.
+
+    A strand of lanes is one core's work: operations spread over the cores would only wait for each other.
+    """
+    if trainer == "lanes":
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
+    """The trainer `lanes` (the sweep's number of them, or two per core, but no more than `trials`) or `reference`."""
+    if sweep.batch > len(split.train):
+        raise DefinitionError(
+            f"batch = {sweep.batch}, but {sweep.data} leaves {len(split.train)} training images; expected at most that"
+        )
+    model = Mlp(sweep.hidden, sweep.activation)
+    if trainer == "reference":
+        return Reference(optimizer, model, sweep.batch, split)
+    lanes = sweep.lanes or min(LANES_PER_CORE * cores(), MOST_LANES)
+    return Lanes(max(1, min(lanes, trials)), optimizer, model, sweep.batch, split)

@@ -1,0 +1,171 @@
+"""Many trials in one compiled step: lane l of every tensor belongs to one trial, and a freed lane is refilled.
+
+Lanes are shared out to strands, one per core at most. A strand steps its lanes in one XLA-compiled call and runs its
+epoch independently of the others, so no core waits for another within an epoch. A strand is at least two lanes wide
+where there are two: XLA computes a lane alike, bit for bit, at every width but one.
+"""
+
+import math
+import os
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from optbench.job import Epoch, Images, Job, Split
+from optbench.space import OPTIMIZERS
+from optbench.training.model import Array, Mlp, Tensor, batches
+from optbench.training.rules import RULES
+
+CHUNK = 2000  # images evaluated at a time: the activations of a chunk stay in the cache
+
+
+class Strand:
+    """Lanes that step together: weights, slots, hyperparameters and step counts, [W, ...] each, in variables."""
+
+    def __init__(self, width: int, model: Mlp, optimizer: str) -> None:
+        self.width, self.model, self.rule = width, model, RULES[optimizer]
+        self.weights = [tf.Variable(tf.zeros((width, *shape))) for shape in model.shapes]
+        self.slots = [tuple(tf.Variable(tf.zeros_like(w)) for _ in range(self.rule.slots)) for w in self.weights]
+        self.hyper = {name: tf.Variable(tf.ones(width)) for name in OPTIMIZERS[optimizer]}
+        self.count = tf.Variable(tf.zeros(width))
+        self.traces = 0
+
+    def seat(self, lane: int, weights: list[Array], hyper: Mapping[str, float]) -> None:
+        """Put a new trial in the lane; no other lane changes."""
+        for variable, slots, value in zip(self.weights, self.slots, weights, strict=True):
+            variable[lane].assign(value)
+            for slot in slots:
+                slot[lane].assign(tf.zeros_like(value))
+        for name, variable in self.hyper.items():
+            variable[lane].assign(np.float32(hyper[name]))
+        self.count[lane].assign(0.0)
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def step(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of every lane on its own batch, uint8 [W, B, 784]; returns mean loss [W] and hits [W]."""
+        self.traces += 1
+        weights = [variable.read_value() for variable in self.weights]
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits = self.model.logits(weights, pixels)
+            losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
+            total = tf.reduce_sum(losses)  # a sum keeps lanes apart: no lane's gradient holds another's loss
+        self.count.assign_add(tf.ones(self.width))
+        for variable, slots, gradient in zip(self.weights, self.slots, tape.gradient(total, weights), strict=True):
+            wide = (self.width, *[1] * (len(variable.shape) - 1))
+            hyper = {name: tf.reshape(value, wide) for name, value in self.hyper.items()}
+            held = tuple(slot.read_value() for slot in slots)
+            delta, new = self.rule.update(gradient, held, hyper, tf.reshape(self.count, wide))
+            variable.assign_sub(delta)
+            for slot, value in zip(slots, new, strict=True):
+                slot.assign(value)
+        return losses, _hits(logits, labels)
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def score(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed loss [W] and hits [W] of every lane on the same images, uint8 [n, 784]."""
+        logits = self.model.logits([variable.read_value() for variable in self.weights], pixels)
+        wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
+        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits), axis=1), _hits(logits, wide)
+
+    def evaluate(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Summed loss and hits of every lane on the same images: [2, W]."""
+        sums = tf.zeros((2, self.width))
+        for start in range(0, labels.shape[0], CHUNK):
+            sums += tf.stack(self.score(pixels[start : start + CHUNK], labels[start : start + CHUNK]))
+        return sums
+
+    def run(self, order: Tensor, live: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Step through the batches order [steps, W, B] if `live`; returns summed batch losses and hits, [2, W]."""
+        sums = tf.zeros((2, self.width))
+        for index in tf.range(tf.where(live, tf.shape(order)[0], 0)):
+            batch = order[index]
+            sums += tf.stack(self.step(tf.gather(pixels, batch), tf.gather(labels, batch)))
+        return sums
+
+
+def _hits(logits: Tensor, labels: Tensor) -> Tensor:
+    return tf.reduce_sum(tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32), axis=1)
+
+
+class Lanes:
+    """The default trainer: `lanes` trials of one optimizer at a time (see job.Trainer)."""
+
+    name = "lanes"
+
+    def __init__(self, lanes: int, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
+        self.lanes, self.model, self.batch = lanes, model, batch
+        self.strands = [Strand(width, model, optimizer) for width in widths(lanes)]
+        self.places = [(strand, lane) for strand in self.strands for lane in range(strand.width)]
+        self.seated: dict[int, Job] = {}
+        self.epochs = [0] * lanes
+        self.size, self.held = len(split.train), len(split.validation or ())
+        self.train_set = _tensors(split.train)
+        self.validation_set = _tensors(split.validation) if split.validation else None
+
+    def seat(self, lane: int, job: Job) -> None:
+        strand, place = self.places[lane]
+        strand.seat(place, self.model.initial(job.seed), job.hyper)
+        self.seated[lane], self.epochs[lane] = job, 0
+
+    def leave(self, lane: int) -> None:
+        del self.seated[lane]
+
+    def train(self) -> dict[int, Epoch]:
+        start = time.perf_counter()
+        steps = math.ceil(self.size / self.batch)
+        orders = np.zeros((self.lanes, steps, self.batch), np.int32)
+        for lane, job in self.seated.items():
+            self.epochs[lane] += 1
+            orders[lane] = batches(self.size, self.batch, job.seed, self.epochs[lane])
+        live = {self.places[lane][0] for lane in self.seated}
+        shares = np.split(orders, np.cumsum([strand.width for strand in self.strands])[:-1])
+        figures = self._round(
+            [tf.constant(share.swapaxes(0, 1)) for share in shares],
+            [tf.constant(strand in live) for strand in self.strands],
+        ).numpy()
+        seconds = (time.perf_counter() - start) / len(self.seated)
+        counts = [steps, steps * self.batch, self.held, self.held][: len(figures)]
+        means = figures.astype(float) / np.array(counts)[:, np.newaxis]
+        return {lane: _epoch(self.epochs[lane], means[:, lane].tolist(), seconds) for lane in self.seated}
+
+    def test(self, lane: int, images: Images) -> float:
+        strand, place = self.places[lane]
+        return int(strand.evaluate(*_tensors(images))[1, place]) / len(images)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def _round(self, orders: list[Tensor], live: list[Tensor]) -> Tensor:
+        """An epoch of every strand, each a branch of its own: the sums of training, then validation, [2 or 4, L]."""
+        parts = []
+        for strand, order, on in zip(self.strands, orders, live, strict=True):
+            part = strand.run(order, on, *self.train_set)
+            if self.validation_set is not None:
+                with tf.control_dependencies([part]):
+                    part = tf.concat([part, strand.evaluate(*self.validation_set)], axis=0)
+            parts.append(part)
+        return tf.concat(parts, axis=1)
+
+
+def cores() -> int:
+    """How many strands can run at once: the processors that this process may use, or 1 for a GPU."""
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def widths(lanes: int) -> list[int]:
+    """How many lanes each strand has: one strand per core, or a single one on a GPU, none narrower than two lanes."""
+    strands = max(1, min(cores(), lanes // 2))
+    return [lanes // strands + (index < lanes % strands) for index in range(strands)]
+
+
+def _tensors(images: Images) -> tuple[Tensor, Tensor]:
+    return tf.constant(images.pixels), tf.constant(images.labels)
+
+
+def _epoch(epoch: int, means: list[float], seconds: float) -> Epoch:
+    """The row of one lane; `seconds` is the lane's share of the round's wall time."""
+    validation_loss, validation_accuracy = means[2:] or (None, None)
+    return Epoch(epoch, means[0], means[1], validation_loss, validation_accuracy, seconds)
