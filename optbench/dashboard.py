@@ -14,5 +14,7 @@ def serve(storage: Storage, host: str, port: int) -> None:
     try:
         listener = socket.create_server((host, port))
     except (OSError, OverflowError) as problem:
-        raise DefinitionError(f"cannot listen on {host}:{port}: {problem}; choose another --host or --port") from problem
+        raise DefinitionError(
+            f"cannot listen on {host}:{port}: {problem}; choose another --host or --port"
+        ) from problem
     waitress.serve(wsgi(storage.optuna), sockets=[listener], threads=8, _quiet=True)

@@ -1,11 +1,10 @@
-"""A trial's configuration in the formats that people load. Hyperparameters are the trial's own, never read back rounded."""
+"""A trial's configuration in the formats that people load; its hyperparameters are never read back rounded."""
 
 import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 

@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss and accuracy over one epoch: running over the training batches, and on the validation images after it."""
+    """Mean loss and accuracy of an epoch: over its training batches as they come, and on validation images after it."""
 
     epoch: int
     train_loss: float

@@ -99,7 +99,9 @@ def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
     if differing:
         words = "; ".join(f"{key} is {held.get(key)!r} there, {wanted.get(key)!r} here" for key in differing[:3])
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise StudyError(f"study {name!r} was made by another definition: {words}{more}; choose another name with --study")
+        raise StudyError(
+            f"study {name!r} was made by another definition: {words}{more}; choose another name with --study"
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ class Decider(Protocol):
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did, once it is written down: every trial's epoch, the trials that ended, and those still seated."""
+    """What one round did, once it is written down: every trial's epoch, the trials that ended, how many still run."""
 
     trained: Mapping[int, Epoch]
     ended: Mapping[int, tuple[Job, Ending]]

@@ -76,7 +76,7 @@ def point(space: Mapping[str, Dimension], unit: Sequence[float]) -> dict[str, fl
 
 
 def hyperparameters(optimizer: str, params: Mapping[str, float]) -> dict[str, float]:
-    """Every hyperparameter of the optimizer under Keras' name: `params`, with `one_minus_` undone, over the defaults."""
+    """Every hyperparameter of the optimizer by Keras' name: `params`, with `one_minus_` undone, over the defaults."""
     values = {name: known.default for name, known in OPTIMIZERS[optimizer].items()}
     for name, value in params.items():
         if name.startswith(ONE_MINUS):

@@ -112,7 +112,9 @@ class Study:
         if not self.sweep.searches:
             return {name: FloatDistribution(value, value) for name, value in (params or {}).items()}
         return {
-            name: CategoricalDistribution(d.values) if isinstance(d, Choice) else FloatDistribution(d.low, d.high, log=d.log)
+            name: CategoricalDistribution(d.values)
+            if isinstance(d, Choice)
+            else FloatDistribution(d.low, d.high, log=d.log)
             for name, d in self.sweep.space.items()
         }
 

@@ -20,7 +20,9 @@ class Setting:
 
 def settings(definition: Mapping[str, Any], records: Sequence[TrialRecord]) -> list[Setting]:
     """Every labelled setting with its finished trials, in the order of the definition."""
-    published = {trial["label"]: trial.get("published_test_accuracy") for trial in definition["trial"] if "label" in trial}
+    published = {
+        trial["label"]: trial.get("published_test_accuracy") for trial in definition["trial"] if "label" in trial
+    }
     found = []
     for label, figure in published.items():
         values = [r.value for r in records if r.label == label and r.value is not None]

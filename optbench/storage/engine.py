@@ -79,7 +79,9 @@ def check(text: str, create: bool = False) -> URL:
 
 def _check_file(url: URL, create: bool) -> None:
     if not url.database or url.database == ":memory:":
-        raise StorageError(f"storage {url} is kept in memory and would be lost; expected a file: sqlite:///storage/optbench.db")
+        raise StorageError(
+            f"storage {url} is kept in memory and would be lost; expected a file: sqlite:///storage/optbench.db"
+        )
     path = Path(url.database)
     if not path.exists():
         if not create:
@@ -114,9 +116,7 @@ def _sqlite(path: str) -> Callable[[], sqlite3.Connection]:
     """Connects as several processes need it: a write-ahead log, and the write lock taken when a transaction begins."""
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level="IMMEDIATE", check_same_thread=False
-        )
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level="IMMEDIATE", check_same_thread=False)
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         return connection

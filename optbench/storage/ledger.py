@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, func, insert, select, update
 
 from optbench.job import Epoch, Verdict
 from optbench.storage.engine import Storage
-from optbench.storage.tables import epochs, workers
+from optbench.storage.tables import epochs, models, workers
 
 GRACE = timedelta(seconds=60)  # a worker silent for so long is gone, and its running trials are given to others
 STATES = {
@@ -48,9 +47,7 @@ class Ending:
     attributes: Mapping[str, Any]
 
 
-def open_study(
-    storage: Storage, name: str, metric: str, attributes: Mapping[str, Any]
-) -> tuple[int, dict[str, Any]]:
+def open_study(storage: Storage, name: str, metric: str, attributes: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     """The id and the attributes of the study of that name, made with these attributes if there is none."""
     with storage.writing() as session:
         study = models.StudyModel.find_by_name(name, session)
@@ -58,7 +55,8 @@ def open_study(
             study = models.StudyModel(study_name=name)
             study.directions = [models.StudyDirectionModel(objective=0, direction=StudyDirection.MAXIMIZE)]
             study.user_attributes = [
-                models.StudyUserAttributeModel(key=key, value_json=json.dumps(value)) for key, value in attributes.items()
+                models.StudyUserAttributeModel(key=key, value_json=json.dumps(value))
+                for key, value in attributes.items()
             ]
             names = models.StudySystemAttributeModel(key="study:metric_names", value_json=json.dumps([metric]))
             study.system_attributes = [names]
@@ -98,7 +96,7 @@ class Ledger:
             session.add(trial)
             session.flush()
             session.execute(delete(epochs).where(epochs.c.trial_id == trial.trial_id))  # SQLite uses an id again
-            return Claim(trial.trial_id, trial.number, slot, trials)
+            return Claim(trial.trial_id, len(trials), slot, trials)
 
     def begin(
         self,
@@ -146,7 +144,7 @@ class Ledger:
             return asked - set(ours)
 
     def beat(self) -> None:
-        """Say that this worker lives, and end the running trials of workers that are gone: their slots are free again."""
+        """Say that this worker lives, and end the running trials of workers that are gone: their slots become free."""
         with self.storage.writing() as session:
             session.execute(update(workers).where(workers.c.worker == self.worker).values(beat=func.now()))
             now = session.execute(select(func.now())).scalar_one().replace(tzinfo=None)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, select
 
 from optbench.errors import StudyError, nearest
 from optbench.job import Epoch
 from optbench.storage.engine import Storage
-from optbench.storage.tables import epochs
+from optbench.storage.tables import epochs, models
 
 COUNTED = ("complete", "pruned", "diverged")  # the states of a finished trial; "failed" ones are tried again
 
@@ -92,7 +91,7 @@ def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
             .where(models.TrialModel.study_id == study.study_id)
             .group_by(models.TrialModel.trial_id)
         )
-        trained: dict[int, int] = {trial_id: count for trial_id, count in session.execute(query)}
+        trained: dict[int, int] = dict(session.execute(query).tuples().all())
         frozen = storage.optuna.get_all_trials(study.study_id, deepcopy=False)
         return [_trial(trial, trained.get(trial._trial_id, 0)) for trial in frozen]
 
@@ -136,7 +135,7 @@ def _study(storage: Storage, frozen: Any) -> StudyRecord:
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(
         study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), counts, best, trained, changed,
+        metric, attrs.get("trials"), counts, best, trained or 0, changed,
     )  # fmt: skip
 
 

@@ -1,7 +1,11 @@
 """Our tables, beside Optuna's and in its metadata, so that whoever creates the one creates the other."""
 
-from optuna.storages._rdb import models
+from typing import Any
+
+from optuna.storages._rdb import models as optuna_models
 from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table
+
+models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
 
 epochs = Table(
     "optbench_epochs",

@@ -1,1 +1,1 @@
-"""Everything that needs TensorFlow: data, model, update rules and the two trainers. It knows no study and no database."""
+"""Everything that needs TensorFlow: data, model, rules and the two trainers. It knows no study and no database."""

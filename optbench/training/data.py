@@ -1,8 +1,10 @@
 """Loads and prepares images: MNIST and its kin through tensorflow-datasets, digits from scikit-learn. Splits them."""
 
 import hashlib
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -44,6 +46,8 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
         if missing:
             raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
     builder = _builder(name, data_dir)
+    if source is None and not builder.is_prepared():
+        _reach(name, builder)
     config = tfds.download.DownloadConfig(manual_dir=None if source is None else str(source.resolve()))
     try:
         builder.download_and_prepare(download_config=config)
@@ -54,6 +58,19 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
             f"`optbench data prepare {name} --from DIR` with the original files in DIR"
         ) from problem
     return Path(builder.data_dir)
+
+
+def _reach(name: str, builder: Any) -> None:
+    """Refuse at once where the data set's server cannot be reached: its download would retry for minutes."""
+    for url in list(builder.url_infos)[:1]:
+        parts = urlsplit(url)
+        try:
+            socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
+        except OSError as problem:
+            raise DataError(
+                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); with the original "
+                f"files in DIR, type `optbench data prepare {name} --from DIR`; `optbench sweep quickstart` needs none"
+            ) from problem
 
 
 def _take(images: Images, index: Any) -> Images:
@@ -95,12 +112,6 @@ def _builder(name: str, data_dir: Path | None) -> Any:
 def _tfds(name: str, part: str, data_dir: Path | None) -> Images:
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
-        try:
-            prepare(name, None, data_dir)
-        except DataError as problem:
-            raise DataError(
-                f"{name} is not prepared in {builder.data_dir} and could not be downloaded; with the original files "
-                f"in DIR, type `optbench data prepare {name} --from DIR`; `optbench sweep quickstart` needs none"
-            ) from problem
+        prepare(name, None, data_dir)
     data = builder.as_dataset(split=part, batch_size=-1)
     return Images(data["image"].numpy().reshape(-1, 784), data["label"].numpy().astype(np.int32))

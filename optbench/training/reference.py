@@ -46,9 +46,9 @@ class Reference:
         history = self.network.fit(
             train.pixels[order], train.labels[order], batch_size=self.batch, shuffle=False, verbose=0
         ).history
-        held = self._evaluate(validation) if validation else (None, None)
+        loss, accuracy = self._evaluate(validation) if validation else (None, None)
         seconds = time.perf_counter() - start
-        return {0: Epoch(self.epoch, history["loss"][0], history["accuracy"][0], *held, seconds)}
+        return {0: Epoch(self.epoch, history["loss"][0], history["accuracy"][0], loss, accuracy, seconds)}
 
     def test(self, lane: int, images: Images) -> float:
         return self._evaluate(images)[1]

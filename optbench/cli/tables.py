@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optbench.analysis.baseline import settings as fixed_settings
-from optbench.progress import settings
+from optbench.cli.progress import settings
 from optbench.replay import Replay
 from optbench.storage import COUNTED, StudyRecord, TrialRecord, best_trials
 
@@ -23,7 +23,8 @@ def counts(study: StudyRecord) -> str:
     """One line on the study's trials."""
     finished = sum(study.counts[state] for state in COUNTED)
     states = ", ".join(f"{count} {state}" for state, count in study.counts.items() if count)
-    return f"study {study.name}: {finished}/{study.total} trials, {study.state} ({states or 'none yet'}); {study.epochs} epochs"
+    total = f"{finished}/{study.total} trials, {study.state} ({states or 'none yet'})"
+    return f"study {study.name}: {total}; {study.epochs} epochs"
 
 
 def best(study: StudyRecord, trial: TrialRecord) -> str:

@@ -1,0 +1,36 @@
+"""The command line: the only place that parses, prints, exits or sets what concerns the whole process.
+
+Commands import what they need when they run, so that `--help` is quick and only training loads TensorFlow.
+"""
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from optbench.cli import browse, train  # noqa: F401  they register their commands
+from optbench.cli.options import app
+from optbench.errors import OptbenchError
+
+
+def main() -> NoReturn:
+    """Run the command line: exits with 0, 1 (a replay differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
+    try:
+        code = app(standalone_mode=False)
+    except OptbenchError as problem:
+        code = _refuse(str(problem))
+    except typer.TyperException as problem:
+        message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+        code = _refuse(f"{message} Type `optbench --help`.")
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _refuse(message: str) -> int:
+    print(f"optbench: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,38 @@
+"""Finds a definition by path or name and loads it."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from optbench.definition.parse import parse
+from optbench.errors import DefinitionError, nearest
+from optbench.sweep import Sweep
+
+
+def shipped() -> Path:
+    """The folder of the definitions that come with the package: inside it when installed, beside it in a checkout."""
+    inside = Path(__file__).parents[1] / "sweeps"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "sweeps"
+
+
+def find(name: str) -> Path:
+    """The file that `name` means: a path, a name in ./sweeps, or a definition that ships with the package."""
+    homes = [Path("sweeps"), shipped()]
+    for path in (Path(name), *(home / f"{name}.toml" for home in homes)):
+        if path.is_file():
+            return path
+    names = {path.stem for home in homes for path in home.glob("*.toml")}
+    raise DefinitionError(f"no sweep {name!r}: no such file, and no such definition; {nearest(name, names)}")
+
+
+def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
+    """The sweep that `name` means (see `find`), with `overrides` of its top-level keys from the command line."""
+    path = find(name)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
+    if "trials" in overrides and "space" not in table:
+        raise DefinitionError(f"--trials {overrides['trials']}: {path} is a list of fixed trials; leave --trials out")
+    return parse({**table, **overrides}, str(path))

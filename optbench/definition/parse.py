@@ -1,0 +1,98 @@
+"""Makes a Sweep of plain data, or says which key is wrong."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optbench.definition.keys import Keys
+from optbench.definition.parts import check_no_twins, dimension_of, fixed_trials
+from optbench.errors import DefinitionError
+from optbench.space import OPTIMIZERS, Dimension
+from optbench.sweep import ARGUMENTS, TWENTY_PERCENT, FixedTrial, Strategy, Sweep, grid_size
+
+ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
+
+
+def parse(table: Mapping[str, Any], where: str) -> Sweep:
+    """The sweep that plain data defines; a DefinitionError names `where`, the key, its value and what was expected."""
+    keys = Keys(table, where)
+    name = keys.take("name", str)
+    if not name.strip() or len(name) > 300:
+        raise DefinitionError(f"{where}: name has {len(name)} characters; expected 1 to 300, not all spaces")
+    optimizer = keys.pick("optimizer", OPTIMIZERS, None)
+    epochs, batch = keys.count("epochs"), keys.count("batch", 128)
+    seed, lanes = keys.count("seed", 0, least=0), keys.count("lanes", None)
+    data = Keys(keys.take("data", dict), f"{where} [data]")
+    data_name, validation = data.take("name", str), data.count("validation", least=0)
+    model = Keys(keys.take("model", dict, {}), f"{where} [model]")
+    hidden, activation = _hidden(model), model.pick("activation", ACTIVATIONS, "relu")
+    raw_space = keys.take("space", dict, {})
+    if raw_space and optimizer is None:
+        raise DefinitionError(
+            f"{where}: [space] needs an optimizer; expected optimizer = one of {', '.join(OPTIMIZERS)}"
+        )
+    space = {key: dimension_of(optimizer, key, value, f"{where} [space]") for key, value in raw_space.items()}
+    check_no_twins(space, f"{where} [space]")
+    fixed = fixed_trials(keys.take("trial", list, []), optimizer, space, where)
+    sampler = _strategy("sampler", "tpe", keys, epochs, where)
+    pruner = _strategy("pruner", "median" if space else "none", keys, epochs, where)
+    trials = _trials(keys, space, fixed, sampler, where)
+    for part in (keys, data, model):
+        part.end()
+    if validation == 0 and space:
+        raise DefinitionError(
+            f"{where} [data]: validation = 0 with a [space]; expected images to select by: try 10000 for MNIST"
+        )
+    return Sweep(
+        name, trials, epochs, batch, seed, data_name, validation, hidden, activation,
+        sampler, pruner, optimizer if space else None, space, fixed, lanes,
+    )  # fmt: skip
+
+
+def _hidden(model: Keys) -> tuple[int, ...]:
+    hidden = model.take("hidden", list, [128])
+    if not all(type(units) is int and units >= 1 for units in hidden):
+        raise DefinitionError(f"{model.where}: hidden = {hidden!r}; expected a list of whole numbers above 0, as [128]")
+    return tuple(hidden)
+
+
+def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> Strategy:
+    table = Keys(keys.take(role, dict, {"name": default}), f"{where} [{role}]")
+    name = table.pick("name", ARGUMENTS[role], default)
+    arguments: dict[str, Any] = {}
+    for key, usual in ARGUMENTS[role][name].items():
+        if key == "qmc_type":
+            arguments[key] = table.pick(key, ("sobol", "halton"), usual)
+        elif isinstance(usual, bool):
+            arguments[key] = table.take(key, bool, usual)
+        else:
+            value = math.ceil(epochs / 5) if usual is TWENTY_PERCENT else usual
+            arguments[key] = table.count(key, value, least=_LEAST.get(key, 1))
+    table.end()
+    return Strategy(name, arguments)
+
+
+_LEAST = {
+    "min_early_stopping_rate": 0,
+    "n_startup_trials": 0,
+    "n_warmup_steps": 0,
+    "points": 2,
+    "reduction_factor": 2,
+}
+
+
+def _trials(
+    keys: Keys, space: Mapping[str, Dimension], fixed: tuple[FixedTrial, ...], sampler: Strategy, where: str
+) -> int:
+    if not space:
+        if not fixed:
+            raise DefinitionError(f"{where}: nothing to run; expected a [space] to search or [[trial]] entries")
+        return len(fixed)
+    trials: int = keys.count("trials")
+    if trials < len(fixed):
+        raise DefinitionError(
+            f"{where}: trials = {trials}, but there are {len(fixed)} fixed trials; expected at least that"
+        )
+    if sampler.name == "grid" and trials - len(fixed) > (size := grid_size(space, int(sampler.arguments["points"]))):
+        raise DefinitionError(f"{where}: trials = {trials}, but the grid has {size} points; expected at most {size}")
+    return trials

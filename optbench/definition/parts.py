@@ -1,0 +1,107 @@
+"""Reads the parts of a definition that hold hyperparameters: the [space] and the [[trial]] entries."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from optbench.definition.keys import Keys
+from optbench.errors import DefinitionError, nearest
+from optbench.space import (
+    ONE_MINUS,
+    OPTIMIZERS,
+    Choice,
+    Dimension,
+    Float,
+    check_dimension,
+    check_value,
+    hyperparameters,
+)
+from optbench.sweep import FixedTrial
+
+
+def dimension_of(optimizer: str, name: str, given: Any, where: str) -> Dimension:
+    """A Float from {low, high, log}, a Choice from a list, a fixed Choice from a number."""
+    dimension: Dimension
+    if isinstance(given, Mapping):
+        keys = Keys(given, f"{where} {name}")
+        dimension = Float(keys.take("low", float), keys.take("high", float), keys.take("log", bool, False))
+        keys.end()
+        if dimension.log and dimension.low <= 0:
+            raise DefinitionError(f"{where}: {name} has log = true from low = {dimension.low!r}; expected low above 0")
+        if not dimension.low < dimension.high or math.isinf(dimension.high):
+            raise DefinitionError(
+                f"{where}: {name} has low = {dimension.low!r}, high = {dimension.high!r}; "
+                "expected low < high, both finite"
+            )
+    else:
+        values = given if isinstance(given, list) else [given]
+        if not values or not all(type(v) in (int, float) for v in values) or len(set(values)) < len(values):
+            raise DefinitionError(
+                f"{where}: {name} = {given!r}; expected {{ low = .., high = .., log = true }}, "
+                "a list of different numbers, or a number"
+            )
+        dimension = Choice(tuple(float(v) for v in values))
+    check_dimension(optimizer, name, dimension, where)
+    return dimension
+
+
+def check_no_twins(names: Iterable[str], where: str) -> None:
+    for name in names:
+        if ONE_MINUS + name in names:
+            raise DefinitionError(f"{where}: both {name!r} and {ONE_MINUS + name!r}; expected one of them")
+
+
+def fixed_trials(
+    tables: list[Any], optimizer: str | None, space: Mapping[str, Dimension], where: str
+) -> tuple[FixedTrial, ...]:
+    trials = []
+    for index, table in enumerate(tables, start=1):
+        trials += _fixed_trial(Keys(table, f"{where} [[trial]] {index}"), optimizer, space)
+    return tuple(trials)
+
+
+def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimension]) -> list[FixedTrial]:
+    own = keys.pick("optimizer", OPTIMIZERS, optimizer)
+    if own is None:
+        raise DefinitionError(f"{keys.where}: expected optimizer = one of {', '.join(OPTIMIZERS)}")
+    if space and own != optimizer:
+        raise DefinitionError(
+            f"{keys.where}: optimizer = {own!r}; the [space] is {optimizer}'s: expected {optimizer!r}"
+        )
+    label, published = keys.take("label", str, None), keys.take("published_test_accuracy", float, None)
+    seeds = keys.take("seeds", list, [None])
+    if not seeds or not all(seed is None or (type(seed) is int and seed >= 0) for seed in seeds):
+        raise DefinitionError(f"{keys.where}: seeds = {seeds!r}; expected a list of whole numbers of at least 0")
+    given = {}
+    for name in list(keys.left):
+        value = keys.left[name]
+        check_value(own, name, value if type(value) in (int, float) else math.nan, keys.where)
+        given[name] = float(keys.left.pop(name))
+    check_no_twins(given, keys.where)
+    values = hyperparameters(own, given)
+    params = _in_space(values, given, space, keys.where) if space else values
+    return [FixedTrial(own, params, seed, label, published) for seed in seeds]
+
+
+def _in_space(
+    values: Mapping[str, float], given: Mapping[str, float], space: Mapping[str, Dimension], where: str
+) -> dict[str, float]:
+    """The values under the names of the space, each checked against its range."""
+    bases = {name.removeprefix(ONE_MINUS) for name in space}
+    for name in given:
+        if name.removeprefix(ONE_MINUS) not in bases:
+            raise DefinitionError(f"{where}: {name} is not in the [space]; {nearest(name, space)}")
+    params = {}
+    for name, dimension in space.items():
+        base = name.removeprefix(ONE_MINUS)
+        value = given[name] if name in given else 1 - values[base] if name.startswith(ONE_MINUS) else values[base]
+        if value not in dimension:
+            raise DefinitionError(f"{where}: {name} = {value!r} is outside the [space]: expected {_words(dimension)}")
+        params[name] = value
+    return params
+
+
+def _words(dimension: Dimension) -> str:
+    if isinstance(dimension, Float):
+        return f"{dimension.low!r} to {dimension.high!r}"
+    return "one of " + ", ".join(map(repr, dimension.values))

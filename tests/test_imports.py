@@ -1,0 +1,69 @@
+"""Who may import what, read from the import lines; and what a quick command really loads."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+MODULES = sorted((ROOT / "optbench").rglob("*.py"))
+
+
+def imported(path):
+    """The top-level packages and our own modules that a file imports, `if TYPE_CHECKING` included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def importers(*packages):
+    return {
+        path.relative_to(ROOT / "optbench").as_posix()
+        for path in MODULES
+        for name in imported(path)
+        if any(name == package or name.startswith(package + ".") for package in packages)
+    }
+
+
+def test_only_training_imports_tensorflow():
+    assert all(name.startswith("training/") for name in importers("tensorflow", "keras", "tensorflow_datasets"))
+
+
+def test_training_knows_no_study_no_database_no_command_line():
+    outside = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.study")
+    assert not any(name.startswith("training/") for name in outside)
+
+
+def test_nobody_imports_the_command_line():
+    assert {name for name in importers("optbench.cli") if not name.startswith("cli/")} == {"__main__.py"}
+
+
+def test_only_study_and_storage_use_optuna():
+    assert {name for name in importers("optuna") if not name.startswith("storage/")} == {"study.py", "cli/train.py"}
+
+
+def test_only_storage_imports_sqlalchemy():
+    assert importers("sqlalchemy")
+    assert all(name.startswith("storage/") for name in importers("sqlalchemy"))
+
+
+def test_modules_stay_small():
+    assert {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 200} == {}
+
+
+@pytest.mark.parametrize("command", [["--help"], ["studies"], ["show", "x"], ["export", "x"], ["sweep", "--help"]])
+def test_only_training_loads_tensorflow(command, tmp_path):
+    code = (
+        "import sys; from optbench.cli import main\n"
+        f"sys.argv = ['optbench', *{command!r}]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print('loaded', [name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"

@@ -1,0 +1,83 @@
+"""The update rules against a hand-worked step, published trajectories, and Keras itself."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from optbench.space import OPTIMIZERS
+from optbench.training.rules import RULES
+
+GRADIENTS = [0.5, -0.25, 1, 0, -2, 0.125, 3, -0.01, 0.7, 0.3]
+PAPER = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
+DEFAULTS = {name: {key: h.default for key, h in known.items()} for name, known in OPTIMIZERS.items()}
+
+
+def trajectory(name, hyper, gradients, start=0.0, dtype=tf.float64):
+    """x after every step, from `start`."""
+    rule = RULES[name]
+    hyper = {key: tf.constant(value, dtype) for key, value in hyper.items()}
+    x = tf.constant(start, dtype)
+    slots = (tf.zeros_like(x),) * rule.slots
+    path = []
+    for step, gradient in enumerate(gradients, start=1):
+        delta, slots = rule.update(tf.constant(gradient, dtype), slots, hyper, tf.constant(step, dtype))
+        x -= delta
+        path.append(x.numpy())
+    return np.array(path)
+
+
+def test_first_adadelta_step_by_hand():
+    # v = 0.05 * 0.25 = 0.0125; delta = sqrt(1e-6) / sqrt(0.012501) * 0.5
+    assert trajectory("adadelta", PAPER, [0.5])[0] == pytest.approx(-(1e-6**0.5) / 0.012501**0.5 * 0.5, rel=1e-12)
+
+
+def test_first_adam_step_by_hand():
+    # m = 0.05, v = 0.00025; rate = 0.001 * sqrt(0.001) / 0.1; step = rate * 0.05 / (sqrt(0.00025) + 1e-7)
+    expected = -0.001 * 0.001**0.5 / 0.1 * 0.05 / (0.00025**0.5 + 1e-7)
+    assert trajectory("adam", DEFAULTS["adam"], [0.5])[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper", "after"),
+    [
+        ("adadelta", PAPER, [-4.471957080294e-03, -1.585359683641e-03, 2.039476115124e-04, -1.379438556847e-02]),
+        (
+            "adadelta",
+            DEFAULTS["adadelta"],
+            [-1.414207905553e-06, -5.013418449884e-07, 6.449690639957e-08, -4.362282277835e-06],
+        ),
+        (
+            "adam",
+            DEFAULTS["adam"],
+            [-9.999936754847e-04, -1.266329207921e-03, -2.216321587286e-03, -3.246298887904e-03],
+        ),
+    ],
+)
+def test_trajectories(name, hyper, after):
+    assert trajectory(name, hyper, GRADIENTS)[[0, 1, 4, 9]] == pytest.approx(after, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rtol"), [("adadelta", keras.optimizers.Adadelta, 1e-6), ("adam", keras.optimizers.Adam, 2e-5)]
+)
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_equal_to_keras_over_50_steps(name, kind, rtol, scale):
+    gradients = scale * np.random.default_rng(1).normal(size=(50, 7)).astype(np.float32)
+    hyper = PAPER if name == "adadelta" else DEFAULTS["adam"]
+    variable = keras.Variable(np.zeros(7, np.float32))
+    optimizer = kind(**hyper)
+    for gradient in gradients:
+        optimizer.apply([gradient], [variable])
+    ours = trajectory(name, hyper, gradients, start=np.zeros(7), dtype=tf.float32)[-1]
+    np.testing.assert_allclose(ours, np.asarray(variable), rtol=rtol, atol=1e-9)
+
+
+def test_large_epsilon_makes_adadelta_sgd():
+    hyper = {"learning_rate": 0.1, "rho": 0.95, "epsilon": 1e4}
+    assert trajectory("adadelta", hyper, GRADIENTS, start=1.0)[-1] == pytest.approx(0.66350480, abs=1e-7)
+
+
+def test_a_rule_broadcasts_over_lanes():
+    lanes = trajectory("adadelta", {**PAPER, "learning_rate": [[1.0], [0.5]]}, [[[1.0] * 3] * 2] * 4, np.zeros((2, 3)))
+    np.testing.assert_allclose(lanes[-1][1], lanes[-1][0] / 2)

@@ -1,0 +1,136 @@
+"""One contract, every trainer: lanes of width 1, 2, 4 and 5, and stock Keras."""
+
+import math
+
+import numpy as np
+import pytest
+
+from optbench.job import Job
+from optbench.training.lanes import Lanes
+from optbench.training.model import Mlp, batches
+from optbench.training.reference import Reference
+
+MODEL = Mlp((16,))
+HYPER = {
+    "adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6},
+    "adam": {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+}
+OPTIMIZERS = sorted(HYPER)
+
+
+def lanes(n):
+    return lambda optimizer, split: Lanes(n, optimizer, MODEL, 64, split)
+
+
+TRAINERS = {
+    "lanes-1": lanes(1),
+    "lanes-2": lanes(2),
+    "lanes-4": lanes(4),
+    "lanes-5": lanes(5),
+    "reference": lambda optimizer, split: Reference(optimizer, MODEL, 64, split),
+}
+
+
+def job(optimizer, seed=7, number=0, **changes):
+    return Job(number, optimizer, HYPER[optimizer] | changes, seed, 3)
+
+
+def curve(trainer, one, epochs=3, lane=0):
+    trainer.seat(lane, one)
+    rows = [trainer.train()[lane] for _ in range(epochs)]
+    trainer.leave(lane)
+    return rows
+
+
+def accuracies(rows):
+    return [(row.train_accuracy, row.validation_accuracy) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def expected(digits):
+    return {name: curve(TRAINERS["lanes-2"](name, digits), job(name)) for name in OPTIMIZERS}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", TRAINERS)
+def test_the_same_job_gives_the_same_curve(name, optimizer, digits, expected):
+    rows = curve(TRAINERS[name](optimizer, digits), job(optimizer))
+    assert [row.epoch for row in rows] == [1, 2, 3]
+    np.testing.assert_allclose(accuracies(rows), accuracies(expected[optimizer]), atol=0.004)
+    np.testing.assert_allclose([r.train_loss for r in rows], [r.train_loss for r in expected[optimizer]], rtol=2e-3)
+    np.testing.assert_allclose(
+        [r.validation_loss for r in rows], [r.validation_loss for r in expected[optimizer]], rtol=2e-3
+    )
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_training_learns(name, digits):
+    rows = curve(TRAINERS[name]("adam", digits), job("adam", learning_rate=0.01), epochs=5)
+    assert rows[-1].validation_accuracy > 0.8
+    assert rows[-1].train_loss < rows[0].train_loss
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_another_seed_gives_another_curve(name, digits, expected):
+    assert accuracies(curve(TRAINERS[name]("adam", digits), job("adam", seed=8))) != accuracies(expected["adam"])
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_divergence_shows_in_the_loss(name, digits):
+    rows = curve(TRAINERS[name]("adam", digits), job("adam", learning_rate=1e38), epochs=1)
+    assert not rows[0].finite
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_scores_other_images(name, digits):
+    trainer = TRAINERS[name]("adam", digits)
+    trainer.seat(0, job("adam"))
+    row = trainer.train()[0]
+    assert trainer.test(0, digits.validation) == pytest.approx(row.validation_accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize("lane", [0, 3])
+def test_a_lane_is_bit_identical_alone_among_others_and_beside_nan(lane, digits):
+    alone = curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta"))
+    trainer = Lanes(4, "adadelta", MODEL, 64, digits)
+    for other in {0, 1, 2, 3} - {lane}:
+        trainer.seat(other, job("adadelta", seed=other, number=other + 1, learning_rate=1e38 if other == 2 else 0.3))
+    trainer.seat(lane, job("adadelta"))
+    rounds = [trainer.train() for _ in range(3)]
+    assert not rounds[0][2].finite
+    assert [_figures(rows[lane]) for rows in rounds] == [_figures(row) for row in alone]
+
+
+def test_a_refilled_lane_equals_the_trial_alone_and_nothing_is_traced_again(digits):
+    alone = curve(Lanes(2, "adam", MODEL, 64, digits), job("adam"))
+    trainer = Lanes(4, "adam", MODEL, 64, digits)
+    for lane in range(4):
+        trainer.seat(lane, job("adam", seed=lane, number=lane, learning_rate=1e38 if lane == 1 else 0.01))
+    trainer.train()
+    assert [strand.traces for strand in trainer.strands] == [1] * len(trainer.strands)
+    trainer.leave(1)
+    trainer.seat(1, job("adam"))
+    refilled = [trainer.train()[1] for _ in range(3)]
+    assert [_figures(row) for row in refilled] == [_figures(row) for row in alone]
+    assert [strand.traces for strand in trainer.strands] == [1] * len(trainer.strands)
+
+
+def test_an_epoch_has_full_batches_and_every_image():
+    order = batches(1000, 64, seed=3, epoch=2)
+    assert order.shape == (math.ceil(1000 / 64), 64)
+    assert set(order.ravel()) == set(range(1000))
+    assert len(set(order.ravel()[:1000])) == 1000
+    np.testing.assert_array_equal(order, batches(1000, 64, seed=3, epoch=2))
+    assert (order != batches(1000, 64, seed=3, epoch=3)).any()
+
+
+def test_initial_weights_are_glorot_uniform_and_biases_zero():
+    kernel, bias, *_ = Mlp((128,)).initial(0)
+    limit = math.sqrt(6 / (784 + 128))
+    assert 0.99 * limit < kernel.max() <= limit
+    assert -limit <= kernel.min() < -0.99 * limit
+    assert not bias.any()
+
+
+def _figures(row):
+    return (row.train_loss, row.train_accuracy, row.validation_loss, row.validation_accuracy)
