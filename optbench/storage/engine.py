@@ -1,6 +1,7 @@
 """Opens a database by URL, with the settings that let several processes use it, or says in one line why it cannot."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,9 +58,13 @@ class Storage:
 def open_storage(text: str, create: bool = False) -> Storage:
     """The database at a SQLAlchemy URL; made if missing, its folder too, when `create` is true."""
     url = check(text, create)
+    if create and url.get_backend_name() == "sqlite":
+        folder = Path(str(url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise StorageError(f"{folder} cannot be made: {problem.strerror}; choose another --storage") from problem
     with _one_line(url):
-        if create and url.get_backend_name() == "sqlite":
-            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         return Storage(url)
 
 
@@ -69,8 +74,9 @@ def check(text: str, create: bool = False) -> URL:
         url = make_url(text)
         url.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError) as problem:
+        shown = re.sub("://.*@", "://***@", text)
         raise StorageError(
-            f"storage {text!r} is not a URL of a known kind; expected sqlite:///storage/optbench.db or the like"
+            f"storage {shown!r} is not a URL of a known kind; expected sqlite:///storage/optbench.db or the like"
         ) from problem
     if url.get_backend_name() == "sqlite":
         _check_file(url, create)

@@ -91,7 +91,7 @@ def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
             .where(models.TrialModel.study_id == study.study_id)
             .group_by(models.TrialModel.trial_id)
         )
-        trained: dict[int, int] = dict(session.execute(query).tuples().all())
+        trained: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
         frozen = storage.optuna.get_all_trials(study.study_id, deepcopy=False)
         return [_trial(trial, trained.get(trial._trial_id, 0)) for trial in frozen]
 

@@ -1,0 +1,100 @@
+"""Data sets: digits with no network, the split, MNIST from its original files, and what cannot be loaded."""
+
+import numpy as np
+import pytest
+
+from optbench.errors import DataError
+from optbench.training.data import load, load_test, prepare
+from tests.conftest import MNIST
+
+needs_mnist = [
+    pytest.mark.mnist,
+    pytest.mark.skipif(not MNIST.is_dir(), reason=f"the four original MNIST files are not in {MNIST}"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+def test_digits_are_28x28_and_framed_in_black(digits):
+    images = digits.train.pixels.reshape(-1, 28, 28)
+    assert images.dtype == np.uint8
+    assert images.max() == 255
+    assert not images[:, :2].any()
+    assert not images[:, :, -2:].any()
+    assert (images[:, 2:26:3, 2:26:3] == images[:, 4:26:3, 4:26:3]).all()
+
+
+def test_the_split_is_seeded_disjoint_and_complete(digits):
+    assert (len(digits.train), len(digits.validation)) == (1200, 300)
+    again, other = load("digits", 300, 0), load("digits", 300, 1)
+    assert again.digests == digits.digests
+    assert other.digests["data.sha256"] == digits.digests["data.sha256"]
+    assert other.digests["split.sha256"] != digits.digests["split.sha256"]
+    whole = load("digits", 0, 0)
+    rows = np.concatenate([digits.train.pixels, digits.validation.pixels])
+    np.testing.assert_array_equal(np.sort(rows, axis=0), np.sort(whole.train.pixels, axis=0))
+    assert whole.validation is None
+
+
+def test_the_test_images_are_none_of_the_training_images(digits):
+    seen = {row.tobytes() for row in (*digits.train.pixels, *digits.validation.pixels)}
+    test = load_test("digits")
+    assert len(test) == 297
+    assert not seen & {row.tobytes() for row in test.pixels}
+
+
+def test_validation_must_leave_something_to_train_on():
+    with pytest.raises(DataError, match="validation = 1500, but digits has 1500 training images"):
+        load("digits", 1500, 0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnits", "unknown data set 'mnits'; did you mean 'mnist'"),
+        ("cifar10", "cifar10' has images .* expected 28x28x1"),
+    ],
+)
+def test_data_sets_that_will_not_do(name, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        load(name, 10, 0, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_original_files_that_are_not_there(tmp_path):
+    with pytest.raises(DataError, match=r"has no train-images-idx3-ubyte.gz; expected the original files"):
+        prepare("mnist", tmp_path, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def mnist_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    prepare("mnist", MNIST, folder)
+    return folder
+
+
+class TestMnist:
+    pytestmark = needs_mnist
+
+    def test_mnist_from_its_original_files(self, mnist_dir):
+        split = load("mnist", 10_000, 0, mnist_dir)
+        assert (len(split.train), len(split.validation)) == (50_000, 10_000)
+        assert len(load_test("mnist", mnist_dir)) == 10_000
+        counts = np.bincount(np.concatenate([split.train.labels, split.validation.labels]))
+        assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+
+    def test_one_epoch_of_adam_on_mnist_learns(self, mnist_dir):
+        from optbench.job import Job
+        from optbench.training.lanes import Lanes
+        from optbench.training.model import Mlp
+
+        trainer = Lanes(2, "adam", Mlp(), 128, load("mnist", 10_000, 0, mnist_dir))
+        hyper = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+        trainer.seat(0, Job(0, "adam", hyper, 0, 1))
+        assert trainer.train()[0].validation_accuracy > 0.93
+
+    def test_damaged_files_are_refused(self, tmp_path):
+        for file in MNIST.glob("*.gz"):
+            (tmp_path / file.name).write_bytes(b"not it")
+        with pytest.raises(DataError, match="mnist could not be prepared"):
+            prepare("mnist", tmp_path, tmp_path / "data")

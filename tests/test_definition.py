@@ -1,0 +1,166 @@
+"""Definitions: what ships loads, what is wrong is refused in one line that says what was given and what to do."""
+
+import tomllib
+
+import pytest
+
+from optbench.definition import find, load, parse, shipped
+from optbench.errors import DefinitionError
+from optbench.space import Choice, Float
+from tests.conftest import TINY, sweep_of, write_toml
+
+SHIPPED = sorted(path.stem for path in shipped().glob("*.toml"))
+
+
+def test_every_definition_that_ships():
+    assert {"adadelta", "adam", "baseline", "quickstart"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_definition_loads_and_survives_being_written_out(name):
+    sweep = load(name, {})
+    assert sweep.name == name
+    assert parse(sweep.definition(), name) == sweep
+
+
+@pytest.mark.parametrize("name", ["adadelta", "adam"])
+def test_the_defaults_of_keras_lie_in_the_space(name):
+    table = tomllib.loads(find(name).read_text())
+    sweep = parse(table | {"trial": [{}]}, name)
+    assert sweep.fixed[0].params.keys() == sweep.space.keys()
+
+
+def test_the_two_arms_differ_in_nothing_but_optimizer_and_space():
+    adadelta, adam = (load(name, {}).fingerprint({}) for name in ("adadelta", "adam"))
+    assert {key.split(".")[0] for key in adadelta.keys() | adam.keys() if adadelta.get(key) != adam.get(key)} == {
+        "optimizer",
+        "space",
+    }
+
+
+def test_dimensions_and_defaults():
+    sweep = sweep_of()
+    assert sweep.space == {"learning_rate": Float(0.01, 10.0, log=True), "epsilon": Choice((1e-7, 1e-6))}
+    assert sweep.pruner.arguments == {
+        "n_startup_trials": 10,
+        "n_warmup_steps": 1,
+        "interval_steps": 1,
+        "n_min_trials": 5,
+    }
+    assert sweep_of(epochs=50).pruner.arguments["n_warmup_steps"] == 10
+
+
+def test_a_fixed_trial_is_put_on_the_scale_of_the_space():
+    sweep = sweep_of(space={"one_minus_rho": {"low": 0.01, "high": 0.5, "log": True}}, trial=[{"rho": 0.9}])
+    assert sweep.fixed[0].params == {"one_minus_rho": pytest.approx(0.1)}
+
+
+def test_seeds_make_a_trial_each():
+    sweep = sweep_of(space=None, trials=None, optimizer=None, trial=[{"optimizer": "adam", "seeds": [3, 4]}])
+    assert [trial.seed for trial in sweep.fixed] == [3, 4]
+    assert sweep.trials == 2
+    assert not sweep.searches
+
+
+def test_a_definition_is_frozen(tiny):
+    with pytest.raises(AttributeError):
+        tiny.epochs = 3
+
+
+RANGE = {"low": 1e-3, "high": 1.0}
+WRONG = {
+    "unknown key": ({"epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
+    "unknown data key": ({"data": {"name": "digits", "validation": 9, "split": 1}}, "[data]: unknown key 'split'"),
+    "missing key": ({"epochs": None}, "'epochs' is missing; expected a whole number"),
+    "wrong kind": ({"epochs": "ten"}, "epochs = 'ten'; expected a whole number"),
+    "a float for a count": ({"trials": 1.5}, "trials = 1.5; expected a whole number"),
+    "true for a count": ({"trials": True}, "trials = True; expected a whole number"),
+    "a list for a table": ({"data": []}, "data = []; expected a table of keys"),
+    "no epochs": ({"epochs": 0}, "epochs = 0; expected a whole number of at least 1"),
+    "no trials": ({"trials": 0}, "trials = 0; expected a whole number of at least 1"),
+    "no lanes": ({"lanes": 0}, "lanes = 0; expected a whole number of at least 1"),
+    "no batch": ({"batch": -1}, "batch = -1; expected a whole number of at least 1"),
+    "unknown optimizer": ({"optimizer": "adadelte"}, "unknown optimizer 'adadelte'; did you mean 'adadelta'?"),
+    "unknown activation": ({"model": {"activation": "rulu"}}, "did you mean 'relu'?"),
+    "hidden": ({"model": {"hidden": [0]}}, "hidden = [0]; expected a list of whole numbers above 0"),
+    "low = high": ({"space": {"learning_rate": {"low": 1.0, "high": 1.0}}}, "expected low < high"),
+    "low > high": (
+        {"space": {"learning_rate": {"low": 2.0, "high": 1.0}}},
+        "low = 2.0, high = 1.0; expected low < high",
+    ),
+    "nan": ({"space": {"learning_rate": {"low": float("nan"), "high": 1.0}}}, "expected low < high"),
+    "inf": ({"space": {"learning_rate": {"low": 1.0, "high": float("inf")}}}, "both finite"),
+    "log from 0": ({"space": {"epsilon": {"low": 0.0, "high": 1.0, "log": True}}}, "log = true from low = 0.0"),
+    "not its hyperparameter": ({"space": {"beta_1": RANGE}}, "adadelta has no hyperparameter 'beta_1'"),
+    "misspelt": ({"space": {"learning_rte": RANGE}}, "did you mean 'learning_rate'?"),
+    "one_minus of no decay": ({"space": {"one_minus_epsilon": RANGE}}, "no hyperparameter 'one_minus_epsilon'"),
+    "rho of 1": ({"space": {"rho": {"low": 0.5, "high": 1.0}}}, "rho = 1.0; expected between 0 and 1"),
+    "rho of 2": ({"space": {"rho": 2.0}}, "rho = 2.0; expected between 0 and 1"),
+    "one_minus of 2": ({"space": {"one_minus_rho": {"low": 0.5, "high": 2.0}}}, "expected between 0 and 1"),
+    "twins": ({"space": {"rho": 0.5, "one_minus_rho": 0.5}}, "both 'rho' and 'one_minus_rho'"),
+    "text in the space": ({"space": {"rho": "high"}}, "rho = 'high'; expected { low"),
+    "twice the same choice": ({"space": {"rho": [0.5, 0.5]}}, "a list of different numbers"),
+    "a trial outside": (
+        {"trial": [{"learning_rate": 50.0}]},
+        "learning_rate = 50.0 is outside the [space]: expected 0.01",
+    ),
+    "a trial misspelt": ({"trial": [{"learning_rat": 0.5}]}, "did you mean 'learning_rate'?"),
+    "a trial beside the space": ({"trial": [{"learning_rate": 1.0, "rho": 0.5}]}, "rho is not in the [space]"),
+    "a trial with a text": ({"trial": [{"learning_rate": "big"}]}, "expected a finite number above 0"),
+    "a trial's optimizer": ({"trial": [{"optimizer": "adam"}]}, "the [space] is adadelta's"),
+    "a trial's seeds": ({"trial": [{"learning_rate": 1.0, "seeds": [-1]}]}, "seeds = [-1]; expected"),
+    "more fixed than trials": ({"trials": 1, "trial": [{"learning_rate": 1.0}] * 2}, "there are 2 fixed trials"),
+    "unknown sampler": ({"sampler": {"name": "tpa"}}, "unknown name 'tpa'"),
+    "a sampler's argument": ({"sampler": {"name": "tpe", "startup": 3}}, "unknown key 'startup'"),
+    "unknown pruner": ({"pruner": {"name": "medium"}}, "did you mean 'median'?"),
+    "a pruner's argument": ({"pruner": {"name": "hyperband", "reduction_factor": 1}}, "at least 2"),
+    "more trials than grid": ({"sampler": {"name": "grid", "points": 2}, "trials": 5}, "the grid has 4 points"),
+    "nothing to run": ({"space": None, "trials": None}, "nothing to run"),
+    "a search without validation": ({"data": {"name": "digits", "validation": 0}}, "validation = 0 with a [space]"),
+    "no name": ({"name": " "}, "name has 1 characters"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_definitions(case):
+    changes, message = WRONG[case]
+    with pytest.raises(DefinitionError) as caught:
+        sweep_of(**changes)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("test.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_malformed_toml_names_file_and_line(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text("name = 'x'\nepochs = = 3\n")
+    with pytest.raises(DefinitionError, match=r"bad\.toml: not readable as TOML: .*line 2"):
+        load(str(path), {})
+
+
+def test_an_unknown_sweep_names_the_nearest():
+    with pytest.raises(DefinitionError, match="did you mean 'quickstart'"):
+        load("quikstart", {})
+
+
+def test_a_definition_in_the_working_directory_comes_first(tmp_path, monkeypatch):
+    (tmp_path / "sweeps").mkdir()
+    write_toml(tmp_path / "sweeps" / "quickstart.toml", TINY | {"name": "mine"})
+    monkeypatch.chdir(tmp_path)
+    assert load("quickstart", {}).name == "mine"
+
+
+def test_overrides_are_checked_like_the_rest():
+    assert load("quickstart", {"trials": 3, "epochs": 7}).pruner.arguments["n_warmup_steps"] == 2
+    with pytest.raises(DefinitionError, match="trials = 0"):
+        load("quickstart", {"trials": 0})
+    with pytest.raises(DefinitionError, match="leave --trials out"):
+        load("baseline", {"trials": 3})
+
+
+def test_the_fingerprint_knows_what_changes_a_trial():
+    first = sweep_of().fingerprint({"data.sha256": "a"})
+    assert sweep_of(trials=9, lanes=2).fingerprint({"data.sha256": "a"}) == first
+    for change in ({"epochs": 3}, {"batch": 32}, {"seed": 1}, {"model": {"hidden": [4]}}, {"optimizer": "adam"}):
+        assert sweep_of(**change).fingerprint({"data.sha256": "a"}) != first
+    assert sweep_of().fingerprint({"data.sha256": "b"}) != first

@@ -1,0 +1,110 @@
+"""The loop with a trainer and a study of a few lines: refilling, budget, order, interruption."""
+
+import pytest
+
+from optbench.job import Epoch, Job, Verdict
+from optbench.runner import run
+
+
+class FakeTrainer:
+    """Counts epochs; its accuracy is the epoch, its test accuracy 0.5."""
+
+    name = "fake"
+
+    def __init__(self, lanes):
+        self.lanes, self.seated, self.log = lanes, {}, []
+
+    def seat(self, lane, job):
+        assert lane not in self.seated
+        self.seated[lane] = [job, 0]
+        self.log.append((lane, job.number))
+
+    def leave(self, lane):
+        del self.seated[lane]
+
+    def train(self):
+        for place in self.seated.values():
+            place[1] += 1
+        return {lane: Epoch(n, 1.0, n / 10, 1.0, n / 10, 0.0) for lane, (_, n) in self.seated.items()}
+
+    def test(self, lane, images):
+        return 0.5
+
+
+class FakeStudy:
+    """Trials of the given lengths; a negative length is pruned at its end."""
+
+    def __init__(self, *lengths, lost=()):
+        self.lengths, self.lost, self.asked, self.endings, self.rounds = lengths, set(lost), 0, {}, []
+
+    def ask(self, optimizer, lanes):
+        if self.asked == len(self.lengths):
+            return None
+        self.asked += 1
+        return Job(self.asked - 1, optimizer, {}, 0, abs(self.lengths[self.asked - 1]))
+
+    def judge(self, job, epoch):
+        if epoch.epoch < job.epochs:
+            return Verdict.CONTINUE
+        return Verdict.COMPLETE if self.lengths[job.number] > 0 else Verdict.PRUNED
+
+    def record(self, trained, endings):
+        self.rounds.append(sorted(trained))
+        self.endings |= endings
+        return self.lost & trained.keys()
+
+
+def test_a_freed_lane_is_refilled_in_the_next_round():
+    study, trainer = FakeStudy(1, 3, -2, 1), FakeTrainer(2)
+    rounds = list(run(study, trainer, "adam", lambda: None))
+    assert study.rounds == [[0, 1], [1, 2], [1, 2], [3]]
+    assert trainer.log == [(0, 0), (1, 1), (0, 2), (0, 3)]
+    assert [sorted(r.ended) for r in rounds] == [[0], [], [1, 2], [3]]
+    assert [r.running for r in rounds] == [1, 2, 0, 0]
+    assert study.endings[2].verdict is Verdict.PRUNED
+    assert study.endings[2].value == 0.2
+    assert not trainer.seated
+
+
+def test_more_lanes_than_trials():
+    study = FakeStudy(2, 2)
+    assert len(list(run(study, FakeTrainer(8), "adam", lambda: None))) == 2
+    assert study.rounds == [[0, 1], [0, 1]]
+
+
+def test_stopping_now_ends_what_runs():
+    study, trainer, wishes = FakeStudy(9, 9, 9), FakeTrainer(2), iter([None, None, "now"])
+    list(run(study, trainer, "adam", lambda: next(wishes)))
+    assert {n: e.verdict for n, e in study.endings.items()} == {0: Verdict.INTERRUPTED, 1: Verdict.INTERRUPTED}
+    assert study.asked == 2
+    assert not trainer.seated
+
+
+def test_stopping_soon_lets_running_trials_finish_and_seats_no_more():
+    study, wishes = FakeStudy(2, 3, 9), iter([None, "soon", "soon", "soon"])
+    list(run(study, FakeTrainer(2), "adam", lambda: next(wishes)))
+    assert {n: e.verdict for n, e in study.endings.items()} == {0: Verdict.COMPLETE, 1: Verdict.COMPLETE}
+
+
+def test_a_crash_of_the_trainer_leaves_nothing_running():
+    class Broken(FakeTrainer):
+        def train(self):
+            raise RuntimeError("no more memory")
+
+    study = FakeStudy(2, 2)
+    with pytest.raises(RuntimeError, match="no more memory"):
+        list(run(study, Broken(2), "adam", lambda: None))
+    assert {e.verdict for e in study.endings.values()} == {Verdict.INTERRUPTED}
+
+
+def test_a_trial_that_was_given_away_is_dropped_without_an_end():
+    study, trainer = FakeStudy(1, 1, lost={0}), FakeTrainer(2)
+    rounds = list(run(study, trainer, "adam", lambda: None))
+    assert list(rounds[0].ended) == [1]
+    assert not trainer.seated
+
+
+def test_test_images_score_only_complete_trials():
+    study = FakeStudy(1, -1)
+    list(run(study, FakeTrainer(2), "adam", lambda: None, exam=object()))
+    assert (study.endings[0].value, study.endings[1].value) == (0.5, 0.1)
