@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from optbench.errors import StudyError
+from optbench.errors import DefinitionError, StudyError
 from optbench.job import Images, Split
 from optbench.runner import Round, run
 from optbench.storage import COUNTED, Ledger, Storage, StudyRecord, check, find_study, open_storage, open_study
@@ -45,6 +45,10 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
 
     check(url, create=True)
     split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
+    if sweep.batch > len(split.train):
+        raise DefinitionError(
+            f"batch = {sweep.batch}, but {sweep.data} leaves {len(split.train)} training images; expected at most that"
+        )
     exam = load_test(sweep.data, data_dir) if sweep.validation == 0 and not sweep.searches else None
     storage = open_storage(url, create=True)
     fingerprint = sweep.fingerprint(split.digests)

@@ -22,7 +22,7 @@ def main() -> NoReturn:
         code = _refuse(str(problem))
     except typer.TyperException as problem:
         message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
-        code = _refuse(f"{message} Type `optbench --help`.")
+        code = _refuse(f"{message.rstrip('.')}; type `optbench --help`")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from optbench.errors import DefinitionError
 from optbench.job import Split, Trainer
 from optbench.sweep import Sweep
 from optbench.training.lanes import Lanes, cores
@@ -26,10 +25,6 @@ def configure(trainer: str) -> None:
 
 def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
     """The trainer `lanes` (the sweep's number of them, or two per core, but no more than `trials`) or `reference`."""
-    if sweep.batch > len(split.train):
-        raise DefinitionError(
-            f"batch = {sweep.batch}, but {sweep.data} leaves {len(split.train)} training images; expected at most that"
-        )
     model = Mlp(sweep.hidden, sweep.activation)
     if trainer == "reference":
         return Reference(optimizer, model, sweep.batch, split)

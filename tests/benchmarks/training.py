@@ -1,0 +1,134 @@
+"""Seconds per trial-epoch on full-size data (60,000 images, 784-128-10, batch 128), every way in one run, as ratios.
+
+Each way runs in a process of its own, in turn, several times over; the median counts, and noise shows as the spread.
+
+    python -m tests.benchmarks.training [--repeat N] [--rounds N]
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+WAYS = ["article", "keras", *(f"lanes-{n}" for n in (1, 4, 8, 16, 32)), "floor"]
+IMAGES, BATCH, GFLOP = 60_000, 128, 24.5
+HYPER = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
+
+
+def images():
+    """Random images of MNIST's size: the arithmetic does not care what they show."""
+    import numpy as np
+
+    from optbench.job import Images
+
+    rng = np.random.default_rng(0)
+    return Images(rng.integers(0, 256, (IMAGES, 784), np.uint8), rng.integers(0, 10, IMAGES).astype(np.int32))
+
+
+def keras_model(**compile_arguments):
+    import keras
+
+    layers = [keras.layers.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
+    model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
+    optimizer = keras.optimizers.Adadelta(**HYPER)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **compile_arguments)
+    return model
+
+
+def article(rounds):
+    """The published tutorial's pipeline and `fit`: cache, repeat, shuffle, batch."""
+    import tensorflow as tf
+
+    data, model = images(), keras_model()
+    pixels = data.pixels.reshape(-1, 28, 28)
+    pipeline = tf.data.Dataset.from_tensor_slices((pixels, data.labels))
+    pipeline = (
+        pipeline.map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y)).cache().repeat().shuffle(IMAGES).batch(BATCH)
+    )
+    steps = -(-IMAGES // BATCH)
+    return timed(lambda: model.fit(pipeline, steps_per_epoch=steps, verbose=0), rounds)
+
+
+def keras(rounds):
+    """Keras as fast as it goes without leaving `fit`: arrays in memory, XLA, 67 steps a call."""
+    data, model = images(), keras_model(jit_compile=True, steps_per_execution=67)
+    pixels = data.pixels.reshape(-1, 28, 28).astype("float32") / 255
+    return timed(lambda: model.fit(pixels, data.labels, batch_size=BATCH, verbose=0), rounds)
+
+
+def lanes(rounds, n):
+    """Our lanes, all seated."""
+    from optbench.job import Job, Split
+    from optbench.training.build import configure
+    from optbench.training.lanes import Lanes
+    from optbench.training.model import Mlp
+
+    configure("lanes")
+    trainer = Lanes(n, "adadelta", Mlp(), BATCH, Split(images(), None, {}))
+    for lane in range(n):
+        trainer.seat(lane, Job(lane, "adadelta", HYPER, lane, rounds + 1))
+    return [seconds / n for seconds in timed(trainer.train, rounds)]
+
+
+def floor(rounds):
+    """The arithmetic alone, at the rate of this machine's matrix product."""
+    import tensorflow as tf
+
+    a = tf.random.normal((2048, 2048))
+    rates = [
+        20 * 2 * 2048**3 / seconds for seconds in timed(lambda: [tf.matmul(a, a).numpy() for _ in range(20)], rounds)
+    ]
+    return [GFLOP * 1e9 / rate for rate in rates]
+
+
+def timed(work, rounds):
+    """The seconds of each round after a first one that compiles."""
+    work()
+    found = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def measure(way, rounds):
+    name, _, n = way.partition("-")
+    seconds = lanes(rounds, int(n)) if n else globals()[name](rounds)
+    return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=3, help="how often to go through all ways")
+    parser.add_argument("--rounds", type=int, default=3, help="timed epochs each time")
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        print(json.dumps(measure(given.only, given.rounds)))
+        return
+    found = {way: [] for way in WAYS}
+    memory = dict.fromkeys(WAYS, 0.0)
+    command = [sys.executable, "-m", "tests.benchmarks.training", "--rounds", str(given.rounds), "--only"]
+    for _ in range(given.repeat):
+        for way in WAYS:
+            env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+            done = subprocess.run([*command, way], capture_output=True, text=True, check=True, env=env)
+            result = json.loads(done.stdout.splitlines()[-1])
+            found[way] += result["seconds"]
+            memory[way] = max(memory[way], result["megabytes"])
+    medians = {way: statistics.median(seconds) for way, seconds in found.items()}
+    print("| how | s per trial-epoch | min-max | times as fast as the article | as tuned Keras | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for way, median in medians.items():
+        ratios = f"{medians['article'] / median:.2f} | {medians['keras'] / median:.2f}"
+        spread = f"{min(found[way]):.3f}-{max(found[way]):.3f}"
+        print(f"| {way} | {median:.3f} | {spread} | {ratios} | {memory[way]:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""The command line as a person types it: whole sweeps in a process of their own, signals, and bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import keras
+import optuna
+import pytest
+
+from tests.conftest import TINY, write_toml
+
+COMMAND = [sys.executable, "-m", "optbench"]
+LONG = TINY | {"name": "long", "trials": 12, "epochs": 400, "pruner": {"name": "none"}}
+
+
+def optbench(*arguments, cwd, code=0, **environment):
+    """What the command prints on stdout, or on stderr if it is to fail; its exit code is checked."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder in which the tiny sweep was run to its end."""
+    folder = tmp_path_factory.mktemp("place")
+    write_toml(folder / "tiny.toml", TINY)
+    (folder / "out.txt").write_text(optbench("sweep", "tiny.toml", cwd=folder))
+    return folder
+
+
+def database(folder, name):
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/storage/optbench.db")
+
+
+def test_a_sweep_prints_a_line_a_trial_and_a_summary(place):
+    out = (place / "out.txt").read_text().splitlines()
+    assert [line.split("]")[0] for line in out[:6]] == [f"[{n}/6" for n in range(1, 7)]
+    assert out[6].startswith("study tiny: 6/6 trials, done")
+    assert out[7].startswith("best: validation accuracy 0.")
+    assert out[-1] == " export: optbench export tiny"
+
+
+def test_the_same_command_again_does_nothing_and_says_so(place):
+    assert "has its 6 trials already; nothing to do" in optbench("sweep", "tiny.toml", cwd=place)
+    assert len(database(place, "tiny").trials) == 6
+
+
+def test_a_larger_total_carries_on(place):
+    optbench("sweep", "tiny.toml", "--study", "grown", cwd=place)
+    out = optbench("sweep", "tiny.toml", "--study", "grown", "--trials", 8, "--lanes", 2, cwd=place)
+    assert out.startswith("[7/8]")
+    assert "8/8 trials, done" in out
+    assert len(database(place, "grown").trials) == 8
+
+
+def test_another_definition_is_refused_and_named(place):
+    told = optbench("sweep", "tiny.toml", "--epochs", 3, cwd=place, code=2)
+    assert "made by another definition: epochs is 2 there, 3 here" in told
+    assert len(database(place, "tiny").trials) == 6
+
+
+def test_studies_and_show(place):
+    listed = json.loads(optbench("studies", "--json", cwd=place))
+    tiny = next(study for study in listed if study["name"] == "tiny")
+    assert (tiny["state"], tiny["total"], tiny["optimizer"]) == ("done", 6, "adadelta")
+    assert sum(tiny["trials"].values()) == 6
+    assert tiny["best"] == database(place, "tiny").best_value
+    assert "tiny" in optbench("studies", cwd=place)
+    shown = json.loads(optbench("show", "tiny", "--top", 2, "--json", cwd=place))
+    assert len(shown["top"]) == 2
+    assert shown["top"][0]["value"] == tiny["best"]
+    assert shown["definition"]["space"]["learning_rate"]["log"] is True
+    assert "learning_rate" in optbench("show", "tiny", cwd=place)
+
+
+def test_a_trial_replays_bit_for_bit_and_nearly_so_at_another_width(place):
+    assert "same: 2 epochs compared exactly" in optbench("replay", "tiny", 3, cwd=place)
+    assert "compared to 0.005" in optbench("replay", "tiny", 3, "--lanes", 2, cwd=place)
+
+
+def test_a_replay_that_differs_exits_with_1(place, tmp_path):
+    source, copy = place / "storage" / "optbench.db", tmp_path / "storage" / "optbench.db"
+    copy.parent.mkdir()
+    import sqlite3
+
+    with sqlite3.connect(source) as origin, sqlite3.connect(copy) as target:
+        origin.backup(target)
+        target.execute("UPDATE optbench_epochs SET train_accuracy = train_accuracy + 0.01 WHERE trial_id = 1")
+    origin.close()
+    target.commit()
+    target.close()
+    done = subprocess.run([*COMMAND, "replay", "tiny", "0"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "DIFFERENT" in done.stdout
+
+
+def test_exports(place):
+    best = database(place, "tiny").best_trial
+    content = json.loads(optbench("export", "tiny", cwd=place))
+    assert (content["trial"], content["validation_accuracy"]) == (best.number, best.value)
+    assert content["hyperparameters"]["learning_rate"] == best.params["learning_rate"]
+    optbench("export", "tiny", "--format", "keras", "-o", "best.json", cwd=place)
+    optimizer = keras.optimizers.deserialize(json.loads((place / "best.json").read_text()))
+    assert type(optimizer) is keras.optimizers.Adadelta
+    assert float(optimizer.learning_rate) == pytest.approx(best.params["learning_rate"], rel=1e-6)
+    assert optimizer.epsilon == best.params["epsilon"]
+
+
+def test_an_exported_sweep_gives_the_same_accuracy(place):
+    text = optbench("export", "tiny", "--format", "toml", "--trial", 1, cwd=place)
+    (place / "one.toml").write_text(text)
+    assert tomllib.loads(text)["trial"][0]["learning_rate"] == database(place, "tiny").trials[1].params["learning_rate"]
+    optbench("sweep", "one.toml", "--lanes", 2, cwd=place)
+    again = database(place, "tiny-trial-1").best_trial
+    assert again.value == pytest.approx(database(place, "tiny").trials[1].value, abs=0.005)
+
+
+def test_the_reference_trainer_runs_a_sweep(place):
+    optbench("sweep", "tiny.toml", "--study", "stock", "--trials", 2, "--trainer", "reference", cwd=place)
+    trial = database(place, "stock").trials[0]
+    assert (trial.user_attrs["trainer"], trial.user_attrs["lanes"]) == ("reference", 1)
+    same = database(place, "tiny").trials[0]
+    assert trial.params == same.params
+    assert trial.value == pytest.approx(same.value, abs=0.01)
+
+
+def test_a_list_of_fixed_trials_opens_the_test_set(place):
+    listed = [
+        {"optimizer": "adam", "label": "Adam", "learning_rate": 0.01, "seeds": [0, 1], "published_test_accuracy": 0.9},
+        {"optimizer": "adadelta", "label": "Ada", "seeds": [0, 1]},
+    ]
+    table = {"name": "fixed", "epochs": 2, "batch": 64, "data": {"name": "digits", "validation": 0}, "trial": listed}
+    write_toml(place / "fixed.toml", table)
+    out = optbench("sweep", "fixed.toml", cwd=place)
+    study = database(place, "fixed")
+    assert study.metric_names == ["test accuracy"]
+    assert [t.user_attrs["optimizer"] for t in study.trials] == ["adadelta"] * 0 + ["adam"] * 2 + ["adadelta"] * 2
+    assert all(round(t.value * 297, 6) == round(t.value * 297) for t in study.trials)
+    assert "90.00" in out
+    assert "Ada" in out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_sweep_and_the_same_command_carries_on(number, code, tmp_path):
+    write_toml(tmp_path / "long.toml", LONG)
+    process = subprocess.Popen(
+        [*COMMAND, "sweep", "long.toml", "--lanes", "2"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_epochs(tmp_path)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == code, told
+    assert "Traceback" not in told
+    states = [t.state.name for t in database(tmp_path, "long").trials]
+    assert "RUNNING" not in states
+    assert states.count("FAIL") == 2
+    failed = [t for t in database(tmp_path, "long").trials if t.state.name == "FAIL"]
+    assert {t.user_attrs["reason"] for t in failed} == {"interrupted"}
+    table = LONG | {"trials": 3}
+    write_toml(tmp_path / "long.toml", table)
+    optbench("sweep", "long.toml", "--lanes", 2, cwd=tmp_path)
+    finished = [t for t in database(tmp_path, "long").trials if t.state.name == "COMPLETE"]
+    assert len(finished) == 3
+    assert sorted(t.user_attrs["slot"] for t in finished) == [0, 1, 2]
+    assert {tuple(t.params.items()) for t in failed} <= {tuple(t.params.items()) for t in finished}
+
+
+def test_running_trials_and_their_curves_can_be_seen_while_they_run(tmp_path):
+    write_toml(tmp_path / "long.toml", LONG)
+    process = subprocess.Popen(
+        [*COMMAND, "sweep", "long.toml", "--lanes", "2"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_for_epochs(tmp_path)
+    trial = database(tmp_path, "long").trials[0]
+    listed = json.loads(optbench("studies", "--json", cwd=tmp_path))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert trial.state.name == "RUNNING"
+    assert len(trial.intermediate_values) >= 3
+    assert listed[0]["state"] == "running"
+
+
+def wait_for_epochs(folder):
+    """Wait until the long study's first trial has trained three epochs."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if (folder / "storage" / "optbench.db").exists():
+            try:
+                trials = database(folder, "long").trials
+            except (KeyError, optuna.exceptions.StorageInternalError):
+                trials = []
+            if trials and len(trials[0].intermediate_values) >= 3:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the sweep trained no epoch in a minute")
+
+
+def test_a_time_limit_lets_running_trials_finish(tmp_path):
+    write_toml(tmp_path / "tiny.toml", TINY | {"epochs": 100, "pruner": {"name": "none"}})
+    out = optbench("sweep", "tiny.toml", "--timeout", 0.001, "--lanes", 2, cwd=tmp_path)
+    assert "0/6 trials, interrupted" in out
+    assert "1 trial" not in out
+
+
+BAD = [
+    (["sweep", "quikstart"], "did you mean 'quickstart'"),
+    (["sweep", "quickstart", "--trials", "0"], "trials = 0; expected a whole number of at least 1"),
+    (["sweep", "quickstart", "--epochs", "-3"], "epochs = -3; expected"),
+    (["sweep", "quickstart", "--lanes", "0"], "lanes = 0; expected"),
+    (["sweep", "quickstart", "--trials", "many"], "'--trials': Input should be a valid integer"),
+    (["sweep", "quickstart", "--timeout", "0"], "expected seconds above 0"),
+    (["sweep", "quickstart", "--trainer", "torch"], "no such trainer"),
+    (["sweep", "quickstart", "--trainer", "reference", "--lanes", "4"], "leave --lanes out"),
+    (["sweep", "quickstart", "--study", ""], "--study has 0 characters"),
+    (["sweep", "quickstart", "--storage", "storage.db"], "is not a URL"),
+    (["sweep", "quickstart", "--storage", "sqlite:///text.toml"], "is not an SQLite database"),
+    (["sweep", "quickstart", "--storage", "sqlite:///text.toml/x.db"], "text.toml"),
+    (["sweep", "text.toml"], "text.toml: not readable as TOML"),
+    (["sweep", "wide.toml"], "validation = 1500, but digits has 1500"),
+    (["sweep", "large.toml"], "batch = 5000"),
+    (["sweep", "odd.toml"], "unknown data set 'mnits'; did you mean 'mnist'"),
+    (["studies"], "no database at storage/optbench.db"),
+    (["show", "x"], "no database"),
+    (["export", "x", "--format", "yaml"], "no such format"),
+    (["replay", "x", "one"], "'TRIAL': Input should be a valid integer"),
+    (["sweeps"], "sweep"),
+    (["dashboard", "--storage", "sqlite:///none.db"], "no database at none.db"),
+    (["data", "prepare", "mnist", "--from", "nowhere"], "nowhere has no train-images-idx3-ubyte.gz"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_input_gets_one_line_and_writes_nothing(arguments, message, tmp_path):
+    (tmp_path / "text.toml").write_text("this is = = no definition at all")
+    write_toml(tmp_path / "wide.toml", TINY | {"data": {"name": "digits", "validation": 1500}})
+    write_toml(tmp_path / "large.toml", TINY | {"batch": 5000})
+    write_toml(tmp_path / "odd.toml", TINY | {"data": {"name": "mnits", "validation": 10}})
+    before = sorted(path.name for path in tmp_path.iterdir())
+    told = optbench(*arguments, cwd=tmp_path, code=2)
+    assert message in told
+    assert len(told.splitlines()) == 1, told
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_export_to_a_place_that_cannot_be_written(place):
+    assert "cannot be written" in optbench("export", "tiny", "-o", "none/x.json", cwd=place, code=2)
+
+
+def test_unknown_studies_and_trials(place):
+    assert "did you mean 'tiny'" in optbench("show", "tinny", cwd=place, code=2)
+    assert "has no trial 99" in optbench("replay", "tiny", 99, cwd=place, code=2)
+
+
+def test_the_storage_comes_from_the_environment(place, tmp_path):
+    url = f"sqlite:///{place}/storage/optbench.db"
+    assert "tiny" in optbench("studies", cwd=tmp_path, OPTBENCH_STORAGE=url)
+
+
+def test_version(tmp_path):
+    assert optbench("--version", cwd=tmp_path).startswith("optbench 0.")
