@@ -1,7 +1,7 @@
 """Shows a running sweep: a live table on a terminal, one plain line per finished trial elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -24,9 +24,15 @@ class Progress:
     """Counts what the rounds report; `best` is a complete trial's value and hyperparameters from before, if any."""
 
     def __init__(
-        self, console: Console, name: str, total: int, counts: Mapping[str, int], best: tuple[float, str] | None
+        self,
+        console: Console,
+        name: str,
+        total: int,
+        counts: Mapping[str, int],
+        best: tuple[float, str] | None,
+        stop: Callable[[], str | None],
     ) -> None:
-        self.console, self.name, self.total, self.best = console, name, total, best
+        self.console, self.name, self.total, self.best, self.stop = console, name, total, best, stop
         self.counts = {state: counts[state] for state in ("complete", "pruned", "diverged")}
         self.running = self.epochs = self.ended = self.ended_epochs = 0
         self.start = time.monotonic()
@@ -81,13 +87,16 @@ class Progress:
         seconds = max(time.monotonic() - self.start, 1e-9)
         rate = self.epochs / seconds
         table = Table.grid(padding=(0, 2))
+        table.add_row(
+            "", ProgressBar(total=max(self.total, 1), completed=self.done, width=min(60, self.console.width - 8))
+        )
         states = "  ".join(f"{count} {state}" for state, count in [*self.counts.items(), ("running", self.running)])
         table.add_row("trials", f"{self.done}/{self.total}  ({states})")
         table.add_row("best", Text("none yet" if self.best is None else f"{self.best[0]:.4f}  {self.best[1]}"))
         table.add_row("speed", f"{self.epochs} trial-epochs, {rate:.2f} per second")
         table.add_row("time", f"{_clock(seconds)} so far, {self._remaining(rate)}")
-        bar = ProgressBar(total=max(self.total, 1), completed=self.done, width=min(60, self.console.width))
-        return Group(Text(f"{self.name}  {self.note}", style="bold"), bar, table)
+        ending = {"now": "stopping after this epoch", "soon": "time is up: running trials finish"}
+        return Group(Text(f"{self.name}  {ending.get(self.stop() or '', self.note)}", style="bold"), table)
 
     def _remaining(self, rate: float) -> str:
         """The time left if the trials to come train as many epochs as those that ended in this run."""

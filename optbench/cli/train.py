@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,12 +56,13 @@ def _run(definition: "Sweep", name: str, storage: str, data_dir: Path | None, tr
     from optbench.storage import check
 
     check(storage, create=True)
-    with _training(trainer):
-        from optbench.launch import carry_on, prepare
-    launch = prepare(definition, name, storage, data_dir)
+    with console.status(f"loading TensorFlow and {definition.data}") if console.is_terminal else nullcontext():
+        with _training(trainer):
+            from optbench.launch import carry_on, prepare
+        launch = prepare(definition, name, storage, data_dir)
     try:
         if launch.missing:
-            with _progress(launch) as progress:
+            with _progress(launch, stop) as progress:
                 for done in carry_on(launch, trainer, stop, progress.waiting):
                     progress.round(done)
         else:
@@ -70,16 +71,17 @@ def _run(definition: "Sweep", name: str, storage: str, data_dir: Path | None, tr
     finally:
         launch.storage.close()
     if stop.signal is not None:
+        console.print("stopped; the same command carries on")
         raise typer.Exit(128 + stop.signal)
 
 
-def _progress(launch: "Launch") -> "Progress":
+def _progress(launch: "Launch", stop: "Stop") -> "Progress":
     from optbench.cli.progress import Progress, settings
     from optbench.storage import best_trials, trials
 
     best = best_trials(trials(launch.storage, launch.study))
     found = (best[0].value or 0.0, settings(best[0].hyperparameters)) if best else None
-    return Progress(console, launch.study.name, launch.sweep.trials, launch.study.counts, found)
+    return Progress(console, launch.study.name, launch.sweep.trials, launch.study.counts, found, stop)
 
 
 def _summary(launch: "Launch", url: str) -> None:
