@@ -3,13 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from optbench.errors import DefinitionError, StudyError
+from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split
 from optbench.runner import Round, run
 from optbench.storage import COUNTED, Ledger, Storage, StudyRecord, check, find_study, open_storage, open_study
@@ -115,7 +115,8 @@ def _heartbeat(ledger: Ledger) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(BEAT_SECONDS):
-            ledger.beat()
+            with suppress(StorageError):  # a database out of reach: the next beat may find it, and the loop will tell
+                ledger.beat()
 
     ledger.beat()
     thread = threading.Thread(target=beat, daemon=True)

@@ -80,6 +80,8 @@ def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimensio
     check_no_twins(given, keys.where)
     values = hyperparameters(own, given)
     params = _in_space(values, given, space, keys.where) if space else values
+    if not space and label is None:
+        label = " ".join([own, *(f"{name}={value:g}" for name, value in values.items())])
     return [FixedTrial(own, params, seed, label, published) for seed in seeds]
 
 
