@@ -71,6 +71,11 @@ RANGE = {"low": 1e-3, "high": 1.0}
 WRONG = {
     "unknown key": ({"epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
     "unknown data key": ({"data": {"name": "digits", "validation": 9, "split": 1}}, "[data]: unknown key 'split'"),
+    "misspelt required key": ({"epochs": None, "epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
+    "a pruner for fixed trials": (
+        {"space": None, "trials": None, "trial": [{}], "pruner": {"name": "median"}},
+        "'pruner' without a [space]",
+    ),
     "missing key": ({"epochs": None}, "'epochs' is missing; expected a whole number"),
     "wrong kind": ({"epochs": "ten"}, "epochs = 'ten'; expected a whole number"),
     "a float for a count": ({"trials": 1.5}, "trials = 1.5; expected a whole number"),

@@ -1,6 +1,7 @@
 """Reads one TOML table key by key, so that a wrong kind, a missing key or an unknown one is named at once."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from optbench.errors import DefinitionError, nearest
@@ -14,13 +15,15 @@ class Keys:
     def __init__(self, table: Any, where: str) -> None:
         if not isinstance(table, Mapping):
             raise DefinitionError(f"{where}: expected a table of keys, got {table!r}")
-        self.left, self.where, self.known = dict(table), where, list[str]()
+        self.given, self.left, self.where, self.known = table, dict(table), where, list[str]()
 
     def take(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """The value under `key`, of that kind (an integer will do for a float)."""
         self.known.append(key)
         if key not in self.left:
             if default is REQUIRED:
+                for misspelt in get_close_matches(key, self.left, n=1, cutoff=0.8):
+                    raise DefinitionError(f"{self.where}: unknown key {misspelt!r}; did you mean {key!r}?")
                 raise DefinitionError(f"{self.where}: {key!r} is missing; expected {_KINDS[kind]}")
             return default
         value = self.left.pop(key)

@@ -40,9 +40,7 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
     for part in (keys, data, model):
         part.end()
     if validation == 0 and space:
-        raise DefinitionError(
-            f"{where} [data]: validation = 0 with a [space]; expected images to select by: try 10000 for MNIST"
-        )
+        raise DefinitionError(f"{data.where}: validation = 0 with a [space]; expected images to select by, as 10000")
     return Sweep(
         name, trials, epochs, batch, seed, data_name, validation, hidden, activation,
         sampler, pruner, optimizer if space else None, space, fixed, lanes,
@@ -66,7 +64,7 @@ def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> S
         elif isinstance(usual, bool):
             arguments[key] = table.take(key, bool, usual)
         else:
-            value = math.ceil(epochs / 5) if usual is TWENTY_PERCENT else usual
+            value = math.ceil(epochs / 5) if usual == TWENTY_PERCENT else usual
             arguments[key] = table.count(key, value, least=_LEAST.get(key, 1))
     table.end()
     return Strategy(name, arguments)
@@ -87,6 +85,11 @@ def _trials(
     if not space:
         if not fixed:
             raise DefinitionError(f"{where}: nothing to run; expected a [space] to search or [[trial]] entries")
+        for key in ("trials", "sampler", "pruner"):
+            if key in keys.given:
+                raise DefinitionError(
+                    f"{where}: {key!r} without a [space]; fixed trials all run, in turn: leave it out"
+                )
         return len(fixed)
     trials: int = keys.count("trials")
     if trials < len(fixed):
