@@ -1,20 +1,27 @@
 """A whole sweep, end to end, against the usual Optuna objective with a Keras model, a callback and the same pruner.
 
-Both run the same number of trials and epochs of the same data, with TPE and the same median pruner, into SQLite; each
-runs until its time is up, and trial-epochs per second of wall time count, start-up apart. Also prints the share of a
-16-lane sweep's wall time that is not training: ask, judge, record.
+Both train the same model on the same MNIST split, with TPE and the same median pruner, into SQLite, for the same time;
+trial-epochs per second of wall time count, start-up and compilation apart. "Bookkeeping" is the share of wall time that
+is not training or validation: ask, seat, judge, record. The 16 lanes train trials of 5 epochs, not of 50, so that there
+are ten times as many trials to ask for and to seat as in the sweep that ships: the share is an upper bound.
 
     python -m tests.benchmarks.sweeping [--seconds S] [--data-dir DIR]
 """
 
 import argparse
+import json
 import os
+import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 EPOCHS = 50
+SIDES = {"usual": {}, "default": {}, "16 lanes": {"lanes": 16, "epochs": 5, "trials": 10_000}}
 
 
 def usual(split, seconds, folder):
@@ -23,7 +30,6 @@ def usual(split, seconds, folder):
     import numpy as np
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     train = split.train.pixels.astype(np.float32) / 255
     held = split.validation.pixels.astype(np.float32) / 255
     end, done = time.perf_counter() + seconds, []
@@ -69,68 +75,78 @@ def usual(split, seconds, folder):
         sampler=optuna.samplers.TPESampler(seed=0),
     )
     study.optimize(objective, timeout=seconds)
-    return rate(done)
+    return {"rate": rate(done)}
 
 
-def ours(split, seconds, folder, lanes, watch=None):
-    """Trial-epochs per second of our sweep `adadelta`."""
+def ours(split, seconds, folder, changes):
+    """The same of our sweep `adadelta`, and the share of bookkeeping."""
     from optbench.definition import load
     from optbench.launch import Launch, carry_on
     from optbench.storage import find_study, open_storage, open_study
 
-    sweep = load("adadelta", {"lanes": lanes} if lanes else {})
-    storage = open_storage(f"sqlite:///{folder}/ours-{lanes}.db", create=True)
+    sweep = load("adadelta", changes)
+    storage = open_storage(f"sqlite:///{folder}/ours.db", create=True)
     open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
     launch = Launch(sweep, storage, find_study(storage, sweep.name), split, None)
-    end, done = time.perf_counter() + seconds, []
-    training = 0.0
+    end, done, training = time.perf_counter() + seconds, [], []
     for one in carry_on(launch, "lanes", lambda: "now" if time.perf_counter() > end else None, lambda: None):
         done += [time.perf_counter()] * len(one.trained)
-        if len(done) > len(one.trained):  # the first round compiles, and is left out below too
-            training += sum(epoch.seconds for epoch in one.trained.values())
+        training.append(sum(epoch.seconds for epoch in one.trained.values()))
     storage.close()
-    first = next(i for i, moment in enumerate(done) if moment > done[0])
-    return rate(done), 1 - training / (done[-1] - done[first - 1])
+    wall = done[-1] - done[0]  # the first round compiles
+    return {"rate": rate(done), "bookkeeping": 1 - sum(training[1:]) / wall}
 
 
 def rate(moments):
-    """Events per second after the first moment at which any came: compiling is left out of both sides."""
+    """Events per second after the first moment at which any came."""
     after = [moment for moment in moments if moment > moments[0]]
     return len(after) / (after[-1] - moments[0])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--data-dir", type=Path)
-    given = parser.parse_args()
-    import subprocess
-    import sys
+def measure(side, seconds, data_dir):
+    """One side, in this process."""
+    import optuna
 
-    command = [sys.executable, "-m", "tests.benchmarks.sweeping", "--seconds", str(given.seconds)]
-    if "OPTBENCH_SIDE" not in os.environ:
-        if given.data_dir:
-            command += ["--data-dir", str(given.data_dir)]
-        for side in ("usual", "default", "16", "usual", "default", "16"):
-            subprocess.run(command, check=True, env=os.environ | {"OPTBENCH_SIDE": side})
-        return
     from optbench.training.build import configure
     from optbench.training.data import load
 
-    side = os.environ["OPTBENCH_SIDE"]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     if side != "usual":
         configure("lanes")
-    split = load("mnist", 10_000, 0, given.data_dir)
+    split = load("mnist", 10_000, 0, data_dir)
     with tempfile.TemporaryDirectory() as folder:
-        if side == "usual":
-            print(
-                f"usual Optuna objective with Keras: {usual(split, given.seconds, folder):.2f} trial-epochs per second"
+        found = usual(split, seconds, folder) if side == "usual" else ours(split, seconds, folder, SIDES[side])
+    return found | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60, help="how long each side runs each time")
+    parser.add_argument("--repeat", type=int, default=2, help="how often to go through all sides")
+    parser.add_argument("--data-dir", type=Path, help="where tensorflow-datasets keeps MNIST")
+    parser.add_argument("--only", choices=SIDES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        print(json.dumps(measure(given.only, given.seconds, given.data_dir)))
+        return
+    found = {side: [] for side in SIDES}
+    for _ in range(given.repeat):
+        for side in SIDES:
+            done = subprocess.run(
+                [sys.executable, *sys.orig_argv[1:], "--only", side], stdout=subprocess.PIPE, check=True
             )
-        else:
-            found, share = ours(split, given.seconds, folder, int(side) if side.isdigit() else None)
-            print(
-                f"optbench, {side} lanes: {found:.2f} trial-epochs per second; not training: {share:.1%} of wall time"
-            )
+            found[side].append(json.loads(done.stdout.splitlines()[-1]))
+    rates = {side: statistics.median(run["rate"] for run in runs) for side, runs in found.items()}
+    print("| how | trial-epochs per second | min-max | times as fast | bookkeeping | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for side, runs in found.items():
+        each = [run["rate"] for run in runs]
+        share = f"{max(run['bookkeeping'] for run in runs):.1%}" if "bookkeeping" in runs[0] else "-"
+        memory = max(run["megabytes"] for run in runs)
+        ratio = rates[side] / rates["usual"]
+        print(
+            f"| {side} | {rates[side]:.2f} | {min(each):.2f}-{max(each):.2f} | {ratio:.1f} | {share} | {memory:.0f} |"
+        )
 
 
 if __name__ == "__main__":
