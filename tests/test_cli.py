@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import contextmanager, suppress
 
 import keras
 import optuna
@@ -154,63 +155,58 @@ def test_a_list_of_fixed_trials_opens_the_test_set(place):
     assert "Ada" in out
 
 
+@contextmanager
+def long_sweep(folder):
+    """The long sweep as a process of its own that has trained three epochs of its first trial; killed at the end."""
+    write_toml(folder / "long.toml", LONG)
+    command = [*COMMAND, "sweep", "long.toml", "--lanes", "2"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for_epochs(folder, process)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_epochs(folder, process):
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if (folder / "storage" / "optbench.db").exists():
+            with suppress(KeyError):  # the study is not there yet
+                trials = database(folder, "long").trials
+                if trials and len(trials[0].intermediate_values) >= 3:
+                    return
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError(f"the sweep trained no three epochs: {process.communicate()}")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_sweep_and_the_same_command_carries_on(number, code, tmp_path):
-    write_toml(tmp_path / "long.toml", LONG)
-    process = subprocess.Popen(
-        [*COMMAND, "sweep", "long.toml", "--lanes", "2"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for_epochs(tmp_path)
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    with long_sweep(tmp_path) as process:
+        process.send_signal(number)
+        out, told = process.communicate(timeout=60)
     assert process.returncode == code, told
     assert "Traceback" not in told
-    states = [t.state.name for t in database(tmp_path, "long").trials]
-    assert "RUNNING" not in states
-    assert states.count("FAIL") == 2
+    assert out.splitlines()[-1] == "stopped; the same command carries on"
     failed = [t for t in database(tmp_path, "long").trials if t.state.name == "FAIL"]
+    assert len(failed) == 2 == len(database(tmp_path, "long").trials)
     assert {t.user_attrs["reason"] for t in failed} == {"interrupted"}
-    table = LONG | {"trials": 3}
-    write_toml(tmp_path / "long.toml", table)
-    optbench("sweep", "long.toml", "--lanes", 2, cwd=tmp_path)
-    finished = [t for t in database(tmp_path, "long").trials if t.state.name == "COMPLETE"]
-    assert len(finished) == 3
+    optbench("sweep", "long.toml", "--lanes", 2, "--trials", 3, cwd=tmp_path)
+    trials = database(tmp_path, "long").trials
+    finished = [t for t in trials if t.state.name == "COMPLETE"]
+    assert {t.state.name for t in trials} == {"COMPLETE", "FAIL"}
     assert sorted(t.user_attrs["slot"] for t in finished) == [0, 1, 2]
     assert {tuple(t.params.items()) for t in failed} <= {tuple(t.params.items()) for t in finished}
 
 
 def test_running_trials_and_their_curves_can_be_seen_while_they_run(tmp_path):
-    write_toml(tmp_path / "long.toml", LONG)
-    process = subprocess.Popen(
-        [*COMMAND, "sweep", "long.toml", "--lanes", "2"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    wait_for_epochs(tmp_path)
-    trial = database(tmp_path, "long").trials[0]
-    listed = json.loads(optbench("studies", "--json", cwd=tmp_path))
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    with long_sweep(tmp_path):
+        trial = database(tmp_path, "long").trials[0]
+        listed = json.loads(optbench("studies", "--json", cwd=tmp_path))
     assert trial.state.name == "RUNNING"
     assert len(trial.intermediate_values) >= 3
     assert listed[0]["state"] == "running"
-
-
-def wait_for_epochs(folder):
-    """Wait until the long study's first trial has trained three epochs."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if (folder / "storage" / "optbench.db").exists():
-            try:
-                trials = database(folder, "long").trials
-            except (KeyError, optuna.exceptions.StorageInternalError):
-                trials = []
-            if trials and len(trials[0].intermediate_values) >= 3:
-                return
-        time.sleep(0.1)
-    raise AssertionError("the sweep trained no epoch in a minute")
 
 
 def test_a_time_limit_lets_running_trials_finish(tmp_path):

@@ -3,8 +3,9 @@
 import os
 import re
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,24 @@ class Storage:
 def open_storage(text: str, create: bool = False) -> Storage:
     """The database at a SQLAlchemy URL; made if missing, its folder too, when `create` is true."""
     url = check(text, create)
-    if create and url.get_backend_name() == "sqlite":
-        folder = Path(str(url.database)).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise StorageError(f"{folder} cannot be made: {problem.strerror}; choose another --storage") from problem
+    if create and url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        _create_file(url)
     with _one_line(url):
         return Storage(url)
+
+
+def _create_file(url: URL) -> None:
+    """Make a new SQLite file with all its tables under another name first, so that nobody ever sees half of it."""
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder, _one_line(url):
+            new = Path(folder) / "new.db"
+            Storage(url.set(database=str(new))).close()
+            with suppress(FileExistsError):  # another process was quicker
+                os.link(new, path)
+    except OSError as problem:
+        raise StorageError(f"{path} cannot be made: {problem.strerror}; choose another --storage") from problem
 
 
 def check(text: str, create: bool = False) -> URL:
