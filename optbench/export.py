@@ -9,13 +9,17 @@ from pathlib import Path
 import tomli_w
 
 from optbench.errors import StudyError
+from optbench.space import KERAS_CLASSES, ONE_MINUS
 from optbench.storage import StudyRecord, TrialRecord, best_trials
-
-KERAS_CLASSES = {"adadelta": "Adadelta", "adam": "Adam"}
 
 
 def choose(study: StudyRecord, records: list[TrialRecord], number: int | None) -> TrialRecord:
-    """The trial of that number, or the best complete one. Raises StudyError if there is none."""
+    """The trial of that number, or the best complete one. Raises StudyError if there is none.
+
+    Nothing is selected by test accuracy: where that is the value, the trial has to be named.
+    """
+    if number is None and not study.searches:
+        raise StudyError(f"study {study.name!r} selects nothing, so it has no best trial; name one with --trial N")
     if number is None:
         best = best_trials(records)
         if not best:
@@ -53,7 +57,8 @@ def as_toml(study: StudyRecord, trial: TrialRecord) -> str:
     """A sweep definition of this one trial with its seed: `optbench sweep FILE` gives the same accuracies."""
     definition = study.definition or {}
     label = f"{study.name}, trial {trial.number}"
-    fixed = {"label": label, "optimizer": trial.optimizer, **trial.hyperparameters, "seeds": [trial.seed]}
+    values = {ONE_MINUS + name if value == 0 else name: value or 1.0 for name, value in trial.hyperparameters.items()}
+    fixed = {"label": label, "optimizer": trial.optimizer, **values, "seeds": [trial.seed]}
     content = {"name": f"{study.name}-trial-{trial.number}"[:300]}
     content |= {key: definition[key] for key in ("epochs", "batch", "seed", "data", "model")}
     return f"# {_comment(study, trial)}\n{tomli_w.dumps(content | {'trial': [fixed]})}"
@@ -72,14 +77,10 @@ FORMATS: Mapping[str, Callable[[StudyRecord, TrialRecord], str]] = {"json": as_j
 def write(text: str, path: Path) -> None:
     """Put the text into the file, all of it or none. Raises StudyError if it cannot be written."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name[:100])
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            whole = Path(folder) / "whole"
+            whole.write_text(text, encoding="utf-8")
+            os.replace(whole, path)
     except OSError as problem:
         raise StudyError(f"{path} cannot be written: {problem.strerror}; choose another file with -o") from problem
 

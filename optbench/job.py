@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+STOPPED = "interrupted"  # the reason of a trial that Ctrl-C or SIGTERM ended
 CHANCE = 0.1  # the accuracy of guessing among ten classes: what a diverged trial is worth
 
 
@@ -60,7 +61,12 @@ class Epoch:
 
     @property
     def objective(self) -> float:
-        """What the learning curve shows: validation accuracy, or training accuracy where nothing is validated."""
+        """What the learning curve shows: validation accuracy, or training accuracy where nothing is validated.
+
+        Chance level once the network has diverged.
+        """
+        if not self.finite:
+            return CHANCE
         return self.train_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
@@ -74,6 +80,16 @@ class Verdict(enum.Enum):
     INTERRUPTED = "interrupted"
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ends, after how many epochs; `reason` says why, where its numbers do not."""
+
+    verdict: Verdict
+    value: float | None
+    epochs: int
+    reason: str | None = None
+
+
 class Trainer(Protocol):
     """Trains up to `lanes` jobs side by side, an epoch of all of them at a time.
 
@@ -82,6 +98,7 @@ class Trainer(Protocol):
 
     name: str
     lanes: int
+    device: str
 
     def seat(self, lane: int, job: Job) -> None:
         """Start `job` in a free lane, from its own initial weights."""

@@ -41,7 +41,7 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
 
     Raises an OptbenchError; a StudyError names the keys in which the definition differs from the study's.
     """
-    from optbench.training.data import load, load_test  # TensorFlow: only where something trains
+    from optbench.training.data import digest, load, load_test  # TensorFlow: only where something trains
 
     check(url, create=True)
     split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
@@ -50,8 +50,9 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
             f"batch = {sweep.batch}, but {sweep.data} leaves {len(split.train)} training images; expected at most that"
         )
     exam = load_test(sweep.data, data_dir) if sweep.validation == 0 and not sweep.searches else None
+    digests = {**split.digests, "test.sha256": digest(exam)} if exam else split.digests
     storage = open_storage(url, create=True)
-    fingerprint = sweep.fingerprint(split.digests)
+    fingerprint = sweep.fingerprint(digests)
     metric = "test accuracy" if exam else "validation accuracy"
     wanted: dict[str, Any] = {
         "definition": sweep.definition(),
@@ -65,8 +66,9 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
     _compare(name, held.get("fingerprint"), fingerprint)
     study = find_study(storage, name)
     launch = Launch(sweep, storage, study, split, exam)
-    if launch.missing and held["trials"] != sweep.trials:
-        storage.optuna.set_study_user_attr(study_id, "trials", sweep.trials)
+    if launch.missing:  # another total, other lanes, the versions that carry it on
+        for key in ("definition", "trials", "versions"):
+            storage.optuna.set_study_user_attr(study_id, key, wanted[key])
     return launch
 
 
@@ -83,7 +85,7 @@ def carry_on(
     sweep = launch.sweep
     ledger = Ledger(launch.storage, launch.study.study_id)
     with _heartbeat(ledger):
-        study = Study(sweep, ledger, trainer)
+        study = Study(sweep, ledger)
         trainers = {
             optimizer: build(trainer, sweep, optimizer, launch.split, launch.missing) for optimizer in sweep.optimizers
         }

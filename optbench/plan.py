@@ -9,6 +9,7 @@ import itertools
 
 import numpy as np
 
+from optbench.randomness import Purpose, generator, seed
 from optbench.space import Choice, point
 from optbench.sweep import Sweep
 
@@ -21,7 +22,7 @@ def optimizer_of(sweep: Sweep, slot: int) -> str:
 def seed_of(sweep: Sweep, slot: int) -> int:
     """The seed of the slot's initial weights and batch order."""
     fixed = sweep.fixed[slot].seed if slot < len(sweep.fixed) else None
-    return int(np.random.SeedSequence([sweep.seed, slot]).generate_state(1)[0]) if fixed is None else fixed
+    return seed(Purpose.TRIAL, sweep.seed, slot) if fixed is None else fixed
 
 
 def params_of(sweep: Sweep, slot: int) -> dict[str, float] | None:
@@ -37,13 +38,13 @@ def _unit(sweep: Sweep, index: int) -> list[float]:
     """Point `index` of the design in the unit cube, one coordinate per dimension of the space."""
     sampler, d = sweep.sampler, len(sweep.space)
     if sampler.name == "random":
-        return list(np.random.default_rng([sweep.seed, index]).random(d))
+        return list(generator(Purpose.DESIGN, sweep.seed, index).random(d))
     if sampler.name == "grid":
         return _grid(sweep, int(sampler.arguments["points"]))[index]
     from scipy.stats import qmc  # slow to import, and rarely needed
 
     design = qmc.Halton if sampler.arguments["qmc_type"] == "halton" else qmc.Sobol
-    engine = design(d, scramble=bool(sampler.arguments["scramble"]), rng=np.random.default_rng(sweep.seed))
+    engine = design(d, scramble=bool(sampler.arguments["scramble"]), rng=generator(Purpose.DESIGN, sweep.seed))
     if index:
         engine.fast_forward(index)
     return list(engine.random(1)[0])
@@ -58,4 +59,4 @@ def _grid(sweep: Sweep, points: int) -> list[list[float]]:
         else:
             axes.append(list(np.linspace(0, 1, points)))
     grid = [list(unit) for unit in itertools.product(*axes)]
-    return [grid[i] for i in np.random.default_rng(sweep.seed).permutation(len(grid))]
+    return [grid[i] for i in generator(Purpose.DESIGN, sweep.seed).permutation(len(grid))]

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from optbench.job import CHANCE, Epoch, Images, Job, Trainer, Verdict
-from optbench.storage import Ending
+from optbench.job import STOPPED, Ending, Epoch, Images, Job, Trainer, Verdict
 
 
 class Decider(Protocol):
     """What the loop needs of a study (see study.Study)."""
 
-    def ask(self, optimizer: str, lanes: int) -> Job | None: ...
+    def ask(self, optimizer: str, trainer: Trainer) -> Job | None: ...
     def judge(self, job: Job, epoch: Epoch) -> Verdict: ...
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]: ...
 
@@ -35,6 +34,8 @@ def run(
     Whatever happens in between, no trial of this loop is left running.
     """
     seated: dict[int, Job] = {}
+    epochs: dict[int, int] = {}
+    reason = STOPPED
     try:
         while True:
             wish = stop()
@@ -44,11 +45,16 @@ def run(
                 _seat(study, trainer, optimizer, seated)
             if not seated:
                 return
-            yield _round(study, trainer, seated, exam)
+            done = _round(study, trainer, seated, exam)
+            epochs |= {number: epoch.epoch for number, epoch in done.trained.items()}
+            yield done
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"[:500]
+        raise
     finally:
         if seated:
-            reason = Ending(Verdict.INTERRUPTED, None, {"reason": "interrupted"})
-            study.record({}, {job.number: reason for job in seated.values()})
+            numbers = [job.number for job in seated.values()]
+            study.record({}, {n: Ending(Verdict.INTERRUPTED, None, epochs.get(n, 0), reason) for n in numbers})
             for lane in seated:
                 trainer.leave(lane)
 
@@ -57,7 +63,7 @@ def _seat(study: Decider, trainer: Trainer, optimizer: str, seated: dict[int, Jo
     """Fill the free lanes."""
     for lane in range(trainer.lanes):
         if lane not in seated:
-            job = study.ask(optimizer, trainer.lanes)
+            job = study.ask(optimizer, trainer)
             if job is None:
                 return
             seated[lane] = job
@@ -86,8 +92,6 @@ def _round(study: Decider, trainer: Trainer, seated: dict[int, Job], exam: Image
 
 def _ending(verdict: Verdict, epoch: Epoch, trainer: Trainer, lane: int, exam: Images | None) -> Ending:
     """How a trial ends; a pruned one keeps its last report as its value, as Optuna has it."""
-    diverged = verdict is Verdict.DIVERGED
-    value = CHANCE if diverged else epoch.objective
     if verdict is Verdict.COMPLETE and exam is not None:
-        value = trainer.test(lane, exam)
-    return Ending(verdict, value, {"epochs": epoch.epoch, "diverged": diverged})
+        return Ending(verdict, trainer.test(lane, exam), epoch.epoch)
+    return Ending(verdict, epoch.objective, epoch.epoch)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from optbench.errors import DefinitionError, nearest
 
 ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: decay rates are searched on the scale that matters
@@ -31,6 +33,9 @@ OPTIMIZERS: Mapping[str, Mapping[str, Hyperparameter]] = {
         "epsilon": Hyperparameter(1e-7),
     },
 }
+
+
+KERAS_CLASSES: Mapping[str, str] = {"adadelta": "Adadelta", "adam": "Adam"}  # in keras.optimizers
 
 
 @dataclass(frozen=True)
@@ -98,20 +103,22 @@ def check_name(optimizer: str, name: str, where: str) -> Hyperparameter:
 
 
 def check_value(optimizer: str, name: str, value: float, where: str) -> None:
-    """Refuse a value that the hyperparameter cannot take."""
+    """Refuse a value that the hyperparameter cannot take in single precision, in which training computes.
+
+    one_minus_x = 1 is allowed: the average without memory (beta_1 = 0) is a valid rule, and the default search space
+    of Adam ends there.
+    """
     known = check_name(optimizer, name, where)
-    if not known.low < value < known.high:
+    inverse = name.startswith(ONE_MINUS)
+    if inverse and value == 1.0:
+        return
+    if not known.low < float(np.float32(1 - value if inverse else value)) < known.high:
         expected = "between 0 and 1, both excluded" if known.high == 1.0 else "a finite number above 0"
-        raise DefinitionError(f"{where}: {name} = {value!r}; expected {expected}")
+        raise DefinitionError(f"{where}: {name} = {value!r}; expected {expected} (in single precision)")
 
 
 def check_dimension(optimizer: str, name: str, dimension: Dimension, where: str) -> None:
-    """Refuse a range or a choice that the hyperparameter cannot take.
-
-    A `one_minus_` range may end at 1: the average without memory (beta_1 = 0) is a valid rule, and the default
-    search space of Adam ends there.
-    """
+    """Refuse a range or a choice that the hyperparameter cannot take."""
     ends = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
     for value in ends:
-        if not (name.startswith(ONE_MINUS) and value == 1.0 and isinstance(dimension, Float)):
-            check_value(optimizer, name, value, where)
+        check_value(optimizer, name, value, where)

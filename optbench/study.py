@@ -7,25 +7,26 @@ what was decided.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from optbench.job import CHANCE, Epoch, Job, Verdict
+from optbench.job import STOPPED, Ending, Epoch, Job, Trainer, Verdict
 from optbench.plan import optimizer_of, params_of, seed_of
+from optbench.randomness import Purpose, seed
 from optbench.space import Choice, hyperparameters
-from optbench.storage import STATES, Claim, Ending, Ledger
+from optbench.storage import STATES, Claim, Ledger
 from optbench.sweep import Strategy, Sweep
 
-ATTEMPTS = 3  # a slot's parameters are tried so often; after that the sampler gives it others
+ATTEMPTS = 3  # a slot's parameters may fail so often; after that the sampler gives it others. Ctrl-C does not count
+RUNG = "completed_rung_"
 
 
 class Study:
     """A sweep's study, as one worker sees it."""
 
-    def __init__(self, sweep: Sweep, ledger: Ledger, trainer: str) -> None:
-        self.sweep, self.ledger, self.trainer = sweep, ledger, trainer
+    def __init__(self, sweep: Sweep, ledger: Ledger) -> None:
+        self.sweep, self.ledger = sweep, ledger
         self.memory = optuna.storages.InMemoryStorage()
         trials = ledger.trials()
         self.mirror = optuna.create_study(
@@ -37,9 +38,10 @@ class Study:
         )
         self.study_id = self.memory.get_study_id_from_name(sweep.name)
         self.running: dict[int, tuple[int, int, optuna.trial.Trial]] = {}
+        self.marked: set[tuple[int, str]] = set()
         self._follow(trials)
 
-    def ask(self, optimizer: str, lanes: int) -> Job | None:
+    def ask(self, optimizer: str, trainer: Trainer) -> Job | None:
         """The next trial of that optimizer, written down as running; None if every slot is finished or taken."""
         claim = self.ledger.claim(lambda trials: self._free_slot(trials, optimizer))
         if claim is None:
@@ -50,25 +52,26 @@ class Study:
             self.mirror.enqueue_trial(params)
         distributions = self._distributions(params)
         trial = self.mirror.ask(distributions)
-        seed, hyper = seed_of(self.sweep, claim.slot), hyperparameters(optimizer, trial.params)
+        hyper = hyperparameters(optimizer, trial.params)
         fixed = self.sweep.fixed[claim.slot] if claim.slot < len(self.sweep.fixed) else None
         attributes: dict[str, Any] = {
             "optimizer": optimizer,
             "hyperparameters": hyper,
-            "seed": seed,
-            "lanes": lanes,
-            "trainer": self.trainer,
+            "seed": seed_of(self.sweep, claim.slot),
+            "lanes": trainer.lanes,
+            "trainer": trainer.name,
+            "device": trainer.device,
         }
         if fixed and fixed.label:
             attributes["label"] = fixed.label
         self.ledger.begin(claim.trial_id, trial.params, distributions, attributes)
         self.running[claim.number] = (claim.trial_id, claim.slot, trial)
-        return Job(claim.number, optimizer, hyper, seed, self.sweep.epochs)
+        return Job(claim.number, optimizer, hyper, attributes["seed"], self.sweep.epochs)
 
     def judge(self, job: Job, epoch: Epoch) -> Verdict:
         """What becomes of a running trial after an epoch. Fixed trials are never pruned."""
         _, slot, trial = self.running[job.number]
-        trial.report(epoch.objective if epoch.finite else CHANCE, epoch.epoch)
+        trial.report(epoch.objective, epoch.epoch)
         if not epoch.finite:
             return Verdict.DIVERGED
         if epoch.epoch >= job.epochs:
@@ -80,18 +83,27 @@ class Study:
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]:
         """Write a round down, by trial number, and drop what ended; returns the trials that are no longer ours."""
         ids = {number: trial_id for number, (trial_id, _, _) in self.running.items()}
-        objectives = {ids[n]: epoch.objective if epoch.finite else CHANCE for n, epoch in trained.items()}
         gone = self.ledger.record(
-            {ids[n]: epoch for n, epoch in trained.items()}, objectives, {ids[n]: end for n, end in endings.items()}
+            {ids[n]: epoch for n, epoch in trained.items() if n in ids},
+            {ids[n]: ending for n, ending in endings.items() if n in ids},
+            {ids[n]: self._new_marks(n) for n in trained if n in ids},
         )
         lost = {number for number, trial_id in ids.items() if trial_id in gone}
-        for number in {*endings, *lost}:
+        for number in {*endings, *lost} & ids.keys():
             _, _, trial = self.running.pop(number)
             ending = endings.get(number)
             state = STATES[ending.verdict] if ending and number not in lost else TrialState.FAIL
             value = ending.value if ending and state == TrialState.COMPLETE else None
             self.mirror.tell(trial, value, state)
         return lost
+
+    def _new_marks(self, number: int) -> dict[str, Any]:
+        """The rungs that a trial has newly reached: successive halving and hyperband keep them in the trial."""
+        trial_id, _, trial = self.running[number]
+        held = self.memory.get_trial(trial._trial_id).system_attrs
+        new = {key: value for key, value in held.items() if key.startswith(RUNG) and (trial_id, key) not in self.marked}
+        self.marked |= {(trial_id, key) for key in new}
+        return new
 
     def others_run(self) -> bool:
         """Whether trials of other workers are running."""
@@ -105,8 +117,9 @@ class Study:
 
     def _retried(self, claim: Claim) -> dict[str, float] | None:
         """The parameters that an interrupted trial of the same slot had."""
-        failed = [t for t in claim.trials if t.user_attrs.get("slot") == claim.slot and t.params]
-        return dict(failed[-1].params) if 0 < len(failed) < ATTEMPTS else None
+        tried = [t for t in claim.trials if t.user_attrs.get("slot") == claim.slot and t.params]
+        failed = sum(t.params == tried[-1].params and t.user_attrs.get("reason") != STOPPED for t in tried)
+        return dict(tried[-1].params) if tried and failed < ATTEMPTS else None
 
     def _distributions(self, params: Mapping[str, float] | None) -> dict[str, BaseDistribution]:
         if not self.sweep.searches:
@@ -125,7 +138,12 @@ class Study:
             if not own.state.is_finished() and own.number not in self.running:
                 _catch_up(self.memory, own, trial)
         for trial in trials[len(mirrored) :]:
-            self.mirror.add_trial(trial)
+            self.mirror.add_trial(_failed(trial) if trial.state == TrialState.WAITING else trial)
+
+
+def _failed(trial: FrozenTrial) -> FrozenTrial:
+    """A trial that somebody enqueued by hand: it has no slot and never runs, but keeps its number."""
+    return optuna.trial.create_trial(state=TrialState.FAIL, system_attrs=trial.system_attrs)
 
 
 def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: FrozenTrial) -> None:
@@ -135,22 +153,27 @@ def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: 
         memory.set_trial_param(own._trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)
     for step in trial.intermediate_values.keys() - own.intermediate_values.keys():
         memory.set_trial_intermediate_value(own._trial_id, step, trial.intermediate_values[step])
+    for key in trial.system_attrs.keys() - own.system_attrs.keys():
+        memory.set_trial_system_attr(own._trial_id, key, trial.system_attrs[key])
     if trial.state.is_finished():
         memory.set_trial_state_values(own._trial_id, trial.state, trial.values)
 
 
 def make_sampler(sweep: Sweep, existing: int) -> optuna.samplers.BaseSampler:
     """The sampler on the mirror; its seed depends on the trials that exist, so that a restart does not repeat draws."""
-    seed = int(np.random.SeedSequence([sweep.seed, existing]).generate_state(1)[0])
+    drawn = seed(Purpose.SAMPLER, sweep.seed, existing)
     if sweep.sampler.name != "tpe":
-        return optuna.samplers.RandomSampler(seed)  # never asked: plan.py has the points
-    return optuna.samplers.TPESampler(seed=seed, **dict(sweep.sampler.arguments))  # type: ignore[arg-type]
+        return optuna.samplers.RandomSampler(drawn)  # never asked: plan.py has the points
+    return optuna.samplers.TPESampler(seed=drawn, **dict(sweep.sampler.arguments))  # type: ignore[arg-type]
 
 
 def make_pruner(pruner: Strategy, epochs: int) -> optuna.pruners.BasePruner:
     """Optuna's pruner by our name for it."""
     arguments: dict[str, Any] = dict(pruner.arguments)
     if pruner.name == "median":
+        arguments["n_warmup_steps"] += (
+            1  # Optuna judges at the step of that number already; our steps are epochs from 1
+        )
         return optuna.pruners.MedianPruner(**arguments)
     if pruner.name == "hyperband":
         return optuna.pruners.HyperbandPruner(max_resource=epochs, **arguments)

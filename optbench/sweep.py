@@ -1,4 +1,4 @@
-"""A sweep: what to search, on which data, with which model and budget. Frozen; definition.py reads and checks it."""
+"""A sweep: what to search, on which data, with which model and budget. Frozen; `definition` reads and checks it."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ TWENTY_PERCENT = -1  # the median pruner's warm-up: slow starters are not judged
 
 ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, int | str | bool]]] = {
     "sampler": {
-        "tpe": {"n_startup_trials": 10, "n_ei_candidates": 24, "constant_liar": True},
+        "tpe": {"multivariate": True, "n_startup_trials": 10, "n_ei_candidates": 24, "constant_liar": True},
         "random": {},
         "qmc": {"qmc_type": "sobol", "scramble": True},
         "grid": {"points": 5},
@@ -103,7 +103,12 @@ class Sweep:
         plain = self.definition()
         for free in ("name", "trials", "lanes"):
             plain.pop(free, None)
-        marks = {f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras")}
+        for trial in plain.get("trial", []):
+            trial.pop("label", None)
+            trial.pop("published_test_accuracy", None)
+        marks = {
+            f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
+        }
         return {**_flat(plain), **digests, **marks}
 
 

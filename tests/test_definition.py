@@ -111,7 +111,7 @@ WRONG = {
     ),
     "a trial misspelt": ({"trial": [{"learning_rat": 0.5}]}, "did you mean 'learning_rate'?"),
     "a trial beside the space": ({"trial": [{"learning_rate": 1.0, "rho": 0.5}]}, "rho is not in the [space]"),
-    "a trial with a text": ({"trial": [{"learning_rate": "big"}]}, "expected a finite number above 0"),
+    "a trial with a text": ({"trial": [{"learning_rate": "big"}]}, "learning_rate = 'big'; expected a number"),
     "a trial's optimizer": ({"trial": [{"optimizer": "adam"}]}, "the [space] is adadelta's"),
     "a trial's seeds": ({"trial": [{"learning_rate": 1.0, "seeds": [-1]}]}, "seeds = [-1]; expected"),
     "more fixed than trials": ({"trials": 1, "trial": [{"learning_rate": 1.0}] * 2}, "there are 2 fixed trials"),

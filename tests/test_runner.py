@@ -9,7 +9,7 @@ from optbench.runner import run
 class FakeTrainer:
     """Counts epochs; its accuracy is the epoch, its test accuracy 0.5."""
 
-    name = "fake"
+    name, device = "fake", "CPU"
 
     def __init__(self, lanes):
         self.lanes, self.seated, self.log = lanes, {}, []
@@ -37,7 +37,7 @@ class FakeStudy:
     def __init__(self, *lengths, lost=()):
         self.lengths, self.lost, self.asked, self.endings, self.rounds = lengths, set(lost), 0, {}, []
 
-    def ask(self, optimizer, lanes):
+    def ask(self, optimizer, trainer):
         if self.asked == len(self.lengths):
             return None
         self.asked += 1
@@ -76,6 +76,7 @@ def test_stopping_now_ends_what_runs():
     study, trainer, wishes = FakeStudy(9, 9, 9), FakeTrainer(2), iter([None, None, "now"])
     list(run(study, trainer, "adam", lambda: next(wishes)))
     assert {n: e.verdict for n, e in study.endings.items()} == {0: Verdict.INTERRUPTED, 1: Verdict.INTERRUPTED}
+    assert {(e.epochs, e.reason) for e in study.endings.values()} == {(2, "interrupted")}
     assert study.asked == 2
     assert not trainer.seated
 
@@ -94,7 +95,9 @@ def test_a_crash_of_the_trainer_leaves_nothing_running():
     study = FakeStudy(2, 2)
     with pytest.raises(RuntimeError, match="no more memory"):
         list(run(study, Broken(2), "adam", lambda: None))
-    assert {e.verdict for e in study.endings.values()} == {Verdict.INTERRUPTED}
+    assert {(e.verdict, e.reason) for e in study.endings.values()} == {
+        (Verdict.INTERRUPTED, "RuntimeError: no more memory")
+    }
 
 
 def test_a_trial_that_was_given_away_is_dropped_without_an_end():

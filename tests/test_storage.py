@@ -8,11 +8,11 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from optbench.errors import StorageError, StudyError
-from optbench.job import Epoch, Verdict
-from optbench.storage import Ending, Ledger, curve, find_study, open_storage, open_study, studies, trials
+from optbench.job import Ending, Epoch, Verdict
+from optbench.storage import Ledger, curve, find_study, open_storage, open_study, studies, trials
 from optbench.storage.tables import workers
 
 RATE = {"learning_rate": FloatDistribution(0.1, 1.0)}
@@ -52,12 +52,12 @@ def epoch(n, accuracy, loss=0.5):
 def test_optuna_reads_what_the_ledger_wrote(storage, ledger, url):
     claim = ledger.claim(first_free(1))
     ledger.begin(claim.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
-    ledger.record({claim.trial_id: epoch(1, 0.6)}, {claim.trial_id: 0.6}, {})
+    ledger.record({claim.trial_id: epoch(1, 0.6)}, {}, {})
     running = optuna.load_study(study_name="s", storage=url).trials[0]
     assert running.state == TrialState.RUNNING
     assert running.intermediate_values == {1: 0.6}
-    end = Ending(Verdict.COMPLETE, 0.7, {"epochs": 2, "diverged": False})
-    assert ledger.record({claim.trial_id: epoch(2, 0.7)}, {claim.trial_id: 0.7}, {claim.trial_id: end}) == set()
+    end = Ending(Verdict.COMPLETE, 0.7, 2)
+    assert ledger.record({claim.trial_id: epoch(2, 0.7)}, {claim.trial_id: end}, {}) == set()
     study = optuna.load_study(study_name="s", storage=url)
     trial = study.best_trial
     assert (trial.number, trial.value, trial.params) == (0, 0.7, {"learning_rate": 0.3})
@@ -69,7 +69,7 @@ def test_optuna_reads_what_the_ledger_wrote(storage, ledger, url):
 
 def test_curves_come_back_and_a_loss_that_is_no_number_reads_as_nan(storage, ledger):
     claim = ledger.claim(first_free(1))
-    ledger.record({claim.trial_id: epoch(1, 0.1, loss=float("inf"))}, {claim.trial_id: 0.1}, {})
+    ledger.record({claim.trial_id: epoch(1, 0.1, loss=float("inf"))}, {}, {})
     row = curve(storage, claim.trial_id)[0]
     assert not row.finite
     assert row.train_accuracy == 0.1
@@ -98,27 +98,27 @@ def test_trials_of_a_silent_worker_are_ended_and_their_slot_is_free(storage, led
     gone, claim = Ledger(storage, ledger.study_id), ledger.claim(first_free(1))
     silent = gone.claim(first_free(2))
     with storage.writing() as session:
-        row = session.query(workers).filter_by(worker=gone.worker).one()
+        row = session.execute(select(workers).where(workers.c.worker == gone.worker)).one()
         old = row.beat - timedelta(minutes=10)
         session.execute(update(workers).where(workers.c.worker == gone.worker).values(beat=old))
     ledger.beat()
     states = {t.number: t.state for t in ledger.trials()}
     assert states == {claim.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
     assert ledger.claim(first_free(2)).slot == silent.slot
-    assert gone.record({silent.trial_id: epoch(1, 0.5)}, {silent.trial_id: 0.5}, {}) == {silent.trial_id}
+    assert gone.record({silent.trial_id: epoch(1, 0.5)}, {}, {}) == {silent.trial_id}
     assert curve(storage, silent.trial_id) == []
 
 
 def test_records_count_by_state(storage, ledger):
     ends = [
-        Ending(Verdict.COMPLETE, 0.9, {"diverged": False}),
-        Ending(Verdict.DIVERGED, 0.1, {"diverged": True}),
-        Ending(Verdict.PRUNED, 0.95, {"diverged": False}),
-        Ending(Verdict.INTERRUPTED, None, {"reason": "interrupted"}),
+        Ending(Verdict.COMPLETE, 0.9, 1),
+        Ending(Verdict.DIVERGED, 0.1, 1),
+        Ending(Verdict.PRUNED, 0.95, 1),
+        Ending(Verdict.INTERRUPTED, None, 1, "interrupted"),
     ]
     for end in ends:
         claim = ledger.claim(first_free(9))
-        ledger.record({claim.trial_id: epoch(1, 0.4)}, {claim.trial_id: 0.4}, {claim.trial_id: end})
+        ledger.record({claim.trial_id: epoch(1, 0.4)}, {claim.trial_id: end}, {})
     record = find_study(storage, "s")
     assert dict(record.counts) == {"complete": 1, "pruned": 1, "diverged": 1, "running": 0, "failed": 1}
     assert (record.best, record.epochs, record.state) == (0.9, 4, "done")
@@ -131,6 +131,28 @@ def test_records_count_by_state(storage, ledger):
     assert [s.name for s in studies(storage)] == ["s"]
 
 
+def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, ledger):
+    ledger.claim(first_free(1))
+    assert find_study(storage, "s").state == "running"
+    ledger.leave()
+    record = find_study(storage, "s")
+    assert (record.state, record.counts["failed"]) == ("interrupted", 1)
+
+
+def test_a_study_whose_worker_is_gone_does_not_look_as_if_it_ran(storage, ledger):
+    ledger.claim(first_free(1))
+    with storage.writing() as session:
+        old = session.execute(select(workers.c.beat)).scalar_one() - timedelta(minutes=10)
+        session.execute(update(workers).values(beat=old))
+    assert find_study(storage, "s").state == "interrupted"
+
+
+def test_the_best_value_is_no_diverged_trials(storage, ledger):
+    claim = ledger.claim(first_free(1))
+    ledger.record({}, {claim.trial_id: Ending(Verdict.DIVERGED, 0.1, 1)}, {})
+    assert find_study(storage, "s").best is None
+
+
 def test_the_file_is_set_up_for_several_processes(storage, url):
     with storage.reading() as session:
         pragmas = [
@@ -141,7 +163,7 @@ def test_the_file_is_set_up_for_several_processes(storage, url):
 
 def test_deleting_a_study_deletes_its_curves(storage, ledger):
     claim = ledger.claim(first_free(1))
-    ledger.record({claim.trial_id: epoch(1, 0.4)}, {claim.trial_id: 0.4}, {})
+    ledger.record({claim.trial_id: epoch(1, 0.4)}, {}, {})
     storage.optuna.delete_study(ledger.study_id)
     assert curve(storage, claim.trial_id) == []
 

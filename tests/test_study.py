@@ -1,12 +1,16 @@
 """Asking and judging, on a real ledger: budget, resumed draws, pruning, divergence, retries."""
 
+from types import SimpleNamespace
+
+import optuna
 import pytest
 
-from optbench.job import CHANCE, Epoch, Verdict
-from optbench.storage import Ending, Ledger, find_study, open_storage, open_study, trials
-from optbench.study import Study, make_pruner, make_sampler
-from optbench.sweep import Strategy
+from optbench.job import CHANCE, STOPPED, Ending, Epoch, Verdict
+from optbench.storage import Ledger, find_study, open_storage, open_study, trials
+from optbench.study import Study, make_sampler
 from tests.conftest import sweep_of
+
+TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1)
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def storage(tmp_path):
 def study_of(storage, **changes):
     sweep = sweep_of(**changes)
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
-    return Study(sweep, Ledger(storage, study_id), "lanes")
+    return Study(sweep, Ledger(storage, study_id))
 
 
 def epoch(n, accuracy, loss=0.5):
@@ -30,7 +34,7 @@ def finish(study, job, value=0.5, verdict=Verdict.COMPLETE, epochs=2):
     for n in range(1, epochs + 1):
         study.judge(job, epoch(n, value))
         study.record({job.number: epoch(n, value)}, {})
-    study.record({}, {job.number: Ending(verdict, value, {"epochs": epochs, "diverged": False})})
+    study.record({}, {job.number: Ending(verdict, value, epochs)})
 
 
 def rows(storage):
@@ -40,12 +44,12 @@ def rows(storage):
 def test_the_total_is_exact_over_restarts(storage):
     first = study_of(storage, trials=5)
     for _ in range(3):
-        finish(first, first.ask("adadelta", 1))
+        finish(first, first.ask("adadelta", TRAINER))
     second = study_of(storage, trials=5)
     for _ in range(2):
-        finish(second, second.ask("adadelta", 1))
-    assert second.ask("adadelta", 1) is None
-    assert study_of(storage, trials=5).ask("adadelta", 1) is None
+        finish(second, second.ask("adadelta", TRAINER))
+    assert second.ask("adadelta", TRAINER) is None
+    assert study_of(storage, trials=5).ask("adadelta", TRAINER) is None
     assert [row.state for row in rows(storage)] == ["complete"] * 5
 
 
@@ -53,7 +57,7 @@ def test_a_restart_draws_anew(storage):
     drawn = []
     for _ in range(4):
         study = study_of(storage)
-        job = study.ask("adadelta", 1)
+        job = study.ask("adadelta", TRAINER)
         drawn.append(job.hyper["learning_rate"])
         finish(study, job)
     assert len(set(drawn)) == 4
@@ -63,30 +67,59 @@ def test_a_restart_draws_anew(storage):
 def test_a_restart_carries_a_design_on(storage, name):
     sampler = {"name": name}
     one = study_of(storage, sampler=sampler)
-    finish(one, one.ask("adadelta", 1))
+    finish(one, one.ask("adadelta", TRAINER))
     two = study_of(storage, sampler=sampler)
-    finish(two, two.ask("adadelta", 1))
+    finish(two, two.ask("adadelta", TRAINER))
     whole = study_of(storage, sampler=sampler, name="whole", trials=2)
-    jobs = [whole.ask("adadelta", 1) for _ in range(2)]
+    jobs = [whole.ask("adadelta", TRAINER) for _ in range(2)]
     assert [row.hyperparameters for row in rows(storage)] == [job.hyper for job in jobs]
 
 
 def test_an_interrupted_trial_is_tried_again_with_the_same_parameters_and_seed(storage):
     study = study_of(storage)
-    job = study.ask("adadelta", 1)
-    study.record({}, {job.number: Ending(Verdict.INTERRUPTED, None, {"reason": "interrupted"})})
-    again = study_of(storage).ask("adadelta", 1)
+    job = study.ask("adadelta", TRAINER)
+    study.record({}, {job.number: Ending(Verdict.INTERRUPTED, None, 0, STOPPED)})
+    again = study_of(storage).ask("adadelta", TRAINER)
     assert again.number == 1
     assert (again.hyper, again.seed) == (job.hyper, job.seed)
 
 
-def test_parameters_that_fail_three_times_are_given_up(storage):
+@pytest.mark.parametrize(("reason", "tries"), [("MemoryError", 3), (STOPPED, 5)])
+def test_parameters_that_crash_three_times_are_given_up_but_stopping_is_no_crash(storage, reason, tries):
     study, tried = study_of(storage), []
-    for _ in range(4):
-        job = study.ask("adadelta", 1)
+    for _ in range(5):
+        job = study.ask("adadelta", TRAINER)
         tried.append(job.hyper)
-        study.record({}, {job.number: Ending(Verdict.INTERRUPTED, None, {"reason": "interrupted"})})
-    assert tried[0] == tried[1] == tried[2] != tried[3]
+        study.record({}, {job.number: Ending(Verdict.INTERRUPTED, None, 0, reason)})
+    assert [hyper == tried[0] for hyper in tried] == [True] * tries + [False] * (5 - tries)
+
+
+@pytest.mark.parametrize("name", ["median", "successive_halving", "hyperband"])
+def test_weak_trials_are_pruned_after_a_restart_too(storage, name):
+    sizes = {"epochs": 9, "trials": 40, "pruner": {"name": name}}
+    first = study_of(storage, **sizes)
+    for _ in range(20):
+        finish(first, first.ask("adadelta", TRAINER), value=0.9, epochs=9)
+    for study in (first, study_of(storage, **sizes)):
+        pruned = 0
+        for _ in range(8):
+            job = study.ask("adadelta", TRAINER)
+            verdicts = [study.judge(job, epoch(n, 0.1)) for n in range(1, 9)]
+            pruned += Verdict.PRUNED in verdicts
+            study.record({}, {job.number: Ending(Verdict.PRUNED, 0.1, 8)})
+        assert pruned >= 5
+
+
+def test_a_trial_that_was_enqueued_by_hand_disturbs_nothing(storage):
+    study = study_of(storage)
+    finish(study, study.ask("adadelta", TRAINER))
+    optuna.load_study(study_name="tiny", storage=storage.optuna).enqueue_trial({"learning_rate": 99.0})
+    again = study_of(storage)
+    job = again.ask("adadelta", TRAINER)
+    assert job.number == 2
+    assert job.hyper["learning_rate"] <= 10
+    finish(again, job)
+    assert [row.state for row in rows(storage)] == ["complete", "waiting", "complete"]
 
 
 def test_fixed_trials_run_first_and_are_never_pruned(storage):
@@ -97,10 +130,10 @@ def test_fixed_trials_run_first_and_are_never_pruned(storage):
         trial=[{"learning_rate": 0.5, "label": "mine"}],
         pruner={"name": "successive_halving"},
     )
-    job = study.ask("adadelta", 4)
+    job = study.ask("adadelta", TRAINER)
     assert job.hyper["learning_rate"] == 0.5
     for _ in range(3):
-        finish(study, study.ask("adadelta", 4), value=0.9, epochs=3)
+        finish(study, study.ask("adadelta", TRAINER), value=0.9, epochs=3)
     assert study.judge(job, epoch(1, 0.0)) is Verdict.CONTINUE
     assert rows(storage)[0].label == "mine"
 
@@ -109,29 +142,29 @@ def test_weak_trials_are_pruned_after_the_warm_up_and_strong_ones_are_not(storag
     pruner = {"name": "median", "n_startup_trials": 3, "n_min_trials": 3, "n_warmup_steps": 2}
     study = study_of(storage, epochs=5, trials=9, pruner=pruner)
     for _ in range(3):
-        finish(study, study.ask("adadelta", 1), value=0.8, epochs=5)
-    weak, strong = study.ask("adadelta", 1), study.ask("adadelta", 1)
-    assert [study.judge(weak, epoch(n, 0.2)) for n in (1, 2)] == [Verdict.CONTINUE, Verdict.PRUNED]
-    assert [study.judge(strong, epoch(n, 0.9)) for n in (1, 2)] == [Verdict.CONTINUE, Verdict.CONTINUE]
+        finish(study, study.ask("adadelta", TRAINER), value=0.8, epochs=5)
+    weak, strong = study.ask("adadelta", TRAINER), study.ask("adadelta", TRAINER)
+    assert [study.judge(weak, epoch(n, 0.2)) for n in (1, 2, 3)] == [Verdict.CONTINUE] * 2 + [Verdict.PRUNED]
+    assert [study.judge(strong, epoch(n, 0.9)) for n in (1, 2, 3)] == [Verdict.CONTINUE] * 3
 
 
 def test_divergence_is_a_result(storage):
     study = study_of(storage)
-    job = study.ask("adadelta", 1)
+    job = study.ask("adadelta", TRAINER)
     lost = epoch(1, 0.1, loss=float("nan"))
     assert study.judge(job, lost) is Verdict.DIVERGED
-    study.record({job.number: lost}, {job.number: Ending(Verdict.DIVERGED, CHANCE, {"epochs": 1, "diverged": True})})
+    study.record({job.number: lost}, {job.number: Ending(Verdict.DIVERGED, CHANCE, 1)})
     assert [(row.state, row.value) for row in rows(storage)] == [("diverged", CHANCE)]
     assert study.memory.get_all_trials(study.study_id)[0].value == CHANCE
 
 
 def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     one, two = study_of(storage, trials=4), study_of(storage, trials=4)
-    jobs = [one.ask("adadelta", 1), two.ask("adadelta", 1), one.ask("adadelta", 1)]
+    jobs = [one.ask("adadelta", TRAINER), two.ask("adadelta", TRAINER), one.ask("adadelta", TRAINER)]
     finish(two, jobs[1], value=0.9)
-    last = one.ask("adadelta", 1)
+    last = one.ask("adadelta", TRAINER)
     assert [job.number for job in [*jobs, last]] == [0, 1, 2, 3]
-    assert two.ask("adadelta", 1) is None
+    assert two.ask("adadelta", TRAINER) is None
     assert one.memory.get_all_trials(one.study_id)[1].value == 0.9
     assert one.others_run()
 
@@ -139,16 +172,9 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
 def test_each_optimizer_of_a_list_gets_its_own_trials(storage):
     listed = [{"optimizer": "adam", "seeds": [0, 1]}, {"optimizer": "adadelta"}]
     study = study_of(storage, space=None, trials=None, optimizer=None, trial=listed)
-    assert study.ask("adadelta", 1).optimizer == "adadelta"
-    assert [study.ask("adam", 1).seed for _ in range(2)] == [0, 1]
-    assert study.ask("adam", 1) is None
-
-
-@pytest.mark.parametrize("name", ["median", "hyperband", "successive_halving", "none"])
-def test_every_pruner_can_be_built(name):
-    pruner = sweep_of(pruner={"name": name}).pruner
-    assert make_pruner(pruner, 10) is not None
-    assert isinstance(pruner, Strategy)
+    assert study.ask("adadelta", TRAINER).optimizer == "adadelta"
+    assert [study.ask("adam", TRAINER).seed for _ in range(2)] == [0, 1]
+    assert study.ask("adam", TRAINER) is None
 
 
 def test_the_sampler_seed_depends_on_the_trials_that_exist():

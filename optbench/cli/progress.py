@@ -10,9 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from optbench.job import Job, Verdict
+from optbench.job import Ending, Job, Verdict
 from optbench.runner import Round
-from optbench.storage import Ending
 
 
 def settings(values: Mapping[str, float]) -> str:
@@ -73,12 +72,12 @@ class Progress:
         state = ending.verdict.value
         self.counts[state] += 1
         self.ended += 1
-        self.ended_epochs += ending.attributes["epochs"]
+        self.ended_epochs += ending.epochs
         if ending.verdict is Verdict.COMPLETE and (self.best is None or (ending.value or 0.0) > self.best[0]):
             self.best = (ending.value or 0.0, settings(job.hyper))
         if not self.console.is_terminal:
             self.console.print(
-                f"[{self.done}/{self.total}] trial {job.number} {state} after {ending.attributes['epochs']} epochs: "
+                f"[{self.done}/{self.total}] trial {job.number} {state} after {ending.epochs} epochs: "
                 f"{ending.value:.4f}  {job.optimizer} {settings(job.hyper)}",
                 markup=False, highlight=False, soft_wrap=True,
             )  # fmt: skip

@@ -47,11 +47,11 @@ def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Table:
 
 def studies(records: Sequence[StudyRecord]) -> Table:
     """One row a study."""
-    table = _table("study", "sweep", "optimizer", "state", "trials", "by state", "best", "epochs", "changed")
+    table = _table("study", "sweep", "optimizer", "state", "trials", "by state", "best", "epochs", "changed (UTC)")
     for s in records:
         finished = sum(s.counts[state] for state in COUNTED)
         states = ", ".join(f"{count} {state}" for state, count in s.counts.items() if count)
-        last = s.changed.strftime("%Y-%m-%d %H:%M UTC") if s.changed else "-"
+        last = s.changed.strftime("%m-%d %H:%M") if s.changed else "-"
         table.add_row(
             Text(s.name), Text((s.definition or {}).get("name", "-")), s.optimizer, s.state,
             f"{finished}/{s.total or '?'}", states, _number(s.best), str(s.epochs), last,
@@ -65,7 +65,10 @@ def ranked(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def show(study: StudyRecord, records: Sequence[TrialRecord]) -> Iterator[Any]:
-    """A study's counts, its best trials, its definition and its versions."""
+    """A study's definition and versions, and last, next to the prompt, its counts and its best trials."""
+    if study.definition is not None:
+        yield Text(tomli_w.dumps(study.definition))
+    yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
     yield Text(counts(study))
     names = list(dict.fromkeys(name for record in records for name in record.hyperparameters))
     labels = any(record.label for record in records)
@@ -75,9 +78,6 @@ def show(study: StudyRecord, records: Sequence[TrialRecord]) -> Iterator[Any]:
         label = [Text(r.label or "")] if labels else []
         table.add_row(str(r.number), _number(r.value), r.state, str(r.epochs), str(r.seed), *values, *label)
     yield table
-    if study.definition is not None:
-        yield Text(tomli_w.dumps(study.definition))
-    yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
 
 
 def curves(result: Replay) -> Table:
@@ -122,7 +122,7 @@ def trial_json(trial: TrialRecord) -> dict[str, Any]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold" if column in ("study", "label", "setting") else "ellipsis")
     return table
 
 

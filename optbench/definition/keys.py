@@ -1,7 +1,6 @@
 """Reads one TOML table key by key, so that a wrong kind, a missing key or an unknown one is named at once."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from optbench.errors import DefinitionError, nearest
@@ -10,23 +9,27 @@ REQUIRED = object()
 
 
 class Keys:
-    """One TOML table while it is read: each key is taken once; a key that nobody takes is an error."""
+    """One TOML table while it is read."""
 
     def __init__(self, table: Any, where: str) -> None:
         if not isinstance(table, Mapping):
             raise DefinitionError(f"{where}: expected a table of keys, got {table!r}")
-        self.given, self.left, self.where, self.known = table, dict(table), where, list[str]()
+        self.table, self.where = table, where
+
+    def only(self, *known: str) -> "Keys":
+        """Refuse any key but these, naming the nearest."""
+        for key in self.table:
+            if key not in known:
+                raise DefinitionError(f"{self.where}: unknown key {key!r}; {nearest(key, known)}")
+        return self
 
     def take(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """The value under `key`, of that kind (an integer will do for a float)."""
-        self.known.append(key)
-        if key not in self.left:
+        if key not in self.table:
             if default is REQUIRED:
-                for misspelt in get_close_matches(key, self.left, n=1, cutoff=0.8):
-                    raise DefinitionError(f"{self.where}: unknown key {misspelt!r}; did you mean {key!r}?")
                 raise DefinitionError(f"{self.where}: {key!r} is missing; expected {_KINDS[kind]}")
             return default
-        value = self.left.pop(key)
+        value = self.table[key]
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
@@ -46,11 +49,6 @@ class Keys:
         if value is not None and value not in names:
             raise DefinitionError(f"{self.where}: unknown {key} {value!r}; {nearest(value, names)}")
         return value
-
-    def end(self) -> None:
-        """Refuse what is left."""
-        for key in self.left:
-            raise DefinitionError(f"{self.where}: unknown key {key!r}; {nearest(key, self.known)}")
 
 
 _KINDS = {

@@ -10,21 +10,25 @@ from optbench.errors import DefinitionError
 from optbench.space import OPTIMIZERS, Dimension
 from optbench.sweep import ARGUMENTS, TWENTY_PERCENT, FixedTrial, Strategy, Sweep, grid_size
 
+TOP = (
+    "name", "optimizer", "trials", "epochs", "batch", "seed", "lanes",
+    "data", "model", "space", "sampler", "pruner", "trial",
+)  # fmt: skip
 ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
 
 
 def parse(table: Mapping[str, Any], where: str) -> Sweep:
     """The sweep that plain data defines; a DefinitionError names `where`, the key, its value and what was expected."""
-    keys = Keys(table, where)
+    keys = Keys(table, where).only(*TOP)
     name = keys.take("name", str)
     if not name.strip() or len(name) > 300:
         raise DefinitionError(f"{where}: name has {len(name)} characters; expected 1 to 300, not all spaces")
     optimizer = keys.pick("optimizer", OPTIMIZERS, None)
     epochs, batch = keys.count("epochs"), keys.count("batch", 128)
     seed, lanes = keys.count("seed", 0, least=0), keys.count("lanes", None)
-    data = Keys(keys.take("data", dict), f"{where} [data]")
+    data = Keys(keys.take("data", dict), f"{where} [data]").only("name", "validation")
     data_name, validation = data.take("name", str), data.count("validation", least=0)
-    model = Keys(keys.take("model", dict, {}), f"{where} [model]")
+    model = Keys(keys.take("model", dict, {}), f"{where} [model]").only("hidden", "activation")
     hidden, activation = _hidden(model), model.pick("activation", ACTIVATIONS, "relu")
     raw_space = keys.take("space", dict, {})
     if raw_space and optimizer is None:
@@ -37,8 +41,6 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
     sampler = _strategy("sampler", "tpe", keys, epochs, where)
     pruner = _strategy("pruner", "median" if space else "none", keys, epochs, where)
     trials = _trials(keys, space, fixed, sampler, where)
-    for part in (keys, data, model):
-        part.end()
     if validation == 0 and space:
         raise DefinitionError(f"{data.where}: validation = 0 with a [space]; expected images to select by, as 10000")
     return Sweep(
@@ -57,6 +59,7 @@ def _hidden(model: Keys) -> tuple[int, ...]:
 def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> Strategy:
     table = Keys(keys.take(role, dict, {"name": default}), f"{where} [{role}]")
     name = table.pick("name", ARGUMENTS[role], default)
+    table.only("name", *ARGUMENTS[role][name])
     arguments: dict[str, Any] = {}
     for key, usual in ARGUMENTS[role][name].items():
         if key == "qmc_type":
@@ -66,7 +69,11 @@ def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> S
         else:
             value = math.ceil(epochs / 5) if usual == TWENTY_PERCENT else usual
             arguments[key] = table.count(key, value, least=_LEAST.get(key, 1))
-    table.end()
+    if arguments.get("min_resource", 1) > epochs:
+        raise DefinitionError(
+            f"{table.where}: min_resource = {arguments['min_resource']}, but a trial has {epochs} epochs; "
+            "expected at most that"
+        )
     return Strategy(name, arguments)
 
 
@@ -86,10 +93,11 @@ def _trials(
         if not fixed:
             raise DefinitionError(f"{where}: nothing to run; expected a [space] to search or [[trial]] entries")
         for key in ("trials", "sampler", "pruner"):
-            if key in keys.given:
+            if key in keys.table:
                 raise DefinitionError(
                     f"{where}: {key!r} without a [space]; fixed trials all run, in turn: leave it out"
                 )
+        _check_labels(fixed, where)
         return len(fixed)
     trials: int = keys.count("trials")
     if trials < len(fixed):
@@ -99,3 +107,12 @@ def _trials(
     if sampler.name == "grid" and trials - len(fixed) > (size := grid_size(space, int(sampler.arguments["points"]))):
         raise DefinitionError(f"{where}: trials = {trials}, but the grid has {size} points; expected at most {size}")
     return trials
+
+
+def _check_labels(fixed: tuple[FixedTrial, ...], where: str) -> None:
+    """A label sums up the seeds of one setting, so it must not name two."""
+    settings: dict[str | None, FixedTrial] = {}
+    for trial in fixed:
+        first = settings.setdefault(trial.label, trial)
+        if (first.optimizer, first.params) != (trial.optimizer, trial.params):
+            raise DefinitionError(f"{where}: label {trial.label!r} names two settings; expected a label for each")

@@ -23,9 +23,8 @@ def dimension_of(optimizer: str, name: str, given: Any, where: str) -> Dimension
     """A Float from {low, high, log}, a Choice from a list, a fixed Choice from a number."""
     dimension: Dimension
     if isinstance(given, Mapping):
-        keys = Keys(given, f"{where} {name}")
+        keys = Keys(given, f"{where} {name}").only("low", "high", "log")
         dimension = Float(keys.take("low", float), keys.take("high", float), keys.take("log", bool, False))
-        keys.end()
         if dimension.log and dimension.low <= 0:
             raise DefinitionError(f"{where}: {name} has log = true from low = {dimension.low!r}; expected low above 0")
         if not dimension.low < dimension.high or math.isinf(dimension.high):
@@ -73,10 +72,12 @@ def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimensio
     if not seeds or not all(seed is None or (type(seed) is int and seed >= 0) for seed in seeds):
         raise DefinitionError(f"{keys.where}: seeds = {seeds!r}; expected a list of whole numbers of at least 0")
     given = {}
-    for name in list(keys.left):
-        value = keys.left[name]
-        check_value(own, name, value if type(value) in (int, float) else math.nan, keys.where)
-        given[name] = float(keys.left.pop(name))
+    for name, value in keys.table.items():
+        if name not in ("optimizer", "label", "published_test_accuracy", "seeds"):
+            if type(value) not in (int, float):
+                raise DefinitionError(f"{keys.where}: {name} = {value!r}; expected a number")
+            check_value(own, name, value, keys.where)
+            given[name] = float(value)
     check_no_twins(given, keys.where)
     values = hyperparameters(own, given)
     params = _in_space(values, given, space, keys.where) if space else values
@@ -97,10 +98,17 @@ def _in_space(
     for name, dimension in space.items():
         base = name.removeprefix(ONE_MINUS)
         value = given[name] if name in given else 1 - values[base] if name.startswith(ONE_MINUS) else values[base]
+        value = _snapped(value, dimension)
         if value not in dimension:
             raise DefinitionError(f"{where}: {name} = {value!r} is outside the [space]: expected {_words(dimension)}")
         params[name] = value
     return params
+
+
+def _snapped(value: float, dimension: Dimension) -> float:
+    """The end or the choice that `value` was meant to be: 1 - 0.95 is not quite 0.05."""
+    marks = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+    return next((mark for mark in marks if math.isclose(value, mark, rel_tol=1e-9)), value)
 
 
 def _words(dimension: Dimension) -> str:

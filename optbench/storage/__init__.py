@@ -1,14 +1,13 @@
 """The one door to the database: engine.py opens it, ledger.py writes what a sweep does, records.py reads it back."""
 
 from optbench.storage.engine import Storage, check, open_storage
-from optbench.storage.ledger import STATES, Claim, Ending, Ledger, open_study
+from optbench.storage.ledger import STATES, Claim, Ledger, open_study
 from optbench.storage.records import COUNTED, StudyRecord, TrialRecord, best_trials, curve, find_study, studies, trials
 
 __all__ = [
     "COUNTED",
     "STATES",
     "Claim",
-    "Ending",
     "Ledger",
     "Storage",
     "StudyRecord",

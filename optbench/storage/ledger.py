@@ -14,8 +14,9 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
-from optbench.job import Epoch, Verdict
+from optbench.job import Ending, Epoch, Verdict
 from optbench.storage.engine import Storage
 from optbench.storage.tables import epochs, models, workers
 
@@ -36,15 +37,6 @@ class Claim:
     number: int
     slot: int
     trials: Sequence[FrozenTrial]
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ends: its state, its value (None: it has none) and the attributes that say why."""
-
-    verdict: Verdict
-    value: float | None
-    attributes: Mapping[str, Any]
 
 
 def open_study(storage: Storage, name: str, metric: str, attributes: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -119,9 +111,10 @@ class Ledger:
             session.add_all(_attributes(attributes, trial_id))
 
     def record(
-        self, trained: Mapping[int, Epoch], objectives: Mapping[int, float], endings: Mapping[int, Ending]
+        self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending], marks: Mapping[int, Mapping[str, Any]]
     ) -> set[int]:
-        """Write one round, by trial id: each trial's epoch, its point of the learning curve, and the ends.
+        """Write one round, by trial id: each trial's epoch with its point of the learning curve, the ends, and what a
+        pruner wants to find again (`marks`, system attributes that are new).
 
         Returns the trials that are no longer this worker's: deleted, or given away after it had been silent.
         """
@@ -136,8 +129,10 @@ class Ledger:
                 session.execute(insert(epochs), rows)
                 session.execute(
                     insert(models.TrialIntermediateValueModel),
-                    [_point(row["trial_id"], row["epoch"], objectives[row["trial_id"]]) for row in rows],
+                    [_point(row["trial_id"], row["epoch"], trained[row["trial_id"]].objective) for row in rows],
                 )
+            for trial_id in marks.keys() & ours.keys():
+                session.add_all(_attributes(marks[trial_id], trial_id, models.TrialSystemAttributeModel))
             for trial_id, ending in endings.items():
                 if trial_id in ours:
                     _end(ours[trial_id], ending)
@@ -147,27 +142,39 @@ class Ledger:
         """Say that this worker lives, and end the running trials of workers that are gone: their slots become free."""
         with self.storage.writing() as session:
             session.execute(update(workers).where(workers.c.worker == self.worker).values(beat=func.now()))
-            now = session.execute(select(func.now())).scalar_one().replace(tzinfo=None)
-            alive = {row.worker for row in session.execute(select(workers)) if now - row.beat < GRACE}
-            running = select(models.TrialModel).where(
-                models.TrialModel.study_id == self.study_id, models.TrialModel.state == TrialState.RUNNING
-            )
-            for trial in session.scalars(running):
-                worker = {a.key: json.loads(a.value_json) for a in trial.user_attributes}.get("worker")
-                if worker not in alive:
-                    _end(trial, Ending(Verdict.INTERRUPTED, None, {"reason": f"worker {worker} is gone"}))
+            living = alive(session)
+            self._end_running(session, lambda worker: worker not in living)
 
     def leave(self) -> None:
-        """Say that this worker is gone."""
+        """Say that this worker is gone; a trial that it claimed and never got to train ends here."""
         with self.storage.writing() as session:
+            self._end_running(session, lambda worker: worker == self.worker)
             session.execute(delete(workers).where(workers.c.worker == self.worker))
 
+    def _end_running(self, session: Session, concerns: Callable[[str | None], bool]) -> None:
+        for trial, worker in running(session, self.study_id):
+            if concerns(worker):
+                trained = session.scalar(select(func.count()).where(epochs.c.trial_id == trial.trial_id))
+                _end(trial, Ending(Verdict.INTERRUPTED, None, trained or 0, f"worker {worker} is gone"))
 
-def _attributes(values: Mapping[str, Any], trial_id: int | None = None) -> list[Any]:
-    return [
-        models.TrialUserAttributeModel(trial_id=trial_id, key=key, value_json=json.dumps(value))
-        for key, value in values.items()
-    ]
+
+def running(session: Session, study_id: int) -> list[tuple[Any, str | None]]:
+    """The running trials of a study, each with its worker."""
+    of_study = (models.TrialModel.study_id == study_id, models.TrialModel.state == TrialState.RUNNING)
+    found = session.scalars(select(models.TrialModel).where(*of_study)).all()
+    return [(t, {a.key: json.loads(a.value_json) for a in t.user_attributes}.get("worker")) for t in found]
+
+
+def alive(session: Session) -> set[str]:
+    """The workers whose last beat is younger than GRACE, by the database's clock."""
+    now = session.execute(select(func.now())).scalar_one().replace(tzinfo=None)
+    return {row.worker for row in session.execute(select(workers)) if now - row.beat < GRACE}
+
+
+def _attributes(
+    values: Mapping[str, Any], trial_id: int | None = None, kind: Any = models.TrialUserAttributeModel
+) -> list[Any]:
+    return [kind(trial_id=trial_id, key=key, value_json=json.dumps(value)) for key, value in values.items()]
 
 
 def _row(trial_id: int, epoch: Epoch) -> dict[str, Any]:
@@ -183,7 +190,10 @@ def _point(trial_id: int, step: int, value: float) -> dict[str, Any]:
 def _end(trial: Any, ending: Ending) -> None:
     trial.state = STATES[ending.verdict]
     trial.datetime_complete = datetime.now()
-    trial.user_attributes.extend(_attributes(ending.attributes, trial.trial_id))
+    attributes: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.verdict is Verdict.DIVERGED}
+    if ending.reason is not None:
+        attributes["reason"] = ending.reason
+    trial.user_attributes.extend(_attributes(attributes, trial.trial_id))
     if ending.value is not None:
         value, kind = models.TrialValueModel.value_to_stored_repr(ending.value)
         trial.values.append(models.TrialValueModel(objective=0, value=value, value_type=kind))

@@ -11,9 +11,14 @@ from sqlalchemy import func, select
 from optbench.errors import StudyError, nearest
 from optbench.job import Epoch
 from optbench.storage.engine import Storage
+from optbench.storage.ledger import alive, running
 from optbench.storage.tables import epochs, models
 
-COUNTED = ("complete", "pruned", "diverged")  # the states of a finished trial; "failed" ones are tried again
+COUNTED = (
+    "complete",
+    "pruned",
+    "diverged",
+)  # the states of a finished trial; "failed" ones, and those whose worker is gone, are tried again
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class StudyRecord:
             return "running"
         finished = sum(self.counts[state] for state in COUNTED)
         return "done" if self.total is not None and finished >= self.total else "interrupted"
+
+    @property
+    def searches(self) -> bool:
+        """Whether optbench made it and selects in it."""
+        return self.definition is not None and "space" in self.definition
 
     @property
     def optimizer(self) -> str:
@@ -111,13 +121,12 @@ def _study(storage: Storage, frozen: Any) -> StudyRecord:
         rows = session.execute(select(trial.state, func.count()).where(of_study).group_by(trial.state))
         states = {row[0]: row[1] for row in rows}
         attribute = models.TrialUserAttributeModel
-        diverged = session.scalar(
-            select(func.count())
-            .join_from(attribute, trial)
-            .where(of_study, attribute.key == "diverged", attribute.value_json == "true")
-        )
+        lost = select(attribute.trial_id).where(attribute.key == "diverged", attribute.value_json == "true")
+        diverged = session.scalar(select(func.count()).where(of_study, trial.trial_id.in_(lost)))
         best = session.scalar(
-            select(func.max(value.value)).join_from(value, trial).where(of_study, trial.state == TrialState.COMPLETE)
+            select(func.max(value.value))
+            .join_from(value, trial)
+            .where(of_study, trial.state == TrialState.COMPLETE, trial.trial_id.not_in(lost))
         )
         trained = session.scalar(
             select(func.count()).join_from(epochs, trial, epochs.c.trial_id == trial.trial_id).where(of_study)
@@ -125,12 +134,14 @@ def _study(storage: Storage, frozen: Any) -> StudyRecord:
         changed = session.scalar(
             select(func.max(func.coalesce(trial._datetime_complete_utc, trial._datetime_start_utc))).where(of_study)
         )
+        workers = alive(session)
+        live = sum(worker in workers for _, worker in running(session, study_id))
     counts = {
         "complete": states.get(TrialState.COMPLETE, 0) - diverged,
         "pruned": states.get(TrialState.PRUNED, 0),
         "diverged": diverged,
-        "running": states.get(TrialState.RUNNING, 0),
-        "failed": states.get(TrialState.FAIL, 0),
+        "running": live,
+        "failed": states.get(TrialState.FAIL, 0) + states.get(TrialState.RUNNING, 0) - live,
     }
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from optbench.job import Split, Trainer
 from optbench.sweep import Sweep
-from optbench.training.lanes import Lanes, cores
+from optbench.training.lanes import Lanes, cores, device
 from optbench.training.model import Mlp
 from optbench.training.reference import Reference
 
@@ -19,6 +19,7 @@ def configure(trainer: str) -> None:
     if trainer == "lanes":
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # rounded products would not be Keras' on a CPU
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 
@@ -28,5 +29,6 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
     model = Mlp(sweep.hidden, sweep.activation)
     if trainer == "reference":
         return Reference(optimizer, model, sweep.batch, split)
-    lanes = sweep.lanes or min(LANES_PER_CORE * cores(), MOST_LANES)
+    usual = MOST_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MOST_LANES)
+    lanes = sweep.lanes or usual
     return Lanes(max(1, min(lanes, trials)), optimizer, model, sweep.batch, split)

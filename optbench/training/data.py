@@ -5,11 +5,13 @@ import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 
 from optbench.errors import DataError, nearest
 from optbench.job import Images, Split
+from optbench.randomness import Purpose, generator
 
 DIGITS_TRAIN = 1500  # of the 1,797; the rest are its test images, by other writers
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
@@ -26,9 +28,9 @@ def load(name: str, validation: int, seed: int, data_dir: Path | None = None) ->
             f"validation = {validation}, but {name} has {len(images)} training images; "
             f"expected fewer: try {len(images) // 6}"
         )
-    order = np.random.default_rng([seed, 0]).permutation(len(images))
+    order = generator(Purpose.SPLIT, seed).permutation(len(images))
     held, kept = np.sort(order[:validation]), np.sort(order[validation:])
-    digests = {"data.sha256": _digest(images.pixels, images.labels), "split.sha256": _digest(held)}
+    digests = {"data.sha256": digest(images), "split.sha256": _digest(held)}
     return Split(_take(images, kept), _take(images, held) if validation else None, digests)
 
 
@@ -41,6 +43,8 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
     """Prepares a tensorflow-datasets data set, from the original files in `source` if given; returns its folder."""
     import tensorflow_datasets as tfds
 
+    if name == "digits":
+        raise DataError("digits comes with scikit-learn and needs no preparing; type `optbench sweep quickstart`")
     if source is not None:
         missing = [file for file in MNIST_FILES if not (source / file).is_file()]
         if missing:
@@ -62,6 +66,8 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
 
 def _reach(name: str, builder: Any) -> None:
     """Refuse at once where the data set's server cannot be reached: its download would retry for minutes."""
+    if getproxies():
+        return  # the proxy reaches it, or says that it cannot
     for url in list(builder.url_infos)[:1]:
         parts = urlsplit(url)
         try:
@@ -75,6 +81,11 @@ def _reach(name: str, builder: Any) -> None:
 
 def _take(images: Images, index: Any) -> Images:
     return Images(images.pixels[index], images.labels[index])
+
+
+def digest(images: Images) -> str:
+    """A short hash of pixels and labels."""
+    return _digest(images.pixels, images.labels)
 
 
 def _digest(*arrays: np.ndarray[Any, Any]) -> str:

@@ -97,6 +97,7 @@ class Lanes:
 
     def __init__(self, lanes: int, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
         self.lanes, self.model, self.batch = lanes, model, batch
+        self.device = device()
         self.strands = [Strand(width, model, optimizer) for width in widths(lanes)]
         self.places = [(strand, lane) for strand in self.strands for lane in range(strand.width)]
         self.seated: dict[int, Job] = {}
@@ -148,9 +149,14 @@ class Lanes:
         return tf.concat(parts, axis=1)
 
 
+def device() -> str:
+    """Where TensorFlow computes."""
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
 def cores() -> int:
     """How many strands can run at once: the processors that this process may use, or 1 for a GPU."""
-    if tf.config.list_physical_devices("GPU"):
+    if device() == "GPU":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

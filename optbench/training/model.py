@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from optbench.randomness import Purpose, generator
+
 PIXELS, CLASSES = 784, 10
 Array = np.ndarray[Any, np.dtype[Any]]
 Tensor = Any
@@ -29,7 +31,7 @@ class Mlp:
 
     def initial(self, seed: int) -> list[Array]:
         """Glorot-uniform kernels and zero biases, float32, the same for the same seed whatever the optimizer."""
-        rng = np.random.default_rng([seed, 0])
+        rng = generator(Purpose.WEIGHTS, seed)
         return [_glorot(rng, shape) if len(shape) == 2 else np.zeros(shape, np.float32) for shape in self.shapes]
 
     def logits(self, weights: Sequence[Tensor], pixels: Tensor) -> Tensor:
@@ -56,6 +58,6 @@ def batches(n: int, batch: int, seed: int, epoch: int) -> Array:
     repeats before it batches would do.
     """
     steps = math.ceil(n / batch)
-    rng = np.random.default_rng([seed, epoch])
+    rng = generator(Purpose.BATCHES, seed, epoch)
     order = np.concatenate([rng.permutation(n), rng.permutation(n)[: steps * batch - n]])
     return order.astype(np.int32).reshape(steps, batch)

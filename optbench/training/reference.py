@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from optbench.job import Epoch, Images, Job, Split
+from optbench.space import KERAS_CLASSES
+from optbench.training.lanes import device
 from optbench.training.model import CLASSES, PIXELS, Mlp, batches
-
-OPTIMIZERS = {"adadelta": keras.optimizers.Adadelta, "adam": keras.optimizers.Adam}
 
 
 class Reference:
@@ -18,7 +18,13 @@ class Reference:
     lanes = 1
 
     def __init__(self, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
-        self.optimizer, self.model, self.batch, self.split = OPTIMIZERS[optimizer], model, batch, split
+        self.optimizer, self.model, self.batch, self.split = (
+            getattr(keras.optimizers, KERAS_CLASSES[optimizer]),
+            model,
+            batch,
+            split,
+        )
+        self.device = device()
         self.job: Job | None = None
         self.epoch = 0
 

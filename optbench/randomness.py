@@ -1,0 +1,26 @@
+"""Every source of chance has a purpose of its own, so that no two share a stream whatever their seeds are."""
+
+import enum
+
+import numpy as np
+
+
+class Purpose(enum.IntEnum):
+    """What random numbers are for; the first word of their seed."""
+
+    SPLIT = 1
+    TRIAL = 2
+    DESIGN = 3
+    SAMPLER = 4
+    WEIGHTS = 5
+    BATCHES = 6
+
+
+def generator(purpose: Purpose, *words: int) -> np.random.Generator:
+    """A generator for that purpose, the same for the same words."""
+    return np.random.default_rng([purpose, *words])
+
+
+def seed(purpose: Purpose, *words: int) -> int:
+    """A whole number of 32 bits for that purpose, the same for the same words."""
+    return int(np.random.SeedSequence([purpose, *words]).generate_state(1)[0])
