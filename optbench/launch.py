@@ -12,7 +12,7 @@ from typing import Any
 from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split
 from optbench.runner import Round, run
-from optbench.storage import COUNTED, Ledger, Storage, StudyRecord, check, find_study, open_storage, open_study
+from optbench.storage import COUNTED, Ledger, Storage, StudyRecord, find_study, open_storage, open_study
 from optbench.study import Study
 from optbench.sweep import Sweep
 
@@ -43,7 +43,6 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
     """
     from optbench.training.data import digest, load, load_test  # TensorFlow: only where something trains
 
-    check(url, create=True)
     split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
     if sweep.batch > len(split.train):
         raise DefinitionError(

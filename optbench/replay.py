@@ -17,13 +17,15 @@ class Replay:
 
     before: list[Epoch]
     after: list[Epoch]
+    tested: tuple[float, float] | None  # the test accuracy before and after, where the study has one
     tolerance: float
 
     @property
     def same(self) -> bool:
-        """Whether every epoch's accuracies agree."""
+        """Whether every epoch's accuracies agree, and the test accuracy."""
         pairs = zip(self.before, self.after, strict=True)
-        return all(self.difference(old, new) <= self.tolerance for old, new in pairs)
+        curves = all(self.difference(old, new) <= self.tolerance for old, new in pairs)
+        return curves and (self.tested is None or abs(self.tested[0] - self.tested[1]) <= self.tolerance)
 
     @staticmethod
     def difference(old: Epoch, new: Epoch) -> float:
@@ -37,11 +39,13 @@ def replay(
 ) -> Replay:
     """Trains the trial's epochs again, with its own number of lanes unless given. Raises StudyError."""
     from optbench.training.build import build
-    from optbench.training.data import load
+    from optbench.training.data import load, load_test
 
     if study.definition is None or not before or trial.seed is None or trial.lanes is None or trial.trainer is None:
         raise StudyError(f"trial {trial.number} of {study.name!r} trained no epoch by optbench; nothing to replay")
-    sweep = parse({**study.definition, "lanes": lanes or trial.lanes}, f"study {study.name!r}")
+    if trial.trainer == "reference" and lanes not in (None, 1):
+        raise StudyError(f"trial {trial.number} of {study.name!r} was trained by the reference; leave --lanes out")
+    sweep = parse({**study.definition, "lanes": trial.lanes if lanes is None else lanes}, f"study {study.name!r}")
     split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
     for key, digest in split.digests.items():
         if study.fingerprint.get(key) != digest:
@@ -49,4 +53,7 @@ def replay(
     trainer = build(trial.trainer, sweep, trial.optimizer, split, sweep.lanes or 1)
     trainer.seat(0, Job(trial.number, trial.optimizer, trial.hyperparameters, trial.seed, trial.epochs))
     after = [trainer.train()[0] for _ in before]
-    return Replay(before, after, 0.0 if trainer.lanes == trial.lanes else TOLERANCE)
+    tested = None
+    if study.metric == "test accuracy" and trial.value is not None:
+        tested = trial.value, trainer.test(0, load_test(sweep.data, data_dir))
+    return Replay(before, after, tested, 0.0 if trainer.lanes == trial.lanes else TOLERANCE)

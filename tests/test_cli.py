@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import tomllib
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import keras
 import optuna
@@ -39,7 +40,7 @@ def place(tmp_path_factory):
     """A folder in which the tiny sweep was run to its end."""
     folder = tmp_path_factory.mktemp("place")
     write_toml(folder / "tiny.toml", TINY)
-    (folder / "out.txt").write_text(optbench("sweep", "tiny.toml", cwd=folder))
+    (folder / "out.txt").write_text(optbench("sweep", "tiny.toml", "--lanes", 4, cwd=folder))
     return folder
 
 
@@ -96,14 +97,9 @@ def test_a_trial_replays_bit_for_bit_and_nearly_so_at_another_width(place):
 def test_a_replay_that_differs_exits_with_1(place, tmp_path):
     source, copy = place / "storage" / "optbench.db", tmp_path / "storage" / "optbench.db"
     copy.parent.mkdir()
-    import sqlite3
-
-    with sqlite3.connect(source) as origin, sqlite3.connect(copy) as target:
+    with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(copy)) as target, target:
         origin.backup(target)
         target.execute("UPDATE optbench_epochs SET train_accuracy = train_accuracy + 0.01 WHERE trial_id = 1")
-    origin.close()
-    target.commit()
-    target.close()
     done = subprocess.run([*COMMAND, "replay", "tiny", "0"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "DIFFERENT" in done.stdout
@@ -149,10 +145,14 @@ def test_a_list_of_fixed_trials_opens_the_test_set(place):
     out = optbench("sweep", "fixed.toml", cwd=place)
     study = database(place, "fixed")
     assert study.metric_names == ["test accuracy"]
-    assert [t.user_attrs["optimizer"] for t in study.trials] == ["adadelta"] * 0 + ["adam"] * 2 + ["adadelta"] * 2
+    assert [t.user_attrs["optimizer"] for t in study.trials] == ["adam"] * 2 + ["adadelta"] * 2
     assert all(round(t.value * 297, 6) == round(t.value * 297) for t in study.trials)
     assert "90.00" in out
     assert "Ada" in out
+    assert "export" not in out
+    assert "selects nothing" in optbench("export", "fixed", cwd=place, code=2)
+    assert [t["number"] for t in json.loads(optbench("show", "fixed", "--json", cwd=place))["top"]] == [0, 1, 2, 3]
+    assert f"test accuracy {study.trials[1].value:.4f} and" in optbench("replay", "fixed", 1, cwd=place)
 
 
 @contextmanager
@@ -209,11 +209,40 @@ def test_running_trials_and_their_curves_can_be_seen_while_they_run(tmp_path):
     assert listed[0]["state"] == "running"
 
 
-def test_a_time_limit_lets_running_trials_finish(tmp_path):
-    write_toml(tmp_path / "tiny.toml", TINY | {"epochs": 100, "pruner": {"name": "none"}})
-    out = optbench("sweep", "tiny.toml", "--timeout", 0.001, "--lanes", 2, cwd=tmp_path)
-    assert "0/6 trials, interrupted" in out
-    assert "1 trial" not in out
+def test_no_trial_starts_after_the_time_limit_and_the_same_command_carries_on(tmp_path):
+    write_toml(tmp_path / "tiny.toml", TINY)
+    assert "0/6 trials, interrupted" in optbench("sweep", "tiny.toml", "--timeout", 0.001, cwd=tmp_path)
+    assert database(tmp_path, "tiny").trials == []
+    assert "6/6 trials, done" in optbench("sweep", "tiny.toml", "--timeout", 300, cwd=tmp_path)
+
+
+def test_two_processes_at_once_on_an_empty_folder_share_one_exact_total(tmp_path):
+    write_toml(tmp_path / "tiny.toml", TINY | {"trials": 16, "epochs": 10, "pruner": {"name": "none"}})
+    command = [*COMMAND, "sweep", "tiny.toml", "--lanes", "2"]
+    workers = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    told = [worker.communicate(timeout=200)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], told
+    trials = database(tmp_path, "tiny").trials
+    assert [t.state.name for t in trials] == ["COMPLETE"] * 16
+    assert sorted(t.user_attrs["slot"] for t in trials) == list(range(16))
+    assert sorted(t.number for t in trials) == list(range(16))
+
+
+def test_a_killed_sweep_is_carried_on_to_its_exact_total(tmp_path):
+    with long_sweep(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    assert [t.state.name for t in database(tmp_path, "long").trials] == ["RUNNING"] * 2
+    with closing(sqlite3.connect(tmp_path / "storage" / "optbench.db")) as connection, connection:
+        connection.execute("UPDATE optbench_workers SET beat = datetime(beat, '-10 minutes')")  # as if time had passed
+    optbench("sweep", "long.toml", "--lanes", 2, "--trials", 3, cwd=tmp_path)
+    trials = database(tmp_path, "long").trials
+    assert [t.state.name for t in trials] == ["FAIL"] * 2 + ["COMPLETE"] * 3
+    assert all("is gone" in t.user_attrs["reason"] for t in trials[:2])
+    assert {tuple(t.params.items()) for t in trials[:2]} <= {tuple(t.params.items()) for t in trials[2:]}
 
 
 BAD = [
@@ -225,7 +254,7 @@ BAD = [
     (["sweep", "quickstart", "--timeout", "0"], "expected seconds above 0"),
     (["sweep", "quickstart", "--trainer", "torch"], "no such trainer"),
     (["sweep", "quickstart", "--trainer", "reference", "--lanes", "4"], "leave --lanes out"),
-    (["sweep", "quickstart", "--study", ""], "--study has 0 characters"),
+    (["sweep", "quickstart", "--study", ""], "--study '' has 0 characters"),
     (["sweep", "quickstart", "--storage", "storage.db"], "is not a URL"),
     (["sweep", "quickstart", "--storage", "sqlite:///text.toml"], "is not an SQLite database"),
     (["sweep", "quickstart", "--storage", "sqlite:///text.toml/x.db"], "text.toml"),

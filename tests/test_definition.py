@@ -55,6 +55,14 @@ def test_a_fixed_trial_is_put_on_the_scale_of_the_space():
     assert sweep.fixed[0].params == {"one_minus_rho": pytest.approx(0.1)}
 
 
+def test_a_fixed_trial_may_lie_on_the_edge_of_the_space():
+    space = {"one_minus_rho": {"low": 0.05, "high": 0.5}}
+    assert sweep_of(space=space, trial=[{"rho": 0.95}]).fixed[0].params == {"one_minus_rho": 0.05}
+    assert sweep_of(space={"one_minus_rho": [0.05, 0.1]}, trial=[{"rho": 0.9}]).fixed[0].params == {
+        "one_minus_rho": 0.1
+    }
+
+
 def test_seeds_make_a_trial_each():
     sweep = sweep_of(space=None, trials=None, optimizer=None, trial=[{"optimizer": "adam", "seeds": [3, 4]}])
     assert [trial.seed for trial in sweep.fixed] == [3, 4]
@@ -122,6 +130,23 @@ WRONG = {
     "more trials than grid": ({"sampler": {"name": "grid", "points": 2}, "trials": 5}, "the grid has 4 points"),
     "nothing to run": ({"space": None, "trials": None}, "nothing to run"),
     "a search without validation": ({"data": {"name": "digits", "validation": 0}}, "validation = 0 with a [space]"),
+    "a rate that rounds to 1": ({"space": {"one_minus_rho": {"low": 1e-12, "high": 0.5}}}, "in single precision"),
+    "an epsilon that rounds to 0": ({"space": {"epsilon": 1e-50}}, "expected a finite number above 0"),
+    "misspelt table": ({"space": None, "spce": {}}, "unknown key 'spce'; did you mean 'space'?"),
+    "misspelt optimizer key": (
+        {"optimizer": None, "optimiser": "adam"},
+        "unknown key 'optimiser'; did you mean 'optimizer'?",
+    ),
+    "more resource than epochs": ({"pruner": {"name": "hyperband", "min_resource": 9}}, "but a trial has 2 epochs"),
+    "one label for two settings": (
+        {
+            "space": None,
+            "trials": None,
+            "optimizer": None,
+            "trial": [{"optimizer": "adam", "label": "a"}, {"optimizer": "adadelta", "label": "a"}],
+        },
+        "label 'a' names two settings",
+    ),
     "no name": ({"name": " "}, "name has 1 characters"),
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optbench.analysis.baseline import settings
+from optbench.analysis.baseline import by_label
 from optbench.analysis.statistics import mean_interval
 from optbench.storage import TrialRecord
 
@@ -46,7 +46,7 @@ def test_a_baseline_is_summed_up_by_label():
         TrialRecord(i, i, "complete", value, label, "adam", {}, {}, 0, 1, 1, "lanes", None)
         for i, (label, value) in enumerate([("a", 0.81), ("a", 0.83), ("b", 0.5), ("c", None)])
     ]
-    found = settings(definition, records)
+    found = by_label(definition, records)
     assert [(s.label, s.accuracy.n) for s in found] == [("a", 2), ("b", 1)]
     assert found[0].difference == pytest.approx(2.0)
     assert found[1].difference is None

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch, Verdict
 from optbench.storage import Ledger, curve, find_study, open_storage, open_study, studies, trials
-from optbench.storage.tables import workers
+from optbench.storage.schema import workers
 
 RATE = {"learning_rate": FloatDistribution(0.1, 1.0)}
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from optbench.definition.parse import ACTIVATIONS
 from optbench.job import Job
 from optbench.training.lanes import Lanes
 from optbench.training.model import Mlp, batches
@@ -61,6 +62,15 @@ def test_the_same_job_gives_the_same_curve(name, optimizer, digits, expected):
     np.testing.assert_allclose(
         [r.validation_loss for r in rows], [r.validation_loss for r in expected[optimizer]], rtol=2e-3
     )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_is_keras(activation, digits):
+    model = Mlp((12, 8), activation)
+    ours = curve(Lanes(2, "adam", model, 64, digits), job("adam"), epochs=1)[0]
+    stock = curve(Reference("adam", model, 64, digits), job("adam"), epochs=1)[0]
+    assert ours.train_loss == pytest.approx(stock.train_loss, rel=1e-4)
+    assert ours.validation_loss == pytest.approx(stock.validation_loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", TRAINERS)

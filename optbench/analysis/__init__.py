@@ -1,1 +1,1 @@
-"""Statistics and figures on finished studies: numpy, scipy and plotly; no TensorFlow."""
+"""Statistics on finished studies: numpy and scipy; no TensorFlow."""

@@ -18,7 +18,7 @@ class Setting:
     difference: float | None
 
 
-def settings(definition: Mapping[str, Any], records: Sequence[TrialRecord]) -> list[Setting]:
+def by_label(definition: Mapping[str, Any], records: Sequence[TrialRecord]) -> list[Setting]:
     """Every labelled setting with its finished trials, in the order of the definition."""
     published = {
         trial["label"]: trial.get("published_test_accuracy") for trial in definition["trial"] if "label" in trial

@@ -41,7 +41,7 @@ def show(
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        ranked = tables.ranked(trials(storage_, record))[:top]
+        ranked = tables.ranked(record, trials(storage_, record))[:top]
     if as_json:
         _print_json(tables.study_json(record) | {"top": [tables.trial_json(trial) for trial in ranked]})
     else:

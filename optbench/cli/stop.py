@@ -8,7 +8,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Stop:
-    """Listens from `with` on. The first signal asks for an orderly end; a second Ctrl-C raises KeyboardInterrupt."""
+    """Listens from `with` on. The first signal asks for an orderly end; a second one ends at once."""
 
     def __init__(self, timeout: float | None = None) -> None:
         self.deadline = None if timeout is None else time.monotonic() + timeout
@@ -30,5 +30,5 @@ class Stop:
 
     def _heard(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         self.signal = number

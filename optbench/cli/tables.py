@@ -1,6 +1,5 @@
 """How records look on a terminal, and as JSON with stable keys."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,15 +7,10 @@ import tomli_w
 from rich.table import Table
 from rich.text import Text
 
-from optbench.analysis.baseline import settings as fixed_settings
+from optbench.analysis.baseline import by_label
 from optbench.cli.progress import settings
 from optbench.replay import Replay
 from optbench.storage import COUNTED, StudyRecord, TrialRecord, best_trials
-
-
-def quoted(name: str) -> str:
-    """The name as a shell takes it."""
-    return shlex.quote(name)
 
 
 def counts(study: StudyRecord) -> str:
@@ -35,7 +29,7 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Table:
     """Each fixed setting's mean over its seeds, beside what was published."""
     table = _table("setting", "seeds", f"{study.metric} %", "SD", "95 % interval", "published %", "difference, points")
-    for setting in fixed_settings(study.definition or {"trial": []}, records):
+    for setting in by_label(study.definition or {"trial": []}, records):
         a = setting.accuracy
         spread = [f"{100 * a.deviation:.2f}", f"+-{100 * a.margin:.2f}"] if a.n > 1 else ["-", "-"]
         published = ["-", "-"]
@@ -59,9 +53,9 @@ def studies(records: Sequence[StudyRecord]) -> Table:
     return table
 
 
-def ranked(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Complete trials by value; where there is none, the others by number."""
-    return best_trials(records) or list(records)
+def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Complete trials by value; by number where there is none, or where nothing is selected."""
+    return (study.searches and best_trials(records)) or list(records)
 
 
 def show(study: StudyRecord, records: Sequence[TrialRecord]) -> Iterator[Any]:
@@ -92,7 +86,8 @@ def curves(result: Replay) -> Table:
 def verdict(result: Replay) -> str:
     """Whether the replay agrees, and how closely it had to."""
     allowed = f"to {result.tolerance}" if result.tolerance else "exactly"
-    return f"{'same' if result.same else 'DIFFERENT'}: {len(result.before)} epochs compared {allowed}"
+    tested = f", test accuracy {result.tested[0]:.4f} and {result.tested[1]:.4f}" if result.tested else ""
+    return f"{'same' if result.same else 'DIFFERENT'}: {len(result.before)} epochs compared {allowed}{tested}"
 
 
 def study_json(study: StudyRecord) -> dict[str, Any]:

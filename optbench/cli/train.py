@@ -1,16 +1,13 @@
 """The commands that train: sweep, replay, data prepare. Only they load TensorFlow, when they run."""
 
-import logging
-import os
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optbench.cli.loading import tensorflow
 from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, console, data_app, opened
 from optbench.errors import DefinitionError, nearest
 
@@ -46,8 +43,8 @@ def sweep(
         raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     definition = load(name, {key: value for key, value in given.items() if value is not None})
-    if study is not None and not 1 <= len(study) <= 300:
-        raise DefinitionError(f"--study has {len(study)} characters; expected 1 to 300")
+    if study is not None and not 1 <= len(study.strip()) <= len(study) <= 300:
+        raise DefinitionError(f"--study {study!r} has {len(study)} characters; expected 1 to 300, not all spaces")
     with Stop(timeout) as stop:
         _run(definition, study or definition.name, storage, data_dir, trainer, stop)
 
@@ -57,7 +54,7 @@ def _run(definition: "Sweep", name: str, storage: str, data_dir: Path | None, tr
 
     check(storage, create=True)
     with console.status(f"loading TensorFlow and {definition.data}") if console.is_terminal else nullcontext():
-        with _training(trainer):
+        with tensorflow(trainer):
             from optbench.launch import carry_on, prepare
         launch = prepare(definition, name, storage, data_dir)
     try:
@@ -97,10 +94,11 @@ def _summary(launch: "Launch", url: str) -> None:
             console.print(tables.best(record, best), markup=False)
     else:
         console.print(tables.fixed(record, records))
-    place = "" if url == DEFAULT_STORAGE else f" --storage {launch.storage.url}"
-    quoted = tables.quoted(record.name)
+    place = "" if url == DEFAULT_STORAGE else f" --storage {shlex.quote(str(launch.storage.url))}"
+    name = shlex.quote(record.name)
     console.print(f"stored in {launch.storage.url}", markup=False, soft_wrap=True)
-    for what, command in (("look", f"show {quoted}"), ("browse", "dashboard"), ("export", f"export {quoted}")):
+    export = [("export", f"export {name}")] if record.searches else []
+    for what, command in [("look", f"show {name}"), ("browse", "dashboard"), *export]:
         console.print(f"{what:>7}: optbench {command}{place}", markup=False, soft_wrap=True)
 
 
@@ -121,7 +119,7 @@ def replay(
         record = find_study(storage_, study)
         chosen = choose(record, trials(storage_, record), trial)
         before = curve(storage_, chosen.trial_id)
-    with _training(chosen.trainer or "lanes"):
+    with tensorflow(chosen.trainer or "lanes"):
         from optbench.replay import replay as train_again
     result = train_again(record, chosen, before, lanes, data_dir)
     console.print(tables.curves(result))
@@ -140,29 +138,6 @@ def prepare(
     data_dir: DataDir = None,
 ) -> None:
     """Prepare a data set once. Example: optbench data prepare mnist --from ~/mnist"""
-    with _training("lanes"):
+    with tensorflow("lanes"):
         from optbench.training.data import prepare as make
     console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _training(trainer: str) -> Iterator[None]:
-    """Imports TensorFlow and sets it up; what its libraries say on loading, below Python, goes nowhere."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        from optbench.training.build import configure
-
-        configure(trainer)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError
-from optbench.storage import tables  # noqa: F401  registers our tables with Optuna's metadata
+from optbench.storage import schema  # noqa: F401  registers our tables with Optuna's metadata
 
 BUSY_SECONDS = 60
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from optbench.job import Ending, Epoch, Verdict
 from optbench.storage.engine import Storage
-from optbench.storage.tables import epochs, models, workers
+from optbench.storage.schema import epochs, models, workers
 
 GRACE = timedelta(seconds=60)  # a worker silent for so long is gone, and its running trials are given to others
 STATES = {

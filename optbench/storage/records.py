@@ -12,7 +12,7 @@ from optbench.errors import StudyError, nearest
 from optbench.job import Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.ledger import alive, running
-from optbench.storage.tables import epochs, models
+from optbench.storage.schema import epochs, models
 
 COUNTED = (
     "complete",

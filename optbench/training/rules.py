@@ -1,7 +1,7 @@
 """Update rules as pure functions shaped like their equations; they do not know that lanes exist.
 
 Every argument is a float32 tensor (or a plain number) and broadcasts: scalars in a test, [L, 1, 1] in the trainer.
-To add an optimizer: write its rule here, add it to RULES, and name its hyperparameters in space.py.
+To add an optimizer: write its rule here, add it to RULES, and name its hyperparameters and its Keras class in space.py.
 """
 
 from collections.abc import Callable, Mapping
