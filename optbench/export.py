@@ -75,8 +75,12 @@ FORMATS: Mapping[str, Callable[[StudyRecord, TrialRecord], str]] = {"json": as_j
 
 
 def write(text: str, path: Path) -> None:
-    """Put the text into the file, all of it or none. Raises StudyError if it cannot be written."""
+    """Put the text into the file, all of it or none; into a pipe or a device, as it is. Raises StudyError."""
+    path = path.resolve()
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             whole = Path(folder) / "whole"
             whole.write_text(text, encoding="utf-8")

@@ -102,7 +102,9 @@ def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
         raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
     differing = [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]
     if differing:
-        words = "; ".join(f"{key} is {held.get(key)!r} there, {wanted.get(key)!r} here" for key in differing[:3])
+        words = "; ".join(
+            f"{key} is {held.get(key, 'absent')!r} there, {wanted.get(key, 'absent')!r} here" for key in differing[:3]
+        )
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise StudyError(
             f"study {name!r} was made by another definition: {words}{more}; choose another name with --study"

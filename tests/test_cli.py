@@ -57,7 +57,7 @@ def test_a_sweep_prints_a_line_a_trial_and_a_summary(place):
 
 
 def test_the_same_command_again_does_nothing_and_says_so(place):
-    assert "has its 6 trials already; nothing to do" in optbench("sweep", "tiny.toml", cwd=place)
+    assert "has its total of 6 already; nothing to do" in optbench("sweep", "tiny.toml", cwd=place)
     assert len(database(place, "tiny").trials) == 6
 
 
@@ -254,7 +254,7 @@ BAD = [
     (["sweep", "quickstart", "--timeout", "0"], "expected seconds above 0"),
     (["sweep", "quickstart", "--trainer", "torch"], "no such trainer"),
     (["sweep", "quickstart", "--trainer", "reference", "--lanes", "4"], "leave --lanes out"),
-    (["sweep", "quickstart", "--study", ""], "--study '' has 0 characters"),
+    (["sweep", "quickstart", "--study", ""], "--study: name '' has 0 characters"),
     (["sweep", "quickstart", "--storage", "storage.db"], "is not a URL"),
     (["sweep", "quickstart", "--storage", "sqlite:///text.toml"], "is not an SQLite database"),
     (["sweep", "quickstart", "--storage", "sqlite:///text.toml/x.db"], "text.toml"),
@@ -266,6 +266,11 @@ BAD = [
     (["show", "x"], "no database"),
     (["export", "x", "--format", "yaml"], "no such format"),
     (["replay", "x", "one"], "'TRIAL': Input should be a valid integer"),
+    (["sweep", "quickstart", "--study=-x"], "no '-' first"),
+    (["sweep", "quickstart", "--study", "a\nb"], "printable"),
+    (["sweep", "quickstart", "--epochs", "99999999999999999999"], "expected a whole number of at most 1000000"),
+    (["sweep", "quickstart", "--storage", "sqlite:///x.db?mode=ro"], "has options; expected a plain file"),
+    (["sweep", "quickstart", "--storage", "mysql://me:secret@localhost/x"], "mysql://me:***@localhost/x needs"),
     (["sweeps"], "sweep"),
     (["dashboard", "--storage", "sqlite:///none.db"], "no database at none.db"),
     (["data", "prepare", "mnist", "--from", "nowhere"], "nowhere has no train-images-idx3-ubyte.gz"),
@@ -283,6 +288,20 @@ def test_bad_input_gets_one_line_and_writes_nothing(arguments, message, tmp_path
     assert message in told
     assert len(told.splitlines()) == 1, told
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_export_leaves_what_is_no_plain_file_in_place(place):
+    link, fifo = place / "link.json", place / "fifo"
+    (place / "target.json").write_text("old")
+    link.symlink_to("target.json")
+    optbench("export", "tiny", "-o", "link.json", cwd=place)
+    assert link.is_symlink()
+    assert json.loads((place / "target.json").read_text())["study"] == "tiny"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE, text=True) as reader:
+        optbench("export", "tiny", "-o", "fifo", cwd=place)
+        assert json.loads(reader.communicate(timeout=30)[0])["study"] == "tiny"
+    assert fifo.is_fifo()
 
 
 def test_export_to_a_place_that_cannot_be_written(place):

@@ -147,7 +147,18 @@ WRONG = {
         },
         "label 'a' names two settings",
     ),
-    "no name": ({"name": " "}, "name has 1 characters"),
+    "the same seed twice": ({"trial": [{"learning_rate": 1.0, "seeds": [7, 7]}]}, "expected a list of different whole"),
+    "a published percentage": (
+        {"space": None, "trials": None, "trial": [{"published_test_accuracy": 86.5}]},
+        "published_test_accuracy = 86.5; expected 0 to 1",
+    ),
+    "published, but validated": (
+        {"space": None, "trials": None, "trial": [{"published_test_accuracy": 0.8}]},
+        "only validation = 0 opens the test set",
+    ),
+    "a huge network": ({"model": {"hidden": [10**9]}}, "expected at most 20,000,000"),
+    "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected a whole number of at most 256"),
+    "no name": ({"name": " "}, "name ' ' has 1 characters"),
 }
 
 

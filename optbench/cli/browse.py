@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from optbench import __version__
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, data_app, opened
 from optbench.errors import DefinitionError, nearest
 
 
@@ -88,17 +88,26 @@ def dashboard(
     from optbench.dashboard import serve
 
     with opened(storage) as storage_:
-        console.print(f"optuna-dashboard on http://{host}:{port}/ (Ctrl-C ends it)", markup=False)
-        serve(storage_, host, port)
+        serve(
+            storage_, host, port, lambda url: console.print(f"optuna-dashboard on {url} (Ctrl-C ends it)", markup=False)
+        )
 
 
 @app.callback(invoke_without_command=True)
 def version(
-    ask: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    context: typer.Context,
+    ask: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if ask:
         console.print(f"optbench {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        console.print(context.get_help(), markup=False)
+
+
+@data_app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        console.print(context.get_help(), markup=False)
 
 
 def _print_json(content: Any) -> None:

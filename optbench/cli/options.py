@@ -14,12 +14,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Sweep optimizers honestly: many small networks trained in one compiled step, studies kept in a database.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-data_app = typer.Typer(help="Prepare data sets.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(help="Prepare data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no width to fit
 

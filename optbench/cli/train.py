@@ -33,7 +33,7 @@ def sweep(
 ) -> None:
     """Run a study, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
     from optbench.cli.stop import Stop
-    from optbench.definition import load
+    from optbench.definition import check_study_name, load
 
     if trainer not in ("lanes", "reference"):
         raise DefinitionError(f"--trainer {trainer}: no such trainer; {nearest(trainer, ['lanes', 'reference'])}")
@@ -43,8 +43,8 @@ def sweep(
         raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     definition = load(name, {key: value for key, value in given.items() if value is not None})
-    if study is not None and not 1 <= len(study.strip()) <= len(study) <= 300:
-        raise DefinitionError(f"--study {study!r} has {len(study)} characters; expected 1 to 300, not all spaces")
+    if study is not None:
+        check_study_name(study, "--study")
     with Stop(timeout) as stop:
         _run(definition, study or definition.name, storage, data_dir, trainer, stop)
 
@@ -63,12 +63,13 @@ def _run(definition: "Sweep", name: str, storage: str, data_dir: Path | None, tr
                 for done in carry_on(launch, trainer, stop, progress.waiting):
                     progress.round(done)
         else:
-            console.print(f"study {name!r} has its {definition.trials} trials already; nothing to do", markup=False)
-        _summary(launch, storage)
+            console.print(f"study {name!r} has its total of {definition.trials} already; nothing to do", markup=False)
+        complete = _summary(launch, storage)
     finally:
         launch.storage.close()
+    if not complete:
+        console.print(f"{'the --timeout is over' if stop.signal is None else 'stopped'}; the same command carries on")
     if stop.signal is not None:
-        console.print("stopped; the same command carries on")
         raise typer.Exit(128 + stop.signal)
 
 
@@ -81,8 +82,8 @@ def _progress(launch: "Launch", stop: "Stop") -> "Progress":
     return Progress(console, launch.study.name, launch.sweep.trials, launch.study.counts, found, stop)
 
 
-def _summary(launch: "Launch", url: str) -> None:
-    """What the study holds now, and what to type next."""
+def _summary(launch: "Launch", url: str) -> bool:
+    """Print what the study holds now, and what to type next; returns whether it has its total."""
     from optbench.cli import tables
     from optbench.storage import best_trials, find_study, trials
 
@@ -100,6 +101,7 @@ def _summary(launch: "Launch", url: str) -> None:
     export = [("export", f"export {name}")] if record.searches else []
     for what, command in [("look", f"show {name}"), ("browse", "dashboard"), *export]:
         console.print(f"{what:>7}: optbench {command}{place}", markup=False, soft_wrap=True)
+    return record.state == "done"
 
 
 @app.command()

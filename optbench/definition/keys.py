@@ -36,11 +36,12 @@ class Keys:
             raise DefinitionError(f"{self.where}: {key} = {value!r}; expected {_KINDS[kind]}")
         return value
 
-    def count(self, key: str, default: Any = REQUIRED, least: int = 1) -> Any:
-        """The whole number under `key`, at least `least`."""
+    def count(self, key: str, default: Any = REQUIRED, least: int = 1, most: int = 1_000_000) -> Any:
+        """The whole number under `key`, from `least` to `most`."""
         value = self.take(key, int, default)
-        if isinstance(value, int) and value < least:
-            raise DefinitionError(f"{self.where}: {key} = {value}; expected a whole number of at least {least}")
+        if isinstance(value, int) and not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise DefinitionError(f"{self.where}: {key} = {value}; expected a whole number of {bound}")
         return value
 
     def pick(self, key: str, names: Iterable[str], default: Any = REQUIRED) -> Any:

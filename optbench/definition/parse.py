@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from optbench.definition.keys import Keys
@@ -10,6 +11,7 @@ from optbench.errors import DefinitionError
 from optbench.space import OPTIMIZERS, Dimension
 from optbench.sweep import ARGUMENTS, TWENTY_PERCENT, FixedTrial, Strategy, Sweep, grid_size
 
+MOST_WEIGHTS = 20_000_000  # of one network; every lane holds several times that in memory
 TOP = (
     "name", "optimizer", "trials", "epochs", "batch", "seed", "lanes",
     "data", "model", "space", "sampler", "pruner", "trial",
@@ -21,11 +23,10 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
     """The sweep that plain data defines; a DefinitionError names `where`, the key, its value and what was expected."""
     keys = Keys(table, where).only(*TOP)
     name = keys.take("name", str)
-    if not name.strip() or len(name) > 300:
-        raise DefinitionError(f"{where}: name has {len(name)} characters; expected 1 to 300, not all spaces")
+    check_study_name(name, where)
     optimizer = keys.pick("optimizer", OPTIMIZERS, None)
     epochs, batch = keys.count("epochs"), keys.count("batch", 128)
-    seed, lanes = keys.count("seed", 0, least=0), keys.count("lanes", None)
+    seed, lanes = keys.count("seed", 0, least=0, most=2**63 - 1), keys.count("lanes", None, most=256)
     data = Keys(keys.take("data", dict), f"{where} [data]").only("name", "validation")
     data_name, validation = data.take("name", str), data.count("validation", least=0)
     model = Keys(keys.take("model", dict, {}), f"{where} [model]").only("hidden", "activation")
@@ -40,7 +41,7 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
     fixed = fixed_trials(keys.take("trial", list, []), optimizer, space, where)
     sampler = _strategy("sampler", "tpe", keys, epochs, where)
     pruner = _strategy("pruner", "median" if space else "none", keys, epochs, where)
-    trials = _trials(keys, space, fixed, sampler, where)
+    trials = _trials(keys, space, fixed, sampler, validation, where)
     if validation == 0 and space:
         raise DefinitionError(f"{data.where}: validation = 0 with a [space]; expected images to select by, as 10000")
     return Sweep(
@@ -53,7 +54,21 @@ def _hidden(model: Keys) -> tuple[int, ...]:
     hidden = model.take("hidden", list, [128])
     if not all(type(units) is int and units >= 1 for units in hidden):
         raise DefinitionError(f"{model.where}: hidden = {hidden!r}; expected a list of whole numbers above 0, as [128]")
+    weights = sum(a * b for a, b in pairwise([784, *hidden, 10]))
+    if weights > MOST_WEIGHTS:
+        raise DefinitionError(
+            f"{model.where}: hidden = {hidden!r} has {weights:,} weights; expected at most {MOST_WEIGHTS:,}"
+        )
     return tuple(hidden)
+
+
+def check_study_name(name: str, where: str) -> None:
+    """Refuse a name that a table or a shell would mangle."""
+    if not name.strip() or len(name) > 300 or not name.isprintable() or name.startswith("-"):
+        raise DefinitionError(
+            f"{where}: name {name[:40]!r} has {len(name)} characters; expected 1 to 300 printable ones, "
+            "not all spaces, no '-' first"
+        )
 
 
 def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> Strategy:
@@ -87,7 +102,12 @@ _LEAST = {
 
 
 def _trials(
-    keys: Keys, space: Mapping[str, Dimension], fixed: tuple[FixedTrial, ...], sampler: Strategy, where: str
+    keys: Keys,
+    space: Mapping[str, Dimension],
+    fixed: tuple[FixedTrial, ...],
+    sampler: Strategy,
+    validation: int,
+    where: str,
 ) -> int:
     if not space:
         if not fixed:
@@ -98,6 +118,10 @@ def _trials(
                     f"{where}: {key!r} without a [space]; fixed trials all run, in turn: leave it out"
                 )
         _check_labels(fixed, where)
+        if validation and any(trial.published_test_accuracy is not None for trial in fixed):
+            raise DefinitionError(
+                f"{where}: published_test_accuracy, but validation = {validation}; only 0 opens the test set"
+            )
         return len(fixed)
     trials: int = keys.count("trials")
     if trials < len(fixed):

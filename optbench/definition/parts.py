@@ -69,8 +69,15 @@ def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimensio
         )
     label, published = keys.take("label", str, None), keys.take("published_test_accuracy", float, None)
     seeds = keys.take("seeds", list, [None])
-    if not seeds or not all(seed is None or (type(seed) is int and seed >= 0) for seed in seeds):
-        raise DefinitionError(f"{keys.where}: seeds = {seeds!r}; expected a list of whole numbers of at least 0")
+    valid = all(seed is None or (type(seed) is int and 0 <= seed < 2**63) for seed in seeds)
+    if not seeds or not valid or len(set(seeds)) < len(seeds):
+        raise DefinitionError(
+            f"{keys.where}: seeds = {seeds!r}; expected a list of different whole numbers, at least 0"
+        )
+    if published is not None and (space or not 0 <= published <= 1):
+        raise DefinitionError(
+            f"{keys.where}: published_test_accuracy = {published}; expected 0 to 1, in a list of fixed trials"
+        )
     given = {}
     for name, value in keys.table.items():
         if name not in ("optimizer", "label", "published_test_accuracy", "seeds"):

@@ -83,7 +83,9 @@ def check(text: str, create: bool = False) -> URL:
     """The URL, if it can be opened: nothing is written. Raises StorageError."""
     try:
         url = make_url(text)
-        url.get_dialect()
+        url.get_dialect().import_dbapi()
+    except ImportError as problem:
+        raise StorageError(f"storage {url} needs the Python package {problem.name!r}; install it with pip") from problem
     except (ArgumentError, NoSuchModuleError, ValueError) as problem:
         shown = re.sub("://.*@", "://***@", text)
         raise StorageError(
@@ -95,6 +97,8 @@ def check(text: str, create: bool = False) -> URL:
 
 
 def _check_file(url: URL, create: bool) -> None:
+    if url.query or (url.database and url.database.startswith("file:")):
+        raise StorageError(f"storage {url} has options; expected a plain file: sqlite:///storage/optbench.db")
     if not url.database or url.database == ":memory:":
         raise StorageError(
             f"storage {url} is kept in memory and would be lost; expected a file: sqlite:///storage/optbench.db"

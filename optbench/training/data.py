@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +50,8 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
         missing = [file for file in MNIST_FILES if not (source / file).is_file()]
         if missing:
             raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     builder = _builder(name, data_dir)
     if source is None and not builder.is_prepared():
         _reach(name, builder)
@@ -57,10 +60,10 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
         builder.download_and_prepare(download_config=config)
     except Exception as problem:  # tensorflow-datasets raises as it likes: network, checksum, disk
         line = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise DataError(
-            f"{name} could not be prepared: {line}; without a network, type "
-            f"`optbench data prepare {name} --from DIR` with the original files in DIR"
-        ) from problem
+        advice = f"type `optbench data prepare {name} --from DIR` with the original files in DIR"
+        if source is not None:
+            advice = f"are the files in {source} the original ones of {name}, and can {builder.data_dir} be written?"
+        raise DataError(f"{name} could not be prepared: {line.rstrip(':')}; {advice}") from problem
     return Path(builder.data_dir)
 
 
