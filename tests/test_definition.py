@@ -154,7 +154,7 @@ WRONG = {
     ),
     "published, but validated": (
         {"space": None, "trials": None, "trial": [{"published_test_accuracy": 0.8}]},
-        "only validation = 0 opens the test set",
+        "only 0 opens the test set",
     ),
     "a huge network": ({"model": {"hidden": [10**9]}}, "expected at most 20,000,000"),
     "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected a whole number of at most 256"),
