@@ -17,7 +17,11 @@ class DataError(OptbenchError):
 
 
 class StorageError(OptbenchError):
-    """A database that cannot be opened, read or written."""
+    """A database that cannot be opened, read or written; `passing` if that may change without anybody's doing."""
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class StudyError(OptbenchError):

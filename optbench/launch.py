@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from optbench.errors import DefinitionError, StorageError, StudyError
-from optbench.job import Images, Split
-from optbench.runner import Round, run
-from optbench.storage import COUNTED, Ledger, Storage, StudyRecord, find_study, open_storage, open_study
+from optbench.job import Images, Split, Trainer
+from optbench.runner import run
+from optbench.storage import Ledger, Storage, StudyRecord, find_study, open_storage, open_study
 from optbench.study import Study
 from optbench.sweep import Sweep
 
-BEAT_SECONDS = 10
+BEATS = 6  # heartbeats in a worker's time of grace
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 
 
@@ -33,7 +33,7 @@ class Launch:
     @property
     def missing(self) -> int:
         """How many trials the study lacks to its total."""
-        return max(0, self.sweep.trials - sum(self.study.counts[state] for state in COUNTED))
+        return max(0, self.sweep.trials - self.study.finished)
 
 
 def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
@@ -72,28 +72,29 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
 
 
 def carry_on(
-    launch: Launch, trainer: str, stop: Callable[[], str | None], waiting: Callable[[], None]
-) -> Iterator[Round]:
-    """Trains until the study has its total, one optimizer after the other; yields every recorded round.
+    launch: Launch,
+    build: Callable[[str], Trainer],
+    stop: Callable[[], str | None],
+    waiting: Callable[[], None],
+    grace: int,
+    retries: int,
+) -> Iterator[set[int]]:
+    """Trains until the study has its total, one optimizer after the other; yields as runner.run does.
 
-    Where the last trials are another worker's, it waits for them, calling `waiting`, and takes them over if that
-    worker dies.
+    `build` makes an optimizer's trainer. Where the last trials are another worker's, it waits for them, calling
+    `waiting`, and takes them over if that worker dies: if it was silent for its `grace`, in seconds.
     """
-    from optbench.training.build import build
-
-    sweep = launch.sweep
-    ledger = Ledger(launch.storage, launch.study.study_id)
-    with _heartbeat(ledger):
-        study = Study(sweep, ledger)
-        trainers = {
-            optimizer: build(trainer, sweep, optimizer, launch.split, launch.missing) for optimizer in sweep.optimizers
-        }
+    ledger = Ledger(launch.storage, launch.study.study_id, launch.study.name, grace)
+    with _heartbeat(ledger, grace / BEATS):
+        study = Study(launch.sweep, ledger, retries)
+        trainers = {optimizer: build(optimizer) for optimizer in launch.sweep.optimizers}
         while True:
-            for optimizer, its_trainer in trainers.items():
-                yield from run(study, its_trainer, optimizer, stop, launch.exam)
+            for optimizer, trainer in trainers.items():
+                yield from run(study, trainer, optimizer, stop, launch.exam)
             if stop() or not study.others_run():
                 return
             waiting()
+            yield set()
             time.sleep(1)
 
 
@@ -112,12 +113,12 @@ def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _heartbeat(ledger: Ledger) -> Iterator[None]:
+def _heartbeat(ledger: Ledger, seconds: float) -> Iterator[None]:
     """Beats off the training path, so that a long epoch does not look like a dead worker."""
     over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
+        while not over.wait(seconds):
             with suppress(StorageError):  # a database out of reach: the next beat may find it, and the loop will tell
                 ledger.beat()
 
@@ -129,4 +130,5 @@ def _heartbeat(ledger: Ledger) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        ledger.leave()
+        with suppress(StorageError):  # then its silence will tell
+            ledger.leave()

@@ -1,9 +1,9 @@
 """The loop: seat, train, judge, record, refill. It decides nothing about trials and writes nothing itself."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from optbench.errors import StorageError
 from optbench.job import STOPPED, Ending, Epoch, Images, Job, Trainer, Verdict
 
 
@@ -15,19 +15,12 @@ class Decider(Protocol):
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]: ...
 
 
-@dataclass(frozen=True)
-class Round:
-    """What one round did, once it is written down: every trial's epoch, the trials that ended, how many still run."""
-
-    trained: Mapping[int, Epoch]
-    ended: Mapping[int, tuple[Job, Ending]]
-    running: int
-
-
 def run(
     study: Decider, trainer: Trainer, optimizer: str, stop: Callable[[], str | None], exam: Images | None = None
-) -> Iterator[Round]:
-    """Trains trials of one optimizer until the study has none left; yields after each recorded round.
+) -> Iterator[set[int]]:
+    """Trains trials of one optimizer until the study has none left.
+
+    Yields after each recorded round: the numbers of the trials that turned out to be no longer this worker's.
 
     `stop` is asked before every round: "now" ends the running trials as interrupted, "soon" seats no more of them.
     `exam` are test images that a trial is scored on after its last epoch; only studies that select nothing have them.
@@ -45,9 +38,12 @@ def run(
                 _seat(study, trainer, optimizer, seated)
             if not seated:
                 return
-            done = _round(study, trainer, seated, exam)
-            epochs |= {number: epoch.epoch for number, epoch in done.trained.items()}
-            yield done
+            trained, lost = _round(study, trainer, seated, exam)
+            epochs |= trained
+            yield lost
+    except StorageError:
+        seated.clear()  # nothing can be written: this worker's silence will tell
+        raise
     except Exception as problem:
         reason = f"{type(problem).__name__}: {problem}"[:500]
         raise
@@ -70,8 +66,13 @@ def _seat(study: Decider, trainer: Trainer, optimizer: str, seated: dict[int, Jo
             trainer.seat(lane, job)
 
 
-def _round(study: Decider, trainer: Trainer, seated: dict[int, Job], exam: Images | None) -> Round:
-    """Train every seated trial for an epoch, write it down, and free the lanes of those that ended."""
+def _round(
+    study: Decider, trainer: Trainer, seated: dict[int, Job], exam: Images | None
+) -> tuple[dict[int, int], set[int]]:
+    """Train every seated trial for an epoch, write it down, and free the lanes of those that ended.
+
+    Returns how many epochs each has now, and the trials that are no longer this worker's.
+    """
     epochs = trainer.train()
     endings: dict[int, Ending] = {}
     for lane, epoch in epochs.items():
@@ -80,14 +81,11 @@ def _round(study: Decider, trainer: Trainer, seated: dict[int, Job], exam: Image
             endings[lane] = _ending(verdict, epoch, trainer, lane, exam)
     trained = {seated[lane].number: epoch for lane, epoch in epochs.items()}
     lost = study.record(trained, {seated[lane].number: ending for lane, ending in endings.items()})
-    ended = {}
     for lane, job in list(seated.items()):
         if lane in endings or job.number in lost:
             trainer.leave(lane)
             del seated[lane]
-            if job.number not in lost:
-                ended[job.number] = (job, endings[lane])
-    return Round(trained, ended, len(seated))
+    return {number: epoch.epoch for number, epoch in trained.items()}, lost
 
 
 def _ending(verdict: Verdict, epoch: Epoch, trainer: Trainer, lane: int, exam: Images | None) -> Ending:

@@ -1,4 +1,4 @@
-"""Decides: what to train next (ask), and what becomes of it (judge). The only user of Optuna's samplers and pruners.
+"""Decides: what to train next (ask), and what becomes of it (judge), with Optuna's samplers and pruners.
 
 Decisions are taken on a mirror of the study in memory, a hundred times faster than on the database; the ledger keeps
 what was decided.
@@ -11,24 +11,26 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from optbench.job import STOPPED, Ending, Epoch, Job, Trainer, Verdict
-from optbench.plan import optimizer_of, params_of, seed_of
-from optbench.randomness import Purpose, seed
+from optbench.job import Ending, Epoch, Job, Trainer, Verdict
+from optbench.plan import params_of, seed_of
+from optbench.slots import Failure, Slots
 from optbench.space import Choice, hyperparameters
-from optbench.storage import STATES, Claim, Ledger
-from optbench.sweep import Strategy, Sweep
+from optbench.storage import STATES, Ledger
+from optbench.strategies import make_pruner, make_sampler
+from optbench.sweep import Sweep
 
-ATTEMPTS = 3  # a slot's parameters may fail so often; after that the sampler gives it others. Ctrl-C does not count
+RETRIES = 2  # how often the parameters of a trial whose worker crashed are tried again
 RUNG = "completed_rung_"
 
 
 class Study:
     """A sweep's study, as one worker sees it."""
 
-    def __init__(self, sweep: Sweep, ledger: Ledger) -> None:
+    def __init__(self, sweep: Sweep, ledger: Ledger, retries: int = RETRIES) -> None:
         self.sweep, self.ledger = sweep, ledger
         self.memory = optuna.storages.InMemoryStorage()
-        trials = ledger.trials()
+        self.slots = Slots(sweep, retries)
+        trials = ledger.news()
         self.mirror = optuna.create_study(
             storage=self.memory,
             study_name=sweep.name,
@@ -38,20 +40,26 @@ class Study:
         )
         self.study_id = self.memory.get_study_id_from_name(sweep.name)
         self.running: dict[int, tuple[int, int, optuna.trial.Trial]] = {}
+        self.others: set[int] = set()
         self.marked: set[tuple[int, str]] = set()
+        self.mirrored = 0
         self._follow(trials)
 
     def ask(self, optimizer: str, trainer: Trainer) -> Job | None:
         """The next trial of that optimizer, written down as running; None if every slot is finished or taken."""
-        claim = self.ledger.claim(lambda trials: self._free_slot(trials, optimizer))
+
+        def choose(news: Sequence[FrozenTrial]) -> int | None:
+            self._follow(news)
+            return self.slots.free(optimizer)
+
+        claim = self.ledger.claim(choose)
         if claim is None:
             return None
-        self._follow(claim.trials)
-        params = self._retried(claim) or params_of(self.sweep, claim.slot)
-        if params is not None:
-            self.mirror.enqueue_trial(params)
+        params = self.slots.retried(claim.slot) or params_of(self.sweep, claim.slot)
+        trial = self._seat(claim.number, params)
         distributions = self._distributions(params)
-        trial = self.mirror.ask(distributions)
+        for name, distribution in distributions.items():
+            trial._suggest(name, distribution)
         hyper = hyperparameters(optimizer, trial.params)
         fixed = self.sweep.fixed[claim.slot] if claim.slot < len(self.sweep.fixed) else None
         attributes: dict[str, Any] = {
@@ -91,11 +99,28 @@ class Study:
         lost = {number for number, trial_id in ids.items() if trial_id in gone}
         for number in {*endings, *lost} & ids.keys():
             _, _, trial = self.running.pop(number)
-            ending = endings.get(number)
-            state = STATES[ending.verdict] if ending and number not in lost else TrialState.FAIL
-            value = ending.value if ending and state == TrialState.COMPLETE else None
-            self.mirror.tell(trial, value, state)
+            if number in lost:
+                self.others.add(number)  # what became of it is in the database, and is read with the next news
+                continue
+            ending = endings[number]
+            state = STATES[ending.verdict]
+            self.mirror.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
         return lost
+
+    def _seat(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
+        """A claimed trial in the mirror; `params` are what it has to train, else the sampler decides."""
+        if number == self.mirrored:
+            self._add(optuna.trial.create_trial(state=TrialState.RUNNING))
+        own_id = self.memory.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        if params is not None:
+            self.memory.set_trial_system_attr(own_id, "fixed_params", params)
+        self.others.discard(number)
+        return optuna.trial.Trial(self.mirror, own_id)
+
+    def others_run(self) -> bool:
+        """Whether trials of other workers are running."""
+        self._follow(self.ledger.news())
+        return bool(self.others)
 
     def _new_marks(self, number: int) -> dict[str, Any]:
         """The rungs that a trial has newly reached: successive halving and hyperband keep them in the trial."""
@@ -104,22 +129,6 @@ class Study:
         new = {key: value for key, value in held.items() if key.startswith(RUNG) and (trial_id, key) not in self.marked}
         self.marked |= {(trial_id, key) for key in new}
         return new
-
-    def others_run(self) -> bool:
-        """Whether trials of other workers are running."""
-        return any(trial.state == TrialState.RUNNING for trial in self.ledger.trials())
-
-    def _free_slot(self, trials: Sequence[FrozenTrial], optimizer: str) -> int | None:
-        """The first slot of the optimizer that is neither finished nor running."""
-        taken = {t.user_attrs.get("slot") for t in trials if t.state != TrialState.FAIL}
-        free = (slot for slot in range(self.sweep.trials) if slot not in taken)
-        return next((slot for slot in free if optimizer_of(self.sweep, slot) == optimizer), None)
-
-    def _retried(self, claim: Claim) -> dict[str, float] | None:
-        """The parameters that an interrupted trial of the same slot had."""
-        tried = [t for t in claim.trials if t.user_attrs.get("slot") == claim.slot and t.params]
-        failed = sum(t.params == tried[-1].params and t.user_attrs.get("reason") != STOPPED for t in tried)
-        return dict(tried[-1].params) if tried and failed < ATTEMPTS else None
 
     def _distributions(self, params: Mapping[str, float] | None) -> dict[str, BaseDistribution]:
         if not self.sweep.searches:
@@ -131,14 +140,31 @@ class Study:
             for name, d in self.sweep.space.items()
         }
 
-    def _follow(self, trials: Sequence[FrozenTrial]) -> None:
+    def _follow(self, news: Sequence[FrozenTrial]) -> None:
         """Bring the mirror up to the database: trials of other workers, and of earlier runs."""
-        mirrored = self.memory.get_all_trials(self.study_id, deepcopy=False)
-        for trial, own in zip(trials, mirrored, strict=False):
-            if not own.state.is_finished() and own.number not in self.running:
-                _catch_up(self.memory, own, trial)
-        for trial in trials[len(mirrored) :]:
-            self.mirror.add_trial(_failed(trial) if trial.state == TrialState.WAITING else trial)
+        for trial in news:
+            self._count(trial)
+            if trial.number >= self.mirrored:
+                self._add(_failed(trial) if trial.state == TrialState.WAITING else trial)
+            elif trial.number not in self.running:
+                own_id = self.memory.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+                _catch_up(self.memory, self.memory.get_trial(own_id), trial)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        self.memory.create_new_trial(self.study_id, trial)
+        self.mirrored += 1
+
+    def _count(self, trial: FrozenTrial) -> None:
+        """Take in whose a trial's slot is, and whether another worker is at it. Other programs' trials have no slot."""
+        slot, running = trial.user_attrs.get("slot"), trial.state == TrialState.RUNNING
+        if slot is None:
+            return
+        if trial.state == TrialState.FAIL:
+            self.slots.fail(slot, trial.number, Failure(trial.params, trial.user_attrs.get("reason")))
+        else:
+            self.slots.hold(slot, trial.number)
+        elsewhere = running and trial.number not in self.running
+        (self.others.add if elsewhere else self.others.discard)(trial.number)
 
 
 def _failed(trial: FrozenTrial) -> FrozenTrial:
@@ -148,6 +174,8 @@ def _failed(trial: FrozenTrial) -> FrozenTrial:
 
 def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: FrozenTrial) -> None:
     """Copy to a running trial of the mirror what another worker has written of it since."""
+    if own.state.is_finished():
+        return
     for name in trial.params.keys() - own.params.keys():
         distribution = trial.distributions[name]
         memory.set_trial_param(own._trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)
@@ -157,26 +185,3 @@ def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: 
         memory.set_trial_system_attr(own._trial_id, key, trial.system_attrs[key])
     if trial.state.is_finished():
         memory.set_trial_state_values(own._trial_id, trial.state, trial.values)
-
-
-def make_sampler(sweep: Sweep, existing: int) -> optuna.samplers.BaseSampler:
-    """The sampler on the mirror; its seed depends on the trials that exist, so that a restart does not repeat draws."""
-    drawn = seed(Purpose.SAMPLER, sweep.seed, existing)
-    if sweep.sampler.name != "tpe":
-        return optuna.samplers.RandomSampler(drawn)  # never asked: plan.py has the points
-    return optuna.samplers.TPESampler(seed=drawn, **dict(sweep.sampler.arguments))  # type: ignore[arg-type]
-
-
-def make_pruner(pruner: Strategy, epochs: int) -> optuna.pruners.BasePruner:
-    """Optuna's pruner by our name for it."""
-    arguments: dict[str, Any] = dict(pruner.arguments)
-    if pruner.name == "median":
-        arguments["n_warmup_steps"] += (
-            1  # Optuna judges at the step of that number already; our steps are epochs from 1
-        )
-        return optuna.pruners.MedianPruner(**arguments)
-    if pruner.name == "hyperband":
-        return optuna.pruners.HyperbandPruner(max_resource=epochs, **arguments)
-    if pruner.name == "successive_halving":
-        return optuna.pruners.SuccessiveHalvingPruner(**arguments)
-    return optuna.pruners.NopPruner()

@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import TINY, write_toml
 
 COMMAND = [sys.executable, "-m", "optbench"]
-LONG = TINY | {"name": "long", "trials": 12, "epochs": 400, "pruner": {"name": "none"}}
+LONG = TINY | {"name": "long", "trials": 12, "epochs": 120, "pruner": {"name": "none"}}
 
 
 def optbench(*arguments, cwd, code=0, **environment):
@@ -216,35 +216,6 @@ def test_no_trial_starts_after_the_time_limit_and_the_same_command_carries_on(tm
     assert "6/6 trials, done" in optbench("sweep", "tiny.toml", "--timeout", 300, cwd=tmp_path)
 
 
-def test_two_processes_at_once_on_an_empty_folder_share_one_exact_total(tmp_path):
-    write_toml(tmp_path / "tiny.toml", TINY | {"trials": 16, "epochs": 10, "pruner": {"name": "none"}})
-    command = [*COMMAND, "sweep", "tiny.toml", "--lanes", "2"]
-    workers = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    told = [worker.communicate(timeout=200)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], told
-    trials = database(tmp_path, "tiny").trials
-    assert [t.state.name for t in trials] == ["COMPLETE"] * 16
-    assert sorted(t.user_attrs["slot"] for t in trials) == list(range(16))
-    assert sorted(t.number for t in trials) == list(range(16))
-
-
-def test_a_killed_sweep_is_carried_on_to_its_exact_total(tmp_path):
-    with long_sweep(tmp_path) as process:
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-    assert [t.state.name for t in database(tmp_path, "long").trials] == ["RUNNING"] * 2
-    with closing(sqlite3.connect(tmp_path / "storage" / "optbench.db")) as connection, connection:
-        connection.execute("UPDATE optbench_workers SET beat = datetime(beat, '-10 minutes')")  # as if time had passed
-    optbench("sweep", "long.toml", "--lanes", 2, "--trials", 3, cwd=tmp_path)
-    trials = database(tmp_path, "long").trials
-    assert [t.state.name for t in trials] == ["FAIL"] * 2 + ["COMPLETE"] * 3
-    assert all("is gone" in t.user_attrs["reason"] for t in trials[:2])
-    assert {tuple(t.params.items()) for t in trials[:2]} <= {tuple(t.params.items()) for t in trials[2:]}
-
-
 BAD = [
     (["sweep", "quikstart"], "did you mean 'quickstart'"),
     (["sweep", "quickstart", "--trials", "0"], "trials = 0; expected a whole number of at least 1"),
@@ -261,7 +232,6 @@ BAD = [
     (["sweep", "text.toml"], "text.toml: not readable as TOML"),
     (["sweep", "wide.toml"], "validation = 1500, but digits has 1500"),
     (["sweep", "large.toml"], "batch = 5000"),
-    (["sweep", "odd.toml"], "unknown data set 'mnits'; did you mean 'mnist'"),
     (["studies"], "no database at storage/optbench.db"),
     (["show", "x"], "no database"),
     (["export", "x", "--format", "yaml"], "no such format"),
@@ -270,7 +240,16 @@ BAD = [
     (["sweep", "quickstart", "--study", "a\nb"], "printable"),
     (["sweep", "quickstart", "--epochs", "99999999999999999999"], "expected a whole number of at most 1000000"),
     (["sweep", "quickstart", "--storage", "sqlite:///x.db?mode=ro"], "has options; expected a plain file"),
-    (["sweep", "quickstart", "--storage", "mysql://me:secret@localhost/x"], "mysql://me:***@localhost/x needs"),
+    (["studies", "--storage", "mysql://me:secret@127.0.0.1:1/x"], "mysql+pymysql://me:***@127.0.0.1:1/x"),
+    (["sweep", "quickstart", "--workers", "0"], "--workers 0; expected a whole number from 1 to 64"),
+    (["sweep", "quickstart", "--grace", "1"], "--grace 1; expected"),
+    (["sweep", "quickstart", "--retries", "-1"], "--retries -1; expected"),
+    (["sweep", "odd.toml", "--workers", "2"], "unknown data set 'mnits'; did you mean 'mnist'"),
+    (["sweep", "long.toml"], "long.toml has 10.0 MB; a sweep definition has at most 1"),
+    (["backup", "copy.db"], "no database at storage/optbench.db"),
+    (["delete", "x"], "no database"),
+    (["doctor", "--storage", "sqlite:///text.toml"], "is not an SQLite database"),
+    (["upgrade", "--storage", "sqlite:///none.db"], "no database at none.db"),
     (["sweeps"], "sweep"),
     (["dashboard", "--storage", "sqlite:///none.db"], "no database at none.db"),
     (["data", "prepare", "mnist", "--from", "nowhere"], "nowhere has no train-images-idx3-ubyte.gz"),
@@ -282,6 +261,7 @@ def test_bad_input_gets_one_line_and_writes_nothing(arguments, message, tmp_path
     (tmp_path / "text.toml").write_text("this is = = no definition at all")
     write_toml(tmp_path / "wide.toml", TINY | {"data": {"name": "digits", "validation": 1500}})
     write_toml(tmp_path / "large.toml", TINY | {"batch": 5000})
+    (tmp_path / "long.toml").write_bytes(b"#" * 10_000_000)
     write_toml(tmp_path / "odd.toml", TINY | {"data": {"name": "mnits", "validation": 10}})
     before = sorted(path.name for path in tmp_path.iterdir())
     told = optbench(*arguments, cwd=tmp_path, code=2)
@@ -311,6 +291,26 @@ def test_export_to_a_place_that_cannot_be_written(place):
 def test_unknown_studies_and_trials(place):
     assert "did you mean 'tiny'" in optbench("show", "tinny", cwd=place, code=2)
     assert "has no trial 99" in optbench("replay", "tiny", 99, cwd=place, code=2)
+
+
+def test_the_doctor_a_backup_and_deleting(place, tmp_path):
+    def of(*arguments, code=0):
+        return optbench(*arguments, cwd=tmp_path, code=code, OPTBENCH_STORAGE=f"sqlite:///{tmp_path}/copy.db")
+
+    assert "bytes" in optbench("backup", tmp_path / "copy.db", cwd=place)
+    assert json.loads(of("doctor", "--json")) == []
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection, connection:
+        connection.execute("DELETE FROM optbench_epochs WHERE trial_id = 2 AND epoch = 1")
+        connection.execute("UPDATE studies SET study_name = 'baseline' WHERE study_name = 'tiny'")
+    done = subprocess.run(
+        [*COMMAND, "doctor", "--storage", f"sqlite:///{tmp_path}/copy.db"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "study baseline: trial 1 (COMPLETE) trained 2 epochs; 1 of its curve are there" in done.stdout
+    assert "is the baseline that others are compared with; --force deletes it" in of("delete", "baseline", code=2)
+    assert "There is nobody to ask here: --yes says so" in of("delete", "baseline", "--force", code=2)
+    assert "is deleted" in of("delete", "baseline", "--force", "--yes")
+    assert "no study 'baseline'" in of("show", "baseline", code=2)
 
 
 def test_the_storage_comes_from_the_environment(place, tmp_path):

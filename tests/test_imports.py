@@ -45,7 +45,7 @@ def test_nobody_imports_the_command_line():
 
 
 def test_only_study_and_storage_use_optuna():
-    assert {name for name in importers("optuna") if not name.startswith("storage/")} == {"study.py"}
+    assert {name for name in importers("optuna") if not name.startswith("storage/")} == {"study.py", "strategies.py"}
 
 
 def test_only_storage_imports_sqlalchemy():

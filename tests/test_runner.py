@@ -2,6 +2,7 @@
 
 import pytest
 
+from optbench.errors import StorageError
 from optbench.job import Epoch, Job, Verdict
 from optbench.runner import run
 
@@ -56,11 +57,10 @@ class FakeStudy:
 
 def test_a_freed_lane_is_refilled_in_the_next_round():
     study, trainer = FakeStudy(1, 3, -2, 1), FakeTrainer(2)
-    rounds = list(run(study, trainer, "adam", lambda: None))
+    list(run(study, trainer, "adam", lambda: None))
     assert study.rounds == [[0, 1], [1, 2], [1, 2], [3]]
     assert trainer.log == [(0, 0), (1, 1), (0, 2), (0, 3)]
-    assert [sorted(r.ended) for r in rounds] == [[0], [], [1, 2], [3]]
-    assert [r.running for r in rounds] == [1, 2, 0, 0]
+    assert list(study.endings) == [0, 1, 2, 3]
     assert study.endings[2].verdict is Verdict.PRUNED
     assert study.endings[2].value == 0.2
     assert not trainer.seated
@@ -102,9 +102,20 @@ def test_a_crash_of_the_trainer_leaves_nothing_running():
 
 def test_a_trial_that_was_given_away_is_dropped_without_an_end():
     study, trainer = FakeStudy(1, 1, lost={0}), FakeTrainer(2)
-    rounds = list(run(study, trainer, "adam", lambda: None))
-    assert list(rounds[0].ended) == [1]
+    assert list(run(study, trainer, "adam", lambda: None)) == [{0}]
     assert not trainer.seated
+
+
+def test_a_database_that_is_gone_is_not_asked_again():
+    class Gone(FakeStudy):
+        def record(self, trained, endings):
+            assert not self.rounds
+            self.rounds.append(trained)
+            raise StorageError("out of reach")
+
+    trainer = FakeTrainer(2)
+    with pytest.raises(StorageError, match="out of reach"):
+        list(run(Gone(2, 2), trainer, "adam", lambda: None))
 
 
 def test_test_images_score_only_complete_trials():

@@ -1,6 +1,5 @@
-"""The ledger and the records on a real SQLite file, read back through Optuna itself."""
+"""The contract of a database, on SQLite, PostgreSQL and MariaDB: one budget, one truth, whoever reads or writes."""
 
-import sqlite3
 import threading
 from datetime import timedelta
 
@@ -8,69 +7,91 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
-from sqlalchemy import select, update
+from sqlalchemy import create_engine, delete, insert, inspect, select, text, update
 
 from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch, Verdict
-from optbench.storage import Ledger, curve, find_study, open_storage, open_study, studies, trials
-from optbench.storage.schema import workers
+from optbench.storage import Ledger, check, curve, engine, find_study, open_storage, open_study, studies, trials
+from optbench.storage.doctor import examine
+from optbench.storage.schema import epochs, models, workers
+from optbench.storage.upkeep import delete_study
+from tests.conftest import sweep_of
 
 RATE = {"learning_rate": FloatDistribution(0.1, 1.0)}
-
-
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/deep/study.db"
-
-
-@pytest.fixture
-def storage(url):
-    opened = open_storage(url, create=True)
-    yield opened
-    opened.close()
-    opened.close()
+HELD = {"trials": 3, "fingerprint": sweep_of().fingerprint({}), "definition": sweep_of().definition()}
 
 
 @pytest.fixture
 def ledger(storage):
-    study_id, _ = open_study(storage, "s", "validation accuracy", {"trials": 3})
-    return Ledger(storage, study_id)
+    study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
+    return Ledger(storage, study_id, "s")
 
 
-def first_free(total):
-    def choose(found):
-        taken = {t.user_attrs["slot"] for t in found if t.state != TrialState.FAIL}
+def claim(ledger, total=9):
+    """A claim of the first slot that no trial holds."""
+
+    def choose(news):
+        found = ledger.storage.optuna.get_all_trials(ledger.study_id)
+        taken = {t.user_attrs.get("slot") for t in found if t.state != TrialState.FAIL}
         return next((slot for slot in range(total) if slot not in taken), None)
 
-    return choose
+    return ledger.claim(choose)
 
 
 def epoch(n, accuracy, loss=0.5):
     return Epoch(n, loss, accuracy, loss, accuracy, 0.1)
 
 
+def complete(ledger, length=2):
+    """A trial that is trained to its end."""
+    own = claim(ledger)
+    ledger.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
+    for n in range(1, length):
+        ledger.record({own.trial_id: epoch(n, 0.6)}, {}, {})
+    ledger.record({own.trial_id: epoch(length, 0.7)}, {own.trial_id: Ending(Verdict.COMPLETE, 0.7, length)}, {})
+    return own
+
+
+def states(ledger):
+    return {t.number: t.state for t in ledger.storage.optuna.get_all_trials(ledger.study_id)}
+
+
+def silence(storage, worker, minutes=10):
+    """Let the worker's last beat be so old."""
+
+    def work(session):
+        mine = workers.c.worker == worker.name
+        old = session.execute(select(workers.c.beat).where(mine)).scalar_one() - timedelta(minutes=minutes)
+        session.execute(update(workers).where(mine).values(beat=old))
+
+    storage.write(work)
+
+
 def test_optuna_reads_what_the_ledger_wrote(storage, ledger, url):
-    claim = ledger.claim(first_free(1))
-    ledger.begin(claim.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
-    ledger.record({claim.trial_id: epoch(1, 0.6)}, {}, {})
-    running = optuna.load_study(study_name="s", storage=url).trials[0]
+    own = claim(ledger)
+    ledger.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
+    ledger.record({own.trial_id: epoch(1, 0.6)}, {}, {})
+    plain = optuna.storages.RDBStorage(url)
+    running = optuna.load_study(study_name="s", storage=plain).trials[0]
     assert running.state == TrialState.RUNNING
     assert running.intermediate_values == {1: 0.6}
     end = Ending(Verdict.COMPLETE, 0.7, 2)
-    assert ledger.record({claim.trial_id: epoch(2, 0.7)}, {claim.trial_id: end}, {}) == set()
-    study = optuna.load_study(study_name="s", storage=url)
+    assert ledger.record({own.trial_id: epoch(2, 0.7)}, {own.trial_id: end}, {}) == set()
+    study = optuna.load_study(study_name="s", storage=plain)
     trial = study.best_trial
     assert (trial.number, trial.value, trial.params) == (0, 0.7, {"learning_rate": 0.3})
     assert trial.intermediate_values == {1: 0.6, 2: 0.7}
-    assert trial.user_attrs == {"slot": 0, "worker": ledger.worker, "seed": 5, "epochs": 2, "diverged": False}
+    assert trial.user_attrs == {"slot": 0, "worker": ledger.worker.name, "seed": 5, "epochs": 2, "diverged": False}
     assert trial.datetime_start <= trial.datetime_complete
     assert study.metric_names == ["validation accuracy"]
+    plain.remove_session()
+    plain.engine.dispose()
 
 
 def test_curves_come_back_and_a_loss_that_is_no_number_reads_as_nan(storage, ledger):
-    claim = ledger.claim(first_free(1))
-    ledger.record({claim.trial_id: epoch(1, 0.1, loss=float("inf"))}, {}, {})
-    row = curve(storage, claim.trial_id)[0]
+    own = claim(ledger)
+    ledger.record({own.trial_id: epoch(1, 0.1, loss=float("inf"))}, {}, {})
+    row = curve(storage, own.trial_id)[0]
     assert not row.finite
     assert row.train_accuracy == 0.1
 
@@ -80,33 +101,117 @@ def test_every_slot_is_claimed_once_by_many_threads(url, storage, ledger):
 
     def work():
         own = open_storage(url)
-        its = Ledger(own, ledger.study_id)
-        while (claim := its.claim(first_free(total))) is not None:
-            claims.append((claim.slot, claim.number))
+        its = Ledger(own, ledger.study_id, "s")
+        while (got := claim(its, total)) is not None:
+            claims.append((got.slot, got.number))
         own.close()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(work, 4)
     assert sorted(slot for slot, _ in claims) == list(range(total))
     assert sorted(number for _, number in claims) == list(range(total))
 
 
-def test_trials_of_a_silent_worker_are_ended_and_their_slot_is_free(storage, ledger):
-    gone, claim = Ledger(storage, ledger.study_id), ledger.claim(first_free(1))
-    silent = gone.claim(first_free(2))
-    with storage.writing() as session:
-        row = session.execute(select(workers).where(workers.c.worker == gone.worker)).one()
-        old = row.beat - timedelta(minutes=10)
-        session.execute(update(workers).where(workers.c.worker == gone.worker).values(beat=old))
+def test_many_may_make_the_same_database_and_study_at_once(url):
+    opened, ids = [], set()
+
+    def work():
+        opened.append(open_storage(url, create=True))
+        ids.add(open_study(opened[-1], "s", "validation accuracy", HELD)[0])
+
+    together(work, 4)
+    assert len(ids) == 1
+    assert [s.name for s in studies(opened[0])] == ["s"]
+    for storage in opened:
+        storage.close()
+
+
+def together(work, count):
+    """Run the work in so many threads at once; what it raises is raised here."""
+    problems = []
+
+    def run():
+        try:
+            work()
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+
+
+def test_trials_of_a_silent_worker_are_given_away_and_it_drops_them_when_it_is_back(storage, ledger):
+    gone, own = Ledger(storage, ledger.study_id, "s"), claim(ledger)
+    silent = claim(gone)
+    silence(storage, gone.worker)
     ledger.beat()
-    states = {t.number: t.state for t in ledger.trials()}
-    assert states == {claim.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
-    assert ledger.claim(first_free(2)).slot == silent.slot
+    assert states(ledger) == {own.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
+    reason = storage.optuna.get_trial(silent.trial_id).user_attrs["reason"]
+    assert reason == f"worker {gone.worker.name} is gone"
+    assert claim(ledger).slot == silent.slot
     assert gone.record({silent.trial_id: epoch(1, 0.5)}, {}, {}) == {silent.trial_id}
     assert curve(storage, silent.trial_id) == []
+    again = claim(gone)
+    ledger.beat()
+    assert states(ledger)[again.number] == TrialState.RUNNING
+
+
+def test_a_worker_that_is_silent_within_its_grace_keeps_its_trials(storage, ledger):
+    patient = Ledger(storage, ledger.study_id, "s", grace=3600)
+    own = claim(patient)
+    silence(storage, patient.worker)
+    ledger.beat()
+    assert states(ledger) == {own.number: TrialState.RUNNING}
+    assert patient.record({own.trial_id: epoch(1, 0.5)}, {}, {}) == set()
+
+
+def test_a_worker_that_was_silent_itself_takes_nobody_for_dead_at_once(storage, ledger):
+    other = Ledger(storage, ledger.study_id, "s")
+    own = claim(other)
+    silence(storage, other.worker)
+    silence(storage, ledger.worker)
+    ledger.beat()
+    assert states(ledger) == {own.number: TrialState.RUNNING}
+    ledger.worker.wary_until -= timedelta(hours=1)
+    ledger.beat()
+    assert states(ledger) == {own.number: TrialState.FAIL}
+
+
+def test_a_running_trial_of_another_program_is_nobodys_business(storage, ledger):
+    optuna.load_study(study_name="s", storage=storage.optuna).ask()
+    ledger.beat()
+    ledger.leave()
+    assert states(ledger) == {0: TrialState.RUNNING}
+    assert "no worker of optbench runs it" in examine(storage)[0].what
+
+
+def test_what_was_committed_before_the_connection_broke_is_not_written_twice(storage, ledger, monkeypatch):
+    """Every first answer of the database is lost; the transaction behind it was committed."""
+    writing, lost = storage._writing, []
+
+    def broken(work):
+        result = writing(work)
+        if not lost or lost[-1] is not work:
+            lost.append(work)
+            raise StorageError("the connection broke", passing=True)
+        return result
+
+    told = []
+    storage.outage = lambda problem: told.append(problem) is None
+    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "_writing", broken)
+    done = [complete(ledger) for _ in range(3)]
+    assert [own.slot for own in done] == [own.number for own in done] == [0, 1, 2]
+    assert set(states(ledger).values()) == {TrialState.COMPLETE}
+    assert len(lost) == len(told) / 2 == 12
+    assert [row.epoch for own in done for row in curve(storage, own.trial_id)] == [1, 2] * 3
+    monkeypatch.undo()
+    ledger.leave()
+    assert examine(storage) == []
 
 
 def test_records_count_by_state(storage, ledger):
@@ -116,12 +221,12 @@ def test_records_count_by_state(storage, ledger):
         Ending(Verdict.PRUNED, 0.95, 1),
         Ending(Verdict.INTERRUPTED, None, 1, "interrupted"),
     ]
-    for end in ends:
-        claim = ledger.claim(first_free(9))
-        ledger.record({claim.trial_id: epoch(1, 0.4)}, {claim.trial_id: end}, {})
+    for ending in ends:
+        own = claim(ledger)
+        ledger.record({own.trial_id: epoch(1, 0.4)}, {own.trial_id: ending}, {})
     record = find_study(storage, "s")
     assert dict(record.counts) == {"complete": 1, "pruned": 1, "diverged": 1, "running": 0, "failed": 1}
-    assert (record.best, record.epochs, record.state) == (0.9, 4, "done")
+    assert (record.best, record.epochs, record.state, record.finished, record.workers) == (0.9, 4, "done", 3, 1)
     assert [(t.state, t.value) for t in trials(storage, record)] == [
         ("complete", 0.9),
         ("diverged", 0.1),
@@ -132,40 +237,56 @@ def test_records_count_by_state(storage, ledger):
 
 
 def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, ledger):
-    ledger.claim(first_free(1))
+    claim(ledger)
     assert find_study(storage, "s").state == "running"
     ledger.leave()
     record = find_study(storage, "s")
-    assert (record.state, record.counts["failed"]) == ("interrupted", 1)
+    assert (record.state, record.counts["failed"], record.workers) == ("interrupted", 1, 0)
 
 
 def test_a_study_whose_worker_is_gone_does_not_look_as_if_it_ran(storage, ledger):
-    ledger.claim(first_free(1))
-    with storage.writing() as session:
-        old = session.execute(select(workers.c.beat)).scalar_one() - timedelta(minutes=10)
-        session.execute(update(workers).values(beat=old))
+    claim(ledger)
+    silence(storage, ledger.worker)
     assert find_study(storage, "s").state == "interrupted"
 
 
 def test_the_best_value_is_no_diverged_trials(storage, ledger):
-    claim = ledger.claim(first_free(1))
-    ledger.record({}, {claim.trial_id: Ending(Verdict.DIVERGED, 0.1, 1)}, {})
+    own = claim(ledger)
+    ledger.record({}, {own.trial_id: Ending(Verdict.DIVERGED, 0.1, 1)}, {})
     assert find_study(storage, "s").best is None
 
 
-def test_the_file_is_set_up_for_several_processes(storage, url):
-    with storage.reading() as session:
-        pragmas = [
-            session.connection().exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "foreign_keys")
-        ]
-    assert pragmas == ["wal", 1]
+def test_a_trial_told_by_another_program_is_dropped_and_counts_as_it_was_told(storage, ledger):
+    own, other = claim(ledger), claim(ledger)
+    study = optuna.load_study(study_name="s", storage=storage.optuna)
+    study.tell(own.number, 0.5)
+    lost = ledger.record({own.trial_id: epoch(1, 0.6), other.trial_id: epoch(1, 0.6)}, {}, {})
+    assert lost == {own.trial_id}
+    assert claim(ledger).slot == 2
+    assert study.trials[own.number].value == 0.5
+    ledger.leave()
+    assert ["ended by another program" in finding.what for finding in examine(storage)] == [True]
 
 
-def test_deleting_a_study_deletes_its_curves(storage, ledger):
-    claim = ledger.claim(first_free(1))
-    ledger.record({claim.trial_id: epoch(1, 0.4)}, {}, {})
-    storage.optuna.delete_study(ledger.study_id)
-    assert curve(storage, claim.trial_id) == []
+def test_a_study_that_is_deleted_under_a_worker_is_missed_in_words(storage, ledger):
+    own = claim(ledger)
+    optuna.delete_study(study_name="s", storage=storage.optuna)
+    assert ledger.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
+    assert curve(storage, own.trial_id) == []
+    with pytest.raises(StudyError, match="study 's' was deleted or renamed by another program"):
+        claim(ledger)
+
+
+def test_deleting_a_study_takes_its_curves_and_refuses_while_somebody_works_on_it(storage, ledger):
+    own = complete(ledger)
+    with pytest.raises(StudyError, match="has 1 live worker; stop the sweep first"):
+        delete_study(storage, ledger.study_id, "s")
+    assert len(curve(storage, own.trial_id)) == 2
+    ledger.leave()
+    delete_study(storage, ledger.study_id, "s")
+    assert studies(storage) == []
+    assert curve(storage, own.trial_id) == []
+    assert examine(storage) == []
 
 
 def test_an_unknown_study_names_the_nearest(storage, ledger):
@@ -173,42 +294,139 @@ def test_an_unknown_study_names_the_nearest(storage, ledger):
         find_study(storage, "S")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("storage/x.db", "is not a URL"),
-        ("nosql://x", "is not a URL of a known kind"),
-        ("sqlite://", "kept in memory"),
-        ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
-    ],
-)
-def test_urls_that_cannot_be_opened(text, message):
-    with pytest.raises(StorageError, match=message):
-        open_storage(text, create=True)
+def test_names_of_every_kind(storage):
+    for name in ('it\'s "quoted"', "a b/c\\d", "x" * 300, "Größe 🚀", "%s {} ; DROP TABLE trials"):
+        study_id, _ = open_study(storage, name, "validation accuracy", HELD)
+        complete(Ledger(storage, study_id, name))
+        assert find_study(storage, name).counts["complete"] == 1
+        assert optuna.load_study(study_name=name, storage=storage.optuna).best_value == 0.7
 
 
-def test_files_that_are_not_ours_are_left_alone(tmp_path):
-    text, other = tmp_path / "text.db", tmp_path / "other.db"
-    text.write_text("not a database, but long enough")
-    connection = sqlite3.connect(other)
-    connection.execute("CREATE TABLE customers (id INTEGER)")
-    connection.commit()
-    connection.close()
-    before = other.read_bytes()
-    with pytest.raises(StorageError, match="is not an SQLite database"):
-        open_storage(f"sqlite:///{text}", create=True)
-    with pytest.raises(StorageError, match="belongs to another application"):
-        open_storage(f"sqlite:///{other}", create=True)
-    assert other.read_bytes() == before
+def test_names_that_differ_in_case_are_two_studies_or_refused(storage, ledger):
+    if storage.engine.dialect.name == "mysql":
+        with pytest.raises(StudyError, match="would be the same here as 's'"):
+            open_study(storage, "S", "validation accuracy", HELD)
+    else:
+        assert open_study(storage, "S", "validation accuracy", HELD)[0] != ledger.study_id
 
 
-def test_reading_a_missing_database_makes_nothing(tmp_path):
-    with pytest.raises(StorageError, match="no database at"):
-        open_storage(f"sqlite:///{tmp_path}/none/x.db")
-    assert not (tmp_path / "none").exists()
+def test_another_applications_database_is_left_alone(url):
+    if url.startswith("sqlite"):
+        open_storage(url, create=True).close()
+        url = url.replace(".db", "-other.db")
+    other = create_engine(url)
+    with other.begin() as connection:
+        connection.execute(text("CREATE TABLE customers (id INTEGER)"))
+    for create in (True, False):
+        with pytest.raises(StorageError, match="belongs to another application"):
+            open_storage(url, create)
+    with other.connect() as connection:
+        assert inspect(connection).get_table_names() == ["customers"]
+    other.dispose()
 
 
-def test_no_password_is_shown():
+def test_an_empty_database_is_not_filled_by_reading(url):
+    with pytest.raises(StorageError, match=r"is empty|no database at"):
+        open_storage(url)
+
+
+def test_a_database_of_optuna_alone_is_joined_by_a_sweep_only(url, storage):
+    with storage.engine.begin() as connection:
+        for table in ("optbench_epochs", "optbench_workers", "optbench_schema"):
+            connection.execute(text(f"DROP TABLE {table}"))
+    with pytest.raises(StorageError, match="none of optbench; a sweep adds what it needs"):
+        open_storage(url)
+    open_storage(url, create=True).close()
+    open_storage(url).close()
+
+
+def test_a_newer_database_is_left_alone(url, storage):
+    with storage.engine.begin() as connection:
+        connection.execute(text("UPDATE optbench_schema SET version = 99"))
+    for create in (True, False):
+        with pytest.raises(StorageError, match="made by a newer optbench"):
+            open_storage(url, create)
+    with storage.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v9.9'"))
+    with pytest.raises(StorageError, match="made by a newer Optuna"):
+        open_storage(url)
+
+
+WRONG = {
+    "its curve": lambda s, own: s.execute(delete(epochs).where(epochs.c.epoch == 1)),
+    "points on Optuna's curve": lambda s, own: s.execute(delete(models.TrialIntermediateValueModel)),
+    "has no value": lambda s, own: s.execute(delete(models.TrialValueModel)),
+    "RUNNING, but its worker": lambda s, own: s.execute(update(models.TrialModel).values(state=TrialState.RUNNING)),
+    "slot 0 was finished 2 times": lambda s, own: s.execute(
+        update(models.TrialUserAttributeModel)
+        .where(models.TrialUserAttributeModel.key == "slot")
+        .values(value_json="0")
+    ),
+    "its total is 1": lambda s, own: s.execute(
+        update(models.StudyUserAttributeModel)
+        .where(models.StudyUserAttributeModel.key == "trials")
+        .values(value_json="1")
+    ),
+    "epochs is 7 in its fingerprint": lambda s, own: s.execute(
+        update(models.StudyUserAttributeModel)
+        .where(models.StudyUserAttributeModel.key == "fingerprint")
+        .values(value_json='{"epochs": 7}')
+    ),
+    "are not 0 to n - 1": lambda s, own: s.execute(
+        update(models.TrialModel).where(models.TrialModel.trial_id == own.trial_id).values(number=7)
+    ),
+}
+
+
+def test_the_doctor_finds_a_healthy_database_healthy(storage, ledger):
+    complete(ledger)
+    ledger.leave()
+    assert examine(storage) == []
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_doctor_finds_what_is_wrong(new_url, wrong):
+    storage = open_storage(new_url("sqlite"), create=True)
+    ledger = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    complete(ledger)
+    own = complete(ledger)
+    ledger.leave()
+    storage.write(lambda session: WRONG[wrong](session, own))
+    found = examine(storage)
+    assert any(wrong in finding.what for finding in found)
+    assert {finding.study for finding in found} == {"s"}
+    storage.close()
+
+
+def test_epochs_that_belong_to_no_trial_are_found(new_url):
+    storage = open_storage(new_url("sqlite"), create=True)
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.execute(insert(epochs).values(trial_id=77, epoch=1, train_accuracy=0.5, seconds=0.1))
+        connection.commit()
+    assert {finding.study for finding in examine(storage)} == {None}
+    assert any("1 epochs belong to no trial" in finding.what for finding in examine(storage))
+    storage.close()
+
+
+def test_a_wrong_password_is_refused_and_not_shown(url):
+    if url.startswith("sqlite"):
+        pytest.skip("a file has no password")
     with pytest.raises(StorageError) as caught:
-        open_storage("nosuch://me:secret@host/db")
-    assert "secret" not in str(caught.value)
+        open_storage(url.replace("s3cret", "hunter22"), create=True)
+    assert "hunter22" not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given", ["nosuch://me:s3cret@host/db", "postgresql://host/db?password=s3cret", "mysql://me:s3cret@127.0.0.1:1/db"]
+)
+def test_no_password_is_shown(given):
+    with pytest.raises(StorageError) as caught:
+        open_storage(given)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_usual_names_of_servers_mean_the_drivers_that_the_extras_bring():
+    assert check("mysql://me@host/db").drivername == check("mariadb://me@host/db").drivername == "mysql+pymysql"
+    assert check("postgresql://me@host/db").get_dialect().driver == "psycopg"

@@ -7,7 +7,8 @@ import pytest
 
 from optbench.job import CHANCE, STOPPED, Ending, Epoch, Verdict
 from optbench.storage import Ledger, find_study, open_storage, open_study, trials
-from optbench.study import Study, make_sampler
+from optbench.strategies import make_sampler
+from optbench.study import Study
 from tests.conftest import sweep_of
 
 TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1)
@@ -23,7 +24,7 @@ def storage(tmp_path):
 def study_of(storage, **changes):
     sweep = sweep_of(**changes)
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
-    return Study(sweep, Ledger(storage, study_id))
+    return Study(sweep, Ledger(storage, study_id, sweep.name))
 
 
 def epoch(n, accuracy, loss=0.5):
@@ -166,7 +167,8 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     assert [job.number for job in [*jobs, last]] == [0, 1, 2, 3]
     assert two.ask("adadelta", TRAINER) is None
     assert one.memory.get_all_trials(one.study_id)[1].value == 0.9
-    assert one.others_run()
+    assert not one.others_run()
+    assert two.others_run()
 
 
 def test_each_optimizer_of_a_list_gets_its_own_trials(storage):

@@ -1,4 +1,4 @@
-"""Shows a running sweep: a live table on a terminal, one plain line per finished trial elsewhere."""
+"""Shows a running study, whoever works on it: a live table on a terminal, elsewhere a plain line per finished trial."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,8 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from optbench.job import Ending, Job, Verdict
-from optbench.runner import Round
+from optbench.errors import StorageError
+from optbench.storage import COUNTED, Follower, TrialRecord, trial_record
+
+LOOK_SECONDS = 0.5
+PATIENCE = 600  # seconds that a sweep waits for a database that does not answer
 
 
 def settings(values: Mapping[str, float]) -> str:
@@ -20,22 +23,20 @@ def settings(values: Mapping[str, float]) -> str:
 
 
 class Progress:
-    """Counts what the rounds report; `best` is a complete trial's value and hyperparameters from before, if any."""
+    """Follows a study's trials in the database; `stop` says whether the sweep is about to end (see stop.Stop)."""
 
     def __init__(
-        self,
-        console: Console,
-        name: str,
-        total: int,
-        counts: Mapping[str, int],
-        best: tuple[float, str] | None,
-        stop: Callable[[], str | None],
+        self, console: Console, follower: Follower, total: int, stop: Callable[[], str | None], note: str
     ) -> None:
-        self.console, self.name, self.total, self.best, self.stop = console, name, total, best, stop
-        self.counts = {state: counts[state] for state in ("complete", "pruned", "diverged")}
-        self.running = self.epochs = self.ended = self.ended_epochs = 0
-        self.start = time.monotonic()
-        self.note = "compiling"
+        self.console, self.follower, self.total, self.stop, self.note = console, follower, total, stop, note
+        self.counts = dict.fromkeys(COUNTED, 0)
+        self.best: TrialRecord | None = None
+        self.running: dict[int, int] = {}  # epochs of the trials that run
+        self.epochs = 0  # of those that ended
+        self.looked, self.trouble_since = 0.0, 0.0
+        self._take_in(follower, told=False)
+        self.before, self.ended_before, self.start = self.trained, self.done, time.monotonic()
+        self.ended_epochs = 0
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._view, transient=True)
 
     def __enter__(self) -> "Progress":
@@ -54,56 +55,95 @@ class Progress:
         """Finished trials, those of earlier runs included."""
         return sum(self.counts.values())
 
-    def round(self, done: Round) -> None:
-        """Take in what a round did."""
-        self.note = ""
-        self.epochs += len(done.trained)
-        self.running = done.running
-        for job, ending in done.ended.values():
-            self._ended(job, ending)
+    @property
+    def trained(self) -> int:
+        """Epochs of all trials."""
+        return self.epochs + sum(self.running.values())
+
+    def look(self, now: bool = False) -> None:
+        """Read what is new, twice a second at most."""
+        if now or time.monotonic() - self.looked >= LOOK_SECONDS:
+            self._take_in(self.follower, told=True)
+            self.looked = time.monotonic()
 
     def waiting(self) -> None:
         """Say that the last trials are another worker's."""
-        if not self.note and not self.console.is_terminal:
-            self.console.print("waiting for the last trials, which other workers are running")
-        self.note = "waiting for other workers"
+        self._say("waiting for the last trials, which other workers are running")
 
-    def _ended(self, job: Job, ending: Ending) -> None:
-        state = ending.verdict.value
-        self.counts[state] += 1
-        self.ended += 1
-        self.ended_epochs += ending.epochs
-        if ending.verdict is Verdict.COMPLETE and (self.best is None or (ending.value or 0.0) > self.best[0]):
-            self.best = (ending.value or 0.0, settings(job.hyper))
+    def lost(self, numbers: set[int]) -> None:
+        """Say which trials are no longer this worker's."""
+        for number in sorted(numbers):
+            self._line(
+                f"trial {number} was ended by another program, or given to another worker after a silence; dropped here"
+            )
+
+    def outage(self, problem: StorageError | None) -> bool:
+        """Say that the database does not answer, once, and that it does again; returns whether to keep trying."""
+        if problem is None:
+            self.trouble_since = 0.0
+            self._line("the database answers again")
+            return True
+        if not self.trouble_since:
+            self.trouble_since = time.monotonic()
+            self._line(f"{problem}; trying again for {PATIENCE // 60} minutes (Ctrl-C stops)")
+        return self.stop() != "now" and time.monotonic() - self.trouble_since < PATIENCE
+
+    def _take_in(self, follower: Follower, told: bool) -> None:
+        for frozen in follower.news():
+            trial = trial_record(frozen, len(frozen.intermediate_values))
+            self.running.pop(trial.number, None)
+            if trial.state == "running":
+                self.running[trial.number] = trial.epochs
+                self.note = "" if trial.epochs else self.note
+                continue
+            self.epochs += trial.epochs
+            if trial.state in COUNTED:
+                self.counts[trial.state] += 1
+                if trial.state == "complete" and (self.best is None or (trial.value or 0) > (self.best.value or 0)):
+                    self.best = trial
+                if told:
+                    self._ended(trial, frozen.value)
+
+    def _ended(self, trial: TrialRecord, value: float | None) -> None:
+        self.ended_epochs += trial.epochs
         if not self.console.is_terminal:
-            self.console.print(
-                f"[{self.done}/{self.total}] trial {job.number} {state} after {ending.epochs} epochs: "
-                f"{ending.value:.4f}  {job.optimizer} {settings(job.hyper)}",
-                markup=False, highlight=False, soft_wrap=True,
-            )  # fmt: skip
+            self._line(
+                f"[{self.done}/{self.total}] trial {trial.number} {trial.state} after {trial.epochs} epochs: "
+                f"{'-' if value is None else format(value, '.4f')}  {trial.optimizer} {settings(trial.hyperparameters)}"
+            )
+
+    def _say(self, note: str) -> None:
+        if note != self.note and not self.console.is_terminal:
+            self._line(note)
+        self.note = note
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _view(self) -> Group:
         seconds = max(time.monotonic() - self.start, 1e-9)
-        rate = self.epochs / seconds
+        epochs = self.trained - self.before
         table = Table.grid(padding=(0, 2))
-        table.add_row(
-            "", ProgressBar(total=max(self.total, 1), completed=self.done, width=min(60, self.console.width - 8))
+        width = min(60, self.console.width - 8)
+        table.add_row("", ProgressBar(total=max(self.total, 1), completed=self.done, width=width))
+        states = "  ".join(
+            f"{count} {state}" for state, count in [*self.counts.items(), ("running", len(self.running))]
         )
-        states = "  ".join(f"{count} {state}" for state, count in [*self.counts.items(), ("running", self.running)])
         table.add_row("trials", f"{self.done}/{self.total}  ({states})")
-        table.add_row("best", Text("none yet" if self.best is None else f"{self.best[0]:.4f}  {self.best[1]}"))
-        table.add_row("speed", f"{self.epochs} trial-epochs, {rate:.2f} per second")
-        table.add_row("time", f"{_clock(seconds)} so far, {self._remaining(rate)}")
+        best = self.best
+        table.add_row("best", Text(f"{best.value:.4f}  {settings(best.hyperparameters)}" if best else "none yet"))
+        table.add_row("speed", f"{epochs} trial-epochs, {epochs / seconds:.2f} per second")
+        table.add_row("time", f"{_clock(seconds)} so far, {self._remaining(epochs / seconds)}")
         ending = {"now": "stopping after this epoch", "soon": "time is up: running trials finish"}
-        return Group(Text(f"{self.name}  {ending.get(self.stop() or '', self.note)}", style="bold"), table)
+        return Group(Text(f"{self.follower.name}  {ending.get(self.stop() or '', self.note)}", style="bold"), table)
 
     def _remaining(self, rate: float) -> str:
         """The time left if the trials to come train as many epochs as those that ended in this run."""
-        if not self.ended or not rate:
+        ended = self.done - self.ended_before
+        if not ended or not rate:
             return "time left not known yet"
-        expected = (self.total - self.done) * self.ended_epochs / self.ended
-        under_way = self.epochs - self.ended_epochs
-        return f"about {_clock(max(0.0, expected - under_way) / rate)} left"
+        expected = (self.total - self.done) * self.ended_epochs / ended
+        return f"about {_clock(max(0.0, expected - sum(self.running.values())) / rate)} left"
 
 
 def _clock(seconds: float) -> str:

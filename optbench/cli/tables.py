@@ -7,7 +7,6 @@ import tomli_w
 from rich.table import Table
 from rich.text import Text
 
-from optbench.analysis.baseline import by_label
 from optbench.cli.progress import settings
 from optbench.replay import Replay
 from optbench.storage import COUNTED, StudyRecord, TrialRecord, best_trials
@@ -28,6 +27,8 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Table:
     """Each fixed setting's mean over its seeds, beside what was published."""
+    from optbench.analysis.baseline import by_label  # loads scipy.stats, which takes a second
+
     table = _table("setting", "seeds", f"{study.metric} %", "SD", "95 % interval", "published %", "difference, points")
     for setting in by_label(study.definition or {"trial": []}, records):
         a = setting.accuracy

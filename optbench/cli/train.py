@@ -1,21 +1,13 @@
 """The commands that train: sweep, replay, data prepare. Only they load TensorFlow, when they run."""
 
-import shlex
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from optbench.cli.loading import tensorflow
 from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, console, data_app, opened
-from optbench.errors import DefinitionError, nearest
-
-if TYPE_CHECKING:
-    from optbench.cli.progress import Progress
-    from optbench.cli.stop import Stop
-    from optbench.launch import Launch
-    from optbench.sweep import Sweep
+from optbench.errors import DefinitionError, StorageError, nearest
 
 
 @app.command()
@@ -30,8 +22,16 @@ def sweep(
     data_dir: DataDir = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long.")] = None,
     trainer: Annotated[str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")] = "lanes",
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
+    grace: Annotated[
+        int, typer.Option(metavar="SECONDS", help="How long a worker may be silent before its trials are given away.")
+    ] = 60,
+    retries: Annotated[
+        int, typer.Option(metavar="N", help="How often parameters are tried again after their worker crashed.")
+    ] = 2,
 ) -> None:
-    """Run a study, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
+    """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
+    from optbench.cli.running import Order, run_here, run_workers
     from optbench.cli.stop import Stop
     from optbench.definition import check_study_name, load
 
@@ -41,67 +41,30 @@ def sweep(
         raise DefinitionError(f"--lanes {lanes}: the reference trainer trains one trial at a time; leave --lanes out")
     if timeout is not None and not timeout > 0:
         raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
+    for option, number, least, most in (
+        ("workers", workers, 1, 64),
+        ("grace", grace, 2, 86400),
+        ("retries", retries, 0, 1000),
+    ):
+        if not least <= number <= most:
+            raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
-    definition = load(name, {key: value for key, value in given.items() if value is not None})
+    overrides = {key: value for key, value in given.items() if value is not None}
+    definition = load(name, overrides)
     if study is not None:
         check_study_name(study, "--study")
+    order = Order(name, overrides, definition, study or definition.name, storage, data_dir, trainer, grace, retries)
     with Stop(timeout) as stop:
-        _run(definition, study or definition.name, storage, data_dir, trainer, stop)
-
-
-def _run(definition: "Sweep", name: str, storage: str, data_dir: Path | None, trainer: str, stop: "Stop") -> None:
-    from optbench.storage import check
-
-    check(storage, create=True)
-    with console.status(f"loading TensorFlow and {definition.data}") if console.is_terminal else nullcontext():
-        with tensorflow(trainer):
-            from optbench.launch import carry_on, prepare
-        launch = prepare(definition, name, storage, data_dir)
-    try:
-        if launch.missing:
-            with _progress(launch, stop) as progress:
-                for done in carry_on(launch, trainer, stop, progress.waiting):
-                    progress.round(done)
-        else:
-            console.print(f"study {name!r} has its total of {definition.trials} already; nothing to do", markup=False)
-        complete = _summary(launch, storage)
-    finally:
-        launch.storage.close()
-    if not complete:
-        console.print(f"{'the --timeout is over' if stop.signal is None else 'stopped'}; the same command carries on")
-    if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
-
-
-def _progress(launch: "Launch", stop: "Stop") -> "Progress":
-    from optbench.cli.progress import Progress, settings
-    from optbench.storage import best_trials, trials
-
-    best = best_trials(trials(launch.storage, launch.study))
-    found = (best[0].value or 0.0, settings(best[0].hyperparameters)) if best else None
-    return Progress(console, launch.study.name, launch.sweep.trials, launch.study.counts, found, stop)
-
-
-def _summary(launch: "Launch", url: str) -> bool:
-    """Print what the study holds now, and what to type next; returns whether it has its total."""
-    from optbench.cli import tables
-    from optbench.storage import best_trials, find_study, trials
-
-    record = find_study(launch.storage, launch.study.name)
-    records = trials(launch.storage, record)
-    console.print(tables.counts(record), markup=False)
-    if launch.sweep.searches:
-        for best in best_trials(records)[:1]:
-            console.print(tables.best(record, best), markup=False)
-    else:
-        console.print(tables.fixed(record, records))
-    place = "" if url == DEFAULT_STORAGE else f" --storage {shlex.quote(str(launch.storage.url))}"
-    name = shlex.quote(record.name)
-    console.print(f"stored in {launch.storage.url}", markup=False, soft_wrap=True)
-    export = [("export", f"export {name}")] if record.searches else []
-    for what, command in [("look", f"show {name}"), ("browse", "dashboard"), *export]:
-        console.print(f"{what:>7}: optbench {command}{place}", markup=False, soft_wrap=True)
-    return record.state == "done"
+        try:
+            if workers == 1:
+                run_here(order, stop)
+            else:
+                run_workers(order, stop, workers)
+        except StorageError as problem:
+            if stop.signal is None:
+                raise
+            console.print(f"stopped while the database was out of reach: {problem}", markup=False, soft_wrap=True)
+            raise typer.Exit(128 + stop.signal) from problem
 
 
 @app.command()

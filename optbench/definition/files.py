@@ -9,6 +9,8 @@ from optbench.definition.parse import parse
 from optbench.errors import DefinitionError, nearest
 from optbench.sweep import Sweep
 
+LARGEST = 1_000_000  # bytes; the TOML reader takes seconds for each megabyte
+
 
 def shipped() -> Path:
     """The folder of the definitions that come with the package: inside it when installed, beside it in a checkout."""
@@ -29,6 +31,8 @@ def find(name: str) -> Path:
 def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
     """The sweep that `name` means (see `find`), with `overrides` of its top-level keys from the command line."""
     path = find(name)
+    if path.stat().st_size > LARGEST:
+        raise DefinitionError(f"{path} has {path.stat().st_size / 1e6:.1f} MB; a sweep definition has at most 1")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:

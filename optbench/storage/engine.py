@@ -1,161 +1,146 @@
-"""Opens a database by URL, with the settings that let several processes use it, or says in one line why it cannot."""
+"""An open database: sessions on it, Optuna's storage on the same engine, and patience while it cannot be reached."""
 
 import os
-import re
 import sqlite3
-import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError
 from optbench.storage import schema  # noqa: F401  registers our tables with Optuna's metadata
 
 BUSY_SECONDS = 60
+RETRY_SECONDS = 1.0
+SERVERS: dict[str, dict[str, Any]] = {
+    # clocks in UTC; the transaction of a worker that is frozen or cut off is ended, so that it holds no lock for long
+    "postgresql": {"options": "-c timezone=utc -c idle_in_transaction_session_timeout=60s", "connect_timeout": 10},
+    "mysql": {"init_command": "SET time_zone = '+00:00', innodb_lock_wait_timeout = 60", "connect_timeout": 10},
+}
+
+T = TypeVar("T")
 
 
 class Storage:
-    """An open database: Optuna's storage on it, and sessions of our own on the same engine."""
+    """An open database: Optuna's storage on it, and transactions of our own on the same engine.
 
-    def __init__(self, url: URL) -> None:
+    `outage` is told when a transaction fails for a reason that may pass (a server restarts, a disk is full), and says
+    whether to try again; with None it is told that the database answers again.
+    """
+
+    def __init__(self, url: URL, create: bool = False) -> None:
         self.url = url
-        options: dict[str, Any] = {"pool_pre_ping": True}
-        if url.get_backend_name() == "sqlite":
-            options = {"creator": _sqlite(str(url.database))}
-        text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
-        self.optuna = optuna.storages.RDBStorage(text, engine_kwargs=options)
-        self.cached: Any = optuna.storages.get_storage(self.optuna)
+        self.optuna = optuna_storage(url, create)
         self.engine = self.optuna.engine
+        self.outage: Callable[[StorageError | None], bool] = lambda problem: False
+        self.path = Path(str(url.database)).absolute() if url.get_backend_name() == "sqlite" else None
+        self.file = _identity(self.path)
 
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session for reading; a database that fails becomes a StorageError."""
-        with _one_line(self.url), Session(self.engine) as session:
-            yield session
+    def read(self, work: Callable[[Session], T]) -> T:
+        """What `work` reads in a session; it is called again after an outage."""
+        return self._patiently(self._reading, work)
 
-    @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A transaction that holds the write lock from its start and is committed at its end.
+    def write(self, work: Callable[[Session], T], patient: bool = True) -> T:
+        """What `work` returns, in a transaction that holds the write lock from its start and is committed at its end.
 
-        SQLite would take the lock at the first write only, and what had been read until then could be stale.
+        It is called again after an outage, and has to bear that it was committed just before the connection broke.
         """
-        with _one_line(self.url), Session(self.engine) as session, session.begin():
-            if self.engine.dialect.name == "sqlite":
-                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-            yield session
+        return self._patiently(self._writing, work) if patient else self._writing(work)
 
     def close(self) -> None:
         """Close every connection; closing twice is fine."""
         self.optuna.remove_session()
         self.engine.dispose()
 
+    def _reading(self, work: Callable[[Session], T]) -> T:
+        with one_line(self.url), Session(self.engine) as session:
+            return work(session)
 
-def open_storage(text: str, create: bool = False) -> Storage:
-    """The database at a SQLAlchemy URL; made if missing, its folder too, when `create` is true."""
-    url = check(text, create)
-    if create and url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
-        _create_file(url)
-    with _one_line(url):
-        return Storage(url)
+    def _writing(self, work: Callable[[Session], T]) -> T:
+        """SQLite would take its lock at the first write only, and what had been read until then could be stale."""
+        if _identity(self.path) != self.file:
+            raise StorageError(
+                f"{self.path} was moved, deleted or replaced while it was in use; put it back, or choose another "
+                "--storage, and type the same command: what was finished before is in the file that was there"
+            )
+        with one_line(self.url), Session(self.engine) as session, session.begin():
+            if self.path:
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            return work(session)
+
+    def _patiently(self, attempt: Callable[[Callable[[Session], T]], T], work: Callable[[Session], T]) -> T:
+        failed = False
+        while True:
+            try:
+                result = attempt(work)
+            except StorageError as problem:
+                if not problem.passing or not self.outage(problem):
+                    raise
+                failed = True
+                time.sleep(RETRY_SECONDS)
+            else:
+                if failed:
+                    self.outage(None)
+                return result
 
 
-def _create_file(url: URL) -> None:
-    """Make a new SQLite file with all its tables under another name first, so that nobody ever sees half of it."""
-    path = Path(str(url.database))
+def optuna_storage(url: URL, create: bool = False) -> optuna.storages.RDBStorage:
+    """Optuna's storage with our settings of the connections; makes tables that are missing only if `create` is true."""
+    text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    return optuna.storages.RDBStorage(
+        text, engine_kwargs=engine_options(url), skip_table_creation=not create, skip_compatibility_check=True
+    )
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """What `create_engine` is to be given for that database."""
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return {"creator": lambda: _connect(str(url.database))}
+    return {"pool_pre_ping": True, "connect_args": SERVERS.get(backend, {})}
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    """A connection as several processes need it: a write-ahead log, and the write lock taken when one begins."""
+    connection = sqlite3.connect(
+        f"{Path(path).absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level="IMMEDIATE",
+        check_same_thread=False,
+    )
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Which file lies at the path: its connections stay with the old one when it is replaced."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder, _one_line(url):
-            new = Path(folder) / "new.db"
-            Storage(url.set(database=str(new))).close()
-            with suppress(FileExistsError):  # another process was quicker
-                os.link(new, path)
-    except OSError as problem:
-        raise StorageError(f"{path} cannot be made: {problem.strerror}; choose another --storage") from problem
-
-
-def check(text: str, create: bool = False) -> URL:
-    """The URL, if it can be opened: nothing is written. Raises StorageError."""
-    try:
-        url = make_url(text)
-        url.get_dialect().import_dbapi()
-    except ImportError as problem:
-        raise StorageError(f"storage {url} needs the Python package {problem.name!r}; install it with pip") from problem
-    except (ArgumentError, NoSuchModuleError, ValueError) as problem:
-        shown = re.sub("://.*@", "://***@", text)
-        raise StorageError(
-            f"storage {shown!r} is not a URL of a known kind; expected sqlite:///storage/optbench.db or the like"
-        ) from problem
-    if url.get_backend_name() == "sqlite":
-        _check_file(url, create)
-    return url
-
-
-def _check_file(url: URL, create: bool) -> None:
-    if url.query or (url.database and url.database.startswith("file:")):
-        raise StorageError(f"storage {url} has options; expected a plain file: sqlite:///storage/optbench.db")
-    if not url.database or url.database == ":memory:":
-        raise StorageError(
-            f"storage {url} is kept in memory and would be lost; expected a file: sqlite:///storage/optbench.db"
-        )
-    path = Path(url.database)
-    if not path.exists():
-        if not create:
-            raise StorageError(f"no database at {path}; make one with `optbench sweep quickstart --storage {url}`")
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise StorageError(f"{path}: {folder} is not a folder that can be written; expected one: choose --storage")
-        return
-    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
-        raise StorageError(f"{path} is not a file that can be read and written; choose another --storage")
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head not in (b"", b"SQLite format 3\0"):
-        raise StorageError(f"{path} is not an SQLite database; choose another --storage, or move the file away")
-    if head:
-        _check_owner(path)
-
-
-def _check_owner(path: Path) -> None:
-    """Refuse the database of another application, rather than add tables to it."""
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        connection.close()
-    except sqlite3.Error as problem:
-        raise StorageError(f"{path} cannot be read as SQLite: {problem}; choose another --storage") from problem
-    if names and "version_info" not in names:
-        raise StorageError(f"{path} belongs to another application (it has {min(names)!r}); choose another --storage")
-
-
-def _sqlite(path: str) -> Callable[[], sqlite3.Connection]:
-    """Connects as several processes need it: a write-ahead log, and the write lock taken when a transaction begins."""
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level="IMMEDIATE", check_same_thread=False)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
-
-    return connect
+        found = os.stat(path) if path else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 @contextmanager
-def _one_line(url: URL) -> Iterator[None]:
+def one_line(url: URL) -> Iterator[None]:
     """Turns what a database raises into a StorageError of one line, without the password."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, OSError) as problem:
-        cause = getattr(problem, "orig", None) or problem.__cause__ or problem
-        raise StorageError(f"storage {url}: {str(cause).splitlines()[0]}") from problem
-    except RuntimeError as problem:
-        if "schema" not in str(problem) and "runtime optuna version" not in str(problem):
-            raise
-        raise StorageError(
-            f"storage {url} was made by another Optuna; type `optuna storage upgrade --storage {url}` on a copy of it"
-        ) from problem
+        database = problem.__cause__ if isinstance(problem, optuna.exceptions.StorageInternalError) else problem
+        cause = getattr(database, "orig", None) or database or problem
+        passing = isinstance(database, OperationalError | InterfaceError | sqlite3.OperationalError)
+        raise StorageError(f"storage {shown(url)}: {str(cause).splitlines()[0]}", passing) from problem
+
+
+def shown(url: URL) -> str:
+    """The URL as it may be printed: no password, wherever it was put."""
+    return str(url.update_query_dict({key: "***" for key in url.query if "pass" in key.lower()}))

@@ -7,12 +7,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from optbench.errors import StudyError, nearest
 from optbench.job import Epoch
-from optbench.storage.engine import Storage
-from optbench.storage.ledger import alive, running
+from optbench.storage.engine import Storage, shown
 from optbench.storage.schema import epochs, models
+from optbench.storage.workers import alive, running
 
 COUNTED = (
     "complete",
@@ -55,14 +56,20 @@ class StudyRecord:
     best: float | None
     epochs: int
     changed: datetime | None
+    workers: int
 
     @property
     def state(self) -> str:
         """running, done (it has its total) or interrupted."""
-        if self.counts["running"]:
+        done = self.total is not None and self.finished >= self.total
+        if self.counts["running"] or (self.workers and not done):
             return "running"
-        finished = sum(self.counts[state] for state in COUNTED)
-        return "done" if self.total is not None and finished >= self.total else "interrupted"
+        return "done" if done else "interrupted"
+
+    @property
+    def finished(self) -> int:
+        """How many trials count towards the total."""
+        return sum(self.counts[state] for state in COUNTED)
 
     @property
     def searches(self) -> bool:
@@ -80,21 +87,21 @@ class StudyRecord:
 
 def studies(storage: Storage) -> list[StudyRecord]:
     """Every study, oldest first."""
-    return [_study(storage, frozen) for frozen in storage.optuna.get_all_studies()]
+    return storage.read(lambda session: [_study(session, found) for found in storage.optuna.get_all_studies()])
 
 
 def find_study(storage: Storage, name: str) -> StudyRecord:
     """The study of that name; a StudyError names the nearest one."""
-    found = storage.optuna.get_all_studies()
-    for frozen in found:
-        if frozen.study_name == name:
-            return _study(storage, frozen)
-    raise StudyError(f"no study {name!r} in {storage.url}; {nearest(name, [f.study_name for f in found])}")
+    found = {study.study_name: study for study in storage.read(lambda _: storage.optuna.get_all_studies())}
+    if name not in found:
+        raise StudyError(f"no study {name!r} in {shown(storage.url)}; {nearest(name, found)}")
+    return storage.read(lambda session: _study(session, found[name]))
 
 
 def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
     """Every trial of the study, by number."""
-    with storage.reading() as session:
+
+    def work(session: Session) -> list[TrialRecord]:
         query = (
             select(models.TrialModel.trial_id, func.count(epochs.c.epoch))
             .join(epochs, epochs.c.trial_id == models.TrialModel.trial_id)
@@ -103,54 +110,61 @@ def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
         )
         trained: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
         frozen = storage.optuna.get_all_trials(study.study_id, deepcopy=False)
-        return [_trial(trial, trained.get(trial._trial_id, 0)) for trial in frozen]
+        return [trial_record(trial, trained.get(trial._trial_id, 0)) for trial in frozen]
+
+    return storage.read(work)
 
 
 def curve(storage: Storage, trial_id: int) -> list[Epoch]:
     """Every epoch of a trial, in order; a loss that was not finite reads as NaN."""
-    with storage.reading() as session:
-        rows = session.execute(select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch))
-        return [_epoch(row) for row in rows]
+    query = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
+    return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
 
 
-def _study(storage: Storage, frozen: Any) -> StudyRecord:
+def _study(session: Session, frozen: Any) -> StudyRecord:
     attrs, study_id = frozen.user_attrs, frozen._study_id
     trial, value = models.TrialModel, models.TrialValueModel
-    with storage.reading() as session:
-        of_study = trial.study_id == study_id
-        rows = session.execute(select(trial.state, func.count()).where(of_study).group_by(trial.state))
-        states = {row[0]: row[1] for row in rows}
-        attribute = models.TrialUserAttributeModel
-        lost = select(attribute.trial_id).where(attribute.key == "diverged", attribute.value_json == "true")
-        diverged = session.scalar(select(func.count()).where(of_study, trial.trial_id.in_(lost)))
-        best = session.scalar(
-            select(func.max(value.value))
-            .join_from(value, trial)
-            .where(of_study, trial.state == TrialState.COMPLETE, trial.trial_id.not_in(lost))
-        )
-        trained = session.scalar(
-            select(func.count()).join_from(epochs, trial, epochs.c.trial_id == trial.trial_id).where(of_study)
-        )
-        changed = session.scalar(
-            select(func.max(func.coalesce(trial._datetime_complete_utc, trial._datetime_start_utc))).where(of_study)
-        )
-        workers = alive(session)
-        live = sum(worker in workers for _, worker in running(session, study_id))
-    counts = {
+    of_study = trial.study_id == study_id
+    attribute = models.TrialUserAttributeModel
+    lost = select(attribute.trial_id).where(attribute.key == "diverged", attribute.value_json == "true")
+    best = session.scalar(
+        select(func.max(value.value))
+        .join_from(value, trial)
+        .where(of_study, trial.state == TrialState.COMPLETE, trial.trial_id.not_in(lost))
+    )
+    trained = session.scalar(
+        select(func.count()).join_from(epochs, trial, epochs.c.trial_id == trial.trial_id).where(of_study)
+    )
+    changed = session.scalar(
+        select(func.max(func.coalesce(trial._datetime_complete_utc, trial._datetime_start_utc))).where(of_study)
+    )
+    metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
+    return StudyRecord(
+        study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
+        metric, attrs.get("trials"), _counts(session, study_id, lost), best, trained or 0, changed,
+        len(alive(session, study_id)),
+    )  # fmt: skip
+
+
+def _counts(session: Session, study_id: int, lost: Any) -> dict[str, int]:
+    trial = models.TrialModel
+    of_study = trial.study_id == study_id
+    rows = session.execute(select(trial.state, func.count()).where(of_study).group_by(trial.state))
+    states: dict[Any, int] = {row[0]: row[1] for row in rows}
+    diverged = session.scalar(select(func.count()).where(of_study, trial.trial_id.in_(lost))) or 0
+    living = alive(session, study_id)
+    live = sum(worker in living for _, worker in running(session, study_id))
+    return {
         "complete": states.get(TrialState.COMPLETE, 0) - diverged,
         "pruned": states.get(TrialState.PRUNED, 0),
         "diverged": diverged,
         "running": live,
         "failed": states.get(TrialState.FAIL, 0) + states.get(TrialState.RUNNING, 0) - live,
     }
-    metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
-    return StudyRecord(
-        study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), counts, best, trained or 0, changed,
-    )  # fmt: skip
 
 
-def _trial(trial: FrozenTrial, trained: int) -> TrialRecord:
+def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
+    """The record of a trial as Optuna reads it, which trained so many epochs."""
     attrs = trial.user_attrs
     state = {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
     if attrs.get("diverged"):

@@ -6,12 +6,16 @@ from optuna.storages._rdb import models as optuna_models
 from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table
 
 models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
+metadata = models.BaseModel.metadata
+VERSION = 2  # of our tables; upkeep.py brings older ones up to it
+
+schema_version = Table("optbench_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
 epochs = Table(
     "optbench_epochs",
-    models.BaseModel.metadata,
+    metadata,
     Column("trial_id", ForeignKey("trials.trial_id", ondelete="CASCADE"), primary_key=True),
-    Column("epoch", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("train_loss", Float(53)),  # null: not a finite number
     Column("train_accuracy", Float(53), nullable=False),
     Column("validation_loss", Float(53)),  # null: not finite, or no validation images
@@ -21,9 +25,13 @@ epochs = Table(
 
 workers = Table(
     "optbench_workers",
-    models.BaseModel.metadata,
-    Column("worker", String(64), primary_key=True),
+    metadata,
+    Column("worker", String(255), primary_key=True),
+    Column("study_id", ForeignKey("studies.study_id", ondelete="CASCADE"), nullable=False),
     Column("host", String(255), nullable=False),
     Column("process", Integer, nullable=False),
     Column("beat", DateTime, nullable=False),  # by the database's clock
+    Column("grace", Integer, nullable=False),  # seconds: after a silence of so long the worker counts as gone
 )
+
+KNOWN = frozenset(metadata.tables) | {"alembic_version"}

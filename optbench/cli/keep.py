@@ -1,0 +1,95 @@
+"""The commands that look after a database: backup, upgrade, doctor, delete. None of them loads TensorFlow."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, opened
+from optbench.errors import StudyError
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy: a file that does not exist yet.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+) -> None:
+    """Copy a SQLite database, also while sweeps write to it. Example: optbench backup monday.db"""
+    from optbench.storage.upkeep import backup as copy
+
+    size = copy(storage, file)
+    console.print(f"{file} holds the database as it was just now ({size:,} bytes)", markup=False, soft_wrap=True)
+
+
+@app.command()
+def upgrade(
+    storage: StorageUrl = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Bring a database of an older optbench or Optuna up to date. Example: optbench upgrade --yes"""
+    from optbench.storage import check, shown
+    from optbench.storage.upkeep import upgrade as bring_up
+
+    url = check(storage)
+    if url.get_backend_name() != "sqlite":
+        _ask(f"upgrade the tables of {shown(url)}? Make a dump of it first", yes)
+    logging.getLogger().addHandler(logging.NullHandler())  # alembic would set up logging to the terminal
+    done, copy = bring_up(storage)
+    kept = f"; the old one is kept as {copy}" if copy else ""
+    console.print(f"{shown(url)} {done}{kept}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """Look for what cannot be right in a database; exits with 1 if anything is. Example: optbench doctor --json"""
+    from optbench.storage import shown, studies
+    from optbench.storage.doctor import examine
+
+    with opened(storage) as storage_:
+        found, count = examine(storage_), len(studies(storage_))
+    if as_json:
+        sys.stdout.write(json.dumps([vars(finding) for finding in found], indent=2, ensure_ascii=False) + "\n")
+    else:
+        for finding in found:
+            where = f"study {finding.study}: " if finding.study else ""
+            console.print(f"{where}{finding.what}", markup=False, soft_wrap=True)
+        summary = f"{len(found)} findings" if found else "nothing wrong"
+        console.print(f"{shown(storage_.url)}: {count} studies, {summary}", markup=False, soft_wrap=True)
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def delete(
+    study: StudyName,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete the baseline study, too.")] = False,
+) -> None:
+    """Delete a study with its trials and curves, for good. Example: optbench delete quickstart"""
+    from optbench.cli.tables import counts
+    from optbench.storage import find_study
+    from optbench.storage.upkeep import delete_study
+
+    with opened(storage) as storage_:
+        record = find_study(storage_, study)
+        sweep = (record.definition or {}).get("name")
+        if "baseline" in (study, sweep) and not force:
+            raise StudyError(f"study {study!r} is the baseline that others are compared with; --force deletes it")
+        _ask(f"{counts(record)}. Delete it for good?", yes)
+        delete_study(storage_, record.study_id, study)
+    console.print(f"study {study!r} is deleted", markup=False)
+
+
+def _ask(question: str, yes: bool) -> None:
+    """Go on only if the answer is yes. Raises StudyError where there is nobody to ask."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise StudyError(f"{question} There is nobody to ask here: --yes says so")
+    if not typer.confirm(question):
+        console.print("nothing was changed")
+        raise typer.Exit(0)

@@ -1,0 +1,138 @@
+"""Looks at what lies at a URL before anything touches it: can it be opened, is it ours, is its schema of today."""
+
+import os
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, create_engine, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from optbench.errors import StorageError
+from optbench.storage.engine import BUSY_SECONDS, engine_options, one_line, shown
+from optbench.storage.schema import KNOWN, VERSION, models
+
+DRIVERS = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
+EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a database holds: its tables, the revision of Optuna's and the version of ours (None: there are none)."""
+
+    tables: frozenset[str]
+    optuna: str | None
+    ours: int | None
+
+    @property
+    def blank(self) -> bool:
+        """Whether the tables are still to be made, all of them or, after a crash, the rest."""
+        return self.optuna is None and self.tables <= KNOWN
+
+
+def parse_url(given: str) -> URL:
+    """The URL, if it is of a kind that can be opened here. Raises StorageError."""
+    try:
+        url = make_url(given)
+        url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+        url.get_dialect().import_dbapi()
+    except ImportError as problem:
+        extra = EXTRAS.get(problem.name or "")
+        wanted = f"`pip install 'optbench[{extra}]'`" if extra else f"`pip install {problem.name}`"
+        raise StorageError(
+            f"storage {shown(url)} needs the Python package {problem.name!r}; type {wanted}"
+        ) from problem
+    except (ArgumentError, NoSuchModuleError, ValueError) as problem:
+        masked = re.sub("://.*@", "://***@", given)
+        raise StorageError(
+            f"storage {masked!r} is not a URL of a known kind; expected sqlite:///storage/optbench.db or the like"
+        ) from problem
+    if any("pass" in key.lower() for key in url.query):
+        raise StorageError(f"storage {shown(url)} has its password among the options; expected user:password@host")
+    return url
+
+
+def check(given: str, create: bool = False) -> URL:
+    """The URL, if it can be opened, or made where `create` is true: nothing is written. Raises StorageError."""
+    url = parse_url(given)
+    if url.get_backend_name() == "sqlite":
+        _check_file(url, create)
+    return url
+
+
+def look(url: URL) -> Found:
+    """What the database holds; nothing is written, no file is made. Raises StorageError."""
+    options = engine_options(url)
+    if url.get_backend_name() == "sqlite":
+        path = Path(str(url.database))
+        if not path.exists():
+            return Found(frozenset(), None, None)
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        options = {"creator": lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)}
+    with one_line(url):
+        engine = create_engine(url, **options)
+        try:
+            with engine.connect() as connection:
+                tables = frozenset(inspect(connection).get_table_names())
+                held = {
+                    name: connection.execute(text(f"SELECT {column} FROM {name}")).scalar() if name in tables else None
+                    for name, column in (("alembic_version", "version_num"), ("optbench_schema", "version"))
+                }
+        finally:
+            engine.dispose()
+    ours = held["optbench_schema"] or (1 if "optbench_epochs" in tables else None)
+    return Found(tables, held["alembic_version"], ours)
+
+
+def check_schema(url: URL, found: Found, create: bool) -> None:
+    """Refuse what this version cannot use as it is; a StorageError says what to type."""
+    if found.blank:
+        if not create:
+            raise StorageError(
+                f"storage {shown(url)} is empty; `optbench sweep quickstart` with it makes a first study"
+            )
+        return
+    if "version_info" not in found.tables:
+        foreign = min(found.tables - KNOWN)
+        raise StorageError(
+            f"storage {shown(url)} belongs to another application (it has the table {foreign!r}); choose another one"
+        )
+    upgrade = f"`optbench upgrade --storage {shown(url)}` keeps a copy and brings it up to date"
+    revisions = ScriptDirectory(str(Path(models.__file__).parent / "alembic"))  # Optuna's, as it is installed here
+    if found.optuna not in {script.revision for script in revisions.walk_revisions()}:
+        raise StorageError(f"storage {shown(url)} was made by a newer Optuna; type `pip install --upgrade optbench`")
+    if found.optuna != revisions.get_current_head():
+        raise StorageError(f"storage {shown(url)} has the schema {found.optuna} of an older Optuna; {upgrade}")
+    if found.ours is None and not create:
+        raise StorageError(
+            f"storage {shown(url)} holds studies of Optuna, but none of optbench; a sweep adds what it needs"
+        )
+    if (found.ours or VERSION) > VERSION:
+        raise StorageError(f"storage {shown(url)} was made by a newer optbench; type `pip install --upgrade optbench`")
+    if (found.ours or VERSION) < VERSION:
+        raise StorageError(f"storage {shown(url)} has the schema {found.ours} of an older optbench; {upgrade}")
+
+
+def _check_file(url: URL, create: bool) -> None:
+    if url.query or (url.database and url.database.startswith("file:")):
+        raise StorageError(f"storage {url} has options; expected a plain file: sqlite:///storage/optbench.db")
+    if not url.database or url.database == ":memory:":
+        raise StorageError(
+            f"storage {url} is kept in memory and would be lost; expected a file: sqlite:///storage/optbench.db"
+        )
+    path = Path(url.database)
+    if not path.exists():
+        if not create:
+            raise StorageError(f"no database at {path}; make one with `optbench sweep quickstart --storage {url}`")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise StorageError(f"{path}: {folder} is not a folder that can be written; expected one: choose --storage")
+        return
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        raise StorageError(f"{path} is not a file that can be read and written; choose another --storage")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head not in (b"", b"SQLite format 3\0"):
+        raise StorageError(f"{path} is not an SQLite database; choose another --storage, or move the file away")

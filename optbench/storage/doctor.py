@@ -1,0 +1,132 @@
+"""Looks for what cannot be right in a database: a damaged file, trials without their curves, budgets overshot."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from optbench.definition import parse
+from optbench.errors import OptbenchError
+from optbench.storage.engine import Storage
+from optbench.storage.schema import epochs, models
+from optbench.storage.workers import alive
+
+Curve = tuple[int, int, int]  # how many epochs are kept, the first, the last
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that cannot be right; `study` is None where it concerns the whole database."""
+
+    study: str | None
+    what: str
+
+
+def examine(storage: Storage) -> list[Finding]:
+    """Everything that is wrong in the database; a healthy one has nothing."""
+    found = [Finding(None, what) for what in storage.read(lambda session: list(_file(storage, session)))]
+    for study in storage.read(lambda _: storage.optuna.get_all_studies()):
+        if "fingerprint" in study.user_attrs:
+            found += [Finding(study.study_name, what) for what in _study(storage, study)]
+    return found
+
+
+def _file(storage: Storage, session: Session) -> Iterator[str]:
+    if storage.path is not None:
+        connection = session.connection()
+        for (problem,) in connection.exec_driver_sql("PRAGMA integrity_check").all():
+            if problem != "ok":
+                yield f"SQLite finds: {problem}"
+        for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+            yield f"row {row[1]} of table {row[0]} refers to one of {row[2]} that is not there"
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        if mode != "wal":
+            yield f"journal mode is {mode}; expected wal, or several processes block each other"
+    orphans = select(func.count()).where(epochs.c.trial_id.not_in(select(models.TrialModel.trial_id)))
+    if count := session.scalar(orphans):
+        yield f"{count} epochs belong to no trial"
+
+
+def _study(storage: Storage, study: Any) -> Iterator[str]:
+    trials: Sequence[FrozenTrial] = storage.read(lambda _: storage.optuna.get_all_trials(study._study_id, False))
+    curves, living = storage.read(lambda session: (_curves(session, study._study_id), alive(session, study._study_id)))
+    held: Mapping[str, Any] = study.user_attrs
+    yield from _definition(held)
+    yield from _budget(held, trials)
+    for trial in trials:
+        whose = trial.user_attrs.get("worker")
+        if trial.state == TrialState.RUNNING and whose not in living:
+            gone = f"its worker {whose} is gone" if whose else "no worker of optbench runs it"
+            yield f"trial {trial.number} is RUNNING, but {gone}; a sweep of this study takes it over"
+        elif trial.state.is_finished() and "slot" in trial.user_attrs:
+            length = int(held["definition"]["epochs"])
+            yield from _trial(trial, curves.get(trial._trial_id, (0, 1, 0)), length)
+
+
+def _curves(session: Session, study_id: int) -> dict[int, Curve]:
+    trial = models.TrialModel
+    query = (
+        select(epochs.c.trial_id, func.count(), func.min(epochs.c.epoch), func.max(epochs.c.epoch))
+        .join(trial, trial.trial_id == epochs.c.trial_id)
+        .where(trial.study_id == study_id)
+        .group_by(epochs.c.trial_id)
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in session.execute(query)}
+
+
+def _definition(held: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the definition still gives the fingerprint, and the present packages may carry it on."""
+    fingerprint = held["fingerprint"]
+    try:
+        expected = parse(held["definition"], "definition").fingerprint({})
+    except (OptbenchError, KeyError) as problem:
+        yield f"its definition cannot be read: {problem}"
+        return
+    for key, value in expected.items():
+        if fingerprint.get(key) == value:
+            continue
+        if key.endswith(".major"):
+            package = key.removesuffix(".major")
+            yield f"made with {package} {fingerprint.get(key)}; {version(package)} here cannot carry it on"
+        else:
+            yield f"{key} is {fingerprint.get(key)!r} in its fingerprint, {value!r} in its definition"
+
+
+def _budget(held: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> Iterator[str]:
+    """Whether every slot of the budget was used once at most, and the numbers are 0 to n - 1."""
+    used = Counter(t.user_attrs["slot"] for t in trials if t.state.is_finished() and _counts(t))
+    for slot, times in used.items():
+        if times > 1:
+            yield f"slot {slot} was finished {times} times"
+    if len(used) > held["trials"]:
+        yield f"{len(used)} trials are finished; its total is {held['trials']}"
+    if [trial.number for trial in trials] != list(range(len(trials))):
+        yield "the numbers of its trials are not 0 to n - 1"
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return trial.state != TrialState.FAIL and "slot" in trial.user_attrs
+
+
+def _trial(trial: FrozenTrial, curve: Curve, length: int) -> Iterator[str]:
+    """Whether a finished trial's state, value and attributes are what its curve says."""
+    kept, first, last = curve
+    said = trial.user_attrs.get("epochs")
+    who = f"trial {trial.number} ({trial.state.name})"
+    if said is None:
+        yield f"{who} was ended by another program, after {kept} epochs"
+        return
+    if kept != said or last - first + 1 != kept or first != 1:
+        yield f"{who} trained {said} epochs; {kept} of its curve are there"
+    if len(trial.intermediate_values) != kept:
+        yield f"{who} has {len(trial.intermediate_values)} points on Optuna's curve, {kept} on ours"
+    whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get("diverged")
+    if whole and said != length:
+        yield f"{who} ended after {said} of {length} epochs"
+    if _counts(trial) and trial.value is None:
+        yield f"{who} has no value"

@@ -1,0 +1,78 @@
+"""Opens a database by URL, and makes one: whole or not at all, whoever else is making it at the same time."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import URL, create_engine, insert, text
+from sqlalchemy.exc import IntegrityError
+
+from optbench.errors import StorageError
+from optbench.storage.check import check, check_schema, look
+from optbench.storage.engine import Storage, engine_options, one_line
+from optbench.storage.schema import VERSION, schema_version
+
+LOCKS = {"postgresql": "SELECT pg_advisory_lock(20261123)", "mysql": "SELECT GET_LOCK('optbench', 60)"}
+
+
+def open_storage(given: str, create: bool = False) -> Storage:
+    """The database at a SQLAlchemy URL; made if missing, its folder too, when `create` is true.
+
+    Raises StorageError where it cannot be reached, is another application's, or has another version's schema: then
+    nothing was touched.
+    """
+    url = check(given, create)
+    found = look(url)
+    check_schema(url, found, create)
+    if not found.blank and found.ours is not None:
+        with one_line(url):
+            return Storage(url)
+    path = Path(str(url.database))
+    if url.get_backend_name() == "sqlite" and not path.exists():
+        _create_file(url, path)
+        return open_storage(given)
+    with _alone(url):
+        return make_tables(url)
+
+
+def make_tables(url: URL) -> Storage:
+    """The database with every table that it lacks."""
+    with one_line(url):
+        storage = Storage(url, create=True)
+        with suppress(IntegrityError), storage.engine.begin() as connection:  # it is there already
+            connection.execute(insert(schema_version).values(version=VERSION))
+        return storage
+
+
+def _create_file(url: URL, path: Path) -> None:
+    """Make a new SQLite file with all its tables under another name first, so that nobody ever sees half of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+            new = Path(folder) / "new.db"
+            new.touch()
+            make_tables(url.set(database=str(new))).close()
+            with suppress(FileExistsError):  # another process was quicker
+                os.link(new, path)
+    except OSError as problem:
+        raise StorageError(f"{path} cannot be made: {problem.strerror}; choose another --storage") from problem
+
+
+@contextmanager
+def _alone(url: URL) -> Iterator[None]:
+    """Keeps other processes that want to make tables in the same server's database waiting."""
+    lock = LOCKS.get(url.get_backend_name())
+    if lock is None:
+        yield
+        return
+    with one_line(url):
+        engine = create_engine(url, **engine_options(url))
+        connection = engine.connect()
+        connection.execute(text(lock))
+    try:
+        yield
+    finally:
+        connection.close()
+        engine.dispose()  # ends the server's session, and with it the lock

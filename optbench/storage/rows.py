@@ -1,0 +1,71 @@
+"""Rows of Optuna's tables and of ours, made from our words."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.trial import TrialState
+
+from optbench.job import Ending, Epoch, Verdict
+from optbench.storage.schema import models
+
+STATES = {
+    Verdict.COMPLETE: TrialState.COMPLETE,
+    Verdict.DIVERGED: TrialState.COMPLETE,
+    Verdict.PRUNED: TrialState.PRUNED,
+    Verdict.INTERRUPTED: TrialState.FAIL,
+}
+
+
+def attributes(
+    values: Mapping[str, Any], trial_id: int | None = None, kind: Any = models.TrialUserAttributeModel
+) -> list[Any]:
+    """Attributes of a trial."""
+    return [kind(trial_id=trial_id, key=key, value_json=json.dumps(value)) for key, value in values.items()]
+
+
+def attribute(trial: Any, key: str) -> Any:
+    """One of a trial's user attributes, or None."""
+    return next((json.loads(row.value_json) for row in trial.user_attributes if row.key == key), None)
+
+
+def parameters(trial_id: int, params: Mapping[str, float], distributions: Mapping[str, BaseDistribution]) -> list[Any]:
+    """Parameters of a trial, each with what it was drawn from."""
+    return [
+        models.TrialParamModel(
+            trial_id=trial_id,
+            param_name=name,
+            param_value=distributions[name].to_internal_repr(value),
+            distribution_json=distribution_to_json(distributions[name]),
+        )
+        for name, value in params.items()
+    ]
+
+
+def epoch_row(trial_id: int, epoch: Epoch) -> dict[str, Any]:
+    """An epoch for our table; what is not a finite number becomes null."""
+    values = {key: value if math.isfinite(value or 0.0) else None for key, value in vars(epoch).items()}
+    return {"trial_id": trial_id, **values}
+
+
+def curve_point(trial_id: int, epoch: Epoch) -> dict[str, Any]:
+    """An epoch for Optuna's learning curve."""
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(epoch.objective)
+    point = {"trial_id": trial_id, "step": epoch.epoch}
+    return point | {"intermediate_value": stored, "intermediate_value_type": kind}
+
+
+def end(trial: Any, ending: Ending) -> None:
+    """Put the ending into a running trial's row."""
+    trial.state = STATES[ending.verdict]
+    trial.datetime_complete = datetime.now()
+    said: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.verdict is Verdict.DIVERGED}
+    if ending.reason is not None:
+        said["reason"] = ending.reason
+    trial.user_attributes.extend(attributes(said, trial.trial_id))
+    if ending.value is not None:
+        value, kind = models.TrialValueModel.value_to_stored_repr(ending.value)
+        trial.values.append(models.TrialValueModel(objective=0, value=value, value_type=kind))

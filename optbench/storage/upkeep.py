@@ -1,0 +1,106 @@
+"""Copies a database while it is used, brings an older schema up to date, deletes a study."""
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, insert
+from sqlalchemy.orm import Session
+
+from optbench.errors import StorageError, StudyError
+from optbench.storage.check import Found, check, check_schema, look
+from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, optuna_storage, shown
+from optbench.storage.opening import make_tables
+from optbench.storage.schema import VERSION, metadata, models, schema_version, workers
+from optbench.storage.workers import alive
+
+
+def backup(given: str, target: Path) -> int:
+    """Copies a SQLite database, also while sweeps write to it, as it is at one moment; returns the copy's bytes.
+
+    The copy appears under its name when it is whole. Raises StorageError.
+    """
+    url = check(given)
+    if url.get_backend_name() != "sqlite":
+        tool = {"postgresql": "pg_dump", "mysql": "mariadb-dump"}.get(url.get_backend_name(), "the server's own tool")
+        raise StorageError(f"storage {shown(url)} is a server's; `optbench backup` copies SQLite files: use {tool}")
+    if target.exists() or target.is_symlink():
+        raise StorageError(f"{target} exists already; expected the name of a new file")
+    path = Path(str(url.database))
+    try:
+        with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".backup-") as folder, one_line(url):
+            whole = Path(folder) / "whole.db"
+            source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            with closing(source), closing(sqlite3.connect(whole)) as copy:
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+            os.link(whole, target)
+    except OSError as problem:
+        raise StorageError(f"{target} cannot be written: {problem.strerror}; choose another file") from problem
+    return target.stat().st_size
+
+
+def upgrade(given: str) -> tuple[str, Path | None]:
+    """Brings Optuna's and our tables of an older version up to date; returns what was done, and a SQLite file's copy.
+
+    Raises StorageError where there is nothing to upgrade, or somebody works on a study.
+    """
+    url = check(given)
+    found = look(url)
+    try:
+        check_schema(url, found, create=False)
+    except StorageError:
+        if found.blank or "version_info" not in found.tables:
+            raise
+    else:
+        return "is up to date already", None
+    copy = None
+    if url.get_backend_name() == "sqlite":
+        path = Path(str(url.database))
+        copy = path.with_name(f"{path.name}.before-schema-{VERSION}")
+        backup(given, copy)
+    _upgrade(url, found)
+    return f"is brought up to schema {VERSION}", copy
+
+
+def _upgrade(url: URL, found: Found) -> None:
+    with one_line(url):
+        storage = optuna_storage(url)
+        storage.upgrade()
+        if found.ours is not None:
+            with storage.engine.begin() as connection:
+                for version in range(found.ours, VERSION):
+                    STEPS[version](connection)
+        storage.engine.dispose()
+        upgraded = make_tables(url)
+        with upgraded.engine.begin() as connection:
+            connection.execute(schema_version.delete())
+            connection.execute(insert(schema_version).values(version=VERSION))
+        upgraded.close()
+
+
+def _workers_have_a_study(connection: Connection) -> None:
+    """From 1 to 2: a worker's row names its study and its grace. The rows live no longer than their workers."""
+    metadata.tables[workers.name].drop(connection, checkfirst=True)
+
+
+STEPS = {1: _workers_have_a_study}
+
+
+def delete_study(storage: Storage, study_id: int, name: str) -> None:
+    """Deletes a study with its trials and curves. Raises StudyError if somebody works on it."""
+
+    def work(session: Session) -> None:
+        study = session.get(models.StudyModel, study_id, with_for_update=True)
+        busy = len(alive(session, study_id))
+        if busy:
+            raise StudyError(
+                f"study {name!r} has {busy} live worker{'s' if busy > 1 else ''}; stop the sweep first (Ctrl-C), or "
+                "wait until a killed one's time of grace is over"
+            )
+        if study is not None:
+            session.delete(study)
+
+    storage.write(work)

@@ -1,0 +1,29 @@
+"""Optuna's samplers and pruners, made from a sweep."""
+
+from typing import Any
+
+import optuna
+
+from optbench.randomness import Purpose, seed
+from optbench.sweep import Strategy, Sweep
+
+
+def make_sampler(sweep: Sweep, existing: int) -> optuna.samplers.BaseSampler:
+    """The sampler on the mirror; its seed depends on the trials that exist, so that a restart does not repeat draws."""
+    drawn = seed(Purpose.SAMPLER, sweep.seed, existing)
+    if sweep.sampler.name != "tpe":
+        return optuna.samplers.RandomSampler(drawn)  # never asked: plan.py has the points
+    return optuna.samplers.TPESampler(seed=drawn, **dict(sweep.sampler.arguments))  # type: ignore[arg-type]
+
+
+def make_pruner(pruner: Strategy, epochs: int) -> optuna.pruners.BasePruner:
+    """Optuna's pruner by our name for it."""
+    arguments: dict[str, Any] = dict(pruner.arguments)
+    if pruner.name == "median":
+        arguments["n_warmup_steps"] += 1  # Optuna judges at the step of that number; our steps are epochs from 1
+        return optuna.pruners.MedianPruner(**arguments)
+    if pruner.name == "hyperband":
+        return optuna.pruners.HyperbandPruner(max_resource=epochs, **arguments)
+    if pruner.name == "successive_halving":
+        return optuna.pruners.SuccessiveHalvingPruner(**arguments)
+    return optuna.pruners.NopPruner()

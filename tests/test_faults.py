@@ -1,0 +1,215 @@
+"""What happens to workers and databases in real life, to real processes; after each, the study holds its promises."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from optbench.storage import find_study, open_storage
+from tests.crew import GRACE, Crew, check, storm
+from tests.servers import KINDS
+
+SEED = int(os.environ.get("OPTBENCH_TEST_SEED", time.time()))
+
+
+@pytest.fixture
+def crew_on(new_url, tmp_path):
+    """A function that gives a crew on a new database of a kind; its processes are gone after the test."""
+    crews = []
+
+    def make(kind, total, *options, light=False):
+        crews.append(Crew(tmp_path, new_url(kind), total, *options, light=light))
+        return crews[-1]
+
+    yield make
+    for crew in crews:
+        crew.__exit__()
+
+
+@contextmanager
+def dashboard(crew):
+    """optuna-dashboard polled and written to, and a plain Optuna reading, all the while; yields what went wrong."""
+    wrong, over, served = [], threading.Event(), []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "optbench", "dashboard", "--port", "0"], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"OPTBENCH_STORAGE": crew.url, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    address = process.stdout.readline().split()[2]
+
+    def poll():
+        plain = optuna.storages.RDBStorage(crew.url)
+        while not over.wait(0.3):
+            try:
+                for study in json.loads(get(f"{address}api/studies"))["study_summaries"]:
+                    number = study["study_id"]
+                    get(f"{address}api/studies/{number}?after=0")
+                    note = json.dumps({"body": f"note {len(served)}", "version": len(served) + 1}).encode()
+                    get(urllib.request.Request(f"{address}api/studies/{number}/note", note, method="PUT"))
+                    served.append(len(optuna.load_study(study_name="crew", storage=plain).trials))
+            except urllib.error.HTTPError as problem:
+                wrong.append(f"{problem.url}: {problem.read()[-500:]}")
+            except Exception as problem:
+                wrong.append(repr(problem))
+        plain.remove_session()
+        plain.engine.dispose()
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        thread.join()
+        process.terminate()
+        process.communicate()
+    assert len(served) > 3
+
+
+def get(request):
+    if isinstance(request, urllib.request.Request):
+        request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize(("kind", "total", "kills"), [("sqlite", 400, 20), ("postgresql", 150, 6), ("mariadb", 150, 6)])
+def test_workers_killed_frozen_and_stopped_at_random_lose_and_repeat_nothing(crew_on, kind, total, kills):
+    print(f"OPTBENCH_TEST_SEED={SEED}")
+    crew = crew_on(kind, total, light=True)
+    first = crew.start()
+    crew.wait(lambda: crew.training(first))
+    with dashboard(crew) as wrong:
+        done = storm(crew, 3, kills, SEED)
+    assert wrong == []
+    assert done["killed"] >= kills
+    print(done, check(crew))
+
+
+def test_killed_sweeps_are_carried_on_to_their_exact_total(crew_on):
+    print(f"OPTBENCH_TEST_SEED={SEED}")
+    crew = crew_on("sqlite", 40)
+    print(storm(crew, 2, 3, SEED), check(crew))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_restarts_costs_time_and_nothing_else(crew_on, server, kind):
+    crew = crew_on(kind, 24)
+    members = [crew.start() for _ in range(2)]
+    crew.wait(lambda: all(crew.training(member) for member in members))
+    server(kind).restart(seconds_down=GRACE + 1)
+    told = crew.finish()
+    assert check(crew) == {"finished": 24, "trained again": 0}
+    for text in told:
+        assert text.count("trying again for 10 minutes") == text.count("the database answers again") == 1, told
+        assert "s3cret" not in text
+
+
+def test_a_worker_frozen_for_longer_than_its_grace_drops_what_was_given_away(crew_on):
+    crew = crew_on("sqlite", 60)
+    frozen, other = crew.start(), crew.start()
+    crew.wait(lambda: crew.training(frozen) and crew.training(other))
+    crew.hit(frozen, signal.SIGSTOP)
+    crew.wait(lambda: any(t.state == TrialState.FAIL for t in crew.trials()))
+    crew.hit(frozen, signal.SIGCONT)
+    told = crew.finish()
+    assert frozen.returncode == other.returncode == 0
+    assert "given to another worker after a silence; dropped here" in told[0]
+    assert check(crew)["trained again"] in (1, 2)
+
+
+def test_four_workers_of_one_command_share_an_empty_database_and_end_with_it(crew_on):
+    crew = crew_on("sqlite", 24, "--workers=4")
+    crew.start()
+    (told,) = crew.finish()
+    assert check(crew) == {"finished": 24, "trained again": 0}
+    assert told.count("] trial ") == 24
+    assert "study crew: 24/24 trials, done" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_workers_of_one_command_end_with_it_in_good_order(crew_on, number):
+    crew = crew_on("sqlite", 500, "--workers=2")
+    parent = crew.start()
+    crew.wait(lambda: finished(crew, 3))
+    parent.send_signal(number)
+    out, _ = parent.communicate(timeout=60)
+    crew.wait(lambda: workers_of(crew) == 0, ended=True)
+    assert not [t for t in crew.trials() if t.state == TrialState.RUNNING]
+    assert {t.user_attrs["reason"] for t in crew.trials() if t.state == TrialState.FAIL} == {"interrupted"}
+    if number == signal.SIGINT:
+        assert parent.returncode == 130
+        assert out.splitlines()[-1] == "stopped; the same command carries on"
+
+
+def test_a_full_disk_delays_the_sweep_and_spoils_nothing(crew_on):
+    if not shutil.which("prlimit"):
+        pytest.skip("prlimit is not installed: nothing here can make the disk look full")
+    crew = crew_on("sqlite", 24)
+    member = crew.start("prlimit", "--fsize=2000000")
+    line = next(line for line in member.stdout if "trying again" in line)
+    assert line.startswith("storage sqlite:///")
+    assert any(word in line for word in ("disk is full", "disk I/O error"))
+    crew.hit(member, signal.SIGINT)
+    out, _ = member.communicate(timeout=60)
+    assert member.returncode == 130
+    assert "stopped while the database was out of reach" in out
+    before = {t.number: t.intermediate_values for t in crew.trials() if t.state.is_finished()}
+    crew.start()
+    crew.finish()
+    check(crew)
+    after = {t.number: t.intermediate_values for t in crew.trials()}
+    assert before
+    assert before == {number: after[number] for number in before}
+
+
+def test_what_is_told_or_deleted_elsewhere_is_said_in_one_line(crew_on):
+    crew = crew_on("sqlite", 500)
+    member = crew.start()
+    crew.wait(lambda: finished(crew, 3) and crew.training(member))
+    study = optuna.load_study(study_name="crew", storage=crew.url)
+    told = next(t.number for t in study.trials if t.state == TrialState.RUNNING)
+    study.tell(told, 0.5)
+    crew.wait(lambda: finished(crew, 8))
+    optuna.delete_study(study_name="crew", storage=crew.url)
+    out, _ = member.communicate(timeout=60)
+    assert member.returncode == 2
+    assert f"trial {told} was ended by another program" in out
+    assert out.splitlines()[-1].startswith("optbench: study 'crew' was deleted or renamed by another program")
+    assert "Traceback" not in out
+
+
+def test_a_database_moved_away_under_a_running_sweep_ends_it_with_one_line(crew_on, tmp_path):
+    crew = crew_on("sqlite", 500)
+    member = crew.start()
+    crew.wait(lambda: finished(crew, 3))
+    file = Path(crew.url.removeprefix("sqlite:///"))
+    file.rename(tmp_path / "moved.db")
+    out, _ = member.communicate(timeout=60)
+    assert member.returncode == 2
+    assert "was moved, deleted or replaced while it was in use" in out.splitlines()[-1]
+    assert "Traceback" not in out
+    assert not file.exists()
+
+
+def finished(crew, count):
+    return sum(t.state.is_finished() for t in crew.trials()) >= count
+
+
+def workers_of(crew):
+    storage = open_storage(crew.url)
+    try:
+        return find_study(storage, "crew").workers
+    finally:
+        storage.close()

@@ -1,0 +1,183 @@
+"""SQLite files: what is opened, what is refused and left as it is, copies, upgrades, and files that vanish."""
+
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+from sqlalchemy import select
+
+from optbench.errors import StorageError
+from optbench.storage import Ledger, curve, engine, find_study, open_storage, open_study, trials
+from optbench.storage.doctor import examine
+from optbench.storage.schema import epochs
+from optbench.storage.upkeep import backup, upgrade
+from tests.conftest import ROOT
+from tests.test_storage import HELD, claim, complete, epoch
+
+DATA = ROOT / "tests" / "data"  # first.db by the first optbench that kept studies, optuna31.db by Optuna 3.1
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "study.db"
+
+
+@pytest.fixture
+def storage(file):
+    opened = open_storage(f"sqlite:///{file}", create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ledger(storage):
+    study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
+    return Ledger(storage, study_id, "s")
+
+
+def test_the_file_is_set_up_for_several_processes(storage):
+    with storage.engine.connect() as connection:
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "foreign_keys")]
+    assert pragmas == ["wal", 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("storage/x.db", "is not a URL"),
+        ("nosql://x", "is not a URL of a known kind"),
+        ("sqlite://", "kept in memory"),
+        ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
+    ],
+)
+def test_urls_that_cannot_be_opened(text, message):
+    with pytest.raises(StorageError, match=message):
+        open_storage(text, create=True)
+
+
+def test_a_file_that_is_no_database_is_left_alone(file):
+    file.write_text("not a database, but long enough")
+    with pytest.raises(StorageError, match="is not an SQLite database"):
+        open_storage(f"sqlite:///{file}", create=True)
+    assert file.read_text() == "not a database, but long enough"
+
+
+def test_an_empty_file_becomes_a_database(file):
+    file.touch()
+    open_storage(f"sqlite:///{file}", create=True).close()
+    open_storage(f"sqlite:///{file}").close()
+
+
+def test_reading_a_missing_database_makes_nothing(tmp_path):
+    with pytest.raises(StorageError, match="no database at"):
+        open_storage(f"sqlite:///{tmp_path}/none/x.db")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("first.db", "has the schema 1 of an older optbench; `optbench upgrade --storage sqlite:////.*` keeps a copy"),
+        ("optuna31.db", "has the schema v3.0.0.d of an older Optuna; `optbench upgrade --storage"),
+    ],
+)
+def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, tmp_path):
+    file = tmp_path / name
+    shutil.copy(DATA / name, file)
+    for create in (True, False):
+        with pytest.raises(StorageError, match=message):
+            open_storage(f"sqlite:///{file}", create)
+    assert file.read_bytes() == (DATA / name).read_bytes()
+    done, copy = upgrade(f"sqlite:///{file}")
+    assert done == "is brought up to schema 2"
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(name)] == []
+    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(DATA / name)) as kept:
+        assert list(old.iterdump()) == list(kept.iterdump())
+    storage = open_storage(f"sqlite:///{file}")
+    assert examine(storage) == []
+    storage.close()
+    assert upgrade(f"sqlite:///{file}") == ("is up to date already", None)
+
+
+def test_the_first_releases_studies_can_be_read_and_carried_on(tmp_path):
+    file = tmp_path / "first.db"
+    shutil.copy(DATA / "first.db", file)
+    upgrade(f"sqlite:///{file}")
+    storage = open_storage(f"sqlite:///{file}")
+    record = find_study(storage, "first")
+    assert (record.state, record.finished, record.epochs, record.best) == ("done", 5, 10, 0.6)
+    best = trials(storage, record)[4]
+    assert [row.validation_accuracy for row in curve(storage, best.trial_id)][-1] == best.value
+    ledger = Ledger(storage, record.study_id, "first")
+    assert complete(ledger).number == 5
+    storage.close()
+
+
+def test_a_backup_is_whole_while_others_write(file, storage, ledger, tmp_path):
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            complete(ledger)
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    try:
+        sizes = [backup(f"sqlite:///{file}", tmp_path / f"copy{n}.db") for n in range(5)]
+    finally:
+        over.set()
+        writer.join()
+    for n, size in enumerate(sizes):
+        copy = tmp_path / f"copy{n}.db"
+        assert copy.stat().st_size == size
+        opened = open_storage(f"sqlite:///{copy}")
+        broken = [finding for finding in examine(opened) if "RUNNING" not in finding.what]
+        assert [finding.what for finding in broken if "total" not in finding.what] == []
+        opened.close()
+    with pytest.raises(StorageError, match="exists already; expected the name of a new file"):
+        backup(f"sqlite:///{file}", tmp_path / "copy0.db")
+    with pytest.raises(StorageError, match="cannot be written"):
+        backup(f"sqlite:///{file}", tmp_path / "none" / "copy.db")
+
+
+def test_a_server_is_not_backed_up_here():
+    with pytest.raises(StorageError, match="copies SQLite files: use pg_dump"):
+        backup("postgresql://me@127.0.0.1:1/x", DATA / "none.db")
+
+
+@pytest.mark.parametrize("what", ["moved", "replaced", "deleted"])
+def test_a_file_that_is_no_longer_there_is_not_written_to(what, file, storage, ledger, tmp_path):
+    own = claim(ledger)
+    if what == "deleted":
+        file.unlink()
+    else:
+        file.rename(tmp_path / "moved.db")
+    if what == "replaced":
+        open_storage(f"sqlite:///{file}", create=True).close()
+    with pytest.raises(StorageError, match="was moved, deleted or replaced while it was in use"):
+        ledger.record({own.trial_id: epoch(1, 0.5)}, {}, {})
+    assert file.exists() == (what == "replaced")
+
+
+def test_a_database_that_is_locked_for_long_is_waited_for(file, monkeypatch):
+    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    storage = open_storage(f"sqlite:///{file}", create=True)
+    ledger = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    own, told = claim(ledger), []
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+
+        def outage(problem):
+            told.append(problem)
+            if len(told) == 2:
+                other.execute("ROLLBACK")
+            return True
+
+        storage.outage = outage
+        other.execute("BEGIN IMMEDIATE")
+        ledger.record({own.trial_id: epoch(1, 0.5)}, {}, {})
+    assert [str(problem).rpartition(": ")[2] for problem in told] == ["database is locked"] * 2 + ["None"]
+    assert storage.read(lambda session: session.scalar(select(epochs.c.epoch))) == 1
+    storage.close()
