@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from typing import Any
 from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split, Trainer
 from optbench.runner import run
-from optbench.storage import Ledger, Storage, StudyRecord, find_study, open_storage, open_study
+from optbench.storage import Ledger, Storage, StudyRecord, find_study, open_storage, open_study, set_total
 from optbench.study import Study
 from optbench.sweep import Sweep
 
@@ -66,8 +66,7 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
     study = find_study(storage, name)
     launch = Launch(sweep, storage, study, split, exam)
     if launch.missing:  # another total, other lanes, the versions that carry it on
-        for key in ("definition", "trials", "versions"):
-            storage.optuna.set_study_user_attr(study_id, key, wanted[key])
+        set_total(storage, study_id, sweep.trials, {key: wanted[key] for key in ("definition", "versions")})
     return launch
 
 
@@ -78,24 +77,33 @@ def carry_on(
     waiting: Callable[[], None],
     grace: int,
     retries: int,
-) -> Iterator[set[int]]:
+) -> Generator[set[int]]:
     """Trains until the study has its total, one optimizer after the other; yields as runner.run does.
 
     `build` makes an optimizer's trainer. Where the last trials are another worker's, it waits for them, calling
-    `waiting`, and takes them over if that worker dies: if it was silent for its `grace`, in seconds.
+    `waiting`, and takes them over if that worker dies: if it was silent for its `grace`, in seconds. Raises StudyError
+    where a worker crashed with the same parameters again and again, more than `retries` times.
     """
     ledger = Ledger(launch.storage, launch.study.study_id, launch.study.name, grace)
-    with _heartbeat(ledger, grace / BEATS):
+    with _heartbeat(ledger, grace / BEATS) as check:
         study = Study(launch.sweep, ledger, retries)
         trainers = {optimizer: build(optimizer) for optimizer in launch.sweep.optimizers}
         while True:
             for optimizer, trainer in trainers.items():
-                yield from run(study, trainer, optimizer, stop, launch.exam)
+                for lost in run(study, trainer, optimizer, stop, launch.exam):
+                    yield lost
+                    check()
             if stop() or not study.others_run():
-                return
+                break
+            check()
             waiting()
             yield set()
             time.sleep(1)
+        if study.slots.given_up and not stop():
+            raise StudyError(
+                f"study {launch.study.name!r} lacks {len(study.slots.given_up)} of its trials: a worker crashed with "
+                f"the same parameters {retries + 1} times; `optbench show` says how, --retries {retries + 3} goes on"
+            )
 
 
 def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
@@ -113,20 +121,32 @@ def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _heartbeat(ledger: Ledger, seconds: float) -> Iterator[None]:
-    """Beats off the training path, so that a long epoch does not look like a dead worker."""
-    over = threading.Event()
+def _heartbeat(ledger: Ledger, seconds: float) -> Iterator[Callable[[], None]]:
+    """Beats off the training path, so that a long epoch does not look like a dead worker.
+
+    Yields what raises here whatever ended the heart, for no worker may go on without one.
+    """
+    over, problems = threading.Event(), list[Exception]()
 
     def beat() -> None:
         while not over.wait(seconds):
-            with suppress(StorageError):  # a database out of reach: the next beat may find it, and the loop will tell
+            try:
                 ledger.beat()
+            except StorageError:  # a database out of reach: the next beat may find it, and the loop will tell
+                continue
+            except Exception as problem:
+                problems.append(problem)
+                return
+
+    def check() -> None:
+        if problems:
+            raise problems[0]
 
     ledger.beat()
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        yield
+        yield check
     finally:
         over.set()
         thread.join()

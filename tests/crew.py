@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,6 +116,11 @@ def check(crew: Crew) -> dict[str, int]:
         stray = {t.user_attrs["worker"] for t in failed if worker_pid(t) not in crew.hurt}
         assert stray == set(), "trials of workers that nobody hurt were taken from them"
         assert all(t.user_attrs["reason"] for t in failed)
+        tried = defaultdict(list)
+        for trial in [*failed, *finished]:
+            if trial.params:
+                tried[trial.user_attrs["slot"]].append(trial.params)
+        assert not any(again[0] != params for again in tried.values() for params in again[1:3])
         return {"finished": len(finished), "trained again": len(failed)}
     finally:
         storage.close()

@@ -226,7 +226,7 @@ BAD = [
     (["sweep", "quickstart", "--trainer", "torch"], "no such trainer"),
     (["sweep", "quickstart", "--trainer", "reference", "--lanes", "4"], "leave --lanes out"),
     (["sweep", "quickstart", "--study", ""], "--study: name '' has 0 characters"),
-    (["sweep", "quickstart", "--storage", "storage.db"], "is not a URL"),
+    (["sweep", "quickstart", "--storage", "storage.db"], "is no URL"),
     (["sweep", "quickstart", "--storage", "sqlite:///text.toml"], "is not an SQLite database"),
     (["sweep", "quickstart", "--storage", "sqlite:///text.toml/x.db"], "text.toml"),
     (["sweep", "text.toml"], "text.toml: not readable as TOML"),

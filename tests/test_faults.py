@@ -18,7 +18,8 @@ import pytest
 from optuna.trial import TrialState
 
 from optbench.storage import find_study, open_storage
-from tests.crew import GRACE, Crew, check, storm
+from tests.conftest import write_toml
+from tests.crew import GRACE, SWEEP, Crew, check, storm, worker_pid
 from tests.servers import KINDS
 
 SEED = int(os.environ.get("OPTBENCH_TEST_SEED", time.time()))
@@ -84,7 +85,7 @@ def get(request):
         return answer.read()
 
 
-@pytest.mark.parametrize(("kind", "total", "kills"), [("sqlite", 400, 20), ("postgresql", 150, 6), ("mariadb", 150, 6)])
+@pytest.mark.parametrize(("kind", "total", "kills"), [("sqlite", 800, 20), ("postgresql", 300, 6), ("mariadb", 300, 6)])
 def test_workers_killed_frozen_and_stopped_at_random_lose_and_repeat_nothing(crew_on, kind, total, kills):
     print(f"OPTBENCH_TEST_SEED={SEED}")
     crew = crew_on(kind, total, light=True)
@@ -151,6 +152,31 @@ def test_the_workers_of_one_command_end_with_it_in_good_order(crew_on, number):
     if number == signal.SIGINT:
         assert parent.returncode == 130
         assert out.splitlines()[-1] == "stopped; the same command carries on"
+
+
+def test_parameters_that_the_definition_gives_are_not_tried_for_ever(crew_on):
+    crew = crew_on("sqlite", 3, "--retries=0")
+    crew.file = write_toml(crew.folder / "crew.toml", SWEEP | {"trials": 3, "epochs": 400, "sampler": {"name": "qmc"}})
+    first = crew.start()
+    crew.wait(lambda: crew.training(first))
+    crew.hit(first, signal.SIGKILL)
+    second = crew.start()
+    out, _ = second.communicate(timeout=120)
+    assert second.returncode == 2
+    assert "lacks 2 of its trials: a worker crashed with the same parameters 1 times" in out.splitlines()[-1]
+    assert finished(crew, 1)
+
+
+def test_workers_that_die_fail_their_command(crew_on):
+    crew = crew_on("sqlite", 500, "--workers=2")
+    parent = crew.start()
+    crew.wait(lambda: finished(crew, 3) and workers_of(crew) == 2)
+    for pid in {worker_pid(t) for t in crew.trials()}:
+        os.kill(pid, signal.SIGKILL)
+    out, _ = parent.communicate(timeout=60)
+    assert parent.returncode == 1
+    assert out.count("was ended by SIGKILL; the others carried on") == 2
+    assert "not every worker got to the end; the same command carries on" in out
 
 
 def test_a_full_disk_delays_the_sweep_and_spoils_nothing(crew_on):

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import select
 
 from optbench.errors import StorageError
-from optbench.storage import Ledger, curve, engine, find_study, open_storage, open_study, trials
+from optbench.storage import Ledger, check, curve, engine, find_study, open_storage, open_study, trials
+from optbench.storage.check import look
 from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs
 from optbench.storage.upkeep import backup, upgrade
 from tests.conftest import ROOT
-from tests.test_storage import HELD, claim, complete, epoch
+from tests.test_storage import HELD, claim, complete, epoch, together
 
 DATA = ROOT / "tests" / "data"  # first.db by the first optbench that kept studies, optuna31.db by Optuna 3.1
 
@@ -46,8 +47,8 @@ def test_the_file_is_set_up_for_several_processes(storage):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("storage/x.db", "is not a URL"),
-        ("nosql://x", "is not a URL of a known kind"),
+        ("storage/x.db", "is no URL"),
+        ("nosql://x", "is no URL of a known kind"),
         ("sqlite://", "kept in memory"),
         ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
     ],
@@ -99,6 +100,54 @@ def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, 
     assert examine(storage) == []
     storage.close()
     assert upgrade(f"sqlite:///{file}") == ("is up to date already", None)
+
+
+def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, ledger):
+    def versions(ours, revision):
+        with closing(sqlite3.connect(file)) as other, other:
+            other.execute("UPDATE optbench_schema SET version = ?", (ours,))
+            other.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+    revision = look(check(f"sqlite:///{file}")).optuna
+    for ours, optuna, message in [
+        (99, "v3.0.0.d", "newer optbench"),
+        (1, "v99", "newer Optuna"),
+        (2, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
+    ]:
+        versions(ours, optuna)
+        with pytest.raises(StorageError, match=message):
+            upgrade(f"sqlite:///{file}")
+    versions(2, revision)
+    assert [path.name for path in file.parent.iterdir() if "before" in path.name] == []
+
+
+def test_an_upgrade_that_was_tried_before_keeps_another_copy(tmp_path):
+    file = tmp_path / "first.db"
+    copies = []
+    for _ in range(2):
+        shutil.copy(DATA / "first.db", file)
+        copies.append(upgrade(f"sqlite:///{file}")[1].name)
+    assert copies == ["first.db.before-schema-2", "first.db.before-schema-2-2"]
+
+
+def test_a_file_without_tables_may_be_started_by_many(file):
+    file.touch()
+    together(lambda: open_storage(f"sqlite:///{file}", create=True).close(), 4)
+    open_storage(f"sqlite:///{file}").close()
+
+
+def test_a_damaged_file_is_said_to_be_damaged(file, storage, ledger):
+    for _ in range(9):
+        complete(ledger, length=30)
+    ledger.leave()
+    storage.close()
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:8192] + bytes(len(whole) // 2) + whole[8192 + len(whole) // 2 :])
+    opened = open_storage(f"sqlite:///{file}")
+    assert {finding.what.split(":")[0] for finding in examine(opened)} == {"SQLite finds"}
+    opened.close()
 
 
 def test_the_first_releases_studies_can_be_read_and_carried_on(tmp_path):

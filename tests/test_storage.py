@@ -8,10 +8,22 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from sqlalchemy import create_engine, delete, insert, inspect, select, text, update
+from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch, Verdict
-from optbench.storage import Ledger, check, curve, engine, find_study, open_storage, open_study, studies, trials
+from optbench.storage import (
+    Ledger,
+    check,
+    curve,
+    engine,
+    find_study,
+    open_storage,
+    open_study,
+    set_total,
+    studies,
+    trials,
+)
 from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs, models, workers
 from optbench.storage.upkeep import delete_study
@@ -65,6 +77,15 @@ def silence(storage, worker, minutes=10):
         session.execute(update(workers).where(mine).values(beat=old))
 
     storage.write(work)
+
+
+def look_on(ledger, minutes=10):
+    """Let the ledger's worker have watched the others for so long, and beat again."""
+    watched = ledger.worker.watched
+    ledger.worker.watched = {
+        name: (beat, since - timedelta(minutes=minutes)) for name, (beat, since) in watched.items()
+    }
+    ledger.beat()
 
 
 def test_optuna_reads_what_the_ledger_wrote(storage, ledger, url):
@@ -144,11 +165,52 @@ def together(work, count):
         raise problems[0]
 
 
+def test_a_worker_frozen_in_a_transaction_does_not_keep_the_others_waiting(url, monkeypatch):
+    if url.startswith("sqlite"):
+        pytest.skip("a frozen writer of a file holds its lock until it goes on: SQLite has nobody to end it")
+    for kind, options in engine.SERVERS.items():
+        impatient = {k: v.replace("60", "2") if isinstance(v, str) else v for k, v in options.items()}
+        monkeypatch.setitem(engine.SERVERS, kind, impatient)
+    storage = open_storage(url, create=True)
+    ledger = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    frozen = Session(storage.engine)
+    frozen.get(models.StudyModel, ledger.study_id, with_for_update=True)
+    storage.outage = lambda problem: True
+    assert claim(ledger).slot == 0
+    with pytest.raises(StorageError) as caught, engine.one_line(storage.url):
+        frozen.scalars(select(epochs.c.epoch)).all()
+    assert caught.value.passing
+    frozen.close()
+    storage.close()
+
+
+def test_a_study_that_got_the_id_of_a_deleted_one_is_not_taken_for_it(storage, ledger):
+    own = claim(ledger)
+    optuna.delete_study(study_name="s", storage=storage.optuna)
+    other = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    theirs = claim(other)
+    assert ledger.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
+    assert curve(storage, theirs.trial_id) == []
+    with pytest.raises(StudyError, match="was deleted or renamed"):
+        claim(ledger)
+
+
+def test_a_smaller_total_is_not_written_while_workers_of_a_larger_one_are_at_it(storage, ledger):
+    for total, expected in [(2, 3), (5, 5), (4, 5)]:
+        set_total(storage, ledger.study_id, total, {})
+        assert find_study(storage, "s").total == expected
+    ledger.leave()
+    set_total(storage, ledger.study_id, 2, {})
+    assert find_study(storage, "s").total == 2
+
+
 def test_trials_of_a_silent_worker_are_given_away_and_it_drops_them_when_it_is_back(storage, ledger):
     gone, own = Ledger(storage, ledger.study_id, "s"), claim(ledger)
     silent = claim(gone)
     silence(storage, gone.worker)
     ledger.beat()
+    assert set(states(ledger).values()) == {TrialState.RUNNING}, "a newcomer looks on first"
+    look_on(ledger)
     assert states(ledger) == {own.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
     reason = storage.optuna.get_trial(silent.trial_id).user_attrs["reason"]
     assert reason == f"worker {gone.worker.name} is gone"
@@ -165,6 +227,7 @@ def test_a_worker_that_is_silent_within_its_grace_keeps_its_trials(storage, ledg
     own = claim(patient)
     silence(storage, patient.worker)
     ledger.beat()
+    look_on(ledger)
     assert states(ledger) == {own.number: TrialState.RUNNING}
     assert patient.record({own.trial_id: epoch(1, 0.5)}, {}, {}) == set()
 
@@ -172,12 +235,13 @@ def test_a_worker_that_is_silent_within_its_grace_keeps_its_trials(storage, ledg
 def test_a_worker_that_was_silent_itself_takes_nobody_for_dead_at_once(storage, ledger):
     other = Ledger(storage, ledger.study_id, "s")
     own = claim(other)
+    ledger.beat()
     silence(storage, other.worker)
+    ledger.beat()
     silence(storage, ledger.worker)
-    ledger.beat()
+    look_on(ledger)
     assert states(ledger) == {own.number: TrialState.RUNNING}
-    ledger.worker.wary_until -= timedelta(hours=1)
-    ledger.beat()
+    look_on(ledger)
     assert states(ledger) == {own.number: TrialState.FAIL}
 
 
@@ -286,6 +350,16 @@ def test_deleting_a_study_takes_its_curves_and_refuses_while_somebody_works_on_i
     delete_study(storage, ledger.study_id, "s")
     assert studies(storage) == []
     assert curve(storage, own.trial_id) == []
+    assert examine(storage) == []
+
+
+def test_studies_of_other_programs_are_listed_and_left_alone(storage):
+    several = optuna.create_study(storage=storage.optuna, study_name="several", directions=["minimize", "maximize"])
+    several.set_user_attr("definition", "my own words")
+    several.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
+    record = find_study(storage, "several")
+    assert (record.definition, record.best, record.total, record.counts["complete"]) == (None, None, None, 1)
+    assert [trial.value for trial in trials(storage, record)] == [1.0]
     assert examine(storage) == []
 
 
@@ -419,7 +493,16 @@ def test_a_wrong_password_is_refused_and_not_shown(url):
 
 
 @pytest.mark.parametrize(
-    "given", ["nosuch://me:s3cret@host/db", "postgresql://host/db?password=s3cret", "mysql://me:s3cret@127.0.0.1:1/db"]
+    "given",
+    [
+        "nosuch://me:s3cret@host/db",
+        "nosuch://host/db?password=s3cret",
+        "postgresql:/me:s3cret@host/db",
+        "postgresql://host/db?password=s3cret",
+        "postgresql://me:x@s3cret@host/db",
+        "mysql://me:s3cret@127.0.0.1:1/db",
+        f"mysql://me:s3cret@{'long' * 100}/db",
+    ],
 )
 def test_no_password_is_shown(given):
     with pytest.raises(StorageError) as caught:

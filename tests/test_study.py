@@ -95,6 +95,16 @@ def test_parameters_that_crash_three_times_are_given_up_but_stopping_is_no_crash
     assert [hyper == tried[0] for hyper in tried] == [True] * tries + [False] * (5 - tries)
 
 
+def test_a_design_whose_parameters_crash_again_and_again_goes_on_without_them(storage):
+    study = study_of(storage, trials=3, sampler={"name": "random"})
+    for _ in range(3):
+        study.record({}, {study.ask("adadelta", TRAINER).number: Ending(Verdict.INTERRUPTED, None, 0, "MemoryError")})
+    for again in (study, study_of(storage, trials=3, sampler={"name": "random"})):
+        finish(again, again.ask("adadelta", TRAINER))
+        assert again.slots.given_up == {0}
+    assert again.ask("adadelta", TRAINER) is None
+
+
 @pytest.mark.parametrize("name", ["median", "successive_halving", "hyperband"])
 def test_weak_trials_are_pruned_after_a_restart_too(storage, name):
     sizes = {"epochs": 9, "trials": 40, "pruner": {"name": name}}
@@ -156,7 +166,7 @@ def test_divergence_is_a_result(storage):
     assert study.judge(job, lost) is Verdict.DIVERGED
     study.record({job.number: lost}, {job.number: Ending(Verdict.DIVERGED, CHANCE, 1)})
     assert [(row.state, row.value) for row in rows(storage)] == [("diverged", CHANCE)]
-    assert study.memory.get_all_trials(study.study_id)[0].value == CHANCE
+    assert study.mirror.study.trials[0].value == CHANCE
 
 
 def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
@@ -166,7 +176,7 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     last = one.ask("adadelta", TRAINER)
     assert [job.number for job in [*jobs, last]] == [0, 1, 2, 3]
     assert two.ask("adadelta", TRAINER) is None
-    assert one.memory.get_all_trials(one.study_id)[1].value == 0.9
+    assert one.mirror.study.trials[1].value == 0.9
     assert not one.others_run()
     assert two.others_run()
 

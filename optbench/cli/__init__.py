@@ -15,7 +15,7 @@ from optbench.errors import OptbenchError
 
 
 def main() -> NoReturn:
-    """Run the command line: exits with 0, 1 (a replay differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
+    """Run the command line: exits with 0, 1 (something differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
     try:
         code = app(standalone_mode=False)
     except OptbenchError as problem:

@@ -19,7 +19,8 @@ class Stop:
         self.heard: list[int] = []
 
     def __enter__(self) -> "Stop":
-        self.before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup wants it
+        self.before = {number: signal.signal(number, self._hear) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -31,8 +31,9 @@ def sweep(
     ] = 2,
 ) -> None:
     """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
-    from optbench.cli.running import Order, run_here, run_workers
+    from optbench.cli.running import Order, run_here
     from optbench.cli.stop import Stop
+    from optbench.cli.workers import run_workers
     from optbench.definition import check_study_name, load
 
     if trainer not in ("lanes", "reference"):

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ def shipped() -> Path:
 def find(name: str) -> Path:
     """The file that `name` means: a path, a name in ./sweeps, or a definition that ships with the package."""
     homes = [Path("sweeps"), shipped()]
-    for path in (Path(name), *(home / f"{name}.toml" for home in homes)):
-        if path.is_file():
-            return path
+    with suppress(OSError, ValueError):  # a name that no file can have
+        for path in (Path(name), *(home / f"{name}.toml" for home in homes)):
+            if path.is_file():
+                return path
     names = {path.stem for home in homes for path in home.glob("*.toml")}
-    raise DefinitionError(f"no sweep {name!r}: no such file, and no such definition; {nearest(name, names)}")
+    raise DefinitionError(f"no sweep {name[:300]!r}: no such file, and no such definition; {nearest(name, names)}")
 
 
 def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
@@ -35,7 +37,7 @@ def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
         raise DefinitionError(f"{path} has {path.stat().st_size / 1e6:.1f} MB; a sweep definition has at most 1")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+    except (ValueError, RecursionError, OSError) as problem:
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
     if "trials" in overrides and "space" not in table:
         raise DefinitionError(f"--trials {overrides['trials']}: {path} is a list of fixed trials; leave --trials out")

@@ -7,7 +7,7 @@ and records.py read it back; upkeep.py copies, upgrades and deletes, doctor.py l
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, shown
 from optbench.storage.follow import Follower
-from optbench.storage.ledger import Claim, Ledger, open_study
+from optbench.storage.ledger import Claim, Ledger, open_study, set_total
 from optbench.storage.opening import open_storage
 from optbench.storage.records import (
     COUNTED,
@@ -39,6 +39,7 @@ __all__ = [
     "find_study",
     "open_storage",
     "open_study",
+    "set_total",
     "shown",
     "studies",
     "trial_record",

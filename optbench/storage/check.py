@@ -1,7 +1,6 @@
 """Looks at what lies at a URL before anything touches it: can it be opened, is it ours, is its schema of today."""
 
 import os
-import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,10 @@ class Found:
         return self.optuna is None and self.tables <= KNOWN
 
 
+class OlderSchemaError(StorageError):
+    """The database is of an older optbench or Optuna: `optbench upgrade` brings it up to date."""
+
+
 def parse_url(given: str) -> URL:
     """The URL, if it is of a kind that can be opened here. Raises StorageError."""
     try:
@@ -45,20 +48,33 @@ def parse_url(given: str) -> URL:
             f"storage {shown(url)} needs the Python package {problem.name!r}; type {wanted}"
         ) from problem
     except (ArgumentError, NoSuchModuleError, ValueError) as problem:
-        masked = re.sub("://.*@", "://***@", given)
         raise StorageError(
-            f"storage {masked!r} is not a URL of a known kind; expected sqlite:///storage/optbench.db or the like"
+            f"storage {_harmless(given)} is no URL of a known kind; expected sqlite:///storage/optbench.db or the like"
         ) from problem
     if any("pass" in key.lower() for key in url.query):
         raise StorageError(f"storage {shown(url)} has its password among the options; expected user:password@host")
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise StorageError(
+            f"storage {_harmless(given)} has more than one @; expected {url.drivername}://user:password@host/database, "
+            "with an @ in the password written as %40"
+        )
     return url
+
+
+def _harmless(given: str) -> str:
+    """As much of what is no URL as can be printed: a password may be anywhere behind the scheme."""
+    scheme, colon, _ = given.partition(":")
+    return f"{scheme[:40]}:..." if colon else repr(given[:80])
 
 
 def check(given: str, create: bool = False) -> URL:
     """The URL, if it can be opened, or made where `create` is true: nothing is written. Raises StorageError."""
     url = parse_url(given)
     if url.get_backend_name() == "sqlite":
-        _check_file(url, create)
+        try:
+            _check_file(url, create)
+        except OSError as problem:
+            raise StorageError(f"storage {str(url)[:80]}...: {problem.strerror}; choose another --storage") from problem
     return url
 
 
@@ -103,16 +119,16 @@ def check_schema(url: URL, found: Found, create: bool) -> None:
     revisions = ScriptDirectory(str(Path(models.__file__).parent / "alembic"))  # Optuna's, as it is installed here
     if found.optuna not in {script.revision for script in revisions.walk_revisions()}:
         raise StorageError(f"storage {shown(url)} was made by a newer Optuna; type `pip install --upgrade optbench`")
+    if (found.ours or VERSION) > VERSION:
+        raise StorageError(f"storage {shown(url)} was made by a newer optbench; type `pip install --upgrade optbench`")
     if found.optuna != revisions.get_current_head():
-        raise StorageError(f"storage {shown(url)} has the schema {found.optuna} of an older Optuna; {upgrade}")
+        raise OlderSchemaError(f"storage {shown(url)} has the schema {found.optuna} of an older Optuna; {upgrade}")
     if found.ours is None and not create:
         raise StorageError(
             f"storage {shown(url)} holds studies of Optuna, but none of optbench; a sweep adds what it needs"
         )
-    if (found.ours or VERSION) > VERSION:
-        raise StorageError(f"storage {shown(url)} was made by a newer optbench; type `pip install --upgrade optbench`")
     if (found.ours or VERSION) < VERSION:
-        raise StorageError(f"storage {shown(url)} has the schema {found.ours} of an older optbench; {upgrade}")
+        raise OlderSchemaError(f"storage {shown(url)} has the schema {found.ours} of an older optbench; {upgrade}")
 
 
 def _check_file(url: URL, create: bool) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, select
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from optbench.definition import parse
 from optbench.errors import OptbenchError
 from optbench.storage.engine import Storage
+from optbench.storage.follow import read_trials
 from optbench.storage.schema import epochs, models
 from optbench.storage.workers import alive
 
@@ -28,22 +30,35 @@ class Finding:
 
 
 def examine(storage: Storage) -> list[Finding]:
-    """Everything that is wrong in the database; a healthy one has nothing."""
-    found = [Finding(None, what) for what in storage.read(lambda session: list(_file(storage, session)))]
+    """Everything that is wrong in the database; a healthy one has nothing. A damaged file is not looked into."""
+    damage = storage.read(lambda session: list(_file(storage, session)))
+    if damage:
+        return [Finding(None, what) for what in damage]
+    found = [Finding(None, what) for what in storage.read(lambda session: list(_tables(storage, session)))]
     for study in storage.read(lambda _: storage.optuna.get_all_studies()):
-        if "fingerprint" in study.user_attrs:
-            found += [Finding(study.study_name, what) for what in _study(storage, study)]
+        if all(isinstance(study.user_attrs.get(key), dict) for key in ("fingerprint", "definition")):
+            wrong = storage.read(lambda session, study=study: list(_study(session, study)))  # type: ignore[misc]
+            found += [Finding(study.study_name, what) for what in wrong]
     return found
 
 
 def _file(storage: Storage, session: Session) -> Iterator[str]:
+    """Where SQLite itself says that the file is damaged."""
+    if storage.path is not None:
+        try:
+            for (problem,) in session.connection().exec_driver_sql("PRAGMA integrity_check").all():
+                if problem != "ok":
+                    yield f"SQLite finds: {' '.join(problem.split())}"
+        except DatabaseError as problem:
+            yield f"SQLite finds: {problem.orig}"
+
+
+def _tables(storage: Storage, session: Session) -> Iterator[str]:
     if storage.path is not None:
         connection = session.connection()
-        for (problem,) in connection.exec_driver_sql("PRAGMA integrity_check").all():
-            if problem != "ok":
-                yield f"SQLite finds: {problem}"
-        for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-            yield f"row {row[1]} of table {row[0]} refers to one of {row[2]} that is not there"
+        broken = Counter((row[0], row[2]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all())
+        for (table, parent), rows in broken.items():
+            yield f"{rows} rows of table {table} refer to rows of {parent} that are not there"
         mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
         if mode != "wal":
             yield f"journal mode is {mode}; expected wal, or several processes block each other"
@@ -52,9 +67,10 @@ def _file(storage: Storage, session: Session) -> Iterator[str]:
         yield f"{count} epochs belong to no trial"
 
 
-def _study(storage: Storage, study: Any) -> Iterator[str]:
-    trials: Sequence[FrozenTrial] = storage.read(lambda _: storage.optuna.get_all_trials(study._study_id, False))
-    curves, living = storage.read(lambda session: (_curves(session, study._study_id), alive(session, study._study_id)))
+def _study(session: Session, study: Any) -> Iterator[str]:
+    living = alive(session, study._study_id)
+    trials, curves = read_trials(session, study._study_id), _curves(session, study._study_id)
+    living |= alive(session, study._study_id)  # before and after: somebody may have left or joined meanwhile
     held: Mapping[str, Any] = study.user_attrs
     yield from _definition(held)
     yield from _budget(held, trials)

@@ -21,7 +21,10 @@ RETRY_SECONDS = 1.0
 SERVERS: dict[str, dict[str, Any]] = {
     # clocks in UTC; the transaction of a worker that is frozen or cut off is ended, so that it holds no lock for long
     "postgresql": {"options": "-c timezone=utc -c idle_in_transaction_session_timeout=60s", "connect_timeout": 10},
-    "mysql": {"init_command": "SET time_zone = '+00:00', innodb_lock_wait_timeout = 60", "connect_timeout": 10},
+    "mysql": {
+        "init_command": "SET time_zone = '+00:00', innodb_lock_wait_timeout = 60, wait_timeout = 60",
+        "connect_timeout": 10,
+    },
 }
 
 T = TypeVar("T")
@@ -103,7 +106,7 @@ def engine_options(url: URL) -> dict[str, Any]:
     backend = url.get_backend_name()
     if backend == "sqlite":
         return {"creator": lambda: _connect(str(url.database))}
-    return {"pool_pre_ping": True, "connect_args": SERVERS.get(backend, {})}
+    return {"pool_pre_ping": True, "isolation_level": "READ COMMITTED", "connect_args": SERVERS.get(backend, {})}
 
 
 def _connect(path: str) -> sqlite3.Connection:
@@ -120,6 +123,18 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
+def publish(new: Path, path: Path) -> None:
+    """Give the file its name, under which nothing is there yet. Raises FileExistsError."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        os.rename(new, path)
+
+
 def _identity(path: Path | None) -> tuple[int, int] | None:
     """Which file lies at the path: its connections stay with the old one when it is replaced."""
     try:
@@ -134,10 +149,11 @@ def one_line(url: URL) -> Iterator[None]:
     """Turns what a database raises into a StorageError of one line, without the password."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, OSError) as problem:
+    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, OSError, UnicodeError) as problem:
         database = problem.__cause__ if isinstance(problem, optuna.exceptions.StorageInternalError) else problem
         cause = getattr(database, "orig", None) or database or problem
         passing = isinstance(database, OperationalError | InterfaceError | sqlite3.OperationalError)
+        passing |= getattr(database, "connection_invalidated", False)
         raise StorageError(f"storage {shown(url)}: {str(cause).splitlines()[0]}", passing) from problem
 
 

@@ -4,7 +4,8 @@ A transaction that was committed just before the connection broke is called agai
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,15 +14,16 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from optbench.errors import StudyError
+from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
-from optbench.storage.schema import epochs, models
-from optbench.storage.workers import GRACE, Worker
+from optbench.storage.schema import TOKEN, epochs, models
+from optbench.storage.workers import GRACE, Worker, alive
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,36 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
             study.user_attributes = [
                 models.StudyUserAttributeModel(key=key, value_json=json.dumps(value)) for key, value in held.items()
             ]
-            names = models.StudySystemAttributeModel(key="study:metric_names", value_json=json.dumps([metric]))
-            study.system_attributes = [names]
+            study.system_attributes = [
+                models.StudySystemAttributeModel(key=key, value_json=json.dumps(value))
+                for key, value in {"study:metric_names": [metric], TOKEN: uuid.uuid4().hex}.items()
+            ]
             session.add(study)
             session.flush()
         if study.study_name != name:  # databases that take upper and lower case, or a space at the end, for the same
             raise StudyError(f"study {name!r} would be the same here as {study.study_name!r}; choose another name")
         return study.study_id, {a.key: json.loads(a.value_json) for a in study.user_attributes}
 
-    return storage.write(work)
+    try:
+        return storage.write(work)
+    except StorageError as problem:
+        if not isinstance(problem.__cause__, IntegrityError):
+            raise
+        return storage.write(work)  # another worker made it in between
+
+
+def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, Any]) -> None:
+    """Write the study's total and these attributes, unless workers of a larger total are at it."""
+
+    def work(session: Session) -> None:
+        study = session.get(models.StudyModel, study_id, with_for_update=True)
+        rows = {} if study is None else {row.key: row for row in study.user_attributes}
+        if "trials" not in rows or (json.loads(rows["trials"].value_json) > total and alive(session, study_id)):
+            return
+        for key, value in {**held, "trials": total}.items():
+            rows[key].value_json = json.dumps(value)
+
+    storage.write(work)
 
 
 class Ledger:
@@ -74,7 +97,7 @@ class Ledger:
 
         def work(session: Session) -> Claim | None:
             session.get(models.StudyModel, self.study_id, with_for_update=True)
-            news = self.news()
+            news = self.follower.read(session)
             slot = choose(news)
             for trial in news:  # claimed by us, in a transaction whose answer was lost
                 ours = trial.user_attrs.get("worker") == self.worker.name and trial.state == TrialState.RUNNING
@@ -100,8 +123,9 @@ class Ledger:
         """Write what a claimed trial is going to train."""
 
         def work(session: Session) -> None:
-            trial = session.get(models.TrialModel, trial_id)
-            if trial is not None and not {row.key for row in trial.user_attributes} & said.keys():
+            for trial in session.scalars(self._own([trial_id])):
+                if {row.key for row in trial.user_attributes} & said.keys():
+                    return
                 session.add_all(parameters(trial_id, params, distributions))
                 session.add_all(attributes(said, trial_id))
 
@@ -121,11 +145,9 @@ class Ledger:
         def work(session: Session) -> set[int]:
             keys = [(trial_id, epoch.epoch) for trial_id, epoch in trained.items()]
             written = select(epochs.c.trial_id).where(tuple_(epochs.c.trial_id, epochs.c.epoch).in_(keys))
-            if done := set(session.scalars(written)):
+            if done := set(session.scalars(written.where(epochs.c.trial_id.in_(self._claimed_here())))):
                 return asked - done
-            running = models.TrialModel.trial_id.in_(asked), models.TrialModel.state == TrialState.RUNNING
-            query = select(models.TrialModel).where(*running).order_by(models.TrialModel.trial_id)
-            ours = {trial.trial_id: trial for trial in session.scalars(query.with_for_update())}
+            ours = {trial.trial_id: trial for trial in session.scalars(self._own(asked))}
             mine = {trial_id: epoch for trial_id, epoch in trained.items() if trial_id in ours}
             if mine:
                 session.execute(insert(epochs), [epoch_row(*item) for item in mine.items()])
@@ -152,6 +174,18 @@ class Ledger:
     def leave(self) -> None:
         """Say that this worker is gone; a trial that it claimed and never got to train ends here."""
         self.storage.write(self.worker.leave, patient=False)
+
+    def _claimed_here(self) -> Any:
+        """The ids of the trials that this worker claimed: SQLite gives the id of a deleted one to the next."""
+        said = models.TrialUserAttributeModel
+        return select(said.trial_id).where(said.key == "worker", said.value_json == json.dumps(self.worker.name))
+
+    def _own(self, trial_ids: Collection[int]) -> Any:
+        """Those of the trials that are still running, and this worker's; locked."""
+        trial = models.TrialModel
+        ours = trial.trial_id.in_(trial_ids), trial.trial_id.in_(self._claimed_here())
+        query = select(trial).where(*ours, trial.state == TrialState.RUNNING)
+        return query.order_by(trial.trial_id).with_for_update()
 
     def _row(self, session: Session, slot: int) -> tuple[int, int]:
         """The id and the number of a new running trial."""

@@ -1,17 +1,18 @@
 """Opens a database by URL, and makes one: whole or not at all, whoever else is making it at the same time."""
 
-import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import optuna
 from sqlalchemy import URL, create_engine, insert, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from optbench.errors import StorageError
 from optbench.storage.check import check, check_schema, look
-from optbench.storage.engine import Storage, engine_options, one_line
+from optbench.storage.engine import Storage, engine_options, one_line, publish, shown
 from optbench.storage.schema import VERSION, schema_version
 
 LOCKS = {"postgresql": "SELECT pg_advisory_lock(20261123)", "mysql": "SELECT GET_LOCK('optbench', 60)"}
@@ -37,10 +38,16 @@ def open_storage(given: str, create: bool = False) -> Storage:
         return make_tables(url)
 
 
-def make_tables(url: URL) -> Storage:
-    """The database with every table that it lacks."""
+def make_tables(url: URL, attempts: int = 20) -> Storage:
+    """The database with every table that it lacks; others may be making them in the same file."""
     with one_line(url):
-        storage = Storage(url, create=True)
+        try:
+            storage = Storage(url, create=True)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
+            if attempts == 1 or url.get_backend_name() != "sqlite" or "already exists" not in str(problem):
+                raise
+            time.sleep(0.1)
+            return make_tables(url, attempts - 1)
         with suppress(IntegrityError), storage.engine.begin() as connection:  # it is there already
             connection.execute(insert(schema_version).values(version=VERSION))
         return storage
@@ -55,7 +62,7 @@ def _create_file(url: URL, path: Path) -> None:
             new.touch()
             make_tables(url.set(database=str(new))).close()
             with suppress(FileExistsError):  # another process was quicker
-                os.link(new, path)
+                publish(new, path)
     except OSError as problem:
         raise StorageError(f"{path} cannot be made: {problem.strerror}; choose another --storage") from problem
 
@@ -70,7 +77,8 @@ def _alone(url: URL) -> Iterator[None]:
     with one_line(url):
         engine = create_engine(url, **engine_options(url))
         connection = engine.connect()
-        connection.execute(text(lock))
+        if connection.execute(text(lock)).scalar() == 0:
+            raise StorageError(f"storage {shown(url)}: somebody else has been making its tables for a minute")
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from optbench.errors import StudyError, nearest
 from optbench.job import Epoch
 from optbench.storage.engine import Storage, shown
+from optbench.storage.follow import read_trials
 from optbench.storage.schema import epochs, models
 from optbench.storage.workers import alive, running
 
@@ -43,7 +44,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """One study and its trials by state. `definition` is None for a study that optbench did not make."""
+    """One study and its trials by state. `definition` and `best` are None for a study that optbench did not make."""
 
     study_id: int
     name: str
@@ -109,8 +110,8 @@ def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
             .group_by(models.TrialModel.trial_id)
         )
         trained: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
-        frozen = storage.optuna.get_all_trials(study.study_id, deepcopy=False)
-        return [trial_record(trial, trained.get(trial._trial_id, 0)) for trial in frozen]
+        found = read_trials(session, study.study_id)
+        return [trial_record(trial, trained.get(trial._trial_id, 0)) for trial in found]
 
     return storage.read(work)
 
@@ -123,6 +124,8 @@ def curve(storage: Storage, trial_id: int) -> list[Epoch]:
 
 def _study(session: Session, frozen: Any) -> StudyRecord:
     attrs, study_id = frozen.user_attrs, frozen._study_id
+    if not isinstance(attrs.get("definition"), dict) or not isinstance(attrs.get("fingerprint"), dict):
+        attrs = {}  # another program's: what its attributes mean is not known here
     trial, value = models.TrialModel, models.TrialValueModel
     of_study = trial.study_id == study_id
     attribute = models.TrialUserAttributeModel
@@ -141,7 +144,7 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(
         study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), _counts(session, study_id, lost), best, trained or 0, changed,
+        metric, attrs.get("trials"), _counts(session, study_id, lost), best if attrs else None, trained or 0, changed,
         len(alive(session, study_id)),
     )  # fmt: skip
 
@@ -170,7 +173,7 @@ def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
     if attrs.get("diverged"):
         state = "diverged"
     return TrialRecord(
-        trial.number, trial._trial_id, state, trial.value if trial.state == TrialState.COMPLETE else None,
+        trial.number, trial._trial_id, state, trial.values[0] if trial.state == TrialState.COMPLETE else None,
         attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
         attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("reason"),
     )  # fmt: skip

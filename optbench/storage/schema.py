@@ -8,6 +8,7 @@ from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Tab
 models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
 metadata = models.BaseModel.metadata
 VERSION = 2  # of our tables; upkeep.py brings older ones up to it
+TOKEN = "optbench:token"  # a system attribute that tells a study from another one that got its id later
 
 schema_version = Table("optbench_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 

@@ -1,20 +1,21 @@
 """Copies a database while it is used, brings an older schema up to date, deletes a study."""
 
-import os
 import sqlite3
 import tempfile
 from contextlib import closing
+from datetime import timedelta
+from itertools import chain, count
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, insert
+from sqlalchemy import URL, Connection, func, insert, select
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
-from optbench.storage.check import Found, check, check_schema, look
-from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, optuna_storage, shown
+from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
+from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, optuna_storage, publish, shown
 from optbench.storage.opening import make_tables
 from optbench.storage.schema import VERSION, metadata, models, schema_version, workers
-from optbench.storage.workers import alive
+from optbench.storage.workers import GRACE, alive, clock
 
 
 def backup(given: str, target: Path) -> int:
@@ -36,7 +37,7 @@ def backup(given: str, target: Path) -> int:
             with closing(source), closing(sqlite3.connect(whole)) as copy:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-            os.link(whole, target)
+            publish(whole, target)
     except OSError as problem:
         raise StorageError(f"{target} cannot be written: {problem.strerror}; choose another file") from problem
     return target.stat().st_size
@@ -45,24 +46,42 @@ def backup(given: str, target: Path) -> int:
 def upgrade(given: str) -> tuple[str, Path | None]:
     """Brings Optuna's and our tables of an older version up to date; returns what was done, and a SQLite file's copy.
 
-    Raises StorageError where there is nothing to upgrade, or somebody works on a study.
+    Raises StorageError where the database is of a newer version, or not ours, or somebody works on a study.
     """
     url = check(given)
     found = look(url)
     try:
         check_schema(url, found, create=False)
-    except StorageError:
-        if found.blank or "version_info" not in found.tables:
-            raise
+    except OlderSchemaError:
+        pass
     else:
         return "is up to date already", None
+    _nobody_works(url, found)
     copy = None
     if url.get_backend_name() == "sqlite":
         path = Path(str(url.database))
-        copy = path.with_name(f"{path.name}.before-schema-{VERSION}")
+        names = (
+            path.with_name(f"{path.name}.before-schema-{VERSION}{end}")
+            for end in chain([""], map("-{}".format, count(2)))
+        )
+        copy = next(name for name in names if not name.exists())
         backup(given, copy)
     _upgrade(url, found)
     return f"is brought up to schema {VERSION}", copy
+
+
+def _nobody_works(url: URL, found: Found) -> None:
+    """Every version of the table of workers has their beats, by the database's clock."""
+    if workers.name not in found.tables:
+        return
+    with one_line(url):
+        storage = optuna_storage(url)
+        with Session(storage.engine) as session:
+            limit = clock(session) - timedelta(seconds=GRACE)
+            beats = session.scalar(select(func.count()).select_from(workers).where(workers.c.beat > limit))
+        storage.engine.dispose()
+    if beats:
+        raise StorageError(f"storage {shown(url)} has {beats} live workers; stop their sweeps first")
 
 
 def _upgrade(url: URL, found: Found) -> None:

@@ -3,7 +3,8 @@
 import os
 import socket
 import uuid
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from optuna.trial import TrialState
@@ -23,37 +24,37 @@ class Worker:
     def __init__(self, study_id: int, grace: int = GRACE) -> None:
         self.study_id, self.grace = study_id, grace
         self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.wary_until: datetime | None = None
+        self.watched: dict[str, tuple[datetime, datetime]] = {}  # the beat of each other worker, and since when
 
     def beat(self, session: Session) -> None:
-        """Say that this worker lives. After a silence of its own it is wary: the others may have been cut off too."""
+        """Say that this worker lives."""
+        mine = workers.c.worker == self.name
+        last = session.execute(select(workers.c.beat).where(mine).with_for_update()).scalar()
         now = clock(session)
-        last = session.execute(select(workers.c.beat).where(workers.c.worker == self.name)).scalar()
         if last is None:
             own = {"worker": self.name, "study_id": self.study_id, "grace": self.grace}
             session.execute(insert(workers).values(**own, host=socket.gethostname(), process=os.getpid(), beat=now))
-        else:
-            session.execute(update(workers).where(workers.c.worker == self.name).values(beat=now))
-            if (now - last).total_seconds() >= self.grace / 2:
-                self.wary_until = now + timedelta(seconds=self.grace)
+            return
+        session.execute(update(workers).where(mine).values(beat=max(last, now)))
+        if (now - last).total_seconds() >= self.grace / 2:
+            self.watched.clear()  # frozen, or cut off: the others may have been cut off with it
 
     def bury(self, session: Session) -> None:
         """End the running trials of this study's workers that are gone: their slots become free.
 
-        The trials are read before the workers: whoever joins in between has no trial here that could be taken.
+        Gone is who was silent for its grace, the last half of it under the eyes of this worker: a database that was
+        out of reach makes nobody dead. The trials are read before the workers: whoever joins in between has none.
         """
         now = clock(session)
-        if self.wary_until is not None and now < self.wary_until:
-            return
         found = running(session, self.study_id, lock=True)
         rows = session.execute(select(workers).where(workers.c.study_id == self.study_id)).all()
-        living = {row.worker for row in rows if _lives(row, now)}
+        gone = self._gone(rows, now)
+        present = {row.worker for row in rows if row not in gone}
         for trial, worker in found:
-            if worker not in living:
+            if worker not in present:
                 _interrupt(session, trial, worker)
-        for row in rows:
-            if row.worker not in living:
-                session.execute(delete(workers).where(workers.c.worker == row.worker, workers.c.beat == row.beat))
+        for row in gone:
+            session.execute(delete(workers).where(workers.c.worker == row.worker, workers.c.beat == row.beat))
 
     def leave(self, session: Session) -> None:
         """Say that this worker is gone; a trial that it claimed and never got to train ends here."""
@@ -62,10 +63,22 @@ class Worker:
                 _interrupt(session, trial, worker)
         session.execute(delete(workers).where(workers.c.worker == self.name))
 
+    def _gone(self, rows: Sequence[Any], now: datetime) -> list[Any]:
+        before, self.watched, gone = self.watched, {}, []
+        for row in rows:
+            beat, since = before.get(row.worker, (None, now))
+            since = since if beat == row.beat else now
+            self.watched[row.worker] = (row.beat, since)
+            if not _lives(row, now) and (now - since).total_seconds() >= row.grace / 2:
+                gone.append(row)
+        return gone
+
 
 def clock(session: Session) -> datetime:
-    """The database's time, in UTC."""
-    now: datetime = session.execute(select(func.current_timestamp())).scalar_one()
+    """The database's time, in UTC. PostgreSQL's CURRENT_TIMESTAMP would be the start of the transaction."""
+    postgresql = session.get_bind().dialect.name == "postgresql"
+    time = func.clock_timestamp() if postgresql else func.current_timestamp()
+    now: datetime = session.execute(select(time)).scalar_one()
     return now.replace(tzinfo=None)
 
 

@@ -84,9 +84,14 @@ def work(url, go):
     study = Study(sweep, Ledger(storage, study_id, sweep.name))
     spent = {"start": time.perf_counter() - start, "sampler": 0.0, "pruner": 0.0}
     timed(
-        study.mirror.sampler, spent, "sampler", "infer_relative_search_space", "sample_relative", "sample_independent"
+        study.mirror.study.sampler,
+        spent,
+        "sampler",
+        "infer_relative_search_space",
+        "sample_relative",
+        "sample_independent",
     )
-    timed(study.mirror.pruner, spent, "pruner", "prune")
+    timed(study.mirror.study.pruner, spent, "pruner", "prune")
     trainer, total = SimpleNamespace(name="none", device="CPU", lanes=1), 0.0
     print("ready", flush=True)
     while not go.exists():

@@ -1,0 +1,118 @@
+"""Runs a sweep in several processes that share its study. The database is their only meeting point."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+
+import typer
+
+from optbench.cli.options import console
+from optbench.cli.progress import Progress
+from optbench.cli.running import Order, conclude, progress_of
+from optbench.cli.stop import OWNER, Stop
+from optbench.errors import StorageError, StudyError
+from optbench.storage import Storage, check, find_study, open_storage
+
+
+def run_workers(order: Order, stop: Stop, count: int) -> None:
+    """Start so many processes that run this order, show what they do, and pass signals on to them."""
+    check(order.storage, create=True)
+    workers = [_start(order, stop, share) for share in _shares(count)]
+    storage = None
+    try:
+        with console.status(f"starting {count} workers") if console.is_terminal else nullcontext():
+            storage = _opened(order, workers, stop)
+        if storage is not None:
+            study = find_study(storage, order.study)
+            with progress_of(storage, order, study.study_id, stop) as progress:
+                _watch(workers, progress, stop)
+    finally:
+        told = _finish(workers)
+    for line in told:
+        print(line, file=sys.stderr)
+    if storage is None:
+        raise typer.Exit(128 + stop.signal if stop.signal else 2)
+    failed = any(worker.returncode not in (0, 130, 143) for worker in workers)
+    try:
+        done = conclude(storage, order, stop)
+    finally:
+        storage.close()
+    if failed and not done:
+        raise typer.Exit(1)
+
+
+def _start(order: Order, stop: Stop, share: set[int]) -> "subprocess.Popen[str]":
+    """A worker on its share of the cores; in a session of its own, so that Ctrl-C reaches it through this process."""
+    left = [] if stop.deadline is None else [f"--timeout={max(stop.deadline - time.monotonic(), 0.001)}"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "optbench", "sweep", *left, *order.words()],
+        env=os.environ | {"OPTBENCH_STORAGE": order.storage, OWNER: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    if share:
+        os.sched_setaffinity(worker.pid, share)
+    return worker
+
+
+def _shares(count: int) -> list[set[int]]:
+    """The cores of each worker: apart where there are enough of them; empty where that cannot be set."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [set() for _ in range(count)]
+    cores = sorted(os.sched_getaffinity(0))
+    if count > len(cores):
+        return [{cores[index % len(cores)]} for index in range(count)]
+    return [set(cores[index::count]) for index in range(count)]
+
+
+def _opened(order: Order, workers: "list[subprocess.Popen[str]]", stop: Stop) -> Storage | None:
+    """The database once a worker has made the study in it; None if all of them ended before."""
+    while any(worker.poll() is None for worker in workers):
+        _pass_on(workers, stop)
+        storage = None
+        try:
+            storage = open_storage(order.storage)
+            find_study(storage, order.study)
+        except (StorageError, StudyError):
+            if storage is not None:
+                storage.close()
+            time.sleep(0.5)
+        else:
+            return storage
+    return open_storage(order.storage) if all(worker.returncode == 0 for worker in workers) else None
+
+
+def _watch(workers: "list[subprocess.Popen[str]]", progress: Progress, stop: Stop) -> None:
+    while any(worker.poll() is None for worker in workers):
+        _pass_on(workers, stop)
+        progress.look()
+        time.sleep(0.2)
+    progress.look(now=True)
+
+
+def _pass_on(workers: "list[subprocess.Popen[str]]", stop: Stop) -> None:
+    for number in stop.news():
+        for worker in workers:
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+
+def _finish(workers: "list[subprocess.Popen[str]]") -> list[str]:
+    """End what still runs; returns what the workers had to say that is no repetition."""
+    told = []
+    for worker in workers:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate()
+        if worker.returncode < 0:
+            died = signal.Signals(-worker.returncode).name
+            told.append(f"optbench: worker {worker.pid} was ended by {died}; the others carried on")
+        elif worker.returncode not in (0, 130, 143) and said:
+            told.append(said.strip())
+    return list(dict.fromkeys(told))

@@ -1,0 +1,86 @@
+"""A study's trials in memory, where Optuna's samplers and pruners look at them: much faster than the database."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from optbench.job import Ending
+from optbench.storage import STATES
+from optbench.strategies import make_pruner, make_sampler
+from optbench.sweep import Sweep
+
+RUNG = "completed_rung_"
+
+
+class Mirror:
+    """Every trial of the study by its number, as the database has it, for a sampler that found `existing` trials."""
+
+    def __init__(self, sweep: Sweep, existing: int) -> None:
+        self.memory = optuna.storages.InMemoryStorage()
+        self.study = optuna.create_study(
+            storage=self.memory,
+            study_name=sweep.name,
+            direction="maximize",
+            sampler=make_sampler(sweep, existing),
+            pruner=make_pruner(sweep.pruner, sweep.epochs),
+        )
+        self.study_id = self.memory.get_study_id_from_name(sweep.name)
+        self.count = 0
+        self.marked: set[tuple[int, str]] = set()
+
+    def seat(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
+        """A trial that runs here; `params` are what it has to train, else the sampler decides."""
+        if number == self.count:
+            self._add(optuna.trial.create_trial(state=TrialState.RUNNING))
+        own_id = self._own_id(number)
+        if params is not None:
+            self.memory.set_trial_system_attr(own_id, "fixed_params", params)
+        return optuna.trial.Trial(self.study, own_id)
+
+    def end(self, trial: optuna.trial.Trial, ending: Ending) -> None:
+        """A trial that ran here has ended."""
+        state = STATES[ending.verdict]
+        self.study.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
+
+    def follow(self, trial: FrozenTrial, own: bool) -> None:
+        """Take in a trial as the database has it; one of our own is further on here."""
+        if trial.number >= self.count:
+            self._add(_failed(trial) if trial.state == TrialState.WAITING else trial)
+        elif not own:
+            _catch_up(self.memory, self.memory.get_trial(self._own_id(trial.number)), trial)
+
+    def new_marks(self, trial: optuna.trial.Trial) -> dict[str, Any]:
+        """The rungs that a trial has newly reached: successive halving and hyperband keep them in the trial."""
+        held = self.memory.get_trial(trial._trial_id).system_attrs
+        new = {k: v for k, v in held.items() if k.startswith(RUNG) and (trial._trial_id, k) not in self.marked}
+        self.marked |= {(trial._trial_id, key) for key in new}
+        return new
+
+    def _add(self, trial: FrozenTrial) -> None:
+        self.memory.create_new_trial(self.study_id, trial)
+        self.count += 1
+
+    def _own_id(self, number: int) -> int:
+        return self.memory.get_trial_id_from_study_id_trial_number(self.study_id, number)
+
+
+def _failed(trial: FrozenTrial) -> FrozenTrial:
+    """A trial that somebody enqueued by hand: it has no slot and never runs, but keeps its number."""
+    return optuna.trial.create_trial(state=TrialState.FAIL, system_attrs=trial.system_attrs)
+
+
+def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: FrozenTrial) -> None:
+    """Copy to a running trial of the mirror what another worker has written of it since."""
+    if own.state.is_finished():
+        return
+    for name in trial.params.keys() - own.params.keys():
+        distribution = trial.distributions[name]
+        memory.set_trial_param(own._trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)
+    for step in trial.intermediate_values.keys() - own.intermediate_values.keys():
+        memory.set_trial_intermediate_value(own._trial_id, step, trial.intermediate_values[step])
+    for key in trial.system_attrs.keys() - own.system_attrs.keys():
+        memory.set_trial_system_attr(own._trial_id, key, trial.system_attrs[key])
+    if trial.state.is_finished():
+        memory.set_trial_state_values(own._trial_id, trial.state, trial.values)
