@@ -144,7 +144,7 @@ def test_a_damaged_file_is_said_to_be_damaged(file, storage, ledger):
     with closing(sqlite3.connect(file)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     whole = file.read_bytes()
-    file.write_bytes(whole[:8192] + bytes(len(whole) // 2) + whole[8192 + len(whole) // 2 :])
+    file.write_bytes(whole[: -4096 * 3] + bytes(4096 * 3))
     opened = open_storage(f"sqlite:///{file}")
     assert {finding.what.split(":")[0] for finding in examine(opened)} == {"SQLite finds"}
     opened.close()
