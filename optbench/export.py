@@ -9,7 +9,7 @@ from pathlib import Path
 import tomli_w
 
 from optbench.errors import StudyError
-from optbench.space import KERAS_CLASSES, ONE_MINUS
+from optbench.space import KERAS_CLASSES
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 
 
@@ -57,8 +57,7 @@ def as_toml(study: StudyRecord, trial: TrialRecord) -> str:
     """A sweep definition of this one trial with its seed: `optbench sweep FILE` gives the same accuracies."""
     definition = study.definition or {}
     label = f"{study.name}, trial {trial.number}"
-    values = {ONE_MINUS + name if value == 0 else name: value or 1.0 for name, value in trial.hyperparameters.items()}
-    fixed = {"label": label, "optimizer": trial.optimizer, **values, "seeds": [trial.seed]}
+    fixed = {"label": label, "optimizer": trial.optimizer, **trial.hyperparameters, "seeds": [trial.seed]}
     content = {"name": f"{study.name}-trial-{trial.number}"[:300]}
     content |= {key: definition[key] for key in ("epochs", "batch", "seed", "data", "model")}
     return f"# {_comment(study, trial)}\n{tomli_w.dumps(content | {'trial': [fixed]})}"

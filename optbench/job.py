@@ -45,7 +45,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss and accuracy of an epoch: over its training batches as they come, and on validation images after it."""
+    """Mean loss and accuracy of an epoch: over its training batches as they come, and on validation images after it.
+
+    `rate` is the median over the weights of the effective learning rate after the epoch (see rules.Rule), `moved` the
+    Euclidean distance of all weights from their start; None where the trainer does not measure them.
+    """
 
     epoch: int
     train_loss: float
@@ -53,6 +57,8 @@ class Epoch:
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
+    rate: float | None = None
+    moved: float | None = None
 
     @property
     def finite(self) -> bool:

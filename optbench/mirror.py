@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optbench.job import Ending
-from optbench.storage import STATES
+from optbench.storage import AUDIT, STATES
 from optbench.strategies import make_pruner, make_sampler
 from optbench.sweep import Sweep
 
@@ -51,10 +51,15 @@ class Mirror:
         elif not own:
             _catch_up(self.memory, self.memory.get_trial(self._own_id(trial.number)), trial)
 
+    def mark(self, trial: optuna.trial.Trial, key: str, value: Any) -> None:
+        """Note something of a trial that runs here, once."""
+        if key not in self.memory.get_trial(trial._trial_id).system_attrs:
+            self.memory.set_trial_system_attr(trial._trial_id, key, value)
+
     def new_marks(self, trial: optuna.trial.Trial) -> dict[str, Any]:
-        """The rungs that a trial has newly reached: successive halving and hyperband keep them in the trial."""
-        held = self.memory.get_trial(trial._trial_id).system_attrs
-        new = {k: v for k, v in held.items() if k.startswith(RUNG) and (trial._trial_id, k) not in self.marked}
+        """What was newly noted of a trial; successive halving and hyperband note the rungs that it has reached."""
+        held, own = self.memory.get_trial(trial._trial_id).system_attrs, trial._trial_id
+        new = {k: v for k, v in held.items() if k.startswith((RUNG, AUDIT)) and (own, k) not in self.marked}
         self.marked |= {(trial._trial_id, key) for key in new}
         return new
 

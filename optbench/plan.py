@@ -25,6 +25,12 @@ def seed_of(sweep: Sweep, slot: int) -> int:
     return seed(Purpose.TRIAL, sweep.seed, slot) if fixed is None else fixed
 
 
+def audited(sweep: Sweep, slot: int) -> bool:
+    """Whether the slot's trial runs on where the pruner would stop it."""
+    share = sweep.pruner.audit
+    return share > 0 and bool(generator(Purpose.AUDIT, sweep.seed, slot).random() < share)
+
+
 def params_of(sweep: Sweep, slot: int) -> dict[str, float] | None:
     """The slot's parameters, or None where the sampler is to look at the study first."""
     if slot < len(sweep.fixed):

@@ -14,6 +14,7 @@ class Purpose(enum.IntEnum):
     SAMPLER = 4
     WEIGHTS = 5
     BATCHES = 6
+    AUDIT = 7
 
 
 def generator(purpose: Purpose, *words: int) -> np.random.Generator:

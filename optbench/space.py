@@ -13,29 +13,63 @@ ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: decay rates a
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """Keras' default of a hyperparameter and the open interval that it must lie in."""
+    """Keras' default of a hyperparameter and the interval that it must lie in: open, but for `low` where `closed`.
+
+    A `flag` is true or false, here 1.0 or 0.0.
+    """
 
     default: float
     low: float = 0.0
     high: float = math.inf
+    closed: bool = False
+    flag: bool = False
 
+    @property
+    def decay(self) -> bool:
+        """Whether it weighs the past of an average, and may be given as one minus itself."""
+        return self.high == 1.0 and not self.flag
+
+
+RATE, EPSILON = Hyperparameter(0.001), Hyperparameter(1e-7)
+BETA_1, BETA_2 = Hyperparameter(0.9, high=1.0, closed=True), Hyperparameter(0.999, high=1.0, closed=True)
+ADAM = {"learning_rate": RATE, "beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON}
 
 OPTIMIZERS: Mapping[str, Mapping[str, Hyperparameter]] = {
     "adadelta": {
-        "learning_rate": Hyperparameter(0.001),
-        "rho": Hyperparameter(0.95, high=1.0),
-        "epsilon": Hyperparameter(1e-7),
+        "learning_rate": RATE,
+        "rho": Hyperparameter(0.95, high=1.0, closed=True),
+        "epsilon": EPSILON,
     },
-    "adam": {
-        "learning_rate": Hyperparameter(0.001),
-        "beta_1": Hyperparameter(0.9, high=1.0),
-        "beta_2": Hyperparameter(0.999, high=1.0),
-        "epsilon": Hyperparameter(1e-7),
+    "adagrad": {
+        "learning_rate": RATE,
+        "initial_accumulator_value": Hyperparameter(0.1, closed=True),
+        "epsilon": EPSILON,
+    },
+    "adam": ADAM,
+    "adamw": ADAM | {"weight_decay": Hyperparameter(0.004, closed=True)},
+    "nadam": ADAM,
+    "rmsprop": {
+        "learning_rate": RATE,
+        "rho": Hyperparameter(0.9, high=1.0, closed=True),
+        "epsilon": EPSILON,
+    },
+    "sgd": {
+        "learning_rate": Hyperparameter(0.01),
+        "momentum": Hyperparameter(0.0, high=1.0, closed=True),
+        "nesterov": Hyperparameter(0.0, high=1.0, closed=True, flag=True),
     },
 }
 
 
-KERAS_CLASSES: Mapping[str, str] = {"adadelta": "Adadelta", "adam": "Adam"}  # in keras.optimizers
+KERAS_CLASSES: Mapping[str, str] = {
+    "adadelta": "Adadelta",
+    "adagrad": "Adagrad",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "nadam": "Nadam",
+    "rmsprop": "RMSprop",
+    "sgd": "SGD",
+}  # in keras.optimizers
 
 
 @dataclass(frozen=True)
@@ -95,7 +129,7 @@ def check_name(optimizer: str, name: str, where: str) -> Hyperparameter:
     """The hyperparameter behind `name`; a DefinitionError if the optimizer has none of it."""
     known = OPTIMIZERS[optimizer]
     base = name.removeprefix(ONE_MINUS)
-    decays = [key for key, h in known.items() if h.high == 1.0]
+    decays = [key for key, h in known.items() if h.decay]
     if base not in (decays if name.startswith(ONE_MINUS) else known):
         names = [*known, *(ONE_MINUS + key for key in decays)]
         raise DefinitionError(f"{where}: {optimizer} has no hyperparameter {name!r}; {nearest(name, names)}")
@@ -103,18 +137,24 @@ def check_name(optimizer: str, name: str, where: str) -> Hyperparameter:
 
 
 def check_value(optimizer: str, name: str, value: float, where: str) -> None:
-    """Refuse a value that the hyperparameter cannot take in single precision, in which training computes.
-
-    one_minus_x = 1 is allowed: the average without memory (beta_1 = 0) is a valid rule, and the default search space
-    of Adam ends there.
-    """
+    """Refuse a value that the hyperparameter cannot take in single precision, in which training computes."""
     known = check_name(optimizer, name, where)
-    inverse = name.startswith(ONE_MINUS)
-    if inverse and value == 1.0:
-        return
-    if not known.low < float(np.float32(1 - value if inverse else value)) < known.high:
-        expected = "between 0 and 1, both excluded" if known.high == 1.0 else "a finite number above 0"
-        raise DefinitionError(f"{where}: {name} = {value!r}; expected {expected} (in single precision)")
+    single = float(np.float32(1 - value if name.startswith(ONE_MINUS) else value))
+    if known.flag:
+        fits = value in (0, 1)
+    else:
+        fits = known.low < single < known.high or (known.closed and single == known.low)
+        fits = fits and not isinstance(value, bool)
+    if not fits:
+        raise DefinitionError(f"{where}: {name} = {value!r}; expected {_expected(name, known)} (in single precision)")
+
+
+def _expected(name: str, known: Hyperparameter) -> str:
+    if known.flag:
+        return "true or false"
+    if known.decay:
+        return "above 0, at most 1" if name.startswith(ONE_MINUS) else "0 to 1, 1 excluded"
+    return "a finite number of at least 0" if known.closed else "a finite number above 0"
 
 
 def check_dimension(optimizer: str, name: str, dimension: Dimension, where: str) -> None:

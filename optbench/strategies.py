@@ -18,7 +18,7 @@ def make_sampler(sweep: Sweep, existing: int) -> optuna.samplers.BaseSampler:
 
 def make_pruner(pruner: Strategy, epochs: int) -> optuna.pruners.BasePruner:
     """Optuna's pruner by our name for it."""
-    arguments: dict[str, Any] = dict(pruner.arguments)
+    arguments: dict[str, Any] = {key: value for key, value in pruner.arguments.items() if key != "audit"}
     if pruner.name == "median":
         arguments["n_warmup_steps"] += 1  # Optuna judges at the step of that number; our steps are epochs from 1
         return optuna.pruners.MedianPruner(**arguments)

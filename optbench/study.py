@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optbench.job import Ending, Epoch, Job, Trainer, Verdict
 from optbench.mirror import Mirror
-from optbench.plan import params_of, seed_of
+from optbench.plan import audited, params_of, seed_of
 from optbench.slots import Failure, Slots
 from optbench.space import Choice, hyperparameters
-from optbench.storage import Ledger
+from optbench.storage import AUDIT, Ledger
 from optbench.sweep import Sweep
 
 RETRIES = 2  # how often the parameters of a trial whose worker crashed are tried again
@@ -76,7 +76,7 @@ class Study:
         return Job(claim.number, optimizer, hyper, attributes["seed"], self.sweep.epochs)
 
     def judge(self, job: Job, epoch: Epoch) -> Verdict:
-        """What becomes of a running trial after an epoch. Fixed trials are never pruned."""
+        """What becomes of a running trial after an epoch. Fixed trials are never pruned, audited ones only marked."""
         own = self.running[job.number]
         own.trial.report(epoch.objective, epoch.epoch)
         if not epoch.finite:
@@ -84,7 +84,9 @@ class Study:
         if epoch.epoch >= job.epochs:
             return Verdict.COMPLETE
         if own.slot >= len(self.sweep.fixed) and own.trial.should_prune():
-            return Verdict.PRUNED
+            if not audited(self.sweep, own.slot):
+                return Verdict.PRUNED
+            self.mirror.mark(own.trial, AUDIT, epoch.epoch)
         return Verdict.CONTINUE
 
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]:

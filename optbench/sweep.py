@@ -10,7 +10,7 @@ from optbench.space import Choice, Dimension, Float
 
 TWENTY_PERCENT = -1  # the median pruner's warm-up: slow starters are not judged in the first fifth of the epochs
 
-ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, int | str | bool]]] = {
+ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, int | float | str | bool]]] = {
     "sampler": {
         "tpe": {"multivariate": True, "n_startup_trials": 10, "n_ei_candidates": 24, "constant_liar": True},
         "random": {},
@@ -18,13 +18,22 @@ ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, int | str | bool]]] = {
         "grid": {"points": 5},
     },
     "pruner": {
-        "median": {"n_startup_trials": 10, "n_warmup_steps": TWENTY_PERCENT, "interval_steps": 1, "n_min_trials": 5},
-        "hyperband": {"min_resource": 1, "reduction_factor": 3},
-        "successive_halving": {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0},
+        "median": {
+            "n_startup_trials": 10,
+            "n_warmup_steps": TWENTY_PERCENT,
+            "interval_steps": 1,
+            "n_min_trials": 5,
+            "audit": 0.0,
+        },
+        "hyperband": {"min_resource": 1, "reduction_factor": 3, "audit": 0.0},
+        "successive_halving": {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0, "audit": 0.0},
         "none": {},
     },
 }
-"""Every sampler and pruner with its arguments and their defaults."""
+"""Every sampler and pruner with its arguments and their defaults.
+
+`audit` is ours: the share of the trials that a pruner would stop that run on, to see what is lost by stopping.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,12 @@ class Strategy:
     """A sampler or a pruner by name, with every argument written out."""
 
     name: str
-    arguments: Mapping[str, int | str | bool]
+    arguments: Mapping[str, int | float | str | bool]
+
+    @property
+    def audit(self) -> float:
+        """The share of the trials that the pruner would stop, and that run on all the same."""
+        return float(self.arguments.get("audit", 0.0))
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,8 @@ class Sweep:
         marks = {
             f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
         }
-        return {**_flat(plain), **digests, **marks}
+        flat = {key: value for key, value in _flat(plain).items() if (key, value) != ("pruner.audit", 0.0)}
+        return {**flat, **digests, **marks}  # studies of before there were audits have no share of them
 
 
 def grid_size(space: Mapping[str, Dimension], points: int) -> int:

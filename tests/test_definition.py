@@ -46,6 +46,7 @@ def test_dimensions_and_defaults():
         "n_warmup_steps": 1,
         "interval_steps": 1,
         "n_min_trials": 5,
+        "audit": 0.0,
     }
     assert sweep_of(epochs=50).pruner.arguments["n_warmup_steps"] == 10
 
@@ -107,9 +108,11 @@ WRONG = {
     "not its hyperparameter": ({"space": {"beta_1": RANGE}}, "adadelta has no hyperparameter 'beta_1'"),
     "misspelt": ({"space": {"learning_rte": RANGE}}, "did you mean 'learning_rate'?"),
     "one_minus of no decay": ({"space": {"one_minus_epsilon": RANGE}}, "no hyperparameter 'one_minus_epsilon'"),
-    "rho of 1": ({"space": {"rho": {"low": 0.5, "high": 1.0}}}, "rho = 1.0; expected between 0 and 1"),
-    "rho of 2": ({"space": {"rho": 2.0}}, "rho = 2.0; expected between 0 and 1"),
-    "one_minus of 2": ({"space": {"one_minus_rho": {"low": 0.5, "high": 2.0}}}, "expected between 0 and 1"),
+    "rho of 1": ({"space": {"rho": {"low": 0.5, "high": 1.0}}}, "rho = 1.0; expected 0 to 1, 1 excluded"),
+    "rho of 2": ({"space": {"rho": 2.0}}, "rho = 2.0; expected 0 to 1, 1 excluded"),
+    "a rate of true": ({"space": {"learning_rate": True}}, "learning_rate = True; expected a finite number above 0"),
+    "an audit of all": ({"pruner": {"name": "median", "audit": 1.5}}, "audit = 1.5; expected a share from 0 to 1"),
+    "one_minus of 2": ({"space": {"one_minus_rho": {"low": 0.5, "high": 2.0}}}, "expected above 0, at most 1"),
     "twins": ({"space": {"rho": 0.5, "one_minus_rho": 0.5}}, "both 'rho' and 'one_minus_rho'"),
     "text in the space": ({"space": {"rho": "high"}}, "rho = 'high'; expected { low"),
     "twice the same choice": ({"space": {"rho": [0.5, 0.5]}}, "a list of different numbers"),

@@ -157,7 +157,7 @@ def test_the_first_releases_studies_can_be_read_and_carried_on(tmp_path):
     storage = open_storage(f"sqlite:///{file}")
     record = find_study(storage, "first")
     assert (record.state, record.finished, record.epochs, record.best) == ("done", 5, 10, 0.6)
-    best = trials(storage, record)[4]
+    best = trials(storage, record.study_id)[4]
     assert [row.validation_accuracy for row in curve(storage, best.trial_id)][-1] == best.value
     ledger = Ledger(storage, record.study_id, "first")
     assert complete(ledger).number == 5

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optbench.space import OPTIMIZERS
+from optbench.space import KERAS_CLASSES, OPTIMIZERS
 from optbench.training.rules import RULES
 
 GRADIENTS = [0.5, -0.25, 1, 0, -2, 0.125, 3, -0.01, 0.7, 0.3]
@@ -21,7 +21,7 @@ def trajectory(name, hyper, gradients, start=0.0, dtype=tf.float64):
     slots = (tf.zeros_like(x),) * rule.slots
     path = []
     for step, gradient in enumerate(gradients, start=1):
-        delta, slots = rule.update(tf.constant(gradient, dtype), slots, hyper, tf.constant(step, dtype))
+        delta, slots = rule.update(x, tf.constant(gradient, dtype), slots, hyper, tf.constant(step, dtype))
         x -= delta
         path.append(x.numpy())
     return np.array(path)
@@ -58,19 +58,55 @@ def test_trajectories(name, hyper, after):
     assert trajectory(name, hyper, GRADIENTS)[[0, 1, 4, 9]] == pytest.approx(after, rel=1e-11)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "rtol"), [("adadelta", keras.optimizers.Adadelta, 1e-6), ("adam", keras.optimizers.Adam, 2e-5)]
-)
+SETTINGS = [
+    ("adadelta", PAPER),
+    ("adadelta", DEFAULTS["adadelta"]),
+    ("adagrad", DEFAULTS["adagrad"]),
+    ("adagrad", {"learning_rate": 0.1, "initial_accumulator_value": 0.0, "epsilon": 1e-4}),
+    ("adam", DEFAULTS["adam"]),
+    ("adam", {"learning_rate": 0.01, "beta_1": 0.0, "beta_2": 0.9, "epsilon": 0.1}),
+    ("adamw", DEFAULTS["adamw"]),
+    ("adamw", DEFAULTS["adamw"] | {"learning_rate": 0.1, "weight_decay": 0.5}),
+    ("nadam", DEFAULTS["nadam"]),
+    ("nadam", {"learning_rate": 0.01, "beta_1": 0.6, "beta_2": 0.99, "epsilon": 1e-3}),
+    ("rmsprop", DEFAULTS["rmsprop"]),
+    ("rmsprop", {"learning_rate": 0.01, "rho": 0.5, "epsilon": 0.1}),
+    ("sgd", DEFAULTS["sgd"]),
+    ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": 0.0}),
+    ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": 1.0}),
+]
+TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # of the others: 2e-5, for Keras rounds beta_2
+
+
+@pytest.mark.parametrize(("name", "hyper"), SETTINGS)
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
-def test_equal_to_keras_over_50_steps(name, kind, rtol, scale):
-    gradients = scale * np.random.default_rng(1).normal(size=(50, 7)).astype(np.float32)
-    hyper = PAPER if name == "adadelta" else DEFAULTS["adam"]
-    variable = keras.Variable(np.zeros(7, np.float32))
-    optimizer = kind(**hyper)
+def test_equal_to_keras_over_50_steps(name, hyper, scale):
+    rng = np.random.default_rng(1)
+    gradients = scale * rng.normal(size=(50, 7)).astype(np.float32)
+    start = rng.normal(size=7).astype(np.float32) if name == "adamw" else np.zeros(7, np.float32)
+    variable = keras.Variable(start)
+    optimizer = getattr(keras.optimizers, KERAS_CLASSES[name])(**hyper)
     for gradient in gradients:
         optimizer.apply([gradient], [variable])
-    ours = trajectory(name, hyper, gradients, start=np.zeros(7), dtype=tf.float32)[-1]
-    np.testing.assert_allclose(ours, np.asarray(variable), rtol=rtol, atol=1e-9)
+    ours = trajectory(name, hyper, gradients, start=start, dtype=tf.float32)[-1]
+    np.testing.assert_allclose(
+        ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name == "adamw" else 1e-9
+    )
+
+
+@pytest.mark.parametrize(("name", "hyper"), SETTINGS)
+def test_the_effective_rate_is_what_a_steady_gradient_is_multiplied_by(name, hyper):
+    rule, gradient = RULES[name], tf.constant(0.7, tf.float64)
+    hyper = {key: tf.constant(value, tf.float64) for key, value in hyper.items()} | {"weight_decay": 0.0}
+    slots, last = (tf.zeros((), tf.float64),) * rule.slots, None
+    for step in range(1, 301):
+        delta, new = rule.update(
+            tf.constant(0.0, tf.float64), gradient, slots, hyper, tf.constant(float(step), tf.float64)
+        )
+        held = (new[0], slots[1]) if name == "adadelta" else new  # its step looks back at the moves before it
+        last, slots = rule.rate(held, hyper, tf.constant(float(step), tf.float64)), new
+    steady = 1 / (1 - hyper["momentum"]) if name == "sgd" else 1.0  # momentum adds up what the rate multiplies
+    assert float(delta) == pytest.approx(float(steady * last * gradient), rel=1e-3)
 
 
 def test_large_epsilon_makes_adadelta_sgd():

@@ -291,7 +291,7 @@ def test_records_count_by_state(storage, ledger):
     record = find_study(storage, "s")
     assert dict(record.counts) == {"complete": 1, "pruned": 1, "diverged": 1, "running": 0, "failed": 1}
     assert (record.best, record.epochs, record.state, record.finished, record.workers) == (0.9, 4, "done", 3, 1)
-    assert [(t.state, t.value) for t in trials(storage, record)] == [
+    assert [(t.state, t.value) for t in trials(storage, record.study_id)] == [
         ("complete", 0.9),
         ("diverged", 0.1),
         ("pruned", None),
@@ -359,7 +359,7 @@ def test_studies_of_other_programs_are_listed_and_left_alone(storage):
     several.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
     record = find_study(storage, "several")
     assert (record.definition, record.best, record.total, record.counts["complete"]) == (None, None, None, 1)
-    assert [trial.value for trial in trials(storage, record)] == [1.0]
+    assert [trial.value for trial in trials(storage, record.study_id)] == [1.0]
     assert examine(storage) == []
 
 

@@ -39,7 +39,7 @@ def finish(study, job, value=0.5, verdict=Verdict.COMPLETE, epochs=2):
 
 
 def rows(storage):
-    return trials(storage, find_study(storage, "tiny"))
+    return trials(storage, find_study(storage, "tiny").study_id)
 
 
 def test_the_total_is_exact_over_restarts(storage):
@@ -157,6 +157,24 @@ def test_weak_trials_are_pruned_after_the_warm_up_and_strong_ones_are_not(storag
     weak, strong = study.ask("adadelta", TRAINER), study.ask("adadelta", TRAINER)
     assert [study.judge(weak, epoch(n, 0.2)) for n in (1, 2, 3)] == [Verdict.CONTINUE] * 2 + [Verdict.PRUNED]
     assert [study.judge(strong, epoch(n, 0.9)) for n in (1, 2, 3)] == [Verdict.CONTINUE] * 3
+
+
+def test_an_audited_trial_runs_on_and_says_when_it_would_have_been_pruned(storage):
+    pruner = {"name": "median", "n_startup_trials": 3, "n_min_trials": 3, "n_warmup_steps": 2, "audit": 0.5}
+    study, seen = study_of(storage, epochs=5, trials=30, pruner=pruner), []
+    for _ in range(3):
+        finish(study, study.ask("adadelta", TRAINER), value=0.8, epochs=5)
+    for _ in range(20):
+        job = study.ask("adadelta", TRAINER)
+        verdicts = []
+        while not verdicts or verdicts[-1] is Verdict.CONTINUE:
+            weak = epoch(len(verdicts) + 1, 0.2 - job.number / 1000)
+            verdicts.append(study.judge(job, weak))
+            study.record({job.number: weak}, {})
+        study.record({}, {job.number: Ending(verdicts[-1], 0.2, len(verdicts))})
+        seen.append(len(verdicts))
+    assert set(seen) == {3, 5}
+    assert [row.audit for row in rows(storage)][3:] == [3 if epochs == 5 else None for epochs in seen]
 
 
 def test_divergence_is_a_result(storage):

@@ -41,7 +41,7 @@ def show(
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        ranked = tables.ranked(record, trials(storage_, record))[:top]
+        ranked = tables.ranked(record, trials(storage_, record.study_id))[:top]
     if as_json:
         _print_json(tables.study_json(record) | {"top": [tables.trial_json(trial) for trial in ranked]})
     else:
@@ -67,7 +67,7 @@ def export(
         raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        chosen = choose(record, trials(storage_, record), trial)
+        chosen = choose(record, trials(storage_, record.study_id), trial)
     text = FORMATS[form](record, chosen)
     if output is None:
         sys.stdout.write(text)

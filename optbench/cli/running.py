@@ -84,7 +84,7 @@ def conclude(storage: Storage, order: Order, stop: Stop) -> bool:
     Returns whether the study has its total.
     """
     record = find_study(storage, order.study)
-    records = trials(storage, record)
+    records = trials(storage, record.study_id)
     console.print(tables.counts(record), markup=False)
     if order.sweep.searches:
         for best in best_trials(records)[:1]:

@@ -83,7 +83,7 @@ def replay(
 
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        chosen = choose(record, trials(storage_, record), trial)
+        chosen = choose(record, trials(storage_, record.study_id), trial)
         before = curve(storage_, chosen.trial_id)
     with tensorflow(chosen.trainer or "lanes"):
         from optbench.replay import replay as train_again

@@ -81,6 +81,8 @@ def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> S
             arguments[key] = table.pick(key, ("sobol", "halton"), usual)
         elif isinstance(usual, bool):
             arguments[key] = table.take(key, bool, usual)
+        elif isinstance(usual, float):
+            arguments[key] = _share(table, key, usual)
         else:
             value = math.ceil(epochs / 5) if usual == TWENTY_PERCENT else usual
             arguments[key] = table.count(key, value, least=_LEAST.get(key, 1))
@@ -90,6 +92,13 @@ def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> S
             "expected at most that"
         )
     return Strategy(name, arguments)
+
+
+def _share(table: Keys, key: str, usual: float) -> float:
+    share: float = table.take(key, float, usual)
+    if not 0 <= share <= 1:
+        raise DefinitionError(f"{table.where}: {key} = {share}; expected a share from 0 to 1")
+    return share
 
 
 _LEAST = {

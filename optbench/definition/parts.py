@@ -34,11 +34,13 @@ def dimension_of(optimizer: str, name: str, given: Any, where: str) -> Dimension
             )
     else:
         values = given if isinstance(given, list) else [given]
-        if not values or not all(type(v) in (int, float) for v in values) or len(set(values)) < len(values):
+        if not values or not all(type(v) in (int, float, bool) for v in values) or len(set(values)) < len(values):
             raise DefinitionError(
                 f"{where}: {name} = {given!r}; expected {{ low = .., high = .., log = true }}, "
                 "a list of different numbers, or a number"
             )
+        for value in values:
+            check_value(optimizer, name, value, where)
         dimension = Choice(tuple(float(v) for v in values))
     check_dimension(optimizer, name, dimension, where)
     return dimension
@@ -81,7 +83,7 @@ def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimensio
     given = {}
     for name, value in keys.table.items():
         if name not in ("optimizer", "label", "published_test_accuracy", "seeds"):
-            if type(value) not in (int, float):
+            if type(value) not in (int, float, bool):
                 raise DefinitionError(f"{keys.where}: {name} = {value!r}; expected a number")
             check_value(own, name, value, keys.where)
             given[name] = float(value)

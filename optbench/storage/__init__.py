@@ -1,7 +1,7 @@
 """The one door to the database.
 
-opening.py and check.py open it, engine.py is an open one; ledger.py and workers.py write what a sweep does, follow.py
-and records.py read it back; upkeep.py copies, upgrades and deletes, doctor.py looks for what cannot be right.
+opening.py and check.py open it, engine.py is an open one; ledger.py and workers.py write what a sweep does, follow.py,
+study_records.py and trial_records.py read it back; upkeep.py copies, upgrades and deletes, doctor.py looks for damage.
 """
 
 from optbench.storage.check import check
@@ -9,21 +9,14 @@ from optbench.storage.engine import Storage, shown
 from optbench.storage.follow import Follower
 from optbench.storage.ledger import Claim, Ledger, open_study, set_total
 from optbench.storage.opening import open_storage
-from optbench.storage.records import (
-    COUNTED,
-    StudyRecord,
-    TrialRecord,
-    best_trials,
-    curve,
-    find_study,
-    studies,
-    trial_record,
-    trials,
-)
 from optbench.storage.rows import STATES
+from optbench.storage.schema import AUDIT
+from optbench.storage.study_records import COUNTED, StudyRecord, find_study, studies
+from optbench.storage.trial_records import TrialRecord, best_trials, curve, trial_record, trials
 from optbench.storage.workers import GRACE
 
 __all__ = [
+    "AUDIT",
     "COUNTED",
     "GRACE",
     "STATES",

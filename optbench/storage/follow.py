@@ -16,6 +16,8 @@ from optbench.errors import StudyError
 from optbench.storage.engine import Storage
 from optbench.storage.schema import TOKEN, models
 
+FEW = 500  # trials that are asked for by their ids, which is quicker the more others there are
+
 
 class Follower:
     """What one reader has seen of a study; `count` trials so far."""
@@ -32,10 +34,10 @@ class Follower:
     def read(self, session: Session) -> Sequence[FrozenTrial]:
         """The news, in a session that is open already."""
         self._check(session)
-        trial = models.TrialModel
-        found = read_trials(
-            session, self.study_id, or_(trial.trial_id > self.last, trial.trial_id.in_(self.unfinished))
-        )
+        number = models.TrialModel.trial_id
+        oldest = min(self.unfinished, default=self.last + 1)  # an index leads there: no finished trial is looked at
+        wanted = or_(number > self.last, number.in_(self.unfinished))
+        found = read_trials(session, self.study_id, number >= oldest, wanted)
         for frozen in found:
             self.last = max(self.last, frozen._trial_id)
             self.count = max(self.count, frozen.number + 1)
@@ -63,6 +65,8 @@ def read_trials(session: Session, study_id: int, *where: ColumnElement[bool]) ->
     rows = session.execute(select(*columns).where(wanted).order_by(trial.number)).all()
     if not rows:
         return []
+    if len(rows) <= FEW:
+        wanted = trial.trial_id.in_([row[0] for row in rows])
     values = _parts(session, wanted, models.TrialValueModel, "objective", "value", "value_type")
     params = _parts(session, wanted, models.TrialParamModel, "param_name", "param_value", "distribution_json")
     said = _parts(session, wanted, models.TrialUserAttributeModel, "key", "value_json")

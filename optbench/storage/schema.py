@@ -8,6 +8,7 @@ from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Tab
 models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
 metadata = models.BaseModel.metadata
 VERSION = 2  # of our tables; upkeep.py brings older ones up to it
+AUDIT = "optbench:audit"  # a system attribute of a trial that ran on: the epoch after which it would have been pruned
 TOKEN = "optbench:token"  # a system attribute that tells a study from another one that got its id later
 
 schema_version = Table("optbench_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
@@ -22,6 +23,8 @@ epochs = Table(
     Column("validation_loss", Float(53)),  # null: not finite, or no validation images
     Column("validation_accuracy", Float(53)),
     Column("seconds", Float(53), nullable=False),
+    Column("rate", Float(53)),  # null: not measured, or not finite; so is the next one
+    Column("moved", Float(53)),
 )
 
 workers = Table(

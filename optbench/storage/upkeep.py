@@ -14,7 +14,7 @@ from optbench.errors import StorageError, StudyError
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, optuna_storage, publish, shown
 from optbench.storage.opening import make_tables
-from optbench.storage.schema import VERSION, metadata, models, schema_version, workers
+from optbench.storage.schema import VERSION, epochs, metadata, models, schema_version, workers
 from optbench.storage.workers import GRACE, alive, clock
 
 
@@ -100,12 +100,15 @@ def _upgrade(url: URL, found: Found) -> None:
         upgraded.close()
 
 
-def _workers_have_a_study(connection: Connection) -> None:
-    """From 1 to 2: a worker's row names its study and its grace. The rows live no longer than their workers."""
+def _first(connection: Connection) -> None:
+    """From 1 to 2: a worker's row, which lives no longer than the worker, names its study; epochs have two columns."""
     metadata.tables[workers.name].drop(connection, checkfirst=True)
+    for column in (epochs.c.rate, epochs.c.moved):
+        kind = column.type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {epochs.name} ADD COLUMN {column.name} {kind}")
 
 
-STEPS = {1: _workers_have_a_study}
+STEPS = {1: _first}
 
 
 def delete_study(storage: Storage, study_id: int, name: str) -> None:

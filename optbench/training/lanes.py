@@ -30,12 +30,14 @@ class Strand:
         self.slots = [tuple(tf.Variable(tf.zeros_like(w)) for _ in range(self.rule.slots)) for w in self.weights]
         self.hyper = {name: tf.Variable(tf.ones(width)) for name in OPTIMIZERS[optimizer]}
         self.count = tf.Variable(tf.zeros(width))
+        self.start = [np.zeros((width, *shape), np.float32) for shape in model.shapes]
         self.traces = 0
 
     def seat(self, lane: int, weights: list[Array], hyper: Mapping[str, float]) -> None:
         """Put a new trial in the lane; no other lane changes."""
-        for variable, slots, value in zip(self.weights, self.slots, weights, strict=True):
+        for variable, slots, start, value in zip(self.weights, self.slots, self.start, weights, strict=True):
             variable[lane].assign(value)
+            start[lane] = value
             for slot in slots:
                 slot[lane].assign(tf.zeros_like(value))
         for name, variable in self.hyper.items():
@@ -54,10 +56,8 @@ class Strand:
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: no lane's gradient holds another's loss
         self.count.assign_add(tf.ones(self.width))
         for variable, slots, gradient in zip(self.weights, self.slots, tape.gradient(total, weights), strict=True):
-            wide = (self.width, *[1] * (len(variable.shape) - 1))
-            hyper = {name: tf.reshape(value, wide) for name, value in self.hyper.items()}
             held = tuple(slot.read_value() for slot in slots)
-            delta, new = self.rule.update(gradient, held, hyper, tf.reshape(self.count, wide))
+            delta, new = self.rule.update(variable.read_value(), gradient, held, *self._wide(variable))
             variable.assign_sub(delta)
             for slot, value in zip(slots, new, strict=True):
                 slot.assign(value)
@@ -76,6 +76,20 @@ class Strand:
         for start in range(0, labels.shape[0], CHUNK):
             sums += tf.stack(self.score(pixels[start : start + CHUNK], labels[start : start + CHUNK]))
         return sums
+
+    def motion(self) -> Array:
+        """The median effective learning rate of every lane's weights, and their distance from the start: [2, W]."""
+        rates, moved = [], np.zeros(self.width)
+        for variable, slots, start in zip(self.weights, self.slots, self.start, strict=True):
+            rate = self.rule.rate(slots, *self._wide(variable))
+            rates.append(rate.numpy().reshape(self.width, -1))
+            moved += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
+        return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(moved)])
+
+    def _wide(self, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The hyperparameters and step counts, shaped to go with a variable [W, ...]."""
+        wide = (self.width, *[1] * (len(variable.shape) - 1))
+        return {name: tf.reshape(value, wide) for name, value in self.hyper.items()}, tf.reshape(self.count, wide)
 
     def run(self, order: Tensor, live: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
         """Step through the batches order [steps, W, B] if `live`; returns summed batch losses and hits, [2, W]."""
@@ -130,7 +144,13 @@ class Lanes:
         seconds = (time.perf_counter() - start) / len(self.seated)
         counts = [steps, steps * self.batch, self.held, self.held][: len(figures)]
         means = figures.astype(float) / np.array(counts)[:, np.newaxis]
-        return {lane: _epoch(self.epochs[lane], means[:, lane].tolist(), seconds) for lane in self.seated}
+        motions = {strand: strand.motion() for strand in live}
+        epochs = {}
+        for lane in self.seated:
+            strand, place = self.places[lane]
+            motion = motions[strand][:, place].tolist()
+            epochs[lane] = _epoch(self.epochs[lane], means[:, lane].tolist(), seconds, motion)
+        return epochs
 
     def test(self, lane: int, images: Images) -> float:
         strand, place = self.places[lane]
@@ -171,7 +191,7 @@ def _tensors(images: Images) -> tuple[Tensor, Tensor]:
     return tf.constant(images.pixels), tf.constant(images.labels)
 
 
-def _epoch(epoch: int, means: list[float], seconds: float) -> Epoch:
+def _epoch(epoch: int, means: list[float], seconds: float, motion: list[float]) -> Epoch:
     """The row of one lane; `seconds` is the lane's share of the round's wall time."""
     validation_loss, validation_accuracy = means[2:] or (None, None)
-    return Epoch(epoch, means[0], means[1], validation_loss, validation_accuracy, seconds)
+    return Epoch(epoch, means[0], means[1], validation_loss, validation_accuracy, seconds, *motion)

@@ -1,18 +1,16 @@
-"""Reads studies, trials and curves back, as plain records. Nothing here writes."""
+"""Reads studies back, as plain records with their trials counted by state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from optbench.errors import StudyError, nearest
-from optbench.job import Epoch
 from optbench.storage.engine import Storage, shown
-from optbench.storage.follow import read_trials
 from optbench.storage.schema import epochs, models
 from optbench.storage.workers import alive, running
 
@@ -21,25 +19,6 @@ COUNTED = (
     "pruned",
     "diverged",
 )  # the states of a finished trial; "failed" ones, and those whose worker is gone, are tried again
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial's row. `value` is its objective, only when it is complete; `epochs` is how many it trained."""
-
-    number: int
-    trial_id: int
-    state: str
-    value: float | None
-    label: str | None
-    optimizer: str
-    params: Mapping[str, float]
-    hyperparameters: Mapping[str, float]
-    seed: int | None
-    epochs: int
-    lanes: int | None
-    trainer: str | None
-    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -99,29 +78,6 @@ def find_study(storage: Storage, name: str) -> StudyRecord:
     return storage.read(lambda session: _study(session, found[name]))
 
 
-def trials(storage: Storage, study: StudyRecord) -> list[TrialRecord]:
-    """Every trial of the study, by number."""
-
-    def work(session: Session) -> list[TrialRecord]:
-        query = (
-            select(models.TrialModel.trial_id, func.count(epochs.c.epoch))
-            .join(epochs, epochs.c.trial_id == models.TrialModel.trial_id)
-            .where(models.TrialModel.study_id == study.study_id)
-            .group_by(models.TrialModel.trial_id)
-        )
-        trained: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
-        found = read_trials(session, study.study_id)
-        return [trial_record(trial, trained.get(trial._trial_id, 0)) for trial in found]
-
-    return storage.read(work)
-
-
-def curve(storage: Storage, trial_id: int) -> list[Epoch]:
-    """Every epoch of a trial, in order; a loss that was not finite reads as NaN."""
-    query = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
-    return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
-
-
 def _study(session: Session, frozen: Any) -> StudyRecord:
     attrs, study_id = frozen.user_attrs, frozen._study_id
     if not isinstance(attrs.get("definition"), dict) or not isinstance(attrs.get("fingerprint"), dict):
@@ -164,35 +120,3 @@ def _counts(session: Session, study_id: int, lost: Any) -> dict[str, int]:
         "running": live,
         "failed": states.get(TrialState.FAIL, 0) + states.get(TrialState.RUNNING, 0) - live,
     }
-
-
-def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
-    """The record of a trial as Optuna reads it, which trained so many epochs."""
-    attrs = trial.user_attrs
-    state = {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
-    if attrs.get("diverged"):
-        state = "diverged"
-    return TrialRecord(
-        trial.number, trial._trial_id, state, trial.values[0] if trial.state == TrialState.COMPLETE else None,
-        attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
-        attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("reason"),
-    )  # fmt: skip
-
-
-def _epoch(row: Any) -> Epoch:
-    validated = row.validation_accuracy is not None
-    lost = float("nan")
-    return Epoch(
-        row.epoch,
-        lost if row.train_loss is None else row.train_loss,
-        row.train_accuracy,
-        (lost if row.validation_loss is None else row.validation_loss) if validated else None,
-        row.validation_accuracy,
-        row.seconds,
-    )
-
-
-def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials, best value first; pruned and diverged ones never win."""
-    complete = [record for record in records if record.state == "complete"]
-    return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))

@@ -1,0 +1,92 @@
+"""Reads trials and their curves back, as plain records."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from optbench.job import Epoch
+from optbench.storage.engine import Storage
+from optbench.storage.follow import read_trials
+from optbench.storage.schema import AUDIT, epochs, models
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial's row. `value` is its objective, only when it is complete; `epochs` is how many it trained."""
+
+    number: int
+    trial_id: int
+    state: str
+    value: float | None
+    label: str | None
+    optimizer: str
+    params: Mapping[str, float]
+    hyperparameters: Mapping[str, float]
+    seed: int | None
+    epochs: int
+    lanes: int | None
+    trainer: str | None
+    reason: str | None
+    audit: int | None  # the epoch after which it would have been pruned, had it not been chosen to run on
+
+
+def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
+    """Every trial of the study, by number."""
+
+    def work(session: Session) -> list[TrialRecord]:
+        query = (
+            select(models.TrialModel.trial_id, func.count(epochs.c.epoch))
+            .join(epochs, epochs.c.trial_id == models.TrialModel.trial_id)
+            .where(models.TrialModel.study_id == study_id)
+            .group_by(models.TrialModel.trial_id)
+        )
+        trained: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
+        found = read_trials(session, study_id)
+        return [trial_record(trial, trained.get(trial._trial_id, 0)) for trial in found]
+
+    return storage.read(work)
+
+
+def curve(storage: Storage, trial_id: int) -> list[Epoch]:
+    """Every epoch of a trial, in order; a loss that was not finite reads as NaN."""
+    query = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
+    return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
+
+
+def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
+    """The record of a trial as Optuna reads it, which trained so many epochs."""
+    attrs = trial.user_attrs
+    state = {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
+    if attrs.get("diverged"):
+        state = "diverged"
+    return TrialRecord(
+        trial.number, trial._trial_id, state, trial.values[0] if trial.state == TrialState.COMPLETE else None,
+        attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
+        attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("reason"),
+        trial.system_attrs.get(AUDIT),
+    )  # fmt: skip
+
+
+def _epoch(row: Any) -> Epoch:
+    validated = row.validation_accuracy is not None
+    lost = float("nan")
+    return Epoch(
+        row.epoch,
+        lost if row.train_loss is None else row.train_loss,
+        row.train_accuracy,
+        (lost if row.validation_loss is None else row.validation_loss) if validated else None,
+        row.validation_accuracy,
+        row.seconds,
+        row.rate,
+        row.moved,
+    )
+
+
+def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The complete trials, best value first; pruned and diverged ones never win."""
+    complete = [record for record in records if record.state == "complete"]
+    return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))
