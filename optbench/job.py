@@ -117,3 +117,6 @@ class Trainer(Protocol):
 
     def test(self, lane: int, images: Images) -> float:
         """The accuracy of the lane's network on other images, as it is now."""
+
+    def weights(self, lane: int) -> list[np.ndarray[Any, np.dtype[Any]]]:
+        """The lane's network as it is now: kernel and bias of each layer in turn, float32."""

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.job import Epoch, Job
 from optbench.storage import StudyRecord, TrialRecord
 
-TOLERANCE = 0.005  # in accuracy, where the trainer or the lane count differs from the row's: rounding grows with steps
+TOLERANCE = 0.005  # in accuracy, where the device is not the row's: rounding differs, and grows with the steps
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Replay:
     after: list[Epoch]
     tested: tuple[float, float] | None  # the test accuracy before and after, where the study has one
     tolerance: float
+    weights: list[Any]  # of the network at the end: kernel and bias of each layer in turn, float32
 
     @property
     def same(self) -> bool:
@@ -56,4 +58,5 @@ def replay(
     tested = None
     if study.metric == "test accuracy" and trial.value is not None:
         tested = trial.value, trainer.test(0, load_test(sweep.data, data_dir))
-    return Replay(before, after, tested, 0.0 if trainer.lanes == trial.lanes else TOLERANCE)
+    tolerance = 0.0 if trainer.device == trial.device else TOLERANCE
+    return Replay(before, after, tested, tolerance, trainer.weights(0))

@@ -7,16 +7,16 @@ import pytest
 
 from optbench.definition.parse import ACTIVATIONS
 from optbench.job import Job
+from optbench.space import OPTIMIZERS, hyperparameters
 from optbench.training.lanes import Lanes
 from optbench.training.model import Mlp, batches
 from optbench.training.reference import Reference
 
 MODEL = Mlp((16,))
-HYPER = {
+HYPER = {name: hyperparameters(name, {}) for name in OPTIMIZERS} | {
     "adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6},
-    "adam": {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    "sgd": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": 1.0},
 }
-OPTIMIZERS = sorted(HYPER)
 
 
 def lanes(n):
@@ -52,16 +52,40 @@ def expected(digits):
     return {name: curve(TRAINERS["lanes-2"](name, digits), job(name)) for name in OPTIMIZERS}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [*((name, "adadelta") for name in TRAINERS), *(("reference", optimizer) for optimizer in OPTIMIZERS)],
+)
 def test_the_same_job_gives_the_same_curve(name, optimizer, digits, expected):
     rows = curve(TRAINERS[name](optimizer, digits), job(optimizer))
     assert [row.epoch for row in rows] == [1, 2, 3]
+    if name != "reference":
+        assert accuracies(rows) == accuracies(expected[optimizer])
     np.testing.assert_allclose(accuracies(rows), accuracies(expected[optimizer]), atol=0.004)
     np.testing.assert_allclose([r.train_loss for r in rows], [r.train_loss for r in expected[optimizer]], rtol=2e-3)
     np.testing.assert_allclose(
         [r.validation_loss for r in rows], [r.validation_loss for r in expected[optimizer]], rtol=2e-3
     )
+
+
+def test_rates_and_displacements_are_what_the_weights_say(digits):
+    trainer = Lanes(3, "sgd", MODEL, 64, digits)
+    for lane in range(3):
+        trainer.seat(lane, job("sgd", seed=lane, learning_rate=0.01 * (lane + 1)))
+    rows = [trainer.train(), trainer.train()][1]
+    for lane, row in rows.items():
+        pairs = zip(trainer.weights(lane), MODEL.initial(lane), strict=True)
+        moved = math.sqrt(sum(((now - start) ** 2).sum(dtype=float) for now, start in pairs))
+        assert row.moved == pytest.approx(moved, rel=1e-6)
+        assert row.rate == pytest.approx(0.01 * (lane + 1), rel=1e-6)
+
+
+def test_adadeltas_rate_scales_with_its_learning_rate_and_its_moves_do_not_count_it(digits):
+    slow, fast = (
+        curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta", learning_rate=r)) for r in (1e-6, 1e-5)
+    )
+    assert fast[-1].rate == pytest.approx(10 * slow[-1].rate, rel=1e-3)
+    assert slow[0].moved < slow[-1].moved < fast[-1].moved
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -1,15 +1,22 @@
-"""The commands that read: studies, show, export, dashboard. None of them loads TensorFlow."""
+"""The commands that read: studies, show, dashboard. None of them loads TensorFlow."""
 
-import json
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from optbench import __version__
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, data_app, opened
-from optbench.errors import DefinitionError, nearest
+from optbench.cli.options import (
+    DEFAULT_STORAGE,
+    AsJson,
+    StorageUrl,
+    StudyName,
+    app,
+    console,
+    data_app,
+    opened,
+    print_json,
+)
+from optbench.errors import DefinitionError
 
 
 @app.command()
@@ -21,7 +28,7 @@ def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> N
     with opened(storage) as storage_:
         records = every(storage_)
     if as_json:
-        _print_json([tables.study_json(record) for record in records])
+        print_json([tables.study_json(record) for record in records])
     else:
         console.print(tables.studies(records))
 
@@ -43,37 +50,10 @@ def show(
         record = find_study(storage_, study)
         ranked = tables.ranked(record, trials(storage_, record.study_id))[:top]
     if as_json:
-        _print_json(tables.study_json(record) | {"top": [tables.trial_json(trial) for trial in ranked]})
+        print_json(tables.study_json(record) | {"top": [tables.trial_json(trial) for trial in ranked]})
     else:
         for part in tables.show(record, ranked):
             console.print(part)
-
-
-@app.command()
-def export(
-    study: StudyName,
-    storage: StorageUrl = DEFAULT_STORAGE,
-    trial: Annotated[int | None, typer.Option(metavar="N", help="A trial. [default: the best complete one]")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="json, toml (a sweep) or keras.")] = "json",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: print]")
-    ] = None,
-) -> None:
-    """Write a configuration as a file. Example: optbench export quickstart --format keras -o optimizer.json"""
-    from optbench.export import FORMATS, choose, write
-    from optbench.storage import find_study, trials
-
-    if form not in FORMATS:
-        raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
-    with opened(storage) as storage_:
-        record = find_study(storage_, study)
-        chosen = choose(record, trials(storage_, record.study_id), trial)
-    text = FORMATS[form](record, chosen)
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write(text, output)
-        console.print(f"trial {chosen.number} of {study!r} written to {output}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -108,7 +88,3 @@ def version(
 def data(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         console.print(context.get_help(), markup=False)
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")

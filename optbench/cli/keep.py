@@ -1,6 +1,5 @@
 """The commands that look after a database: backup, upgrade, doctor, delete. None of them loads TensorFlow."""
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, opened, print_json
 from optbench.errors import StudyError
 
 
@@ -51,7 +50,7 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
     with opened(storage) as storage_:
         found, count = examine(storage_), len(studies(storage_))
     if as_json:
-        sys.stdout.write(json.dumps([vars(finding) for finding in found], indent=2, ensure_ascii=False) + "\n")
+        print_json([vars(finding) for finding in found])
     else:
         for finding in found:
             where = f"study {finding.study}: " if finding.study else ""

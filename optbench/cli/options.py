@@ -1,10 +1,11 @@
 """What the commands share: the application, its console, the options that several take, an opened database."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,6 +32,11 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name, as `optbench studies` lists it.")]
+
+
+def print_json(content: Any) -> None:
+    """Plain data on standard output, with nothing beside it."""
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 @contextmanager

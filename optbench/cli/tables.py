@@ -91,6 +91,16 @@ def verdict(result: Replay) -> str:
     return f"{'same' if result.same else 'DIFFERENT'}: {len(result.before)} epochs compared {allowed}{tested}"
 
 
+def replay_json(result: Replay) -> dict[str, Any]:
+    """The replay as plain data."""
+    return {
+        "same": result.same,
+        "tolerance": result.tolerance,
+        "epochs": [{"before": vars(a), "after": vars(b)} for a, b in zip(result.before, result.after, strict=True)],
+        "test_accuracy": None if result.tested is None else {"before": result.tested[0], "after": result.tested[1]},
+    }
+
+
 def study_json(study: StudyRecord) -> dict[str, Any]:
     """The study as plain data."""
     return {

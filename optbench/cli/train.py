@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from optbench.cli.loading import tensorflow
-from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, console, data_app, opened
+from optbench.cli.options import (
+    DEFAULT_STORAGE,
+    AsJson,
+    DataDir,
+    StorageUrl,
+    StudyName,
+    app,
+    console,
+    data_app,
+    opened,
+    print_json,
+)
 from optbench.errors import DefinitionError, StorageError, nearest
 
 
@@ -75,21 +86,25 @@ def replay(
     storage: StorageUrl = DEFAULT_STORAGE,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Lanes to train with. [default: the trial's]")] = None,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
     from optbench.cli import tables
-    from optbench.export import choose
+    from optbench.exports import choose
     from optbench.storage import curve, find_study, trials
 
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        chosen = choose(record, trials(storage_, record.study_id), trial)
+        chosen = choose(record, trials(storage_, record.study_id), trial)[0].trial
         before = curve(storage_, chosen.trial_id)
     with tensorflow(chosen.trainer or "lanes"):
         from optbench.replay import replay as train_again
     result = train_again(record, chosen, before, lanes, data_dir)
-    console.print(tables.curves(result))
-    console.print(tables.verdict(result))
+    if as_json:
+        print_json(tables.replay_json(result))
+    else:
+        console.print(tables.curves(result))
+        console.print(tables.verdict(result))
     if not result.same:
         raise typer.Exit(1)
 

@@ -30,6 +30,7 @@ class TrialRecord:
     epochs: int
     lanes: int | None
     trainer: str | None
+    device: str | None
     reason: str | None
     audit: int | None  # the epoch after which it would have been pruned, had it not been chosen to run on
 
@@ -66,7 +67,7 @@ def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
     return TrialRecord(
         trial.number, trial._trial_id, state, trial.values[0] if trial.state == TrialState.COMPLETE else None,
         attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
-        attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("reason"),
+        attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("device"), attrs.get("reason"),
         trial.system_attrs.get(AUDIT),
     )  # fmt: skip
 

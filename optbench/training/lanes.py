@@ -1,8 +1,8 @@
 """Many trials in one compiled step: lane l of every tensor belongs to one trial, and a freed lane is refilled.
 
 Lanes are shared out to strands, one per core at most. A strand steps its lanes in one XLA-compiled call and runs its
-epoch independently of the others, so no core waits for another within an epoch. A strand is at least two lanes wide
-where there are two: XLA computes a lane alike, bit for bit, at every width but one.
+epoch independently of the others, so no core waits for another within an epoch. A strand is at least two lanes wide, if
+need be with an empty one, which costs nothing: XLA computes a lane alike, bit for bit, at every width but one.
 """
 
 import math
@@ -131,7 +131,7 @@ class Lanes:
     def train(self) -> dict[int, Epoch]:
         start = time.perf_counter()
         steps = math.ceil(self.size / self.batch)
-        orders = np.zeros((self.lanes, steps, self.batch), np.int32)
+        orders = np.zeros((len(self.places), steps, self.batch), np.int32)
         for lane, job in self.seated.items():
             self.epochs[lane] += 1
             orders[lane] = batches(self.size, self.batch, job.seed, self.epochs[lane])
@@ -155,6 +155,10 @@ class Lanes:
     def test(self, lane: int, images: Images) -> float:
         strand, place = self.places[lane]
         return int(strand.evaluate(*_tensors(images))[1, place]) / len(images)
+
+    def weights(self, lane: int) -> list[Array]:
+        strand, place = self.places[lane]
+        return [variable.numpy()[place] for variable in strand.weights]
 
     @tf.function  # type: ignore[untyped-decorator]
     def _round(self, orders: list[Tensor], live: list[Tensor]) -> Tensor:
@@ -184,7 +188,7 @@ def cores() -> int:
 def widths(lanes: int) -> list[int]:
     """How many lanes each strand has: one strand per core, or a single one on a GPU, none narrower than two lanes."""
     strands = max(1, min(cores(), lanes // 2))
-    return [lanes // strands + (index < lanes % strands) for index in range(strands)]
+    return [max(2, lanes // strands + (index < lanes % strands)) for index in range(strands)]
 
 
 def _tensors(images: Images) -> tuple[Tensor, Tensor]:

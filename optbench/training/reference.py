@@ -1,14 +1,33 @@
 """The same contract on stock Keras `fit`, one trial at a time: what the lanes are held to."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from optbench.job import Epoch, Images, Job, Split
-from optbench.space import KERAS_CLASSES
+from optbench.space import KERAS_CLASSES, keras_arguments
 from optbench.training.lanes import device
-from optbench.training.model import CLASSES, PIXELS, Mlp, batches
+from optbench.training.model import CLASSES, PIXELS, Array, Mlp, batches
+
+
+def rule(optimizer: str, hyper: Mapping[str, float]) -> Any:
+    """Keras' own optimizer."""
+    return getattr(keras.optimizers, KERAS_CLASSES[optimizer])(**keras_arguments(optimizer, hyper))
+
+
+def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
+    """The model as Keras has it, compiled: pixels [n, 784] of 0 to 255 to logits [n, 10]."""
+    made = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Rescaling(1 / 255)])
+    for units in model.hidden:
+        made.add(keras.layers.Dense(units, activation=model.activation))
+    made.add(keras.layers.Dense(CLASSES))
+    made.set_weights(weights)
+    made.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return made
 
 
 class Reference:
@@ -18,12 +37,7 @@ class Reference:
     lanes = 1
 
     def __init__(self, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
-        self.optimizer, self.model, self.batch, self.split = (
-            getattr(keras.optimizers, KERAS_CLASSES[optimizer]),
-            model,
-            batch,
-            split,
-        )
+        self.optimizer, self.model, self.batch, self.split = optimizer, model, batch, split
         self.device = device()
         self.job: Job | None = None
         self.epoch = 0
@@ -31,13 +45,7 @@ class Reference:
     def seat(self, lane: int, job: Job) -> None:
         keras.backend.clear_session()
         self.job, self.epoch = job, 0
-        self.network = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Rescaling(1 / 255)])
-        for units in self.model.hidden:
-            self.network.add(keras.layers.Dense(units, activation=self.model.activation))
-        self.network.add(keras.layers.Dense(CLASSES))
-        self.network.set_weights(self.model.initial(job.seed))
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.network.compile(self.optimizer(**job.hyper), loss, metrics=["accuracy"])
+        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hyper))
 
     def leave(self, lane: int) -> None:
         self.job = None
@@ -58,6 +66,9 @@ class Reference:
 
     def test(self, lane: int, images: Images) -> float:
         return self._evaluate(images)[1]
+
+    def weights(self, lane: int) -> list[Array]:
+        return [np.asarray(value) for value in self.network.get_weights()]
 
     def _evaluate(self, images: Images) -> tuple[float, float]:
         loss, accuracy = self.network.evaluate(tf.constant(images.pixels), images.labels, batch_size=2000, verbose=0)

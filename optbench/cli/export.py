@@ -1,0 +1,82 @@
+"""The command that exports: as text, without TensorFlow; or as a trained model."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optbench.cli.loading import tensorflow
+from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, console, opened
+from optbench.errors import DefinitionError, StudyError, nearest
+
+if TYPE_CHECKING:
+    from optbench.exports import Choice
+    from optbench.storage import Storage
+
+
+@app.command()
+def export(
+    study: StudyName,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="A trial. [default: the best complete one]")] = None,
+    top: Annotated[int | None, typer.Option(metavar="K", help="The K best complete trials.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="json, toml (a sweep), keras, torch, optax or python.")
+    ] = "json",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: print]")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE.keras", help="Train it again and save the model, instead.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a configuration as a file. Example: optbench export quickstart --format keras -o optimizer.json"""
+    from optbench.exports import FORMATS, choose, write
+    from optbench.storage import find_study, trials
+
+    if form not in FORMATS:
+        raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
+    if top is not None and (trial is not None or top < 1):
+        raise DefinitionError(f"--top {top}; expected a whole number of at least 1, and no --trial beside it")
+    if model is not None and (model.suffix != ".keras" or output is not None or (top or 1) > 1):
+        raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and neither -o nor --top")
+    with opened(storage) as storage_:
+        record = find_study(storage_, study)
+        choices = choose(record, trials(storage_, record.study_id), trial, top or 1)
+        if model is not None:
+            _save_model(storage_, choices[0], model, data_dir)
+            return
+    text = FORMATS[form](choices)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    write(text.encode(), output)
+    what = ", ".join(f"trial {choice.trial.number} ({choice.why})" for choice in choices)
+    console.print(f"{study}: {what} written to {output}", markup=False, soft_wrap=True)
+
+
+def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
+    """Train the trial again; save its network only if it came to what the row says."""
+    from optbench.definition import parse
+    from optbench.exports import write
+    from optbench.storage import curve
+
+    study, trial = choice.study, choice.trial
+    before = curve(storage, trial.trial_id)
+    with tensorflow(trial.trainer or "lanes"):
+        from optbench.replay import replay
+        from optbench.training.saving import save
+    result = replay(study, trial, before, None, data_dir)
+    if not result.same:
+        raise StudyError(f"trial {trial.number} trained again came to other accuracies; `optbench replay` shows them")
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.keras"
+        save(result.weights, parse(study.definition or {}, "study"), trial.optimizer, trial.hyperparameters, whole)
+        write(whole.read_bytes(), path)
+    last = result.after[-1]
+    score = ("test", result.tested[1]) if result.tested else ("validation", last.validation_accuracy)
+    told = f"{score[0]} accuracy {score[1]:.4f}, as its row says" if score[1] is not None else "as its row says"
+    console.print(f"trial {trial.number} ({choice.why}) saved in {path}: {told}", markup=False, soft_wrap=True)

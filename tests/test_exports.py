@@ -1,0 +1,186 @@
+"""Exports against what they are for: their schema, a sweep of their own, and the real frameworks over 50 steps."""
+
+import json
+import math
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import keras
+import numpy as np
+import pytest
+
+from optbench import exports
+from optbench.definition import parse
+from optbench.errors import StudyError
+from optbench.exports import FORMATS, Choice, choose, frameworks
+from optbench.space import OPTIMIZERS, hyperparameters
+from optbench.storage import StudyRecord, TrialRecord
+from tests.conftest import sweep_of
+
+SCHEMA = json.loads((Path(exports.__file__).parent / "schema.json").read_text())
+STEPS = 50
+GRADIENTS = np.random.default_rng(1).normal(size=(STEPS, 7)).astype(np.float32)
+START = np.random.default_rng(2).normal(size=7).astype(np.float32)
+
+
+def hyper_of(optimizer, **changes):
+    usual = {"learning_rate": 0.01, "epsilon": 1e-4, "momentum": 0.9, "nesterov": 1.0}
+    return hyperparameters(optimizer, {k: v for k, v in (usual | changes).items() if k in OPTIMIZERS[optimizer]})
+
+
+def choice_of(optimizer, number=3, **changes):
+    sweep = sweep_of(optimizer=optimizer, space={"learning_rate": {"low": 0.1, "high": 1.0}}, trials=9)
+    record = StudyRecord(
+        1, 'it\'s a "study"', sweep.definition(), sweep.fingerprint({}), {"optuna": "5.0.0"}, "validation accuracy", 9,
+        dict.fromkeys(("complete", "pruned", "diverged", "running", "failed"), 3), 0.9, 18, None, 0,
+    )  # fmt: skip
+    trial = TrialRecord(
+        number,
+        4,
+        "complete",
+        0.9,
+        None,
+        optimizer,
+        {},
+        hyper_of(optimizer, **changes),
+        7,
+        2,
+        1,
+        "lanes",
+        "CPU",
+        None,
+        None,
+    )
+    return Choice(record, trial, "the best of 3 complete trials by validation accuracy")
+
+
+def keras_path(optimizer, hyper):
+    found = frameworks.keras(optimizer, hyper, STEPS)
+    rule = keras.optimizers.deserialize({"class_name": found.name, "config": {"name": "x", **found.arguments}})
+    variable = keras.Variable(START)
+    for gradient in GRADIENTS:
+        rule.apply([gradient], [variable])
+    return np.asarray(variable) - START
+
+
+def torch_path(optimizer, hyper):
+    torch = pytest.importorskip("torch")
+    found = frameworks.torch(optimizer, hyper, STEPS)
+    weight = torch.nn.Parameter(torch.tensor(START))
+    rule = getattr(torch.optim, found.name.removeprefix("torch.optim."))([weight], **found.arguments)
+    for gradient in GRADIENTS:
+        weight.grad = torch.tensor(gradient)
+        rule.step()
+    return weight.detach().numpy() - START, found
+
+
+def optax_path(optimizer, hyper):
+    optax = pytest.importorskip("optax")
+    found = frameworks.optax(optimizer, hyper, STEPS)
+    rule = getattr(optax, found.name.removeprefix("optax."))(**found.arguments)
+    weight, state = START, rule.init(START)
+    for gradient in GRADIENTS:
+        moves, state = rule.update(gradient, state, weight)
+        weight = optax.apply_updates(weight, moves)
+    return np.asarray(weight) - START, found
+
+
+@pytest.mark.parametrize("path", [torch_path, optax_path])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_translation_is_exact_or_says_what_differs(optimizer, path):
+    ours, (theirs, found) = keras_path(optimizer, hyper_of(optimizer)), path(optimizer, hyper_of(optimizer))
+    apart = np.max(np.abs(theirs - ours)) / np.max(np.abs(ours))
+    if found.difference is None:
+        assert apart < 2e-4
+    else:
+        assert 2e-4 < apart < 0.5
+        assert "epsilon" in found.difference or "momentum" in found.difference
+
+
+@pytest.mark.parametrize("change", [{"initial_accumulator_value": 0.0}, {"momentum": 0.0}, {"nesterov": 0.0}])
+@pytest.mark.parametrize("path", [torch_path, optax_path])
+def test_other_settings_that_are_exact(change, path):
+    optimizer = "adagrad" if "initial_accumulator_value" in change else "sgd"
+    hyper = hyper_of(optimizer, **change)
+    assert path(optimizer, hyper)[0] == pytest.approx(keras_path(optimizer, hyper), rel=1e-4, abs=1e-6)
+
+
+def test_the_sizes_that_are_told_are_true():
+    hyper = hyper_of("adam", beta_2=0.999)
+    told = frameworks.torch("adam", hyper, 4690).difference
+    assert "x31.6 at step 1, x1.63 at step 469, x1 at step 4690" in told
+    rms = frameworks.torch("rmsprop", hyper_of("rmsprop", epsilon=1e-4), 9)
+    v = np.logspace(-12, 4, 1000)
+    smaller = 1 - np.sqrt(v + 1e-4) / (np.sqrt(v) + rms.arguments["eps"])
+    assert f"up to {100 * smaller.max():.0f} % smaller" in rms.difference
+    warm = [0.9 / (0.9 * (1 - 0.5 * 0.96**t)) for t in (1, 50)]
+    assert [f"{size:.2f}" for size in warm] == ["1.92", "1.07"]
+
+
+def test_torch_adam_with_the_told_factor_is_kerass_first_step():
+    torch = pytest.importorskip("torch")
+    hyper = hyper_of("adam", beta_2=0.999, epsilon=0.1)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    rule = torch.optim.Adam([weight], lr=0.01, eps=0.1 / math.sqrt(1 - 0.999))
+    weight.grad = torch.tensor([0.5])
+    rule.step()
+    variable = keras.Variable([0.0])
+    keras.optimizers.Adam(**hyper).apply([np.array([0.5], np.float32)], [variable])
+    assert float(weight.detach()) == pytest.approx(float(variable[0]), rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_json_is_as_the_schema_says(optimizer):
+    choices = [choice_of(optimizer), choice_of(optimizer, number=5)]
+    one, two = json.loads(FORMATS["json"](choices[:1])), json.loads(FORMATS["json"](choices))
+    for content in (one, two):
+        jsonschema.validate(content, SCHEMA)
+    assert one["hyperparameters"] == choices[0].trial.hyperparameters
+    assert [found["trial"] for found in two] == [3, 5]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(one | {"value": "high"}, SCHEMA)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_toml_is_a_sweep_of_the_same_trials(optimizer):
+    choices = [choice_of(optimizer, epsilon=0.1234567890123456e-7), choice_of(optimizer, number=5, nesterov=0.0)]
+    sweep = parse(tomllib.loads(FORMATS["toml"](choices)), "export")
+    assert [trial.params for trial in sweep.fixed] == [choice.trial.hyperparameters for choice in choices]
+    assert [trial.seed for trial in sweep.fixed] == [7, 7]
+    assert sweep.validation == 300
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_torch_and_optax_say_whether_they_are_exact(optimizer):
+    for form in ("torch", "optax"):
+        found = json.loads(FORMATS[form]([choice_of(optimizer)]))
+        assert found["exact"] == (found["difference"] is None)
+
+
+def test_the_script_trains(tmp_path):
+    choice = choice_of("sgd")
+    script = FORMATS["python"]([choice])
+    file = tmp_path / "train.py"
+    file.write_text(script)
+    run = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1].startswith("test accuracy 0.")
+    assert len(script.splitlines()) < 45
+    with pytest.raises(StudyError, match="leave --top out"):
+        FORMATS["python"]([choice, choice])
+
+
+def test_pruned_and_diverged_trials_never_win():
+    study = choice_of("adam").study
+    rows = [
+        choice_of("adam", number=n).trial.__class__(**{**vars(choice_of("adam").trial), "number": n, **changes})
+        for n, changes in enumerate(
+            [{"state": "pruned", "value": 0.99}, {"state": "diverged", "value": 0.98}, {"value": 0.5}, {"value": 0.6}]
+        )
+    ]
+    found = choose(study, rows, None, top=9)
+    assert [choice.trial.number for choice in found] == [3, 2]
+    assert [choice.why.split(" of")[0] for choice in found] == ["the best", "number 2"]
