@@ -1,45 +1,257 @@
-"""optuna-dashboard on our storage: served while the database is in use; refused addresses."""
+"""optuna-dashboard on our storage: what it shows of a study, who may change what, and how it looks in a browser."""
 
+import base64
 import json
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
-from optbench.storage import open_storage, open_study
+import optuna
+import pytest
+from optuna_dashboard import get_note, wsgi
+from optuna_dashboard._app import create_app
+
+from optbench.dashboard import Guard, dress, read_password
+from optbench.errors import DefinitionError
+from optbench.storage import find_study, open_storage
+from tests.conftest import TINY, write_toml
+from tests.crew import Crew
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def fetch(url):
-    with urllib.request.urlopen(url, timeout=5) as answer:
+def fetch(url, timeout=5):
+    with urllib.request.urlopen(url, timeout=timeout) as answer:
         return answer.read().decode()
 
 
-def test_the_dashboard_serves_the_studies(tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db"
-    storage = open_storage(url, create=True)
-    open_study(storage, "some study", "validation accuracy", {"trials": 1})
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "optbench", "dashboard", "--storage", url, "--port", str(port)]
+@contextmanager
+def served(url, *options):
+    command = [sys.executable, "-u", "-m", "optbench", "dashboard", "--storage", url, "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert str(port) in process.stdout.readline()
-            listed = json.loads(wait_for(f"http://127.0.0.1:{port}/api/studies"))
-            assert [study["study_name"] for study in listed["study_summaries"]] == ["some study"]
-            assert "<html" in fetch(f"http://127.0.0.1:{port}/dashboard/").lower()
-            again = subprocess.run(command, capture_output=True, text=True, timeout=60)
-            assert again.returncode == 2
-            assert "choose another --host or --port" in again.stderr
+            yield process.stdout.readline().split()[2]
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A database with a search and a list of fixed trials."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    url = f"sqlite:///{folder}/x.db"
+    fixed = {k: v for k, v in TINY.items() if k not in ("space", "optimizer", "trials")} | {
+        "name": "fixed",
+        "data": {"name": "digits", "validation": 0},
+        "trial": [
+            {
+                "optimizer": "adam",
+                "label": "Adam",
+                "learning_rate": 0.01,
+                "seeds": [0, 1],
+                "published_test_accuracy": 0.9,
+            }
+        ],
+    }
+    for table in (TINY, fixed):
+        file = write_toml(folder / f"{table['name']}.toml", table)
+        command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", url]
+        subprocess.run(command, check=True, capture_output=True)
+    return url
+
+
+def test_the_dashboard_serves_the_studies(study):
+    with served(study) as address:
+        listed = json.loads(fetch(f"{address}api/studies"))["study_summaries"]
+        assert {found["study_name"] for found in listed} == {"tiny", "fixed"}
+        assert "<html" in fetch(f"{address}dashboard/").lower()
+        port = re.search(r":(\d+)/", address)[1]
+        again = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--port", port]
+        refused = subprocess.run(again, capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 2
+        assert "choose another --host or --port" in refused.stderr
+
+
+def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
+    storage = open_storage(study)
+    handle = optuna.load_study(study_name="tiny", storage=storage.optuna)
+    dress(storage, find_study(storage, "tiny"))
+    first = get_note(handle)
+    from optuna_dashboard import save_note
+
+    save_note(handle, "my own words\n\n" + first)
+    storage.optuna.set_study_user_attr(handle._study_id, "state", "stale")
+    dress(storage, find_study(storage, "tiny"))
+    dress(storage, find_study(storage, "tiny"))
+    assert get_note(handle) == "my own words\n\n" + first
+    assert f"Best: validation accuracy {handle.best_value:.4f} in trial {handle.best_trial.number}" in first
+    assert 'optimizer = "adadelta"' in first
+    attributes = handle.user_attrs
+    assert (attributes["state"], attributes["finished"], attributes["best"]) == ("done", "6/6", handle.best_value)
+    names = {key.split(":")[2] for key in handle._storage.get_study_system_attrs(1) if "plot_data" in key}
+    assert names == {"learning-curves", "slices"}
+    dress(storage, find_study(storage, "fixed"))
+    other = optuna.load_study(study_name="fixed", storage=storage.optuna)
+    assert re.search(r"\| Adam \| 2 \| \d\d\.\d\d \| 90\.00 \|", get_note(other))
     storage.close()
 
 
-def wait_for(url):
-    for _ in range(100):
-        try:
-            return fetch(url)
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer")
+def test_artifacts_are_the_curves_and_the_best_configuration(study, tmp_path):
+    storage = open_storage(study)
+    for _ in range(2):
+        dress(storage, find_study(storage, "tiny"))
+    storage.close()
+    with served(study) as address:
+        found = json.loads(fetch(f"{address}api/studies/1"))["artifacts"]
+        texts = {a["filename"]: fetch(f"{address}artifacts/1/{a['artifact_id']}") for a in found}
+    assert set(texts) == {"learning-curves.csv", "best.json"}
+    assert len(found) == 2
+    rows = texts["learning-curves.csv"].splitlines()
+    assert rows[0].startswith("trial,state,optimizer,epoch,train_loss")
+    assert len(rows) > 6
+    assert json.loads(texts["best.json"])["study"] == "tiny"
+
+
+def routes():
+    app = create_app(optuna.storages.InMemoryStorage())
+    return sorted({(route.method, re.sub(r"<[^>]*int>", "1", route.rule)) for route in app.routes})
+
+
+def request(app, method, path, **environment):
+    got = []
+    base = {
+        "REQUEST_METHOD": method, "PATH_INFO": re.sub("<.*", "x", path), "HTTP_HOST": "127.0.0.1:8080",
+        "QUERY_STRING": "", "wsgi.errors": sys.stderr, "wsgi.url_scheme": "http",
+    }  # fmt: skip
+    body = app(base | environment, lambda status, headers, *_: got.append((status, dict(headers))))
+    return got[0], b"".join(body)
+
+
+def inner(environment, start):
+    start("200 OK", [])
+    return [b"through"]
+
+
+@pytest.mark.parametrize(("method", "path"), routes())
+def test_a_read_only_dashboard_refuses_every_route_that_changes_anything(method, path):
+    (status, _), _ = request(Guard(inner, "127.0.0.1", True, None), method, path)
+    assert status.startswith("200" if method == "GET" else "403")
+
+
+def test_reading_routes_change_nothing(study):
+    storage = open_storage(study)
+
+    def content():
+        with storage.engine.connect() as connection:
+            tables = ("studies", "trials", "study_user_attributes", "study_system_attributes", "trial_values")
+            return [connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1").all() for table in tables]
+
+    before = content()
+    app = Guard(wsgi(storage.optuna), "127.0.0.1", True, None)
+    read = [request(app, "GET", path)[0][0] for method, path in routes() if method == "GET"]
+    assert sum(status.startswith("200") for status in read) >= 3
+    assert content() == before
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "status"),
+    [
+        ({}, "200"),
+        ({"HTTP_HOST": "localhost:8080"}, "200"),
+        ({"HTTP_HOST": "[::1]:8080"}, "200"),
+        ({"HTTP_HOST": "evil.example:8080"}, "403"),
+        ({"HTTP_ORIGIN": "http://127.0.0.1:8080"}, "200"),
+        ({"HTTP_ORIGIN": "http://evil.example"}, "403"),
+        ({"HTTP_ORIGIN": "null"}, "403"),
+        ({"HTTP_SEC_FETCH_SITE": "cross-site"}, "403"),
+        ({"HTTP_SEC_FETCH_SITE": "same-origin"}, "200"),
+    ],
+)
+def test_other_sites_and_other_names_are_refused(environment, status):
+    assert request(Guard(inner, "127.0.0.1", False, None), "POST", "/api/studies", **environment)[0][0][:3] == status
+
+
+def test_a_password_is_asked_for_and_only_its_hash_is_kept(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("open sesame\n")
+    file.chmod(0o600)
+    password = read_password(file)
+    guard = Guard(inner, "0.0.0.0", False, password)
+
+    def header(word):
+        return {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(f"me:{word}".encode()).decode()}
+
+    (status, headers), _ = request(guard, "GET", "/")
+    assert (status[:3], headers["WWW-Authenticate"]) == ("401", 'Basic realm="optbench"')
+    found = [header("wrong"), header("open sesame"), header("open sesame"), {"HTTP_AUTHORIZATION": "Basic ?"}]
+    assert [request(guard, "GET", "/", **one)[0][0][:3] for one in found] == ["401", "200", "200", "401"]
+    assert b"sesame" not in repr(vars(password)).encode()
+    file.chmod(0o644)
+    with pytest.raises(DefinitionError, match="chmod 600"):
+        read_password(file)
+
+
+def test_a_host_that_others_reach_needs_a_password_or_the_word(study):
+    command = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--host", "0.0.0.0", "--port", "0"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "expected --password-file FILE, or --no-auth" in refused.stderr
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(tmp_path):
+    crew = Crew(tmp_path, f"sqlite:///{tmp_path}/x.db", 60)
+    with crew:
+        member = crew.start()
+        crew.wait(lambda: sum(t.state.is_finished() for t in crew.trials()) >= 3)
+        with served(crew.url, "--read-only") as address:
+            for page in ("dashboard/", "dashboard/studies/1", "dashboard/studies/1/trials", "dashboard/studies/1/note"):
+                assert browse(f"{address}{page}", tmp_path) == []
+            crew.finish()
+            assert member.returncode == 0
+            time.sleep(16)
+            assert browse(f"{address}dashboard/studies/1", tmp_path) == []
+            assert "optbench rewrites" in fetch(f"{address}api/studies/1")
+
+
+def browse(url, folder):
+    """The errors on the console of a browser that opens the page."""
+    profile = folder / f"profile{time.monotonic_ns()}"
+    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)]
+    command += [
+        "--enable-logging=stderr",
+        f"--user-data-dir={profile}",
+        "--virtual-time-budget=6000",
+        "--dump-dom",
+        url,
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0
+    assert "<canvas" in run.stdout or "Mui" in run.stdout, run.stdout[-500:]
+    return [line for line in run.stderr.splitlines() if ":CONSOLE" in line and "rror" in line]
+
+
+def test_a_port_in_use_is_said(study):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--port", port]
+        assert subprocess.run(command, capture_output=True, timeout=60).returncode == 2
+
+
+def test_requests_through_the_server_are_guarded(study):
+    with served(study, "--read-only") as address:
+        post = urllib.request.Request(
+            f"{address}api/studies", b"{}", {"Content-Type": "application/json"}, method="POST"
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(post, timeout=5)
+        assert refused.value.code == 403
+        refused.value.close()

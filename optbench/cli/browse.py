@@ -1,5 +1,9 @@
 """The commands that read: studies, show, dashboard. None of them loads TensorFlow."""
 
+import platform
+import webbrowser
+from importlib.metadata import version as number
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +21,8 @@ from optbench.cli.options import (
     print_json,
 )
 from optbench.errors import DefinitionError
+
+VERSIONS = ("optuna", "optuna-dashboard", "tensorflow", "keras", "numpy", "scipy", "sqlalchemy")
 
 
 @app.command()
@@ -59,27 +65,41 @@ def show(
 @app.command()
 def dashboard(
     storage: StorageUrl = DEFAULT_STORAGE,
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; whoever reaches it can delete studies.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse whatever would change something.")] = False,
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with the password that browsers are asked for.")
+    ] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let others in without a password.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Browse the studies in optuna-dashboard, also while sweeps run. Example: optbench dashboard --port 8081"""
-    from optbench.dashboard import serve
+    from optbench.dashboard import LOOPBACK, read_password, serve
+
+    if host not in LOOPBACK and password_file is None and not no_auth:
+        raise DefinitionError(
+            f"--host {host}: whoever reaches it could delete studies; expected --password-file FILE, or --no-auth"
+        )
+    password = None if password_file is None else read_password(password_file)
+
+    def ready(url: str) -> None:
+        console.print(f"optuna-dashboard on {url} (Ctrl-C ends it)", markup=False)
+        if open_:
+            webbrowser.open(url)
 
     with opened(storage) as storage_:
-        serve(
-            storage_, host, port, lambda url: console.print(f"optuna-dashboard on {url} (Ctrl-C ends it)", markup=False)
-        )
+        serve(storage_, host, port, ready, read_only, password)
 
 
 @app.callback(invoke_without_command=True)
 def version(
     context: typer.Context,
-    ask: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    ask: Annotated[bool, typer.Option("--version", help="Print the versions that matter.")] = False,
 ) -> None:
     if ask:
-        console.print(f"optbench {__version__}")
+        versions = ", ".join(f"{package} {number(package)}" for package in VERSIONS)
+        console.print(f"optbench {__version__} (Python {platform.python_version()}, {versions})", markup=False)
     elif context.invoked_subcommand is None:
         console.print(context.get_help(), markup=False)
 

@@ -17,7 +17,6 @@ app = typer.Typer(
     help="Sweep optimizers honestly: many small networks trained in one compiled step, studies kept in a database.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 data_app = typer.Typer(help="Prepare data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")

@@ -5,14 +5,14 @@ study_records.py and trial_records.py read it back; upkeep.py copies, upgrades a
 """
 
 from optbench.storage.check import check
-from optbench.storage.engine import Storage, shown
+from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
 from optbench.storage.ledger import Claim, Ledger, open_study, set_total
 from optbench.storage.opening import open_storage
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT
 from optbench.storage.study_records import COUNTED, StudyRecord, find_study, studies
-from optbench.storage.trial_records import TrialRecord, best_trials, curve, trial_record, trials
+from optbench.storage.trial_records import TrialRecord, best_trials, curve, curves, trial_record, trials
 from optbench.storage.workers import GRACE
 
 __all__ = [
@@ -29,7 +29,9 @@ __all__ = [
     "best_trials",
     "check",
     "curve",
+    "curves",
     "find_study",
+    "one_line",
     "open_storage",
     "open_study",
     "set_total",

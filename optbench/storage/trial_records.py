@@ -16,12 +16,16 @@ from optbench.storage.schema import AUDIT, epochs, models
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial's row. `value` is its objective, only when it is complete; `epochs` is how many it trained."""
+    """One trial's row. `value` is its objective, only when it is complete; `epochs` is how many it trained.
+
+    `last` is the end of its learning curve, also when it was pruned.
+    """
 
     number: int
     trial_id: int
     state: str
     value: float | None
+    last: float | None
     label: str | None
     optimizer: str
     params: Mapping[str, float]
@@ -58,6 +62,20 @@ def curve(storage: Storage, trial_id: int) -> list[Epoch]:
     return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
 
 
+def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
+    """Every epoch of every trial of the study, by trial id."""
+    trial = models.TrialModel
+    query = select(epochs).join(trial, trial.trial_id == epochs.c.trial_id).where(trial.study_id == study_id)
+
+    def work(session: Session) -> dict[int, list[Epoch]]:
+        found: dict[int, list[Epoch]] = {}
+        for row in session.execute(query.order_by(epochs.c.trial_id, epochs.c.epoch)):
+            found.setdefault(row.trial_id, []).append(_epoch(row))
+        return found
+
+    return storage.read(work)
+
+
 def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
     """The record of a trial as Optuna reads it, which trained so many epochs."""
     attrs = trial.user_attrs
@@ -66,6 +84,7 @@ def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
         state = "diverged"
     return TrialRecord(
         trial.number, trial._trial_id, state, trial.values[0] if trial.state == TrialState.COMPLETE else None,
+        trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
         attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
         attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("device"), attrs.get("reason"),
         trial.system_attrs.get(AUDIT),

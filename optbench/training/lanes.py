@@ -144,13 +144,11 @@ class Lanes:
         seconds = (time.perf_counter() - start) / len(self.seated)
         counts = [steps, steps * self.batch, self.held, self.held][: len(figures)]
         means = figures.astype(float) / np.array(counts)[:, np.newaxis]
-        motions = {strand: strand.motion() for strand in live}
-        epochs = {}
-        for lane in self.seated:
-            strand, place = self.places[lane]
-            motion = motions[strand][:, place].tolist()
-            epochs[lane] = _epoch(self.epochs[lane], means[:, lane].tolist(), seconds, motion)
-        return epochs
+        motions = np.hstack([s.motion() if s in live else np.zeros((2, s.width)) for s in self.strands])
+        return {
+            lane: _epoch(self.epochs[lane], means[:, lane].tolist(), seconds, motions[:, lane].tolist())
+            for lane in self.seated
+        }
 
     def test(self, lane: int, images: Images) -> float:
         strand, place = self.places[lane]

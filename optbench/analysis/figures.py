@@ -1,0 +1,139 @@
+"""Figures of studies, as plotly graph objects of plain lists: for the report and for optuna-dashboard alike.
+
+One colour per optimizer everywhere, from Okabe and Ito's palette, which colour-blind people can tell apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+COLOURS = {
+    "adadelta": "#0072B2",
+    "adagrad": "#E69F00",
+    "adam": "#D55E00",
+    "adamw": "#56B4E9",
+    "nadam": "#CC79A7",
+    "rmsprop": "#009E73",
+    "sgd": "#7F7F7F",
+}
+OTHER = "#9A8B00"
+SYMBOLS = {"complete": "circle", "pruned": "x", "diverged": "triangle-down"}
+CONFIG = {"displaylogo": False, "responsive": True}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve with its name, its points, and a band around it where there is one; dashed lines are references."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    colour: str
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    dash: str = "solid"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A trial in a slice: a hyperparameter's value, the objective, the trial's state and number."""
+
+    x: float
+    y: float
+    state: str
+    number: int
+
+
+def colour(optimizer: str) -> str:
+    """The optimizer's colour."""
+    return COLOURS.get(optimizer, OTHER)
+
+
+def lines(found: Sequence[Line], x: str, y: str, log_x: bool = False, log_y: bool = False) -> go.Figure:
+    """Curves over a common axis, each with its band."""
+    figure = go.Figure()
+    for line in found:
+        if line.low:
+            figure.add_scatter(
+                x=[*line.x, *reversed(line.x)], y=[*line.high, *reversed(line.low)], fill="toself", opacity=0.2,
+                fillcolor=line.colour, line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=line.name,
+            )  # fmt: skip
+        figure.add_scatter(
+            x=list(line.x), y=list(line.y), name=line.name, mode="lines" if len(line.x) > 1 else "markers",
+            line={"color": line.colour, "width": 2, "dash": line.dash}, legendgroup=line.name,
+            marker={"color": line.colour, "size": 9},
+        )  # fmt: skip
+    return dressed(figure, x, y, log_x, log_y)
+
+
+def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Mapping[str, float]) -> go.Figure:
+    """Rows (name, value, low, high, colour) as dots with intervals; `marks` are published figures: vertical lines."""
+    figure = go.Figure()
+    for name, value, low, high, tint in rows:
+        figure.add_scatter(
+            x=[value], y=[name], mode="markers", marker={"color": tint, "size": 11}, showlegend=False, name=name,
+            error_x={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]},
+        )  # fmt: skip
+    for name, value in marks.items():
+        figure.add_vline(x=value, line_dash="dot", annotation_text=name, annotation_position="top")
+    figure.update_yaxes(autorange="reversed")
+    return dressed(figure, x, "")
+
+
+def slices(found: Mapping[str, Sequence[Point]], logs: Mapping[str, bool], y: str, tint: str) -> go.Figure:
+    """The objective against each hyperparameter, side by side; pruned and diverged trials have symbols of their own."""
+    figure = make_subplots(1, max(1, len(found)), shared_yaxes=True, horizontal_spacing=0.03)
+    for column, (name, points) in enumerate(found.items(), start=1):
+        for state, symbol in SYMBOLS.items():
+            of_state = [point for point in points if point.state == state]
+            figure.add_scatter(
+                x=[p.x for p in of_state], y=[p.y for p in of_state], mode="markers", name=state, row=1, col=column,
+                text=[f"trial {p.number}" for p in of_state], legendgroup=state, showlegend=column == 1,
+                marker={"color": tint, "symbol": symbol, "size": 8, "opacity": 1 if state == "complete" else 0.5},
+            )  # fmt: skip
+        kind = {"type": "log", "nticks": 5, "exponentformat": "power"} if logs[name] else {"type": "linear"}
+        figure.update_xaxes(title=name, **kind, tickangle=0, row=1, col=column)
+    figure.update_yaxes(title=y, row=1, col=1)
+    return dressed(figure)
+
+
+def bars(found: Mapping[str, Mapping[str, float]], y: str, tints: Mapping[str, str]) -> go.Figure:
+    """Groups of bars: for each name a value per label."""
+    figure = go.Figure()
+    for name, values in found.items():
+        figure.add_bar(x=list(values), y=list(values.values()), name=name, marker_color=tints[name])
+    return dressed(figure, "", y)
+
+
+def map_of(found: Mapping[str, Sequence[tuple[float, float, float, str]]], x: str, y: str, z: str) -> go.Figure:
+    """Trials as dots at (x, y), coloured by their value; one symbol per group."""
+    figure = go.Figure()
+    lowest = min((row[2] for rows in found.values() for row in rows), default=0.0)
+    for symbol, (name, rows) in zip(("circle", "diamond", "square", "cross"), found.items(), strict=False):
+        marker: dict[str, Any] = {
+            "color": [row[2] for row in rows], "coloraxis": "coloraxis", "symbol": symbol, "size": 10,
+        }  # fmt: skip
+        figure.add_scatter(
+            x=[row[0] for row in rows], y=[row[1] for row in rows], text=[row[3] for row in rows], mode="markers",
+            marker=marker, name=name,
+        )  # fmt: skip
+    figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": max(lowest, 0.9), "colorbar": {"title": z}})
+    return dressed(figure, x, y, log_x=True, log_y=True)
+
+
+def dressed(
+    figure: go.Figure, x: str | None = None, y: str | None = None, log_x: bool = False, log_y: bool = False
+) -> go.Figure:
+    """The figure with titles on its axes and the look of all of them."""
+    if x is not None:
+        figure.update_xaxes(title=x, type="log" if log_x else None)
+    if y is not None:
+        figure.update_yaxes(title=y, type="log" if log_y else None)
+    figure.update_layout(
+        template="plotly_white", height=420, margin={"l": 60, "r": 20, "t": 40, "b": 50},
+        legend={"orientation": "h", "y": 1.08}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,63 @@
+"""Figures of the trials of studies, made from their records; None where there is nothing to show yet."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optbench.analysis.figures import Line, Point, colour, lines
+from optbench.analysis.figures import slices as slice_figure
+from optbench.definition import parse
+from optbench.job import Epoch
+from optbench.space import Float
+from optbench.storage import StudyRecord, TrialRecord, best_trials
+
+TOP = 5  # trials whose learning curves are drawn
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
+
+def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> Any:
+    """Validation accuracy (or training accuracy, where nothing is validated) over the epochs: of the best trials, or
+    of each fixed setting, the median of its seeds.
+    """
+    found = []
+    if study.searches:
+        for rank, trial in enumerate(best_trials(records)[:TOP]):
+            name = f"trial {trial.number}: {trial.value:.4f}"
+            found.append(_line(name, [curves[trial.trial_id]], trial.optimizer, DASHES[rank]))
+    else:
+        groups: dict[str, list[TrialRecord]] = {}
+        for trial in records:
+            if trial.state == "complete" and trial.trial_id in curves:
+                groups.setdefault(trial.label or f"trial {trial.number}", []).append(trial)
+        seen: dict[str, int] = {}
+        for label, group in groups.items():
+            optimizer = group[0].optimizer
+            dash = DASHES[seen.setdefault(optimizer, 0) % len(DASHES)]
+            seen[optimizer] += 1
+            found.append(_line(label, [curves[trial.trial_id] for trial in group], optimizer, dash))
+    validated = bool(study.definition and study.definition["data"]["validation"])
+    return lines(found, "epoch", f"{'validation' if validated else 'training'} accuracy") if found else None
+
+
+def slices(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
+    """The objective against each hyperparameter that was searched."""
+    sweep = parse(study.definition or {}, f"study {study.name!r}")
+    searched = {name: d for name, d in sweep.space.items() if isinstance(d, Float)}
+    shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
+    if not searched or not shown:
+        return None
+    points = {
+        name: [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
+        for name in searched
+    }
+    return slice_figure(points, {name: d.log for name, d in searched.items()}, study.metric, colour(study.optimizer))
+
+
+def _line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str) -> Line:
+    """The median of several curves, and the band between the least and the most of them."""
+    length = min(len(curve) for curve in found)
+    values = np.array([[epoch.objective for epoch in curve[:length]] for curve in found])
+    x = list(range(1, length + 1))
+    low, high = (values.min(axis=0).tolist(), values.max(axis=0).tolist()) if len(found) > 1 else ((), ())
+    return Line(name, x, np.median(values, axis=0).tolist(), colour(optimizer), low, high, dash)

@@ -1,0 +1,179 @@
+"""What the trials of one study say about its search: best so far, speed, edges of the space, divergence, pruning.
+
+Accuracies are fractions 0..1 and are to be maximized. The curves over budgets are in budget.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from optbench.analysis.statistics import SINGLE, Array, finite
+
+TARGETS = (0.95, 0.97, 0.975, 0.98)
+EDGE, TENTH, TOP, CROWD = 0.05, 0.1, 10, 4
+DIVERGED = 0.30
+
+End = Literal["low", "high"]
+
+
+def incumbent(values: ArrayLike) -> Array:
+    """The best value so far after each trial [n], in the order they ended; NaN counts as nothing, and stays in front.
+
+    Raises ValueError for no values. S2.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or found.size == 0:
+        raise ValueError(f"values of shape {found.shape}; expected a list of at least one")
+    return np.asarray(np.fmax.accumulate(found))
+
+
+def time_to_target(curve: Sequence[float | None], targets: Sequence[float] = TARGETS) -> tuple[int | None, ...]:
+    """The first epoch, from 1, whose validation accuracy reaches each target; None where none does.
+
+    An epoch without a validation accuracy is None or NaN.
+    Raises ValueError for an empty curve. S13.
+    """
+    found = np.array(curve, dtype=np.float64)
+    if found.size == 0:
+        raise ValueError("a curve of no epochs; expected at least one")
+    reached = [found >= target - SINGLE for target in targets]
+    return tuple(int(np.argmax(epochs)) + 1 if epochs.any() else None for epochs in reached)
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where the best trial sits on a search scale, 0 to 1, and whether the top ten crowd an outer tenth of it.
+
+    `warn`: the space is probably too narrow at `ends`.
+    """
+
+    position: float
+    crowded_low: bool
+    crowded_high: bool
+    warn: bool
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """The ends that the warning is about: none, one, or both."""
+        low = self.position < EDGE or self.crowded_low
+        high = self.position > 1 - EDGE or self.crowded_high
+        found: list[tuple[End, bool]] = [("low", low), ("high", high)]
+        return tuple(end for end, crossed in found if crossed)
+
+
+def boundary(units: ArrayLike) -> Boundary:
+    """Whether a search space cuts its best trials off; `units` [n] are their places on the scale, best trial first.
+
+    Raises ValueError for no places, or one outside 0 to 1.
+    S16: warn if the best is below .05 or above .95, or at least 4 of the top 10 are in one outer tenth.
+    """
+    found = finite(units)
+    if found.min() < -SINGLE or found.max() > 1 + SINGLE:
+        raise ValueError(f"places from {found.min()} to {found.max()}; expected 0 to 1")
+    top, best = found[:TOP], float(found[0])
+    crowded_low = int(np.count_nonzero(top <= TENTH)) >= CROWD
+    crowded_high = int(np.count_nonzero(top >= 1 - TENTH)) >= CROWD
+    warn = best < EDGE or best > 1 - EDGE or crowded_low or crowded_high
+    return Boundary(best, crowded_low, crowded_high, warn)
+
+
+def wider(low: float, high: float, log: bool, end: End) -> tuple[float, float]:
+    """The range made half as long again at one end, on its linear or logarithmic scale.
+
+    What the hyperparameter itself allows is not known here: a caller cuts the range to that.
+    Raises ValueError for an empty range, a logarithmic one that does not start above 0, or another end.
+    S16: moves the end by (high - low) / 2, or by a factor of sqrt(high / low).
+    """
+    if not low < high or (log and low <= 0):
+        raise ValueError(f"a range from {low} to {high}; expected low < high{', above 0' if log else ''}")
+    if end not in ("low", "high"):
+        raise ValueError(f"end = {end!r}; expected 'low' or 'high'")
+    if log:
+        factor = (high / low) ** 0.5
+        return (low / factor, high) if end == "low" else (low, high * factor)
+    half = (high - low) / 2
+    return (low - half, high) if end == "low" else (low, high + half)
+
+
+def share_interval(count: int, total: int, method: Literal["wilson", "exact"] = "wilson") -> tuple[float, float]:
+    """The 95 % interval of a share, count / total: Wilson 1927, or exact by Clopper and Pearson 1934.
+
+    Raises ValueError unless 0 <= count <= total and total >= 1.
+    """
+    if total < 1 or not 0 <= count <= total:
+        raise ValueError(f"{count} of {total}; expected 0 to all of at least one")
+    found = stats.binomtest(count, total).proportion_ci(0.95, method)
+    return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+    @property
+    def too_many(self) -> bool:
+        """Whether it is over 30 %: of diverged trials, that asks for another space."""
+        return self.share > DIVERGED
+
+
+def diverged_share(diverged: int, total: int) -> Share:
+    """The share of trials that diverged, with its Wilson interval.
+
+    Raises ValueError unless 0 <= diverged <= total and total >= 1. S17.
+    """
+    low, high = share_interval(diverged, total)
+    return Share(diverged / total, low, high)
+
+
+def growth(rates: Sequence[float | None]) -> float:
+    """By what factor an effective learning rate grew (above 1) or shrank over training, from its value per epoch.
+
+    Epochs that were not measured are None or NaN. NaN for fewer than two finite rates, or a first one of 0.
+    S22: last / first.
+    """
+    found = np.array(rates, dtype=np.float64)
+    found = found[np.isfinite(found)]
+    if found.size < 2 or found[0] == 0:
+        return float("nan")
+    return float(found[-1] / found[0])
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What pruning cost and saved.
+
+    `beaten` is the share of the n audited trials that ended above the incumbent, `low` and `high` its 95 % interval,
+    `regret` the most by which one did, in percentage points: 0 if none did.
+    """
+
+    n: int
+    beaten: float
+    low: float
+    high: float
+    regret: float
+    epochs_saved: int
+
+
+def audit(values_if_finished: ArrayLike, incumbents: ArrayLike, epochs_saved: int) -> Audit:
+    """How a pruner did, from trials that it would have pruned but that ran on to their end.
+
+    `values_if_finished` [n] are their final accuracies, NaN for a trial that then diverged; `incumbents` [n] the best
+    finished accuracy that each had to beat; `epochs_saved` what pruning the others saved, passed through.
+    Raises ValueError for no trials, unequal lengths, or an incumbent that is not finite.
+    S23: Clopper-Pearson interval.
+    """
+    ended, best = np.asarray(values_if_finished, dtype=np.float64), finite(incumbents)
+    if ended.shape != best.shape:
+        raise ValueError(f"{ended.size} trials and {best.size} incumbents; expected one incumbent for each trial")
+    gains = np.nan_to_num(ended - best, nan=0.0)
+    count = int(np.count_nonzero(gains > SINGLE))
+    regret = 100 * float(gains.max()) if count else 0.0
+    return Audit(best.size, count / best.size, *share_interval(count, best.size, "exact"), regret, epochs_saved)

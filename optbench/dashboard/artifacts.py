@@ -1,0 +1,53 @@
+"""Files that belong to a study, in Optuna's artifact store: its learning curves, and its best configuration."""
+
+import csv
+import io
+import json
+import uuid
+from pathlib import Path
+
+from optuna.artifacts import FileSystemArtifactStore
+
+from optbench.exports import FORMATS, choose
+from optbench.storage import Storage, StudyRecord, TrialRecord, curves
+
+NAMES = uuid.UUID("5f0c7c57-7a4e-4f6e-9f0e-0d5b8a1a2c3d")
+
+
+def folder(storage: Storage) -> Path:
+    """Where the artifacts of a database lie: beside a SQLite file, else under the working directory."""
+    return (storage.path.parent if storage.path else Path("storage").absolute()) / "artifacts"
+
+
+def store(place: Path) -> FileSystemArtifactStore:
+    """Optuna's store in that folder, which is made."""
+    place.mkdir(parents=True, exist_ok=True)
+    return FileSystemArtifactStore(place)
+
+
+def keep(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> None:
+    """Write the study's artifacts, each over the one that was there before."""
+    _put(storage, study, "learning-curves.csv", "text/csv", _curves(storage, study, records))
+    if study.searches and study.best is not None:
+        _put(storage, study, "best.json", "application/json", FORMATS["json"](choose(study, records, None)))
+
+
+def _put(storage: Storage, study: StudyRecord, name: str, kind: str, content: str) -> None:
+    """The id is a function of database, study and name, so that writing again replaces."""
+    identity = str(uuid.uuid5(NAMES, f"{storage.url.database}\n{study.study_id}\n{study.name}\n{name}"))
+    store(folder(storage)).write(identity, io.BytesIO(content.encode()))
+    meta = {"artifact_id": identity, "filename": name, "mimetype": kind, "encoding": None}
+    storage.optuna.set_study_system_attr(study.study_id, f"artifacts:{identity}", json.dumps(meta))
+
+
+def _curves(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    columns = "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "rate", "moved"
+    table.writerow(["trial", "state", "optimizer", "epoch", *columns])
+    found = curves(storage, study.study_id)
+    for record in records:
+        for row in found.get(record.trial_id, []):
+            values = [getattr(row, column) for column in columns]
+            table.writerow([record.number, record.state, record.optimizer, row.epoch, *values])
+    return text.getvalue()

@@ -1,0 +1,80 @@
+"""What optuna-dashboard shows of a study beside its trials: attributes, a note, saved plots and artifacts."""
+
+import shlex
+from typing import Any
+
+import optuna
+import tomli_w
+
+from optbench.dashboard import artifacts
+from optbench.errors import StorageError
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, one_line, shown, trials
+
+OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
+
+
+def dress(storage: Storage, study: StudyRecord) -> None:
+    """Bring everything up to what the study's trials say now. Raises StorageError."""
+    from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+
+    records = trials(storage, study.study_id)
+    with one_line(storage.url):
+        handle = optuna.load_study(study_name=study.name, storage=storage.optuna)
+        for key, value in attributes(study).items():
+            if handle.user_attrs.get(key) != value:
+                handle.set_user_attr(key, value)
+        held = get_note(handle)
+        body = held.partition(OURS)[0] + OURS + note(storage, study, records)
+        if body != held:
+            save_note(handle, body)
+        for name, figure in plots(storage, study, records).items():
+            save_plotly_graph_object(handle, figure, graph_object_id=name)
+        try:
+            artifacts.keep(storage, study, records)
+        except OSError as problem:
+            raise StorageError(f"{artifacts.folder(storage)} cannot be written: {problem.strerror}") from problem
+
+
+def attributes(study: StudyRecord) -> dict[str, Any]:
+    """What the list of studies shows at a glance."""
+    by_state = ", ".join(f"{count} {state}" for state, count in study.counts.items() if count)
+    best = {"best": study.best} if study.best is not None and study.searches else {}
+    return {"state": study.state, "finished": f"{study.finished}/{study.total}", "by state": by_state, **best} | {
+        "epochs consumed": study.epochs
+    }
+
+
+def note(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> str:
+    """The study in words: summary, commands, definition. Markdown."""
+    parts = [f"\n{study.finished} of {study.total} trials are finished, in {study.epochs} epochs ({study.state})."]
+    if not study.searches:
+        parts.append(_settings(study, records))
+    for trial in best_trials(records)[: int(study.searches)]:
+        values = ", ".join(f"{name} = {value:.6g}" for name, value in trial.hyperparameters.items())
+        parts.append(f"Best: {study.metric} {trial.value:.4f} in trial {trial.number}, with {values}.")
+    name, place = shlex.quote(study.name), shlex.quote(shown(storage.url))
+    commands = [f"optbench {what} --storage {place}" for what in (f"show {name}", f"export {name}", "compare")]
+    parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
+    return "\n".join([*parts, f"```toml\n{tomli_w.dumps(study.definition or {})}```", ""])
+
+
+def _settings(study: StudyRecord, records: list[TrialRecord]) -> str:
+    """Each fixed setting beside the figure that was published. Markdown."""
+    from optbench.analysis.baseline import by_label
+
+    rows = [f"| setting | seeds | {study.metric} % | published % |", "| --- | --- | --- | --- |"]
+    for setting in by_label(study.definition or {"trial": []}, records):
+        published = "-" if setting.published is None else f"{100 * setting.published:.2f}"
+        rows.append(f"| {setting.label} | {setting.accuracy.n} | {100 * setting.accuracy.mean:.2f} | {published} |")
+    return "\n" + "\n".join(rows) + "\n"
+
+
+def plots(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> dict[str, Any]:
+    """The saved plots by name, as far as there is something to plot."""
+    from optbench.analysis import pictures
+
+    found = {"learning-curves": pictures.learning_curves(study, records, curves(storage, study.study_id))}
+    if study.searches:
+        found["slices"] = pictures.slices(study, records)
+
+    return {name: figure for name, figure in found.items() if figure is not None}

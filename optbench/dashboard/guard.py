@@ -1,0 +1,103 @@
+"""What stands before the dashboard, which itself lets whoever reaches it delete studies: WSGI around WSGI."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from optbench.errors import DefinitionError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+READING = ("GET", "HEAD", "OPTIONS")
+Environment = dict[str, Any]
+Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
+
+
+class Password:
+    """A password of which only a salted hash is kept; it is compared in constant time."""
+
+    def __init__(self, word: str) -> None:
+        self.salt = secrets.token_bytes(16)
+        self.hash = self._hash(word)
+        self.accepted: set[bytes] = set()  # digests of headers that were right: the hash is slow on purpose
+
+    def fits(self, header: str) -> bool:
+        """Whether an Authorization header has the password, whatever its user name is."""
+        digest = hashlib.sha256(self.salt + header.encode("latin-1", "replace")).digest()
+        if any(hmac.compare_digest(digest, known) for known in self.accepted):
+            return True
+        try:
+            word = base64.b64decode(header.removeprefix("Basic "), validate=True).decode().partition(":")[2]
+        except ValueError:
+            return False
+        if not header.startswith("Basic ") or not hmac.compare_digest(self._hash(word), self.hash):
+            return False
+        self.accepted.add(digest)
+        return True
+
+    def _hash(self, word: str) -> bytes:
+        return hashlib.scrypt(word.encode(), salt=self.salt, n=2**14, r=8, p=1)
+
+
+def read_password(file: Path) -> Password:
+    """The password in the first line of a file that nobody else can read. Raises DefinitionError."""
+    try:
+        mode, text = file.stat().st_mode, file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DefinitionError(f"--password-file {file}: cannot be read; expected a file with one line") from problem
+    if os.name == "posix" and mode & 0o077:
+        raise DefinitionError(f"--password-file {file}: others can read it; type `chmod 600 {file}`")
+    word = text.split("\n")[0].strip()
+    if len(word) < 8:
+        raise DefinitionError(f"--password-file {file}: its first line has {len(word)} characters; expected 8 or more")
+    return Password(word)
+
+
+class Guard:
+    """Lets through what may pass: by host name, origin, password, and, if `read_only`, by what it would change.
+
+    `host` is the address that is listened on. On a loopback address the Host header has to be a loopback name, or a
+    page of another site could have its name point here; elsewhere the password does that service.
+    """
+
+    def __init__(self, inner: Application, host: str, read_only: bool, password: Password | None) -> None:
+        self.inner, self.read_only, self.password = inner, read_only, password
+        self.local = host in LOOPBACK
+
+    def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
+        refusal = self._refusal(environment)
+        if refusal is None:
+            return self.inner(environment, start)
+        status, reason = refusal
+        headers = [("Content-Type", "application/json")]
+        if status.startswith("401"):
+            headers.append(("WWW-Authenticate", 'Basic realm="optbench"'))
+        start(status, headers)
+        return [b'{"reason": "%s"}' % reason.encode()]
+
+    def _refusal(self, environment: Environment) -> tuple[str, str] | None:
+        host = environment.get("HTTP_HOST", "")
+        if self.local and _name(host) not in LOOPBACK:
+            return "403 Forbidden", "this host name is not served; use 127.0.0.1"
+        if self.password is not None and not self.password.fits(environment.get("HTTP_AUTHORIZATION", "")):
+            return "401 Unauthorized", "a password is needed"
+        if environment["REQUEST_METHOD"] in READING:
+            return None
+        if self.read_only:
+            return "403 Forbidden", "this dashboard is read-only"
+        origin = environment.get("HTTP_ORIGIN")
+        elsewhere = environment.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none")
+        if elsewhere or (origin is not None and origin.partition("://")[2] != host):
+            return "403 Forbidden", "requests from other sites change nothing here"
+        return None
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if ":" in host else host
