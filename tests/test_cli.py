@@ -57,7 +57,7 @@ def test_a_sweep_prints_a_line_a_trial_and_a_summary(place):
 
 
 def test_the_same_command_again_does_nothing_and_says_so(place):
-    assert "has its total of 6 already; nothing to do" in optbench("sweep", "tiny.toml", cwd=place)
+    assert "has 6 of 6 trials already; nothing to do" in optbench("sweep", "tiny.toml", cwd=place)
     assert len(database(place, "tiny").trials) == 6
 
 

@@ -1,14 +1,30 @@
 """Statistics against reference values and properties."""
 
 import math
+from itertools import product
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from optbench.analysis.baseline import by_label
-from optbench.analysis.statistics import mean_interval
+from optbench.analysis.statistics import (
+    confirmation,
+    equivalence,
+    finite,
+    improvement,
+    least_p,
+    mean_interval,
+    paired,
+)
 from optbench.storage import TrialRecord
+
+fractions = st.integers(0, 10000).map(lambda hits: hits / 10000)  # accuracies on 10,000 images
+pairs = st.lists(st.tuples(fractions, fractions), min_size=2, max_size=12)
+samples = st.lists(fractions, min_size=2, max_size=12)
+slow = settings(deadline=None, max_examples=50)  # the machine may be busy
 
 
 def test_the_interval_of_five_values_by_hand():
@@ -43,10 +59,198 @@ def test_a_baseline_is_summed_up_by_label():
     }
     definition["trial"][1]["published_test_accuracy"] = 0.8
     records = [
-        TrialRecord(i, i, "complete", value, label, "adam", {}, {}, 0, 1, 1, "lanes", None)
+        TrialRecord(i, i, "complete", value, label, "adam", {}, {}, 0, 1, 1, "lanes", None, None, None)
         for i, (label, value) in enumerate([("a", 0.81), ("a", 0.83), ("b", 0.5), ("c", None)])
     ]
     found = by_label(definition, records)
     assert [(s.label, s.accuracy.n) for s in found] == [("a", 2), ("b", 1)]
     assert found[0].difference == pytest.approx(2.0)
     assert found[1].difference is None
+
+
+def test_only_finite_values_and_enough_of_them():
+    assert finite([1, 2], 2).tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match=r"shape \(1,\); expected a list of at least 2"):
+        finite([1.0], 2)
+    with pytest.raises(ValueError, match="2 values are NaN or infinite; expected finite ones"):
+        finite([1.0, math.nan, math.inf])
+
+
+def test_confirmation_by_hand():
+    # 25 % of 8 is two off each end: (3 + 4 + 5 + 6) / 4; t(7, .975) = 2.364624251010; s^2 = 2540 / 7
+    found = confirmation([60, 1, 2, 3, 4, 5, 6, 7])
+    assert (found.n, found.mean, found.median, found.iqm, found.least, found.most) == (8, 11, 4.5, 4.5, 1, 60)
+    assert found.deviation == pytest.approx(math.sqrt(2812 / 7))
+    margin = 2.364624251010 * math.sqrt(2812 / 7 / 8)
+    assert (found.low, found.high) == pytest.approx((11 - margin, 11 + margin))
+
+
+def test_the_confirmation_of_one_seed_has_no_interval():
+    found = confirmation([0.9])
+    assert (found.mean, found.median, found.iqm, found.least, found.most) == (0.9,) * 5
+    assert all(map(math.isnan, (found.low, found.high, found.deviation)))
+
+
+@slow
+@given(samples, st.randoms())
+def test_confirmation_lies_among_its_values_in_any_order(values, random):
+    found = confirmation(values)
+    for middle in (found.mean, found.median, found.iqm):
+        assert min(values) - 1e-12 <= middle <= max(values) + 1e-12
+    assert found.low - 1e-12 <= found.mean <= found.high + 1e-12
+    again = confirmation(random.sample(values, len(values)))
+    assert (again.low, again.high, again.iqm) == pytest.approx((found.low, found.high, found.iqm))
+
+
+def test_five_pairs_that_all_agree_cannot_reach_five_percent():
+    found = paired([0.95, 0.96, 0.97, 0.98, 0.99], [0.94, 0.94, 0.94, 0.94, 0.94])
+    assert (found.n, found.mean) == (5, pytest.approx(0.03))
+    assert found.sign_flip_p == found.wilcoxon_p == least_p(5) == 0.0625
+    # s = .01 sqrt(2.5), t(4, .975) = 2.776445105198
+    assert found.high - found.mean == pytest.approx(0.01 * 2.776445105198 * math.sqrt(2.5 / 5))
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_sign_flips_by_hand():
+    # of the eight means of +-1 +-2 +-4, four are as far from 0 as (4 + 2 - 1) / 3: both ends, 5 and 7
+    assert paired([4, 2, 0], [0, 0, 1]).sign_flip_p == 0.5
+
+
+def test_equal_differences_tie_though_their_rounding_differs():
+    a, b = [0.9812, 0.9801, 0.9790], [0.9801, 0.9790, 0.9801]  # +11, +11, -11 of 10,000
+    assert len({x - y for x, y in zip(a, b, strict=True)} - {0.9790 - 0.9801}) == 2
+    found = paired(a, b)
+    assert found.sign_flip_p == 1.0
+    assert found.wilcoxon_p == 1.0
+    singles = paired(np.float32(a), np.float32(b))
+    assert (singles.sign_flip_p, singles.wilcoxon_p) == (1.0, 1.0)
+
+
+@slow
+@given(pairs)
+def test_sign_flips_agree_with_counting_in_whole_numbers(given_pairs):
+    hits = [round(10000 * a) - round(10000 * b) for a, b in given_pairs]
+    sums = [abs(sum(s * h for s, h in zip(signs, hits, strict=True))) for signs in product((1, -1), repeat=len(hits))]
+    found = paired(*zip(*given_pairs, strict=True))
+    assert found.sign_flip_p == sum(s >= abs(sum(hits)) for s in sums) / len(sums)
+    assert found.sign_flip_p >= least_p(found.n)
+    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(hits).pvalue if any(hits) else 1.0)
+
+
+@slow
+@given(pairs)
+def test_swapping_the_sides_turns_the_difference_round(given_pairs):
+    a, b = zip(*given_pairs, strict=True)
+    one, two = paired(a, b), paired(b, a)
+    assert (one.mean, one.low, one.high) == pytest.approx((-two.mean, -two.high, -two.low))
+    assert (one.sign_flip_p, one.wilcoxon_p) == pytest.approx((two.sign_flip_p, two.wilcoxon_p))
+
+
+@pytest.mark.parametrize(("n", "tolerance"), [(12, 1e-12), (16, 1e-12), (20, 0.01)])
+def test_sign_flips_agree_with_scipy_also_where_they_are_random(n, tolerance):
+    differences = np.random.default_rng(n).normal(0.2, 0.5, n)
+    expected = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=2**16 if n <= 16 else 10_000, rng=1
+    ).pvalue
+    found = paired(differences, np.zeros(n)).sign_flip_p
+    assert 0.02 < found < 0.98
+    assert found == pytest.approx(expected, abs=tolerance)
+    assert paired(differences, np.zeros(n)).sign_flip_p == found
+
+
+def test_random_flips_never_give_a_p_of_zero():
+    assert paired(np.ones(40), np.zeros(40)).sign_flip_p == 1 / 100_001
+
+
+def test_no_difference_at_all():
+    found = paired([0.9, 0.8], [0.9, 0.8])
+    assert (found.mean, found.low, found.high, found.sign_flip_p, found.wilcoxon_p) == (0, 0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("compare", [paired, equivalence])
+def test_pairs_must_be_pairs(compare):
+    with pytest.raises(ValueError, match="3 and 2 values; expected pairs that share their seeds"):
+        compare([1, 2, 3], [1, 2])
+    with pytest.raises(ValueError, match="expected a list of at least 2"):
+        compare([1], [1])
+
+
+def test_the_least_p():
+    assert [least_p(n) for n in (1, 2, 6)] == [1.0, 0.5, 0.03125]
+    with pytest.raises(ValueError, match="0 pairs; expected at least one"):
+        least_p(0)
+
+
+def test_improvement_by_hand():
+    # of six pairs, 3 beats 1 and 2 twice, 2 beats 1 once and ties once
+    found = improvement([2, 3, 0], [1, 2])
+    assert found.share == pytest.approx((2 + 1.5 + 0) / 6)
+    assert improvement([2, 3], [0, 1, 1]) == improvement([2, 3], [0, 1, 1], seed=9)
+    assert (improvement([2, 3], [0, 1]).low, improvement([0, 1], [2, 3]).high) == (1, 0)
+
+
+def test_the_bootstrap_of_improvement_by_hand():
+    # a's two resampled values are independent, each above b's with probability 1/2: means 0, 1/2, 1 at 1/4, 1/2, 1/4
+    found = improvement([0, 2], [1, 1])
+    assert (found.share, found.low, found.high) == (0.5, 0, 1)
+
+
+@slow
+@given(samples, samples)
+def test_improvement_is_the_mann_whitney_share_and_a_probability(a, b):
+    found = improvement(a, b)
+    assert found.share == pytest.approx(stats.mannwhitneyu(a, b, method="asymptotic").statistic / (len(a) * len(b)))
+    assert 0 <= found.low <= found.high <= 1
+    assert found.share + improvement(b, a).share == pytest.approx(1)
+
+
+def test_the_interval_of_improvement_depends_on_the_seed_only_and_covers():
+    random = np.random.default_rng(0)
+    draws = [(random.normal(0.5, 1, 12), random.normal(0, 1, 12)) for _ in range(100)]
+    truth = stats.norm.cdf(0.5 / math.sqrt(2))
+    found = [improvement(a, b) for a, b in draws]
+    assert 88 <= sum(f.low <= truth <= f.high for f in found) < 100
+    assert found[0] == improvement(*draws[0]) != improvement(*draws[0], seed=1)
+
+
+def test_equivalence_by_hand():
+    # d = 0, 1, 2, 3 (/ 10,000): mean 1.5, s = sqrt(5/3), t(3, .95) = 2.353363434802
+    found = equivalence([0.9800, 0.9801, 0.9802, 0.9803], [0.98] * 4)
+    margin = 2.353363434802 * math.sqrt(5 / 3 / 4)
+    assert (found.low, found.high) == pytest.approx(((1.5 - margin) / 1e4, (1.5 + margin) / 1e4))
+    assert found.equal
+    t = (10 - 1.5) / math.sqrt(5 / 3 / 4)
+    assert found.p == pytest.approx(stats.t.sf(t, 3))
+    assert not equivalence([0.9800, 0.9801, 0.9802, 0.9803], [0.98] * 4, margin=0.0003).equal
+
+
+def test_not_significant_is_not_equal():
+    a, b = [0.97, 0.98, 0.99], [0.98, 0.97, 0.985]
+    assert paired(a, b).sign_flip_p > 0.5
+    found = equivalence(a, b)
+    assert not found.equal
+    assert found.p > 0.05
+
+
+@pytest.mark.parametrize(("shift", "equal"), [(0.0, True), (0.0009, True), (0.001, False), (-0.001, False)])
+def test_without_spread_the_mean_decides(shift, equal):
+    b = np.array([0.9, 0.95, 0.98])
+    found = equivalence(b + shift, b)
+    assert (found.equal, found.p) == (equal, 0.0 if equal else 1.0)
+    assert found.low == pytest.approx(shift)
+
+
+@slow
+@given(pairs, st.floats(1e-5, 0.5))
+def test_the_interval_and_the_p_of_equivalence_agree(given_pairs, margin):
+    a, b = zip(*given_pairs, strict=True)
+    found = equivalence(a, b, margin)
+    assert found.equal == (found.p < 0.05)
+    assert equivalence(b, a, margin).p == pytest.approx(found.p)
+    assert equivalence(a, b, 2 * margin).p <= found.p
+
+
+@pytest.mark.parametrize("margin", [0, -0.1, math.nan])
+def test_a_margin_is_above_zero(margin):
+    with pytest.raises(ValueError, match="expected one above 0"):
+        equivalence([1, 2], [1, 2], margin)

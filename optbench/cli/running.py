@@ -61,7 +61,7 @@ def run_here(order: Order, stop: Stop) -> None:
                         progress.look()
                 progress.look(now=True)
         else:
-            _nothing_to_do(order)
+            nothing_to_do(order, launch.study.finished)
         conclude(launch.storage, order, stop)
     finally:
         launch.storage.close()
@@ -74,8 +74,10 @@ def progress_of(storage: Storage, order: Order, study_id: int, stop: Stop) -> Pr
     return progress
 
 
-def _nothing_to_do(order: Order) -> None:
-    console.print(f"study {order.study!r} has its total of {order.sweep.trials} already; nothing to do", markup=False)
+def nothing_to_do(order: Order, finished: int) -> None:
+    """Say that the study has its total already."""
+    said = f"study {order.study!r} has {finished} of {order.sweep.trials} trials already; nothing to do"
+    console.print(said, markup=False)
 
 
 def conclude(storage: Storage, order: Order, stop: Stop) -> bool:

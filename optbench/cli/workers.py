@@ -11,7 +11,7 @@ import typer
 
 from optbench.cli.options import console
 from optbench.cli.progress import Progress
-from optbench.cli.running import Order, conclude, progress_of
+from optbench.cli.running import Order, conclude, nothing_to_do, progress_of
 from optbench.cli.stop import OWNER, Stop
 from optbench.errors import StorageError, StudyError
 from optbench.storage import Storage, check, find_study, open_storage
@@ -27,6 +27,8 @@ def run_workers(order: Order, stop: Stop, count: int) -> None:
             storage = _opened(order, workers, stop)
         if storage is not None:
             study = find_study(storage, order.study)
+            if study.finished >= order.sweep.trials:
+                nothing_to_do(order, study.finished)
             with progress_of(storage, order, study.study_id, stop) as progress:
                 _watch(workers, progress, stop)
     finally:

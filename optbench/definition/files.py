@@ -26,6 +26,8 @@ def find(name: str) -> Path:
         for path in (Path(name), *(home / f"{name}.toml" for home in homes)):
             if path.is_file():
                 return path
+        if Path(name).exists():
+            raise DefinitionError(f"{name} is not a regular file; expected a sweep definition, in TOML")
     names = {path.stem for home in homes for path in home.glob("*.toml")}
     raise DefinitionError(f"no sweep {name[:300]!r}: no such file, and no such definition; {nearest(name, names)}")
 
@@ -36,7 +38,7 @@ def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
     if path.stat().st_size > LARGEST:
         raise DefinitionError(f"{path} has {path.stat().st_size / 1e6:.1f} MB; a sweep definition has at most 1")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError, OSError) as problem:
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
     if "trials" in overrides and "space" not in table:

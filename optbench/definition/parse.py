@@ -38,6 +38,8 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
         )
     space = {key: dimension_of(optimizer, key, value, f"{where} [space]") for key, value in raw_space.items()}
     check_no_twins(space, f"{where} [space]")
+    if isinstance(table.get("trial"), Mapping):
+        raise DefinitionError(f"{where}: [trial] is one table; expected a list of them: [[trial]]")
     fixed = fixed_trials(keys.take("trial", list, []), optimizer, space, where)
     sampler = _strategy("sampler", "tpe", keys, epochs, where)
     pruner = _strategy("pruner", "median" if space else "none", keys, epochs, where)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, create_engine, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from optbench.errors import StorageError
@@ -40,6 +40,7 @@ def parse_url(given: str) -> URL:
     try:
         url = make_url(given)
         url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+        _check_parts(url, given)
         url.get_dialect().import_dbapi()
     except ImportError as problem:
         extra = EXTRAS.get(problem.name or "")
@@ -51,14 +52,25 @@ def parse_url(given: str) -> URL:
         raise StorageError(
             f"storage {_harmless(given)} is no URL of a known kind; expected sqlite:///storage/optbench.db or the like"
         ) from problem
+    return url
+
+
+def _check_parts(url: URL, given: str) -> None:
+    """Refuse what could show a password, or mean another place than it seems to."""
     if any("pass" in key.lower() for key in url.query):
-        raise StorageError(f"storage {shown(url)} has its password among the options; expected user:password@host")
-    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise StorageError(
+            f"storage {_harmless(given)} has its password among the options; expected user:password@host"
+        )
+    if url.get_backend_name() == "sqlite":
+        if url.host or url.username:
+            raise StorageError(
+                f"storage {_harmless(given)} names a host, and SQLite has none; expected sqlite:///storage/optbench.db"
+            )
+    elif "@" in f"{url.host}{url.database}":
         raise StorageError(
             f"storage {_harmless(given)} has more than one @; expected {url.drivername}://user:password@host/database, "
             "with an @ in the password written as %40"
         )
-    return url
 
 
 def _harmless(given: str) -> str:
@@ -90,7 +102,7 @@ def look(url: URL) -> Found:
     with one_line(url):
         engine = create_engine(url, **options)
         try:
-            with engine.connect() as connection:
+            with _reached(engine, url) as connection:
                 tables = frozenset(inspect(connection).get_table_names())
                 held = {
                     name: connection.execute(text(f"SELECT {column} FROM {name}")).scalar() if name in tables else None
@@ -100,6 +112,15 @@ def look(url: URL) -> Found:
             engine.dispose()
     ours = held["optbench_schema"] or (1 if "optbench_epochs" in tables else None)
     return Found(tables, held["alembic_version"], ours)
+
+
+def _reached(engine: Engine, url: URL) -> Connection:
+    """A connection. Raises StorageError where a driver stumbles over an option that it does not know."""
+    try:
+        return engine.connect()
+    except (AttributeError, TypeError, LookupError) as problem:
+        options = ", ".join(url.query)
+        raise StorageError(f"storage {shown(url)}: the driver cannot use its options ({options})") from problem
 
 
 def check_schema(url: URL, found: Found, create: bool) -> None:

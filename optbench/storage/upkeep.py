@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from itertools import chain, count
 from pathlib import Path
@@ -27,6 +27,10 @@ def backup(given: str, target: Path) -> int:
     if url.get_backend_name() != "sqlite":
         tool = {"postgresql": "pg_dump", "mysql": "mariadb-dump"}.get(url.get_backend_name(), "the server's own tool")
         raise StorageError(f"storage {shown(url)} is a server's; `optbench backup` copies SQLite files: use {tool}")
+    with suppress(OlderSchemaError):  # its copy is as good
+        check_schema(url, look(url), create=False)
+    if not target.name:
+        raise StorageError("no name for the copy; expected that of a new file: optbench backup monday.db")
     if target.exists() or target.is_symlink():
         raise StorageError(f"{target} exists already; expected the name of a new file")
     path = Path(str(url.database))
