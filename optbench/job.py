@@ -88,12 +88,16 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ends, after how many epochs; `reason` says why, where its numbers do not."""
+    """How a trial ends, after how many epochs; `reason` says why, where its numbers do not.
+
+    `tested` if the value is of test images, which were opened for it.
+    """
 
     verdict: Verdict
     value: float | None
     epochs: int
     reason: str | None = None
+    tested: bool = False
 
 
 class Trainer(Protocol):

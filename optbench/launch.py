@@ -36,8 +36,10 @@ class Launch:
         return max(0, self.sweep.trials - self.study.finished)
 
 
-def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
+def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: str | None = None) -> Launch:
     """Loads the data and opens the study, made if there is none; writes nothing before everything is checked.
+
+    `origin` is the name of the study whose configurations it confirms.
 
     Raises an OptbenchError; a StudyError names the keys in which the definition differs from the study's.
     """
@@ -61,6 +63,8 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None) -> Launch:
         "trials": sweep.trials,
         "versions": {package: version(package) for package in VERSIONS},
     }
+    if origin is not None:
+        wanted["origin"] = origin
     study_id, held = open_study(storage, name, metric, wanted)
     _compare(name, held.get("fingerprint"), fingerprint)
     study = find_study(storage, name)

@@ -15,6 +15,7 @@ class Purpose(enum.IntEnum):
     WEIGHTS = 5
     BATCHES = 6
     AUDIT = 7
+    CONFIRM = 8
 
 
 def generator(purpose: Purpose, *words: int) -> np.random.Generator:

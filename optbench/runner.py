@@ -91,5 +91,5 @@ def _round(
 def _ending(verdict: Verdict, epoch: Epoch, trainer: Trainer, lane: int, exam: Images | None) -> Ending:
     """How a trial ends; a pruned one keeps its last report as its value, as Optuna has it."""
     if verdict is Verdict.COMPLETE and exam is not None:
-        return Ending(verdict, trainer.test(lane, exam), epoch.epoch)
+        return Ending(verdict, trainer.test(lane, exam), epoch.epoch, tested=True)
     return Ending(verdict, epoch.objective, epoch.epoch)

@@ -35,7 +35,7 @@ def choice_of(optimizer, number=3, **changes):
     sweep = sweep_of(optimizer=optimizer, space={"learning_rate": {"low": 0.1, "high": 1.0}}, trials=9)
     record = StudyRecord(
         1, 'it\'s a "study"', sweep.definition(), sweep.fingerprint({}), {"optuna": "5.0.0"}, "validation accuracy", 9,
-        dict.fromkeys(("complete", "pruned", "diverged", "running", "failed"), 3), 0.9, 18, None, 0,
+        dict.fromkeys(("complete", "pruned", "diverged", "running", "failed"), 3), 0.9, 18, None, 0, None,
     )  # fmt: skip
     trial = TrialRecord(
         number,

@@ -92,7 +92,7 @@ def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, 
             open_storage(f"sqlite:///{file}", create)
     assert file.read_bytes() == (DATA / name).read_bytes()
     done, copy = upgrade(f"sqlite:///{file}")
-    assert done == "is brought up to schema 2"
+    assert done == "is brought up to schema 3"
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(name)] == []
     with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(DATA / name)) as kept:
         assert list(old.iterdump()) == list(kept.iterdump())
@@ -112,12 +112,12 @@ def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, ledger):
     for ours, optuna, message in [
         (99, "v3.0.0.d", "newer optbench"),
         (1, "v99", "newer Optuna"),
-        (2, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
+        (3, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
     ]:
         versions(ours, optuna)
         with pytest.raises(StorageError, match=message):
             upgrade(f"sqlite:///{file}")
-    versions(2, revision)
+    versions(3, revision)
     assert [path.name for path in file.parent.iterdir() if "before" in path.name] == []
 
 
@@ -127,7 +127,7 @@ def test_an_upgrade_that_was_tried_before_keeps_another_copy(tmp_path):
     for _ in range(2):
         shutil.copy(DATA / "first.db", file)
         copies.append(upgrade(f"sqlite:///{file}")[1].name)
-    assert copies == ["first.db.before-schema-2", "first.db.before-schema-2-2"]
+    assert copies == ["first.db.before-schema-3", "first.db.before-schema-3-2"]
 
 
 def test_a_file_without_tables_may_be_started_by_many(file):

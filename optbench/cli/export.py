@@ -62,7 +62,7 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
     """Train the trial again; save its network only if it came to what the row says."""
     from optbench.definition import parse
     from optbench.exports import write
-    from optbench.storage import curve
+    from optbench.storage import curve, log_replay
 
     study, trial = choice.study, choice.trial
     before = curve(storage, trial.trial_id)
@@ -70,6 +70,8 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
         from optbench.replay import replay
         from optbench.training.saving import save
     result = replay(study, trial, before, None, data_dir)
+    if result.tested is not None:
+        log_replay(storage, study.name, trial.number)
     if not result.same:
         raise StudyError(f"trial {trial.number} trained again came to other accuracies; `optbench replay` shows them")
     with tempfile.TemporaryDirectory() as folder:

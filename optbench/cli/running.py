@@ -31,6 +31,7 @@ class Order:
     trainer: str
     grace: int
     retries: int
+    origin: str | None = None
 
     def words(self) -> list[str]:
         """The same order for another process; the storage goes by the environment, since it may hold a password."""
@@ -46,7 +47,7 @@ def run_here(order: Order, stop: Stop) -> None:
         with tensorflow(order.trainer):
             from optbench.launch import carry_on, prepare
             from optbench.training.build import build
-        launch = prepare(order.sweep, order.study, order.storage, order.data_dir)
+        launch = prepare(order.sweep, order.study, order.storage, order.data_dir, order.origin)
     try:
         if launch.missing:
             with progress_of(launch.storage, order, launch.study.study_id, stop) as progress:

@@ -91,7 +91,7 @@ def replay(
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
     from optbench.cli import tables
     from optbench.exports import choose
-    from optbench.storage import curve, find_study, trials
+    from optbench.storage import curve, find_study, log_replay, trials
 
     with opened(storage) as storage_:
         record = find_study(storage_, study)
@@ -100,6 +100,9 @@ def replay(
     with tensorflow(chosen.trainer or "lanes"):
         from optbench.replay import replay as train_again
     result = train_again(record, chosen, before, lanes, data_dir)
+    if result.tested is not None:
+        with opened(storage) as storage_:
+            log_replay(storage_, record.name, chosen.number)
     if as_json:
         print_json(tables.replay_json(result))
     else:

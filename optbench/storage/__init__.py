@@ -9,6 +9,7 @@ from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
 from optbench.storage.ledger import Claim, Ledger, open_study, set_total
 from optbench.storage.opening import open_storage
+from optbench.storage.openings import count_openings, log_replay
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT
 from optbench.storage.study_records import COUNTED, StudyRecord, find_study, studies
@@ -28,9 +29,11 @@ __all__ = [
     "TrialRecord",
     "best_trials",
     "check",
+    "count_openings",
     "curve",
     "curves",
     "find_study",
+    "log_replay",
     "one_line",
     "open_storage",
     "open_study",

@@ -21,6 +21,7 @@ from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
+from optbench.storage.openings import log_opening
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs, models
 from optbench.storage.workers import GRACE, Worker, alive
@@ -43,13 +44,10 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
         if study is None:
             study = models.StudyModel(study_name=name)
             study.directions = [models.StudyDirectionModel(objective=0, direction=StudyDirection.MAXIMIZE)]
-            study.user_attributes = [
-                models.StudyUserAttributeModel(key=key, value_json=json.dumps(value)) for key, value in held.items()
-            ]
-            study.system_attributes = [
-                models.StudySystemAttributeModel(key=key, value_json=json.dumps(value))
-                for key, value in {"study:metric_names": [metric], TOKEN: uuid.uuid4().hex}.items()
-            ]
+            own, other = models.StudyUserAttributeModel, models.StudySystemAttributeModel
+            hidden = {"study:metric_names": [metric], TOKEN: uuid.uuid4().hex}
+            study.user_attributes = [own(key=k, value_json=json.dumps(v)) for k, v in held.items()]
+            study.system_attributes = [other(key=k, value_json=json.dumps(v)) for k, v in hidden.items()]
             session.add(study)
             session.flush()
         if study.study_name != name:  # databases that take upper and lower case, or a space at the end, for the same
@@ -69,7 +67,7 @@ def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, An
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)
-        rows = {} if study is None else {row.key: row for row in study.user_attributes}
+        rows = {row.key: row for row in study.user_attributes} if study else {}
         if "trials" not in rows or (json.loads(rows["trials"].value_json) > total and alive(session, study_id)):
             return
         for key, value in {**held, "trials": total}.items():
@@ -89,7 +87,7 @@ class Ledger:
         storage.write(self.worker.beat)
 
     def news(self) -> Sequence[FrozenTrial]:
-        """The trials that are new or may have changed since the last call, or the last claim."""
+        """The trials that may have changed since the last call, or the last claim."""
         return self.follower.news()
 
     def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
@@ -150,14 +148,15 @@ class Ledger:
             ours = {trial.trial_id: trial for trial in session.scalars(self._own(asked))}
             mine = {trial_id: epoch for trial_id, epoch in trained.items() if trial_id in ours}
             if mine:
+                points = insert(models.TrialIntermediateValueModel)
                 session.execute(insert(epochs), [epoch_row(*item) for item in mine.items()])
-                session.execute(
-                    insert(models.TrialIntermediateValueModel), [curve_point(*item) for item in mine.items()]
-                )
+                session.execute(points, [curve_point(*item) for item in mine.items()])
             for trial_id in marks.keys() & ours.keys():
                 session.add_all(attributes(marks[trial_id], trial_id, models.TrialSystemAttributeModel))
             for trial_id in endings.keys() & ours.keys():
                 end(ours[trial_id], endings[trial_id])
+                if endings[trial_id].tested:
+                    log_opening(session, self.follower.name, ours[trial_id].number, "sweep")
             return asked - set(ours)
 
         return self.storage.write(work)
@@ -172,7 +171,7 @@ class Ledger:
         self.storage.write(work, patient=False)
 
     def leave(self) -> None:
-        """Say that this worker is gone; a trial that it claimed and never got to train ends here."""
+        """Say that this worker is gone (see Worker.leave)."""
         self.storage.write(self.worker.leave, patient=False)
 
     def _claimed_here(self) -> Any:

@@ -7,7 +7,7 @@ from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Tab
 
 models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
 metadata = models.BaseModel.metadata
-VERSION = 2  # of our tables; upkeep.py brings older ones up to it
+VERSION = 3  # of our tables; upkeep.py brings older ones up to it
 AUDIT = "optbench:audit"  # a system attribute of a trial that ran on: the epoch after which it would have been pruned
 TOKEN = "optbench:token"  # a system attribute that tells a study from another one that got its id later
 
@@ -36,6 +36,16 @@ workers = Table(
     Column("process", Integer, nullable=False),
     Column("beat", DateTime, nullable=False),  # by the database's clock
     Column("grace", Integer, nullable=False),  # seconds: after a silence of so long the worker counts as gone
+)
+
+openings = Table(
+    "optbench_openings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study", String(512), nullable=False),  # by name: the log outlives a study that is deleted
+    Column("trial", Integer, nullable=False),
+    Column("by", String(16), nullable=False),  # sweep: the trial's score; replay: looked at again
+    Column("opened", DateTime, nullable=False),  # by the database's clock
 )
 
 KNOWN = frozenset(metadata.tables) | {"alembic_version"}

@@ -23,7 +23,8 @@ COUNTED = (
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """One study and its trials by state. `definition` and `best` are None for a study that optbench did not make."""
+    """One study and its trials by state. `definition` is None where optbench did not make it, `best` too where nothing is
+    selected."""
 
     study_id: int
     name: str
@@ -37,6 +38,7 @@ class StudyRecord:
     epochs: int
     changed: datetime | None
     workers: int
+    origin: str | None  # the study whose configurations it confirms
 
     @property
     def state(self) -> str:
@@ -100,8 +102,8 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(
         study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), _counts(session, study_id, lost), best if attrs else None, trained or 0, changed,
-        len(alive(session, study_id)),
+        metric, attrs.get("trials"), _counts(session, study_id, lost), best if "space" in attrs.get("definition", {}) else None, trained or 0, changed,
+        len(alive(session, study_id)), attrs.get("origin"),
     )  # fmt: skip
 
 

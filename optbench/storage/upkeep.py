@@ -112,7 +112,11 @@ def _first(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {epochs.name} ADD COLUMN {column.name} {kind}")
 
 
-STEPS = {1: _first}
+def _second(connection: Connection) -> None:
+    """From 2 to 3: a table more, which is made with all that are missing."""
+
+
+STEPS = {1: _first, 2: _second}
 
 
 def delete_study(storage: Storage, study_id: int, name: str) -> None:

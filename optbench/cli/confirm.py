@@ -1,0 +1,46 @@
+"""The command that confirms searches on fresh seeds."""
+
+from typing import Annotated
+
+import typer
+
+from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, app, console, opened
+from optbench.errors import DefinitionError
+
+
+@app.command()
+def confirm(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="The searches, one or several.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+    top: Annotated[int, typer.Option(metavar="N", help="How many configurations, the best by validation.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", help="On how many fresh seeds; all studies share them.")] = 10,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
+    lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
+    from dataclasses import replace
+
+    from optbench.cli.running import Order, run_here
+    from optbench.cli.stop import Stop
+    from optbench.confirm import confirmation, place
+    from optbench.storage import GRACE, find_study, trials
+    from optbench.storage import studies as every
+    from optbench.study import RETRIES
+
+    for option, number, most in (("top", top, 100), ("seeds", seeds, 1000)):
+        if not 1 <= number <= most:
+            raise DefinitionError(f"--{option} {number}; expected a whole number from 1 to {most}")
+    with opened(storage) as storage_:
+        found = [find_study(storage_, name) for name in dict.fromkeys(studies)]
+        sweeps = [confirmation(s, trials(storage_, s.study_id), top, seeds, epochs) for s in found]
+        names = [place(sweep, every(storage_)) for sweep in sweeps]
+    with Stop() as stop:
+        for study, sweep, name in zip(found, sweeps, names, strict=True):
+            console.print(
+                f"{study.name}: {len(sweep.fixed) // seeds} configurations on {seeds} seeds, as {name}", markup=False
+            )
+            order = Order(
+                name, {}, replace(sweep, lanes=lanes), name, storage, data_dir, "lanes", GRACE, RETRIES, study.name
+            )
+            run_here(order, stop)
