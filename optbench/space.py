@@ -94,6 +94,11 @@ class Float:
             value = self.low + unit * (self.high - self.low)
         return min(max(value, self.low), self.high)
 
+    def unit(self, value: float) -> float:
+        """Where the value lies on the search scale, 0 to 1."""
+        low, high, at = (math.log(x) if self.log else x for x in (self.low, self.high, value))
+        return (at - low) / (high - low)
+
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 

@@ -21,7 +21,7 @@ COLOURS = {
 }
 OTHER = "#9A8B00"
 SYMBOLS = {"complete": "circle", "pruned": "x", "diverged": "triangle-down"}
-CONFIG = {"displaylogo": False, "responsive": True}
+MARKS = ("circle", "diamond", "square", "cross")
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,13 @@ def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Ma
     return dressed(figure, x, "")
 
 
-def slices(found: Mapping[str, Sequence[Point]], logs: Mapping[str, bool], y: str, tint: str) -> go.Figure:
-    """The objective against each hyperparameter, side by side; pruned and diverged trials have symbols of their own."""
+def slices(
+    found: Mapping[str, Sequence[Point]], logs: Mapping[str, bool], y: str, tint: str, least: float | None = None
+) -> go.Figure:
+    """The objective against each hyperparameter, side by side; pruned and diverged trials have symbols of their own.
+
+    `least` is the lower end of the axis, under which nothing is drawn.
+    """
     figure = make_subplots(1, max(1, len(found)), shared_yaxes=True, horizontal_spacing=0.03)
     for column, (name, points) in enumerate(found.items(), start=1):
         for state, symbol in SYMBOLS.items():
@@ -97,6 +102,8 @@ def slices(found: Mapping[str, Sequence[Point]], logs: Mapping[str, bool], y: st
         kind = {"type": "log", "nticks": 5, "exponentformat": "power"} if logs[name] else {"type": "linear"}
         figure.update_xaxes(title=name, **kind, tickangle=0, row=1, col=column)
     figure.update_yaxes(title=y, row=1, col=1)
+    if least is not None:
+        figure.update_yaxes(range=[least, max((p.y for points in found.values() for p in points), default=1.0) + 0.003])
     return dressed(figure)
 
 
@@ -111,16 +118,17 @@ def bars(found: Mapping[str, Mapping[str, float]], y: str, tints: Mapping[str, s
 def map_of(found: Mapping[str, Sequence[tuple[float, float, float, str]]], x: str, y: str, z: str) -> go.Figure:
     """Trials as dots at (x, y), coloured by their value; one symbol per group."""
     figure = go.Figure()
-    lowest = min((row[2] for rows in found.values() for row in rows), default=0.0)
-    for symbol, (name, rows) in zip(("circle", "diamond", "square", "cross"), found.items(), strict=False):
+    values = [row[2] for rows in found.values() for row in rows]
+    ends = {"cmin": max(min(values), max(values) - 0.1), "cmax": max(values), "colorscale": "Cividis"}
+    for index, (name, rows) in enumerate(found.items()):
         marker: dict[str, Any] = {
-            "color": [row[2] for row in rows], "coloraxis": "coloraxis", "symbol": symbol, "size": 10,
+            "color": [row[2] for row in rows], "symbol": MARKS[index % len(MARKS)], "size": 10, "showscale": index == 0,
+            "colorbar": {"title": z}, **ends,
         }  # fmt: skip
         figure.add_scatter(
             x=[row[0] for row in rows], y=[row[1] for row in rows], text=[row[3] for row in rows], mode="markers",
             marker=marker, name=name,
         )  # fmt: skip
-    figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": max(lowest, 0.9), "colorbar": {"title": z}})
     return dressed(figure, x, y, log_x=True, log_y=True)
 
 
@@ -133,7 +141,7 @@ def dressed(
     if y is not None:
         figure.update_yaxes(title=y, type="log" if log_y else None)
     figure.update_layout(
-        template="plotly_white", height=420, margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "y": 1.08}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        template="plotly_white", height=440, margin={"l": 60, "r": 20, "t": 30, "b": 50}, paper_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, plot_bgcolor="rgba(0,0,0,0)",
     )  # fmt: skip
     return figure

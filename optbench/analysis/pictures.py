@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from optbench.analysis.budget import band_of_k
 from optbench.analysis.figures import Line, Point, colour, lines
 from optbench.analysis.figures import slices as slice_figure
 from optbench.definition import parse
@@ -24,7 +25,7 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
     if study.searches:
         for rank, trial in enumerate(best_trials(records)[:TOP]):
             name = f"trial {trial.number}: {trial.value:.4f}"
-            found.append(_line(name, [curves[trial.trial_id]], trial.optimizer, DASHES[rank]))
+            found.append(line(name, [curves[trial.trial_id]], trial.optimizer, DASHES[rank]))
     else:
         groups: dict[str, list[TrialRecord]] = {}
         for trial in records:
@@ -35,13 +36,13 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
             optimizer = group[0].optimizer
             dash = DASHES[seen.setdefault(optimizer, 0) % len(DASHES)]
             seen[optimizer] += 1
-            found.append(_line(label, [curves[trial.trial_id] for trial in group], optimizer, dash))
+            found.append(line(label, [curves[trial.trial_id] for trial in group], optimizer, dash))
     validated = bool(study.definition and study.definition["data"]["validation"])
     return lines(found, "epoch", f"{'validation' if validated else 'training'} accuracy") if found else None
 
 
-def slices(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
-    """The objective against each hyperparameter that was searched."""
+def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | None = None) -> Any:
+    """The objective against each hyperparameter that was searched; `least` is the lower end of the axis."""
     sweep = parse(study.definition or {}, f"study {study.name!r}")
     searched = {name: d for name, d in sweep.space.items() if isinstance(d, Float)}
     shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
@@ -51,10 +52,17 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
         name: [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
         for name in searched
     }
-    return slice_figure(points, {name: d.log for name, d in searched.items()}, study.metric, colour(study.optimizer))
+    logs = {name: d.log for name, d in searched.items()}
+    return slice_figure(points, logs, study.metric, colour(study.optimizer), least)
 
 
-def _line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str) -> Line:
+def band(values: Sequence[float], k: Any) -> tuple[list[float], list[float]]:
+    """The band of the median of the best of k, cut to what accuracies can be."""
+    low, high = band_of_k(values, k)
+    return np.nan_to_num(low, nan=0.0, neginf=0.0).tolist(), np.nan_to_num(high, nan=1.0, posinf=1.0).tolist()
+
+
+def line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str) -> Line:
     """The median of several curves, and the band between the least and the most of them."""
     length = min(len(curve) for curve in found)
     values = np.array([[epoch.objective for epoch in curve[:length]] for curve in found])

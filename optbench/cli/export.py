@@ -45,7 +45,7 @@ def export(
         raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and neither -o nor --top")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        choices = choose(record, trials(storage_, record.study_id), trial, top or 1)
+        choices = _confirmed(storage_, choose(record, trials(storage_, record.study_id), trial, top or 1))
         if model is not None:
             _save_model(storage_, choices[0], model, data_dir)
             return
@@ -56,6 +56,28 @@ def export(
     write(text.encode(), output)
     what = ", ".join(f"trial {choice.trial.number} ({choice.why})" for choice in choices)
     console.print(f"{study}: {what} written to {output}", markup=False, soft_wrap=True)
+
+
+def _confirmed(storage: "Storage", choices: "list[Choice]") -> "list[Choice]":
+    """The choices with what they reached on fresh seeds, as far as they were confirmed."""
+    from optbench.storage import studies
+
+    study = choices[0].study
+    if not any(other.origin == study.name for other in studies(storage)):
+        return choices  # and scipy, which takes a second, is not loaded
+    from optbench.analysis.collect import confirmations
+    from optbench.analysis.statistics import confirmation
+    from optbench.exports import Confirmed, with_confirmation
+
+    known = {found.trial.number: found for found in confirmations(storage, study)}
+    told = []
+    for choice in choices:
+        found = known.get(choice.trial.number)
+        c = None if found is None else confirmation(list(found.scores.values()))
+        ends = (None, None) if c is None or c.n < 2 else (c.low, c.high)
+        said = None if found is None or c is None else Confirmed(found.study, c.n, c.mean, *ends)
+        told.append(with_confirmation(choice, said))
+    return told
 
 
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:

@@ -1,7 +1,7 @@
 """How records look on a terminal, and as JSON with stable keys."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 from rich.table import Table
@@ -10,6 +10,9 @@ from rich.text import Text
 from optbench.cli.progress import settings
 from optbench.replay import Replay
 from optbench.storage import COUNTED, StudyRecord, TrialRecord, best_trials
+
+if TYPE_CHECKING:
+    from optbench.analysis.verdict import Row
 
 
 def counts(study: StudyRecord) -> str:
@@ -89,6 +92,19 @@ def verdict(result: Replay) -> str:
     allowed = f"to {result.tolerance}" if result.tolerance else "exactly"
     tested = f", test accuracy {result.tested[0]:.4f} and {result.tested[1]:.4f}" if result.tested else ""
     return f"{'same' if result.same else 'DIFFERENT'}: {len(result.before)} epochs compared {allowed}{tested}"
+
+
+def arms(rows: "Sequence[Row]") -> Table:
+    """One row an arm, from default over paper to tuned, as test accuracies in percent."""
+    from optbench.analysis.verdict import interval, points
+
+    table = _table("arm", "trials", "epochs", "best validation %", "default %", "paper %", "tuned %", "seeds")
+    for row in rows:
+        study, tuned = row.arm.source.study, row.tuned
+        cells = [interval(row.default), interval(row.paper), interval(tuned), str(tuned.n) if tuned else "-"]
+        best = points(row.arm.best[0].value or 0)
+        table.add_row(Text(row.arm.name), str(study.finished), str(study.epochs), best, *cells)
+    return table
 
 
 def replay_json(result: Replay) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The commands that train: sweep, replay, data prepare. Only they load TensorFlow, when they run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,10 @@ from optbench.cli.options import (
     print_json,
 )
 from optbench.errors import DefinitionError, StorageError, nearest
+
+if TYPE_CHECKING:
+    from optbench.cli.running import Order
+    from optbench.cli.stop import Stop
 
 
 @app.command()
@@ -40,11 +44,13 @@ def sweep(
     retries: Annotated[
         int, typer.Option(metavar="N", help="How often parameters are tried again after their worker crashed.")
     ] = 2,
+    repeat: Annotated[
+        int, typer.Option(metavar="R", help="Run it R times with other seeds, as the studies NAME/1 to NAME/R.")
+    ] = 1,
 ) -> None:
     """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
-    from optbench.cli.running import Order, run_here
+    from optbench.cli.running import Order
     from optbench.cli.stop import Stop
-    from optbench.cli.workers import run_workers
     from optbench.definition import check_study_name, load
 
     if trainer not in ("lanes", "reference"):
@@ -57,6 +63,7 @@ def sweep(
         ("workers", workers, 1, 64),
         ("grace", grace, 2, 86400),
         ("retries", retries, 0, 1000),
+        ("repeat", repeat, 1, 1000),
     ):
         if not least <= number <= most:
             raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
@@ -65,18 +72,34 @@ def sweep(
     definition = load(name, overrides)
     if study is not None:
         check_study_name(study, "--study")
-    order = Order(name, overrides, definition, study or definition.name, storage, data_dir, trainer, grace, retries)
+    called, orders = study or definition.name, []
+    for number in range(1, repeat + 1):
+        own, title = overrides, called
+        if repeat > 1:
+            own, title = overrides | {"seed": definition.seed + number - 1}, f"{called}/{number}"
+        orders.append(Order(name, own, load(name, own), title, storage, data_dir, trainer, grace, retries))
     with Stop(timeout) as stop:
-        try:
-            if workers == 1:
-                run_here(order, stop)
-            else:
-                run_workers(order, stop, workers)
-        except StorageError as problem:
-            if stop.signal is None:
-                raise
-            console.print(f"stopped while the database was out of reach: {problem}", markup=False, soft_wrap=True)
-            raise typer.Exit(128 + stop.signal) from problem
+        for order in orders:
+            _run(order, stop, workers)
+            if stop():
+                return
+
+
+def _run(order: "Order", stop: "Stop", workers: int) -> None:
+    """Run it here or in so many processes; a signal while the database is out of reach ends it in good order."""
+    from optbench.cli.running import run_here
+    from optbench.cli.workers import run_workers
+
+    try:
+        if workers == 1:
+            run_here(order, stop)
+        else:
+            run_workers(order, stop, workers)
+    except StorageError as problem:
+        if stop.signal is None:
+            raise
+        console.print(f"stopped while the database was out of reach: {problem}", markup=False, soft_wrap=True)
+        raise typer.Exit(128 + stop.signal) from problem
 
 
 @app.command()

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from optuna.artifacts import FileSystemArtifactStore
@@ -25,7 +26,7 @@ def store(place: Path) -> FileSystemArtifactStore:
     return FileSystemArtifactStore(place)
 
 
-def keep(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> None:
+def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> None:
     """Write the study's artifacts, each over the one that was there before."""
     _put(storage, study, "learning-curves.csv", "text/csv", _curves(storage, study, records))
     if study.searches and study.best is not None:
@@ -40,7 +41,7 @@ def _put(storage: Storage, study: StudyRecord, name: str, kind: str, content: st
     storage.optuna.set_study_system_attr(study.study_id, f"artifacts:{identity}", json.dumps(meta))
 
 
-def _curves(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> str:
+def _curves(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> str:
     text = io.StringIO()
     table = csv.writer(text)
     columns = "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "rate", "moved"

@@ -1,6 +1,7 @@
 """What optuna-dashboard shows of a study beside its trials: attributes, a note, saved plots and artifacts."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -10,21 +11,24 @@ from optbench.dashboard import artifacts
 from optbench.errors import StorageError
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, one_line, shown, trials
 
+VERDICT = "verdict"
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
 
 
-def dress(storage: Storage, study: StudyRecord) -> None:
-    """Bring everything up to what the study's trials say now. Raises StorageError."""
+def dress(storage: Storage, study: StudyRecord, verdict: Sequence[str] | None = None) -> None:
+    """Bring everything up to what the study's trials say now; `verdict` are sentences of a comparison, kept until the
+    next one. Raises StorageError.
+    """
     from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
     records = trials(storage, study.study_id)
     with one_line(storage.url):
         handle = optuna.load_study(study_name=study.name, storage=storage.optuna)
-        for key, value in attributes(study).items():
+        for key, value in (attributes(study) | ({} if verdict is None else {VERDICT: list(verdict)})).items():
             if handle.user_attrs.get(key) != value:
                 handle.set_user_attr(key, value)
         held = get_note(handle)
-        body = held.partition(OURS)[0] + OURS + note(storage, study, records)
+        body = held.partition(OURS)[0] + OURS + note(storage, study, records, handle.user_attrs.get(VERDICT, ()))
         if body != held:
             save_note(handle, body)
         for name, figure in plots(storage, study, records).items():
@@ -44,21 +48,23 @@ def attributes(study: StudyRecord) -> dict[str, Any]:
     }
 
 
-def note(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> str:
-    """The study in words: summary, commands, definition. Markdown."""
+def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], verdict: Sequence[str]) -> str:
+    """The study in words: summary, verdict, commands, definition. Markdown."""
     parts = [f"\n{study.finished} of {study.total} trials are finished, in {study.epochs} epochs ({study.state})."]
     if not study.searches:
         parts.append(_settings(study, records))
     for trial in best_trials(records)[: int(study.searches)]:
         values = ", ".join(f"{name} = {value:.6g}" for name, value in trial.hyperparameters.items())
         parts.append(f"Best: {study.metric} {trial.value:.4f} in trial {trial.number}, with {values}.")
+    if verdict:
+        parts += ["\n### Verdict\n", *(f"- {sentence}" for sentence in verdict), ""]
     name, place = shlex.quote(study.name), shlex.quote(shown(storage.url))
     commands = [f"optbench {what} --storage {place}" for what in (f"show {name}", f"export {name}", "compare")]
     parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
     return "\n".join([*parts, f"```toml\n{tomli_w.dumps(study.definition or {})}```", ""])
 
 
-def _settings(study: StudyRecord, records: list[TrialRecord]) -> str:
+def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
     """Each fixed setting beside the figure that was published. Markdown."""
     from optbench.analysis.baseline import by_label
 
@@ -69,7 +75,7 @@ def _settings(study: StudyRecord, records: list[TrialRecord]) -> str:
     return "\n" + "\n".join(rows) + "\n"
 
 
-def plots(storage: Storage, study: StudyRecord, records: list[TrialRecord]) -> dict[str, Any]:
+def plots(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> dict[str, Any]:
     """The saved plots by name, as far as there is something to plot."""
     from optbench.analysis import pictures
 

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optbench.errors import StudyError
@@ -17,8 +17,8 @@ class Confirmed:
     study: str
     seeds: int
     test_accuracy: float
-    low: float
-    high: float
+    low: float | None  # None: one seed says nothing of spread
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,13 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
         place = "the best" if rank == 1 else f"number {rank}"
         chosen.append(Choice(study, trial, f"{place} of {len(best)} complete trials by {study.metric}"))
     return chosen
+
+
+def with_confirmation(choice: Choice, confirmed: Confirmed | None) -> Choice:
+    """The choice with what its configuration reached on fresh seeds, where that is known."""
+    if confirmed is None:
+        return choice
+    return replace(choice, confirmed=confirmed, why=f"{choice.why}; confirmed on {confirmed.seeds} seeds")
 
 
 def write(content: bytes, path: Path) -> None:

@@ -7,6 +7,7 @@ study_records.py and trial_records.py read it back; upkeep.py copies, upgrades a
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
+from optbench.storage.importance import importances
 from optbench.storage.ledger import Claim, Ledger, open_study, set_total
 from optbench.storage.opening import open_storage
 from optbench.storage.openings import count_openings, log_replay
@@ -33,6 +34,7 @@ __all__ = [
     "curve",
     "curves",
     "find_study",
+    "importances",
     "log_replay",
     "one_line",
     "open_storage",

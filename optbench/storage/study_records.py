@@ -23,8 +23,10 @@ COUNTED = (
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """One study and its trials by state. `definition` is None where optbench did not make it, `best` too where nothing is
-    selected."""
+    """One study and its trials by state.
+
+    `definition` is None where optbench did not make it; `best` also where nothing is selected.
+    """
 
     study_id: int
     name: str
@@ -99,10 +101,12 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
     changed = session.scalar(
         select(func.max(func.coalesce(trial._datetime_complete_utc, trial._datetime_start_utc))).where(of_study)
     )
+    if "space" not in attrs.get("definition", {}):
+        best = None
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(
         study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), _counts(session, study_id, lost), best if "space" in attrs.get("definition", {}) else None, trained or 0, changed,
+        metric, attrs.get("trials"), _counts(session, study_id, lost), best, trained or 0, changed,
         len(alive(session, study_id)), attrs.get("origin"),
     )  # fmt: skip
 

@@ -1,0 +1,99 @@
+"""What is compared: arms, each a search with its confirmation, and lists of fixed trials. collect.py finds them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from optbench.analysis.baseline import Setting, by_label
+from optbench.job import Epoch
+from optbench.space import hyperparameters
+from optbench.storage import StudyRecord, TrialRecord, best_trials
+
+EXPLORING = ("random", "qmc")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study with its trials and their curves, by trial id."""
+
+    study: StudyRecord
+    trials: Sequence[TrialRecord]
+    curves: Mapping[int, list[Epoch]]
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """The sweep's definition."""
+        return self.study.definition or {}
+
+    @property
+    def explores(self) -> bool:
+        """Whether its trials are independent draws that ran to their ends: what budgets are judged by."""
+        table = self.definition
+        return table["sampler"]["name"] in EXPLORING and table["pruner"]["name"] == "none" and "trial" not in table
+
+    @cached_property
+    def settings(self) -> list[tuple[Setting, TrialRecord]]:
+        """Of a list of fixed trials: each setting with its first trial."""
+        firsts = {trial.label: trial for trial in reversed(self.trials)}
+        return [(setting, firsts[setting.label]) for setting in by_label(self.definition, self.trials)]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A trial of a search that was confirmed in `study`, for `epochs`: its test accuracies by seed, its curves."""
+
+    trial: TrialRecord
+    study: str
+    epochs: int
+    scores: Mapping[int, float]
+    curves: Sequence[list[Epoch]] = ()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One search. `confirmed` are its configurations, best by validation first; `explored` looks at the same space
+    evenly; `repeats` are the best values of the same search with other seeds.
+    """
+
+    source: Source
+    confirmed: Sequence[Configuration] = ()
+    explored: Source | None = None
+    repeats: Sequence[float] = ()
+
+    @property
+    def name(self) -> str:
+        """The study's name; without its number, where the search was repeated."""
+        return base_name(self.source.study.name) if self.repeats else self.source.study.name
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer."""
+        return self.source.study.optimizer
+
+    @property
+    def best(self) -> Sequence[TrialRecord]:
+        """The complete trials, best first."""
+        return best_trials(self.source.trials)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms and lists of fixed trials of one family; `differences` say in what else the arms differ."""
+
+    arms: Sequence[Arm]
+    fixed: Sequence[Source]
+    openings: Counter[str]
+    differences: Sequence[str]
+
+
+def is_default(trial: TrialRecord) -> bool:
+    """Whether a trial has Keras' default of every hyperparameter."""
+    return dict(trial.hyperparameters) == hyperparameters(trial.optimizer, {})
+
+
+def base_name(name: str) -> str:
+    """The name of a search without the number that tells its repeats apart."""
+    base, slash, number = name.rpartition("/")
+    return base if slash and number.isdecimal() else name

@@ -1,0 +1,89 @@
+"""The sections of the report that look at curves: learning, and the effective learning rate."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from optbench.analysis import figures, pictures
+from optbench.analysis.arms import Comparison, Source, is_default
+from optbench.analysis.figures import Line, colour
+from optbench.analysis.page import Section
+from optbench.analysis.search import growth
+from optbench.analysis.verdict import points
+
+
+def learning(comparison: Comparison) -> Section:
+    """Training accuracy over the epochs where all images are trained on, the search's validation accuracy elsewhere."""
+    found, articles = [], []
+    for source in comparison.fixed:
+        for setting, trial in source.settings:
+            curves = _of(source, trial.label)
+            found.append(pictures.line(setting.label, curves, trial.optimizer, "dot"))
+            if setting.published is not None:
+                name = f"article: test accuracy, {trial.optimizer}"
+                articles.append(Line(name, [len(curves[0])], [setting.published], colour(trial.optimizer)))
+    said = []
+    for arm in comparison.arms:
+        best = arm.best[0]
+        curve = arm.source.curves[best.trial_id]
+        ends = f"{points(curve[0].objective)} % after one epoch, {points(best.value or 0)} % after {best.epochs}"
+        said.append(f"{arm.name}: the best trial of the search reached a validation accuracy of {ends}.")
+        if arm.confirmed:
+            found.append(pictures.line(f"{arm.name}, confirmed", arm.confirmed[0].curves, arm.optimizer, "solid"))
+        else:
+            line = pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, "dash")
+            found.append(line)
+    said.append("Training accuracy, median and range over seeds; dotted: the fixed settings; dots: what was published.")
+    return Section("Learning curves", said, [figures.lines([*found, *articles], "epoch", "accuracy")])
+
+
+def rates(comparison: Comparison) -> Section:
+    """The median effective learning rate over the epochs: does it shrink, as the article thinks."""
+    found: list[Line] = []
+    said: list[str] = []
+    for source in comparison.fixed:
+        for setting, trial in source.settings:
+            dash = "dot" if is_default(trial) else "dash"
+            added = _add(found, said, setting.label, _of(source, trial.label), trial.optimizer, dash)
+            if added and trial.optimizer == "adadelta" and is_default(trial):
+                said.append(_reason(found[-1].y))
+    for arm in comparison.arms:
+        curves = list(arm.confirmed[0].curves) if arm.confirmed else [arm.source.curves[arm.best[0].trial_id]]
+        _add(found, said, f"{arm.name}, tuned", curves, arm.optimizer, "solid")
+    drawn = [figures.lines(found, "epoch", "median effective learning rate", log_y=True)] if found else []
+    return Section("Does it shrink the learning rate?", said or ["Nothing was recorded."], drawn)
+
+
+def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], optimizer: str, dash: str) -> bool:
+    """A line and a sentence on the rates of these curves; False where they were not recorded."""
+    whole = [[e.rate for e in curve] for curve in curves if curve and all(e.rate is not None for e in curve)]
+    length = min(map(len, whole), default=0)
+    if not length:
+        return False
+    rate = np.median(np.array([row[:length] for row in whole], dtype=float), axis=0).tolist()
+    moved = [curve[-1].moved for curve in curves if curve and curve[-1].moved is not None]
+    found.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=dash))
+    said.append(f"{name}: {_grew(rate)}; the weights moved {np.median(moved):.3g} from their start.")
+    return True
+
+
+def _reason(rate: Sequence[Any]) -> str:
+    """Whether the article's reason holds: "I think because it shrinks the learning rate"."""
+    factor = growth(rate)
+    holds, way = ("does not hold", "grew") if factor >= 1 else ("holds", "shrank")
+    return (
+        f'The reason "because it shrinks the learning rate" {holds} for AdaDelta with the defaults of Keras: over the '
+        f"epochs it {way} x {factor:.3g}. It was small from the first epoch on: {rate[0]:.2g}, at the end {rate[-1]:.2g}."
+    )
+
+
+def _grew(curve: Sequence[float]) -> str:
+    factor = growth(curve)
+    way = f"grew x {factor:.3g}" if factor >= 1 else f"shrank to {factor:.3g} times"
+    return f"the median effective learning rate {way}, from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
+
+
+def _of(source: Source, label: str | None) -> list[Any]:
+    complete = [t for t in source.trials if t.label == label and t.state == "complete"]
+    return [source.curves[t.trial_id] for t in complete if t.trial_id in source.curves]

@@ -1,0 +1,148 @@
+"""The sections of the report that look into each arm's search: its space, importances, speed, pruning, luck."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optbench.analysis import figures, pictures
+from optbench.analysis.arms import Arm
+from optbench.analysis.figures import colour
+from optbench.analysis.page import Section, table
+from optbench.analysis.search import TARGETS, audit, boundary, diverged_share, time_to_target, wider
+from optbench.analysis.verdict import points
+from optbench.definition import parse
+from optbench.space import ONE_MINUS, OPTIMIZERS, Float
+from optbench.storage import TrialRecord
+
+DEPTH = 0.08  # of the slices' axis: what is further from the best would press the rest together
+
+
+def spaces(arms: Sequence[Arm]) -> list[Section]:
+    """The search of each arm: the objective against each hyperparameter, and whether its best sit at an edge."""
+    found = []
+    for arm in arms:
+        edges = warnings(arm)
+        lost = sum(t.state == "diverged" for t in arm.source.trials)
+        share = diverged_share(lost, arm.source.study.finished)
+        said = edges or ["The best trials sit inside the space in every dimension."]
+        said.append(
+            f"{lost} of {arm.source.study.finished} trials diverged"
+            + (": more than 30 %, so the space should be another one." if share.too_many else ".")
+        )
+        least = (arm.best[0].value or 0) - DEPTH
+        below = sum(t.last is not None and t.last < least for t in arm.source.trials)
+        if below:
+            said.append(f"{below} trials below {points(least)} % are not in the figure.")
+        figure = pictures.slices(arm.source.study, arm.source.trials, least)
+        found.append(Section(f"The search of {arm.name}", said, [figure] if figure else [], warns=bool(edges)))
+    return found
+
+
+def warnings(arm: Arm) -> list[str]:
+    """Where the space seems too narrow, with the range to try instead."""
+    said = []
+    sweep = parse(arm.source.definition, arm.name)
+    for name, dimension in sweep.space.items():
+        if not isinstance(dimension, Float):
+            continue
+        found = boundary([dimension.unit(t.params[name]) for t in arm.best if name in t.params])
+        for end in found.ends:
+            low, high = wider(dimension.low, dimension.high, dimension.log, end)
+            known = OPTIMIZERS[arm.optimizer][name.removeprefix(ONE_MINUS)]
+            high = min(high, 1.0) if name.startswith(ONE_MINUS) else min(high, known.high)
+            if (low, high) != (dimension.low, dimension.high):
+                said.append(f"{name}: the best trials sit at its {end} end; try {low:.2g} to {high:.2g}.")
+    return said
+
+
+def rate_and_epsilon(arms: Sequence[Arm]) -> Section:
+    """Every trial at its learning rate and epsilon, coloured by its accuracy."""
+    found = {}
+    for arm in arms:
+        rows = [
+            (t.params["learning_rate"], t.params["epsilon"], t.last, f"{arm.name}, trial {t.number}, {t.state}")
+            for t in arm.source.trials
+            if t.last is not None and {"learning_rate", "epsilon"} <= t.params.keys()
+        ]
+        if rows:
+            found[arm.name] = rows
+    if not found:
+        return Section("Learning rate and epsilon", ["No arm searches both."])
+    said = [
+        f"{name}: the best sits at learning_rate {x:.3g}, epsilon {y:.3g}." for name, (x, y, *_) in _tops(found).items()
+    ]
+    return Section("Learning rate and epsilon", said, [figures.map_of(found, "learning_rate", "epsilon", "accuracy")])
+
+
+def importance(arms: Sequence[Arm], importances: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Section:
+    """How much each hyperparameter matters, by two methods."""
+    said, drawn = [], []
+    for arm in arms:
+        found = importances.get(arm.name, {})
+        if not found:
+            said.append(f"{arm.name}: too few complete trials.")
+            continue
+        tops = {method: max(shares, key=lambda name, s=shares: s[name]) for method, shares in found.items()}  # type: ignore[misc]
+        said.append(
+            f"{arm.name}: " + ", ".join(f"{top} matters most by {method}" for method, top in tops.items()) + "."
+        )
+        tints = dict(zip(found, (colour(arm.optimizer), "#999999"), strict=False))
+        drawn.append(figures.bars(found, f"importance, {arm.name}", tints))
+    return Section("Importances", said, drawn)
+
+
+def targets(arms: Sequence[Arm]) -> Section:
+    """The first epoch at which each arm's best trial reaches a validation accuracy."""
+    cells = []
+    for arm in arms:
+        curve = arm.source.curves[arm.best[0].trial_id]
+        reached = time_to_target([e.validation_accuracy for e in curve])
+        cells.append([arm.name, *("never" if epoch is None else str(epoch) for epoch in reached)])
+    head = ["best trial of", *(f"{100 * target:g} %" for target in TARGETS)]
+    return Section("Time to target", ["The first epoch with that validation accuracy."], tables=[table(head, cells)])
+
+
+def audits(arms: Sequence[Arm]) -> Section:
+    """What pruning cost and saved."""
+    said = []
+    for arm in arms:
+        length = int(arm.source.definition["epochs"])
+        pruned = [t for t in arm.source.trials if t.state == "pruned"]
+        saved = sum(length - t.epochs for t in pruned)
+        audited = [t for t in arm.source.trials if t.audit is not None and t.last is not None and t.state != "failed"]
+        rivals = [(t, _incumbent(arm.source.trials, t)) for t in audited]
+        known = [(t.last or 0.0, best) for t, best in rivals if best is not None]
+        text = f"{arm.name}: {len(pruned)} trials were pruned, which saved {saved} epochs"
+        if known:
+            found = audit([value for value, _ in known], [best for _, best in known], saved)
+            beaten = f"{100 * found.beaten:.0f} % of them [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+            most = f"by {found.regret:.2f} points at most"
+            text += f"; {found.n} that would have been ran on, and {beaten} beat the best so far, {most}"
+        else:
+            text += "; none that would have been ran on, so its price is not known"
+        said.append(text + ".")
+    return Section("What pruning cost", said)
+
+
+def luck(arms: Sequence[Arm]) -> list[Section]:
+    """The spread over repeated searches, beside the spread over seeds."""
+    said = []
+    for arm in arms:
+        if arm.repeats:
+            low, high = min(arm.repeats), max(arm.repeats)
+            spread = f"{points(low)} to {points(high)} % validation"
+            text = f"{arm.name}: the best of {len(arm.repeats)} searches reach {spread}"
+            if arm.confirmed:
+                scores = arm.confirmed[0].scores.values()
+                text += f"; one configuration's seeds reach {points(min(scores))} to {points(max(scores))} % test"
+            said.append(text + ".")
+    return [Section("Sampler luck", said)] if said else []
+
+
+def _incumbent(trials: Sequence[TrialRecord], audited: TrialRecord) -> float | None:
+    """The best value that was there when the trial started."""
+    before = [t.value for t in trials if t.number < audited.number and t.state == "complete" and t.value is not None]
+    return max(before, default=None)
+
+
+def _tops(found: Mapping[str, Sequence[tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
+    return {name: max(rows, key=lambda row: row[2]) for name, rows in found.items()}

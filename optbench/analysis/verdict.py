@@ -1,0 +1,159 @@
+"""The verdict: a row for each arm, and for each pair of them one sentence in plain words with its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from optbench.analysis.arms import Arm, Comparison, is_default
+from optbench.analysis.statistics import (
+    Confirmation,
+    Equivalence,
+    Improvement,
+    Paired,
+    confirmation,
+    equivalence,
+    improvement,
+    least_p,
+    paired,
+)
+
+ENOUGH = 6  # pairs: with fewer no two-sided exact test can reach p < .05
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm, from default over paper to tuned; test accuracies as fractions, None where nothing was measured."""
+
+    arm: Arm
+    default: Confirmation | None
+    paper: Confirmation | None
+    tuned: Confirmation | None
+
+    @property
+    def optimism(self) -> float | None:
+        """The search's validation accuracy less the confirmed test accuracy: how much the search was flattered."""
+        best = self.arm.confirmed[0].trial.value if self.arm.confirmed else None
+        return None if self.tuned is None or best is None else best - self.tuned.mean
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two confirmed arms on the seeds that they share; `sentence` is the verdict."""
+
+    a: Arm
+    b: Arm
+    difference: Paired
+    equal: Equivalence
+    better: Improvement
+    sentence: str
+
+
+def rows(comparison: Comparison) -> list[Row]:
+    """A row for each arm."""
+    found = []
+    for arm in comparison.arms:
+        settings = [
+            ([t.value for t in source.trials if t.label == trial.label and t.value is not None], trial)
+            for source in comparison.fixed
+            for _, trial in source.settings
+            if trial.optimizer == arm.optimizer
+        ]
+        default = next((confirmation(values) for values, trial in settings if is_default(trial)), None)
+        paper = next((confirmation(values) for values, trial in settings if not is_default(trial)), None)
+        tuned = confirmation(list(arm.confirmed[0].scores.values())) if arm.confirmed else None
+        found.append(Row(arm, default, paper, tuned))
+    return found
+
+
+def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
+    """Every pair of confirmed arms; `margin` is the difference that counts as equal, in percentage points."""
+    found = []
+    for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
+        one, two = a.confirmed[0].scores, b.confirmed[0].scores
+        shared = sorted(one.keys() & two.keys())
+        if len(shared) < 2:
+            continue
+        x, y = [one[seed] for seed in shared], [two[seed] for seed in shared]
+        difference, equal = paired(x, y), equivalence(x, y, margin / 100)
+        said = _sentence(a, b, confirmation(x), confirmation(y), difference, equal, margin)
+        found.append(Pair(a, b, difference, equal, improvement(x, y), said))
+    return found
+
+
+def missing(comparison: Comparison) -> list[str]:
+    """What is still to be typed for a verdict."""
+    names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
+    return [f"not confirmed: {', '.join(names)}; type `optbench confirm {' '.join(names)}`"] if names else []
+
+
+def points(value: float) -> str:
+    """An accuracy as a percentage."""
+    return f"{100 * value:.2f}"
+
+
+def interval(found: Confirmation | None) -> str:
+    """A mean with the half of its interval, in percent."""
+    if found is None:
+        return "-"
+    half = (found.high - found.low) / 2
+    return points(found.mean) if found.n < 2 else f"{points(found.mean)} +- {points(half)}"
+
+
+def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pair], margin: float) -> dict[str, Any]:
+    """The comparison as plain data with stable keys."""
+    return {
+        "arms": [
+            {
+                "study": row.arm.name,
+                "optimizer": row.arm.optimizer,
+                "trials": row.arm.source.study.finished,
+                "epochs": row.arm.source.study.epochs,
+                "best_validation_accuracy": row.arm.best[0].value,
+                "repeats": list(row.arm.repeats),
+                "hyperparameters": dict(row.arm.best[0].hyperparameters),
+                **{key: value and vars(value) for key, value in _stages(row).items()},
+                "optimism": row.optimism,
+            }
+            for row in found
+        ],
+        "pairs": [
+            {
+                "a": pair.a.name,
+                "b": pair.b.name,
+                "difference": vars(pair.difference),
+                "equivalence": vars(pair.equal),
+                "improvement": vars(pair.better),
+                "sentence": pair.sentence,
+            }
+            for pair in verdicts
+        ],
+        "equal_within_points": margin,
+        "differences": list(comparison.differences),
+        "missing": missing(comparison),
+        "test_openings": dict(comparison.openings),
+    }
+
+
+def _stages(row: Row) -> dict[str, Confirmation | None]:
+    return {"default": row.default, "paper": row.paper, "tuned": row.tuned}
+
+
+def _sentence(a: Arm, b: Arm, x: Confirmation, y: Confirmation, d: Paired, equal: Equivalence, margin: float) -> str:
+    numbers = (
+        f"{a.name} {interval(x)} %, {b.name} {interval(y)} %, difference {100 * d.mean:+.2f} "
+        f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}] points over {d.n} paired seeds"
+    )
+    return f"{numbers}: {_words(a, b, d, equal, margin)}"
+
+
+def _words(a: Arm, b: Arm, d: Paired, equal: Equivalence, margin: float) -> str:
+    if d.n < ENOUGH:
+        return f"undecided, for {d.n} seeds cannot reach p < .05 (the least is {least_p(d.n):.3f}); confirm more"
+    real = d.low > 0 or d.high < 0
+    if equal.equal:
+        called = f"the {margin:.2f} points you called equal"
+        return f"real but smaller than {called}" if real else f"equal, within {called}"
+    if real:
+        return f"{(a if d.mean > 0 else b).name} is better (p = {d.sign_flip_p:.2g} by sign flips)"
+    return f"undecided: neither a difference nor equality within {margin:.2f} points is shown; more seeds would tell"

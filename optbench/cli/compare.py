@@ -1,0 +1,93 @@
+"""The commands that judge: compare on the terminal, report as a page. Neither loads TensorFlow."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, app, console, opened, print_json
+from optbench.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from optbench.storage import Storage
+
+Equal = Annotated[
+    float, typer.Option("--equal", metavar="POINTS", help="The difference in percentage points that counts as equal.")
+]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Compare what differs in more than optimizer and space.")]
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY...]", help="Searches. [default: all]")] = None,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    equal: Equal = 0.1,
+    anyway: Anyway = False,
+    as_json: AsJson = False,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write the page, too.")] = None,
+) -> None:
+    """Say which optimizer is better, and how sure that is. Example: optbench compare adadelta adam"""
+    from optbench.analysis.collect import collect
+    from optbench.analysis.verdict import as_plain, missing, pairs, rows
+    from optbench.cli import tables
+
+    _check(equal)
+    with opened(storage) as storage_:
+        comparison = collect(storage_, studies or [], anyway)
+        found, verdicts = rows(comparison), pairs(comparison.arms, equal)
+        if report is not None:
+            _write(storage_, studies or [], report, equal, anyway)
+        _tell(storage_, [pair.sentence for pair in verdicts], [arm.source.study.name for arm in comparison.arms])
+    if as_json:
+        print_json(as_plain(comparison, found, verdicts, equal))
+        return
+    console.print(tables.arms(found))
+    for difference in comparison.differences:
+        console.print(Text(f"not a fair comparison: {difference}", style="red"))
+    for sentence in [*(pair.sentence for pair in verdicts), *missing(comparison)]:
+        console.print(sentence, markup=False)
+    if report is not None:
+        console.print(f"the page is in {report}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="One search, or several.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+    equal: Equal = 0.1,
+    anyway: Anyway = False,
+) -> None:
+    """Write the comparison as a page that works offline. Example: optbench report adadelta adam -o report.html"""
+    _check(equal)
+    with opened(storage) as storage_:
+        _write(storage_, studies, output, equal, anyway)
+    console.print(f"the page is in {output}", markup=False, soft_wrap=True)
+
+
+def _write(storage: "Storage", studies: list[str], path: Path, equal: float, anyway: bool) -> None:
+    from optbench.analysis.collect import collect
+    from optbench.analysis.report import report as make
+    from optbench.analysis.verdict import pairs, rows
+    from optbench.exports import write
+    from optbench.storage import importances
+
+    comparison = collect(storage, studies, anyway)
+    shares = {arm.name: importances(storage, arm.source.study.name) for arm in comparison.arms}
+    write(make(comparison, rows(comparison), pairs(comparison.arms, equal), shares).encode(), path)
+
+
+def _tell(storage: "Storage", sentences: list[str], names: list[str]) -> None:
+    """Put the verdict where optuna-dashboard shows it: each study's note, and its plots."""
+    from optbench.dashboard import dress
+    from optbench.storage import find_study
+
+    for name in names:
+        dress(storage, find_study(storage, name), [sentence for sentence in sentences if f"{name} " in sentence])
+
+
+def _check(equal: float) -> None:
+    if not 0 < equal < 100 or math.isnan(equal):
+        raise DefinitionError(f"--equal {equal:g}; expected percentage points between 0 and 100")

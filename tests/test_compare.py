@@ -1,0 +1,294 @@
+"""Confirming, comparing and reporting: what is chosen, what is refused, what is said, and how the page looks."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from optbench.analysis.arms import base_name
+from optbench.analysis.collect import collect
+from optbench.analysis.report import report
+from optbench.analysis.verdict import as_plain, missing, pairs, rows
+from optbench.confirm import confirmation, place
+from optbench.errors import StudyError
+from optbench.job import Ending, Epoch, Verdict
+from optbench.space import OPTIMIZERS
+from optbench.storage import (
+    Ledger,
+    count_openings,
+    find_study,
+    importances,
+    open_storage,
+    open_study,
+    studies,
+    trials,
+)
+from optbench.study import Study
+from tests.conftest import TINY, sweep_of
+from tests.test_dashboard import CHROMIUM
+from tests.test_study import TRAINER
+
+SPACES = {
+    "adadelta": {
+        "learning_rate": {"low": 0.01, "high": 10.0, "log": True},
+        "epsilon": {"low": 1e-9, "high": 1e-3, "log": True},
+    },
+    "adam": {
+        "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
+        "epsilon": {"low": 1e-9, "high": 1e-3, "log": True},
+    },
+}
+FIXED = [
+    {"optimizer": "adadelta", "label": "AdaDelta, Keras", "seeds": [0, 1], "published_test_accuracy": 0.8653}
+    | {name: h.default for name, h in OPTIMIZERS["adadelta"].items()},
+    {"optimizer": "adadelta", "label": "AdaDelta, paper", "learning_rate": 1.0, "epsilon": 1e-6, "seeds": [0, 1]},
+    {"optimizer": "adam", "label": "Adam, Keras", "seeds": [0, 1], "published_test_accuracy": 0.9811},
+]
+
+
+def run(storage, sweep, name, score, origin=None, exam=False):
+    """Fill a study without training: `score(job)` is what a trial comes to."""
+    fingerprint = sweep.fingerprint({"data.sha256": "d"})
+    held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
+    if origin:
+        held["origin"] = origin
+    study_id, _ = open_study(storage, name, "test accuracy" if exam else "validation accuracy", held)
+    ledger = Ledger(storage, study_id, name)
+    study = Study(sweep, ledger)
+    for optimizer in sweep.optimizers:
+        while (job := study.ask(optimizer, TRAINER)) is not None:
+            end = float(np.clip(score(job), 0, 1))
+            for n in range(1, sweep.epochs + 1):
+                value = end * (1 - 0.5**n)
+                row = Epoch(n, 0.5, value, None if exam else 0.5, None if exam else value, 0.1, 1e-3 * n, 0.2 * n)
+                verdict = study.judge(job, row)
+                study.record({job.number: row}, {})
+                if verdict is not Verdict.CONTINUE:
+                    break
+            study.record(
+                {}, {job.number: Ending(verdict, end if verdict is Verdict.COMPLETE else value, n, tested=exam)}
+            )
+    ledger.leave()
+
+
+def search(name="adadelta", **changes):
+    optimizer = changes.pop("optimizer", name.split("-")[0].split("/")[0])
+    keys = {"name": name, "optimizer": optimizer, "space": SPACES[optimizer], "trials": 30, "epochs": 6}
+    return sweep_of(**(keys | {"pruner": {"name": "median", "audit": 0.5}} | changes))
+
+
+def peak(job):
+    """Best at learning_rate 1 (AdaDelta) or 0.01 (Adam)."""
+    best = {"adadelta": 1.0, "adam": 0.01}[job.optimizer]
+    return 0.95 - 0.05 * abs(np.log10(job.hyper["learning_rate"] / best))
+
+
+def confirm(storage, name, level, seeds=10, noise=0.001):
+    study = find_study(storage, name)
+    sweep = confirmation(study, trials(storage, study.study_id), 2, seeds, None)
+    run(
+        storage, sweep, place(sweep, studies(storage)),
+        lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal(), name, exam=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def storage(tmp_path):
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """A whole comparison: two searches, confirmed, explored, and a baseline."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('compare')}/x.db"
+    storage = open_storage(url, create=True)
+    for name in ("adadelta", "adam"):
+        run(storage, search(name), name, peak)
+        explore = search(f"{name}-explore", sampler={"name": "qmc"}, pruner={"name": "none"}, trials=64)
+        run(storage, explore, f"{name}-explore", peak)
+    fixed = {k: v for k, v in TINY.items() if k not in ("space", "optimizer", "trials")}
+    fixed |= {"name": "base", "epochs": 6, "data": {"name": "digits", "validation": 0}, "trial": FIXED}
+    levels = {"adadelta": 0.87, "adam": 0.98}
+    run(storage, sweep_of(**(dict.fromkeys(TINY) | fixed)), "base", lambda job: levels[job.optimizer], exam=True)
+    confirm(storage, "adadelta", 0.981)
+    confirm(storage, "adam", 0.970)
+    storage.close()
+    return url
+
+
+def test_a_confirmation_takes_the_best_by_validation_on_shared_seeds(storage):
+    for name in ("adadelta", "adam"):
+        run(storage, search(name), name, peak)
+    sweeps = []
+    for name in ("adadelta", "adam"):
+        study = find_study(storage, name)
+        records = trials(storage, study.study_id)
+        sweeps.append(confirmation(study, records, 3, 4, None))
+        best = sorted((t for t in records if t.state == "complete"), key=lambda t: (-t.value, t.number))[:3]
+        assert [t.params for t in sweeps[-1].fixed[::4]] == [dict(t.hyperparameters) for t in best]
+        assert {t.label for t in sweeps[-1].fixed} == {f"trial {t.number}" for t in best}
+        assert (sweeps[-1].validation, sweeps[-1].epochs, sweeps[-1].searches) == (0, 6, False)
+    assert [t.seed for t in sweeps[0].fixed] == [t.seed for t in sweeps[1].fixed]
+    searched = {t.seed for t in records}
+    assert not searched & {t.seed for t in sweeps[0].fixed}
+
+
+def test_confirming_again_carries_on_or_makes_another_study(storage):
+    run(storage, search(), "adadelta", peak)
+    for seeds in (3, 3, 4):
+        confirm(storage, "adadelta", 0.9, seeds)
+    assert [s.name for s in studies(storage)] == ["adadelta", "adadelta/confirm", "adadelta/confirm-2"]
+    assert count_openings(storage) == {"adadelta/confirm": 6, "adadelta/confirm-2": 8}
+    arm = collect(storage, ["adadelta"]).arms[0]
+    assert {c.study for c in arm.confirmed} == {"adadelta/confirm-2"}
+    with pytest.raises(StudyError, match="selects nothing; expected a search to confirm"):
+        confirm(storage, "adadelta/confirm", 0.9)
+
+
+def test_the_verdict_says_who_is_better_with_its_numbers(url):
+    storage = open_storage(url)
+    comparison = collect(storage, [])
+    assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
+    (pair,) = pairs(comparison.arms, 0.1)
+    assert pair.difference.n == 10
+    assert pair.difference.low > 0.005
+    assert re.fullmatch(
+        r"adadelta 98\.\d\d \+- 0\.\d\d %, adam 97\.\d\d \+- 0\.\d\d %, "
+        r"difference \+\d\.\d\d \[\+\d\.\d\d, \+\d\.\d\d\] points over 10 paired seeds: "
+        r"adadelta is better \(p = 0\.002 by sign flips\)",
+        pair.sentence,
+    )
+    one, two = rows(comparison)
+    assert (one.default.mean, one.paper.mean, two.default.mean, two.paper) == pytest.approx((0.87, 0.87, 0.98, None))
+    assert one.tuned.mean == pytest.approx(0.981, abs=0.002)
+    assert one.optimism == pytest.approx(comparison.arms[0].best[0].value - one.tuned.mean)
+    plain = json.loads(json.dumps(as_plain(comparison, [one, two], [pair], 0.1)))
+    assert plain["test_openings"] == {"base": 6, "adadelta/confirm": 20, "adam/confirm": 20}
+    assert plain["pairs"][0]["sentence"] == pair.sentence
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("levels", "noise", "seeds", "words"),
+    [
+        ((0.98, 0.98), 0.0003, 10, "equal, within the 0.10 points you called equal"),
+        ((0.9804, 0.98), 0.0001, 10, "real but smaller than the 0.10 points you called equal"),
+        ((0.98, 0.98), 0.01, 10, "undecided: neither a difference nor equality within 0.10 points is shown"),
+        ((0.99, 0.98), 0.0001, 5, "undecided, for 5 seeds cannot reach p < .05"),
+    ],
+)
+def test_every_verdict_has_its_words(storage, levels, noise, seeds, words):
+    for name, level in zip(("adadelta", "adam"), levels, strict=True):
+        run(storage, search(name, trials=12), name, peak)
+        confirm(storage, name, level, seeds, noise)
+    (pair,) = pairs(collect(storage, []).arms, 0.1)
+    assert words in pair.sentence
+
+
+def test_what_does_not_compare_is_refused_or_named(storage):
+    with pytest.raises(StudyError, match="no search with a complete trial"):
+        collect(storage, [])
+    run(storage, search(), "adadelta", peak)
+    run(storage, search("adam", epochs=7), "adam", peak)
+    with pytest.raises(StudyError, match="epochs is 6 in adadelta, 7 in adam; --anyway"):
+        collect(storage, [])
+    assert collect(storage, [], anyway=True).differences[0] == "epochs is 6 in adadelta, 7 in adam"
+    run(storage, search("adam-wide", model={"hidden": [9]}), "adam-wide", peak)
+    with pytest.raises(StudyError, match="have other data, models or batches; name the studies"):
+        collect(storage, [])
+    with pytest.raises(StudyError, match="no study 'adem' of optbench; did you mean 'adam'"):
+        collect(storage, ["adem"])
+    assert missing(collect(storage, ["adam"])) == ["not confirmed: adam; type `optbench confirm adam`"]
+    open_study(storage, "empty", "validation accuracy", {
+        "definition": search().definition(), "fingerprint": search().fingerprint({}), "trials": 9,
+    })  # fmt: skip
+    with pytest.raises(StudyError, match="'empty' has no complete trial yet"):
+        collect(storage, ["empty"])
+
+
+def test_repeated_searches_are_one_arm_with_their_spread(storage):
+    for number in (1, 2, 3):
+        run(storage, search(f"adadelta/{number}", seed=number, trials=12), f"adadelta/{number}", peak)
+    (arm,) = collect(storage, []).arms
+    assert (arm.name, len(arm.repeats)) == ("adadelta", 3)
+    assert arm.best[0].value == max(arm.repeats)
+    assert base_name("adadelta/confirm") == "adadelta/confirm"
+
+
+def test_importances_are_shares(url):
+    storage = open_storage(url)
+    found = importances(storage, "adadelta")
+    assert set(found) == {"PED-ANOVA", "fANOVA"}
+    for shares in found.values():
+        assert sum(shares.values()) == pytest.approx(1)
+        assert max(shares, key=shares.get) == "learning_rate"
+    storage.close()
+
+
+def test_the_page_shows_everything_and_asks_nobody(url):
+    storage = open_storage(url)
+    comparison = collect(storage, [])
+    text = report(comparison, rows(comparison), pairs(comparison.arms, 0.1), {"adam": importances(storage, "adam")})
+    storage.close()
+    for title in (
+        "The verdict", "From default to tuned", "Learning curves", "What a budget is worth", "The search of adadelta",
+        "Learning rate and epsilon", "Importances", "Does it shrink", "Time to target", "What pruning cost",
+        "How it was done",
+    ):  # fmt: skip
+        assert f"<h2>{title}" in text
+    assert "Keras: over the epochs it grew x 6" in text
+    assert "that would have been ran on" in text
+    assert "test images opened: 20 times in adam/confirm" in text
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", text)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(url, tmp_path, width):
+    page, frame = tmp_path / "report.html", tmp_path / "frame.html"
+    command = [sys.executable, "-m", "optbench", "report", "adadelta", "adam", "--storage", url, "-o", str(page)]
+    subprocess.run(command, check=True, capture_output=True)
+    frame.write_text(f'<iframe src="report.html" style="width: {width}px; height: 900px; border: 0"></iframe>')
+    net = tmp_path / "net.json"
+    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)]
+    command += ["--enable-logging=stderr", f"--user-data-dir={tmp_path}/profile{time.monotonic_ns()}"]
+    command += ["--virtual-time-budget=9000", f"--log-net-log={net}", "--allow-file-access-from-files", "--dump-dom"]
+    run = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=180)
+    figures = re.findall(r'<div class="figure[^"]*" id="(figure-[\d-]+)"', page.read_text())
+    assert len(figures) >= 9
+    drawn = re.findall(
+        r'class="figure js-plotly-plot" id="(figure-[\d-]+)"|id="(figure-[\d-]+)"[^>]*js-plotly-plot', run.stdout
+    )
+    assert len(drawn) == len(figures)
+    assert run.stdout.count("main-svg") >= 2 * len(figures)
+    assert [line for line in run.stderr.splitlines() if ":CONSOLE" in line] == []
+    asked = re.findall(r'"url":"(https?://[^"]+)"', net.read_text())
+    assert [one for one in asked if "report" in one or "plotly" in one] == []
+    framed = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=180)
+    assert [line for line in framed.stderr.splitlines() if ":CONSOLE" in line] == []
+
+
+def test_on_the_command_line(url, tmp_path):
+    def optbench(*arguments, code=0):
+        command = [sys.executable, "-m", "optbench", *arguments, "--storage", url]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert run.returncode == code, run.stderr
+        return run.stdout if code == 0 else run.stderr
+
+    told = optbench("compare", "--report", "page.html")
+    assert "adadelta is better" in told
+    assert (tmp_path / "page.html").stat().st_size > 1_000_000
+    assert json.loads(optbench("compare", "--json"))["pairs"][0]["a"] == "adadelta"
+    assert "expected percentage points between 0 and 100" in optbench("compare", "--equal", "-1", code=2)
+    assert "cannot be written" in optbench("report", "adam", "-o", "none/page.html", code=2)
+    assert "no study 'adma' of optbench; did you mean 'adam'" in optbench("report", "adma", "-o", "x.html", code=2)
+    exported = json.loads(optbench("export", "adadelta"))
+    assert exported["confirmed"]["seeds"] == 10
+    assert "confirmed on 10 seeds" in exported["chosen"]
