@@ -74,7 +74,7 @@ def _reason(rate: Sequence[Any]) -> str:
     holds, way = ("does not hold", "grew") if factor >= 1 else ("holds", "shrank")
     return (
         f'The reason "because it shrinks the learning rate" {holds} for AdaDelta with the defaults of Keras: over the '
-        f"epochs it {way} x {factor:.3g}. It was small from the first epoch on: {rate[0]:.2g}, at the end {rate[-1]:.2g}."
+        f"epochs it {way} x {factor:.3g}. It was small from the first epoch on: {rate[0]:.2g}; last {rate[-1]:.2g}."
     )
 
 

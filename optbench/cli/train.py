@@ -53,20 +53,10 @@ def sweep(
     from optbench.cli.stop import Stop
     from optbench.definition import check_study_name, load
 
-    if trainer not in ("lanes", "reference"):
-        raise DefinitionError(f"--trainer {trainer}: no such trainer; {nearest(trainer, ['lanes', 'reference'])}")
-    if trainer == "reference" and lanes not in (None, 1):
-        raise DefinitionError(f"--lanes {lanes}: the reference trainer trains one trial at a time; leave --lanes out")
-    if timeout is not None and not timeout > 0:
-        raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
-    for option, number, least, most in (
-        ("workers", workers, 1, 64),
-        ("grace", grace, 2, 86400),
-        ("retries", retries, 0, 1000),
-        ("repeat", repeat, 1, 1000),
-    ):
-        if not least <= number <= most:
-            raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
+    _check_options(trainer, lanes, timeout)
+    _check_counts(
+        workers=(workers, 1, 64), grace=(grace, 2, 86400), retries=(retries, 0, 1000), repeat=(repeat, 1, 1000)
+    )
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
     definition = load(name, overrides)
@@ -83,6 +73,22 @@ def sweep(
             _run(order, stop, workers)
             if stop():
                 return
+
+
+def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> None:
+    if trainer not in ("lanes", "reference"):
+        raise DefinitionError(f"--trainer {trainer}: no such trainer; {nearest(trainer, ['lanes', 'reference'])}")
+    if trainer == "reference" and lanes not in (None, 1):
+        raise DefinitionError(f"--lanes {lanes}: the reference trainer trains one trial at a time; leave --lanes out")
+    if timeout is not None and not timeout > 0:
+        raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
+
+
+def _check_counts(**given: tuple[int, int, int]) -> None:
+    """Refuse a count outside its bounds: option = (count, least, most)."""
+    for option, (number, least, most) in given.items():
+        if not least <= number <= most:
+            raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
 
 
 def _run(order: "Order", stop: "Stop", workers: int) -> None:
