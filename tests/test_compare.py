@@ -237,7 +237,8 @@ def test_the_page_shows_everything_and_asks_nobody(url):
     text = report(comparison, rows(comparison), pairs(comparison.arms, 0.1), {"adam": importances(storage, "adam")})
     storage.close()
     for title in (
-        "The verdict", "From default to tuned", "Learning curves", "What a budget is worth", "The search of adadelta",
+        "The verdict", "From default to tuned", "Learning curves", "What a budget is worth",
+        "How the searches went", "The search of adadelta",
         "Learning rate and epsilon", "Importances", "Does it shrink", "Time to target", "What pruning cost",
         "How it was done",
     ):  # fmt: skip

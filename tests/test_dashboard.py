@@ -95,7 +95,7 @@ def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     attributes = handle.user_attrs
     assert (attributes["state"], attributes["finished"], attributes["best"]) == ("done", "6/6", handle.best_value)
     names = {key.split(":")[2] for key in handle._storage.get_study_system_attrs(1) if "plot_data" in key}
-    assert names == {"learning-curves", "slices"}
+    assert names == {"learning-curves", "slice-1"}
     dress(storage, find_study(storage, "fixed"))
     other = optuna.load_study(study_name="fixed", storage=storage.optuna)
     assert re.search(r"\| Adam \| 2 \| \d\d\.\d\d \| 90\.00 \|", get_note(other))

@@ -3,12 +3,12 @@
 One colour per optimizer everywhere, from Okabe and Ito's palette, which colour-blind people can tell apart.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 COLOURS = {
     "adadelta": "#0072B2",
@@ -83,28 +83,26 @@ def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Ma
     return dressed(figure, x, "")
 
 
-def slices(
-    found: Mapping[str, Sequence[Point]], logs: Mapping[str, bool], y: str, tint: str, least: float | None = None
-) -> go.Figure:
-    """The objective against each hyperparameter, side by side; pruned and diverged trials have symbols of their own.
+def slice_of(points: Sequence[Point], x: str, log: bool, y: str, tint: str, least: float | None) -> go.Figure:
+    """The objective against one hyperparameter; pruned and diverged trials have symbols of their own.
 
     `least` is the lower end of the axis, under which nothing is drawn.
     """
-    figure = make_subplots(1, max(1, len(found)), shared_yaxes=True, horizontal_spacing=0.03)
-    for column, (name, points) in enumerate(found.items(), start=1):
-        for state, symbol in SYMBOLS.items():
-            of_state = [point for point in points if point.state == state]
+    figure = go.Figure()
+    for state, symbol in SYMBOLS.items():
+        of_state = [point for point in points if point.state == state]
+        if of_state:
             figure.add_scatter(
-                x=[p.x for p in of_state], y=[p.y for p in of_state], mode="markers", name=state, row=1, col=column,
-                text=[f"trial {p.number}" for p in of_state], legendgroup=state, showlegend=column == 1,
+                x=[p.x for p in of_state], y=[p.y for p in of_state], mode="markers", name=state,
+                text=[f"trial {p.number}" for p in of_state],
                 marker={"color": tint, "symbol": symbol, "size": 8, "opacity": 1 if state == "complete" else 0.5},
             )  # fmt: skip
-        kind = {"type": "log", "nticks": 5, "exponentformat": "power"} if logs[name] else {"type": "linear"}
-        figure.update_xaxes(title=name, **kind, tickangle=0, row=1, col=column)
-    figure.update_yaxes(title=y, row=1, col=1)
     if least is not None:
-        figure.update_yaxes(range=[least, max((p.y for points in found.values() for p in points), default=1.0) + 0.003])
-    return dressed(figure)
+        figure.update_yaxes(range=[least, max(p.y for p in points) + 0.003])
+    if log:
+        decades = math.log10(max(p.x for p in points) / min(p.x for p in points))
+        figure.update_xaxes(dtick=max(1, math.ceil(decades / 5)), exponentformat="power")
+    return dressed(figure, x, y, log_x=log)
 
 
 def bars(found: Mapping[str, Mapping[str, float]], y: str, tints: Mapping[str, str]) -> go.Figure:

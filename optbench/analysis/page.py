@@ -3,7 +3,7 @@
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from plotly.offline import get_plotlyjs
@@ -23,6 +23,9 @@ p { margin: .3rem 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
 pre { overflow-x: auto; font-size: .8rem; color: var(--faint); } .figure { width: 100%; height: 440px; }
+
+.figure.small { height: 320px; } .grid { display: grid; gap: 1rem; }
+.grid { grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
 @media print { .figure { break-inside: avoid; } body { max-width: none; } }
 """
 SCRIPT = """
@@ -33,10 +36,12 @@ function draw() {
   const text = css.getPropertyValue("--text").trim(), line = css.getPropertyValue("--line").trim();
   for (const [id, figure] of Object.entries(FIGURES)) {
     const layout = structuredClone(figure.layout);
+    delete layout.height;
     layout.font = { color: text, size: narrow ? 11 : 13 };
     for (const key of Object.keys(layout).filter((name) => /^[xy]axis/.test(name)))
       Object.assign(layout[key], { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true });
     if (narrow) layout.legend = { orientation: "h", y: -0.3, font: { size: 10 } };
+    if (document.getElementById(id).classList.contains("small")) layout.legend = { orientation: "h", y: 1.15 };
     const bar = narrow ? false : "hover";
     Plotly.react(id, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: bar });
   }
@@ -48,13 +53,17 @@ dark.addEventListener("change", draw);
 
 @dataclass(frozen=True)
 class Section:
-    """A title, sentences, figures (plotly) and tables (HTML); `warns` puts the sentences in red."""
+    """A title, sentences, figures (plotly) and tables (HTML); `warnings` come first, in red.
+
+    `small` figures stand side by side where there is room.
+    """
 
     title: str
     said: Sequence[str]
     figures: Sequence[Any] = ()
-    tables: Sequence[str] = field(default_factory=list)
-    warns: bool = False
+    tables: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    small: bool = False
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -83,12 +92,13 @@ def page(title: str, sections: Sequence[Section], details: str) -> str:
 
 
 def _section(index: int, section: Section, figures: dict[str, Any]) -> str:
-    kind = "verdict" if index == 0 else ""
-    said = "".join(f"<p{' class=warn' if section.warns else ''}>{html.escape(text)}</p>" for text in section.said)
+    said = "".join(f"<p class=warn>{html.escape(text)}</p>" for text in section.warnings)
+    said += "".join(f"<p>{html.escape(text)}</p>" for text in section.said)
     divs = []
     for number, figure in enumerate(section.figures):
         name = f"figure-{index}-{number}"
         figures[name] = json.loads(figure.to_json())
-        divs.append(f'<div class="figure" id="{name}"></div>')
-    inside = "".join([f"<h2>{html.escape(section.title)}</h2>", said, *section.tables, *divs])
-    return f'<section class="{kind}">{inside}</section>'
+        divs.append(f'<div class="figure{" small" * section.small}" id="{name}"></div>')
+    drawn = f'<div class="{"grid" if section.small else ""}">{"".join(divs)}</div>'
+    inside = "".join([f"<h2>{html.escape(section.title)}</h2>", said, *section.tables, drawn])
+    return f'<section class="{"" if index else "verdict"}">{inside}</section>'

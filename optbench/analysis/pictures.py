@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from optbench.analysis.arms import EXPLORING
 from optbench.analysis.budget import band_of_k
+from optbench.analysis.budget import best_of_k as best_of_k_mean
 from optbench.analysis.figures import Line, Point, colour, lines
-from optbench.analysis.figures import slices as slice_figure
+from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
 from optbench.job import Epoch
 from optbench.space import Float
@@ -41,19 +43,27 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
     return lines(found, "epoch", f"{'validation' if validated else 'training'} accuracy") if found else None
 
 
-def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | None = None) -> Any:
-    """The objective against each hyperparameter that was searched; `least` is the lower end of the axis."""
+def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | None = None) -> list[Any]:
+    """The objective against each hyperparameter that was searched, a figure each; `least` is the axis' lower end."""
     sweep = parse(study.definition or {}, f"study {study.name!r}")
-    searched = {name: d for name, d in sweep.space.items() if isinstance(d, Float)}
     shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
-    if not searched or not shown:
+    drawn = []
+    for name, dimension in sweep.space.items():
+        points = [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
+        if points and isinstance(dimension, Float):
+            drawn.append(slice_figure(points, name, dimension.log, study.metric, colour(study.optimizer), least))
+    return drawn
+
+
+def best_of_k(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
+    """What the best of k draws comes to, where the study's trials are independent draws that ran to their ends."""
+    table = study.definition or {}
+    values = [r.last for r in records if r.last is not None and r.state in ("complete", "diverged")]
+    if table["sampler"]["name"] not in EXPLORING or table["pruner"]["name"] != "none" or not values:
         return None
-    points = {
-        name: [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
-        for name in searched
-    }
-    logs = {name: d.log for name, d in searched.items()}
-    return slice_figure(points, logs, study.metric, colour(study.optimizer), least)
+    k = list(range(1, len(values) + 1))
+    mean = [float(value) for value in best_of_k_mean(values, k)]
+    return lines([Line("mean of the best of k", k, mean, colour(study.optimizer))], "draws", study.metric)
 
 
 def band(values: Sequence[float], k: Any) -> tuple[list[float], list[float]]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from optbench.analysis import figures, pictures
 from optbench.analysis.arms import Arm
-from optbench.analysis.figures import colour
+from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
-from optbench.analysis.search import TARGETS, audit, boundary, diverged_share, time_to_target, wider
+from optbench.analysis.search import TARGETS, audit, boundary, diverged_share, incumbent, time_to_target, wider
 from optbench.analysis.verdict import points
 from optbench.definition import parse
 from optbench.space import ONE_MINUS, OPTIMIZERS, Float
@@ -23,7 +25,7 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
         edges = warnings(arm)
         lost = sum(t.state == "diverged" for t in arm.source.trials)
         share = diverged_share(lost, arm.source.study.finished)
-        said = edges or ["The best trials sit inside the space in every dimension."]
+        said = [] if edges else ["The best trials sit inside the space in every dimension."]
         said.append(
             f"{lost} of {arm.source.study.finished} trials diverged"
             + (": more than 30 %, so the space should be another one." if share.too_many else ".")
@@ -32,9 +34,22 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
         below = sum(t.last is not None and t.last < least for t in arm.source.trials)
         if below:
             said.append(f"{below} trials below {points(least)} % are not in the figure.")
-        figure = pictures.slices(arm.source.study, arm.source.trials, least)
-        found.append(Section(f"The search of {arm.name}", said, [figure] if figure else [], warns=bool(edges)))
+        drawn = pictures.slices(arm.source.study, arm.source.trials, least)
+        found.append(Section(f"The search of {arm.name}", said, drawn, warnings=edges, small=True))
     return found
+
+
+def traces(arms: Sequence[Arm]) -> Section:
+    """The best validation accuracy so far against the epochs consumed, pruned and diverged trials included."""
+    found, said = [], []
+    for arm in arms:
+        ended = [t for t in arm.source.trials if t.state in ("complete", "pruned", "diverged")]
+        epochs = np.cumsum([t.epochs for t in ended]).tolist()
+        best = incumbent([np.nan if t.value is None else t.value for t in ended]).tolist()
+        found.append(Line(arm.name, epochs, [None if np.isnan(b) else b for b in best], colour(arm.optimizer)))
+        last = next(e for e, b in zip(epochs, best, strict=True) if b == best[-1])
+        said.append(f"{arm.name}: its best, {points(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
+    return Section("How the searches went", said, [figures.lines(found, "epochs consumed", "best validation accuracy")])
 
 
 def warnings(arm: Arm) -> list[str]:
@@ -87,7 +102,7 @@ def importance(arms: Sequence[Arm], importances: Mapping[str, Mapping[str, Mappi
         )
         tints = dict(zip(found, (colour(arm.optimizer), "#999999"), strict=False))
         drawn.append(figures.bars(found, f"importance, {arm.name}", tints))
-    return Section("Importances", said, drawn)
+    return Section("Importances", said, drawn, small=True)
 
 
 def targets(arms: Sequence[Arm]) -> Section:

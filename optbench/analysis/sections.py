@@ -28,6 +28,7 @@ def sections(
         stages(comparison, found),
         curve_sections.learning(comparison),
         budgets(arms),
+        search_sections.traces(arms),
         *search_sections.spaces(arms),
         search_sections.rate_and_epsilon(arms),
         search_sections.importance(arms, importances),
@@ -50,9 +51,9 @@ def verdict(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pai
     ]  # fmt: skip
     head = ["arm", "trials", "epochs", "default", "paper", "tuned, confirmed", "best in search", "optimism, points"]
     said = [pair.sentence for pair in verdicts] + missing(comparison)
-    said += [f"Not a fair comparison: {difference}." for difference in comparison.differences]
+    unfair = [f"Not a fair comparison: {difference}." for difference in comparison.differences]
     note = "Test accuracy in percent with 95 % t-intervals over seeds; the search's best is by validation."
-    return Section("The verdict", [*said, note], tables=[table(head, cells)], warns=bool(comparison.differences))
+    return Section("The verdict", [*said, note], tables=[table(head, cells)], warnings=unfair)
 
 
 def stages(comparison: Comparison, found: Sequence[Row]) -> Section:
@@ -68,12 +69,18 @@ def stages(comparison: Comparison, found: Sequence[Row]) -> Section:
     marks = {f"article, {t.optimizer}": 100 * s.published for s, t in _settings(comparison) if s.published is not None}
     if not dots:
         return Section("From default to tuned", ["Nothing is measured on the test images yet."])
+    kept = [
+        f"{s.label}: {points(s.accuracy.mean)} % over {s.accuracy.n} seeds, published {points(s.published)} % "
+        f"({s.difference:+.2f} points)."
+        for s, _ in _settings(comparison)
+        if s.published is not None
+    ]
     gains = [
         f"Tuning {row.arm.name} gained {100 * (row.tuned.mean - row.default.mean):+.2f} points over Keras' defaults."
         for row in found
         if row.tuned and row.default
     ]
-    return Section("From default to tuned", gains, [figures.dots(dots, "test accuracy %", marks)])
+    return Section("From default to tuned", [*kept, *gains], [figures.dots(dots, "test accuracy %", marks)])
 
 
 def budgets(arms: Sequence[Arm]) -> Section:
