@@ -90,6 +90,8 @@ def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     dress(storage, find_study(storage, "tiny"))
     dress(storage, find_study(storage, "tiny"))
     assert get_note(handle) == "my own words\n\n" + first
+    versions = [v for k, v in storage.optuna.get_study_system_attrs(1).items() if k.startswith("dashboard:note_ver")]
+    assert versions == [1], "what a person is writing would be refused"
     assert f"Best: validation accuracy {handle.best_value:.4f} in trial {handle.best_trial.number}" in first
     assert 'optimizer = "adadelta"' in first
     attributes = handle.user_attrs

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields, replace
 from pathlib import Path
 
 import jsonschema
@@ -37,23 +38,9 @@ def choice_of(optimizer, number=3, **changes):
         1, 'it\'s a "study"', sweep.definition(), sweep.fingerprint({}), {"optuna": "5.0.0"}, "validation accuracy", 9,
         dict.fromkeys(("complete", "pruned", "diverged", "running", "failed"), 3), 0.9, 18, None, 0, None,
     )  # fmt: skip
-    trial = TrialRecord(
-        number,
-        4,
-        "complete",
-        0.9,
-        None,
-        optimizer,
-        {},
-        hyper_of(optimizer, **changes),
-        7,
-        2,
-        1,
-        "lanes",
-        "CPU",
-        None,
-        None,
-    )
+    given = {"number": number, "trial_id": 4, "state": "complete", "value": 0.9, "last": 0.9, "optimizer": optimizer}
+    given |= {"params": {}, "hyperparameters": hyper_of(optimizer, **changes), "seed": 7, "epochs": 2, "lanes": 1}
+    trial = TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given))
     return Choice(record, trial, "the best of 3 complete trials by validation accuracy")
 
 
@@ -175,11 +162,9 @@ def test_the_script_trains(tmp_path):
 
 def test_pruned_and_diverged_trials_never_win():
     study = choice_of("adam").study
+    ends = [("pruned", 0.99), ("diverged", 0.98), ("complete", 0.5), ("complete", 0.6)]
     rows = [
-        choice_of("adam", number=n).trial.__class__(**{**vars(choice_of("adam").trial), "number": n, **changes})
-        for n, changes in enumerate(
-            [{"state": "pruned", "value": 0.99}, {"state": "diverged", "value": 0.98}, {"value": 0.5}, {"value": 0.6}]
-        )
+        replace(choice_of("adam", number=n).trial, state=state, value=value) for n, (state, value) in enumerate(ends)
     ]
     found = choose(study, rows, None, top=9)
     assert [choice.trial.number for choice in found] == [3, 2]

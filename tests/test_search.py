@@ -141,6 +141,7 @@ def test_the_band_covers_the_true_curve_at_all_k_at_once():
         ([0.5], 0, "k = 0; expected whole numbers from 1"),
         ([0.5], [1.5], "expected whole numbers from 1"),
         ([0.5], [], "expected whole numbers from 1"),
+        ([0.5], np.array([], dtype=int), "expected whole numbers from 1"),
     ],
 )
 def test_budgets_that_make_no_sense(curve, values, k, message):
@@ -182,6 +183,11 @@ def test_the_trials_are_the_fewest_that_reach_95_percent(values, delta):
     assert missed**found.trials <= Fraction(1, 20)
     assert found.trials == 1 or missed ** (found.trials - 1) > Fraction(1, 20)
     assert 0 <= found.low <= found.share <= found.high + 1e-12 <= 1 + 1e-9
+
+
+def test_rounding_puts_no_trial_beyond_delta():
+    assert 0.8 - 0.1 > 0.7
+    assert tunability([0.8, 0.7, 0.6999], 0.1).share == pytest.approx(2 / 3)
 
 
 def test_delta_is_not_negative():
@@ -256,7 +262,9 @@ def test_boundaries(units, ends):
     assert (mirrored.crowded_low, mirrored.crowded_high) == (found.crowded_high, found.crowded_low)
 
 
-@pytest.mark.parametrize(("units", "message"), [([], "at least 1"), ([0.5, 1.2], "from 0.5 to 1.2; expected 0 to 1")])
+@pytest.mark.parametrize(
+    ("units", "message"), [([], "at least 1"), ([0.5, 1.2], "from 0.5 to 1.2; expected 0 to 1"), ([-0.2], "0 to 1")]
+)
 def test_places_are_on_the_scale(units, message):
     with pytest.raises(ValueError, match=message):
         boundary(units)
@@ -304,7 +312,7 @@ def test_wilson_and_clopper_pearson_by_hand():
     z2 = 1.959963984540**2
     assert share_interval(0, 10) == pytest.approx((0, z2 / (10 + z2)))
     assert share_interval(0, 10, "exact") == pytest.approx((0, 1 - 0.025**0.1))
-    for count, total in [(1, 0), (-1, 5), (6, 5)]:
+    for count, total in [(0, 0), (-1, 5), (6, 5)]:
         with pytest.raises(ValueError, match=f"{count} of {total}; expected 0 to all of at least one"):
             share_interval(count, total)
 

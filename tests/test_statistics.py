@@ -79,11 +79,11 @@ def test_only_finite_values_and_enough_of_them():
 
 
 def test_confirmation_by_hand():
-    # 25 % of 8 is two off each end: (3 + 4 + 5 + 6) / 4; t(7, .975) = 2.364624251010; s^2 = 2772 / 7
-    found = confirmation([60, 1, 2, 3, 4, 5, 6, 7])
-    assert (found.n, found.mean, found.median, found.iqm, found.least, found.most) == (8, 11, 4.5, 4.5, 1, 60)
-    assert found.deviation == pytest.approx(math.sqrt(2772 / 7))
-    margin = 2.364624251010 * math.sqrt(2772 / 7 / 8)
+    # 25 % of 8 is two off each end: (3 + 4 + 5 + 6) / 4; t(7, .975) = 2.364624251010; s^2 = 2786 / 7
+    found = confirmation([60, 0, 2, 3, 4, 5, 6, 8])
+    assert (found.n, found.mean, found.median, found.iqm, found.least, found.most) == (8, 11, 4.5, 4.5, 0, 60)
+    assert found.deviation == pytest.approx(math.sqrt(2786 / 7))
+    margin = 2.364624251010 * math.sqrt(2786 / 7 / 8)
     assert (found.low, found.high) == pytest.approx((11 - margin, 11 + margin))
 
 

@@ -19,7 +19,7 @@ def dress(storage: Storage, study: StudyRecord, verdict: Sequence[str] | None = 
     """Bring everything up to what the study's trials say now; `verdict` are sentences of a comparison, kept until the
     next one. Raises StorageError.
     """
-    from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+    from optuna_dashboard import save_plotly_graph_object
 
     records = trials(storage, study.study_id)
     with one_line(storage.url):
@@ -27,16 +27,23 @@ def dress(storage: Storage, study: StudyRecord, verdict: Sequence[str] | None = 
         for key, value in (attributes(study) | ({} if verdict is None else {VERDICT: list(verdict)})).items():
             if handle.user_attrs.get(key) != value:
                 handle.set_user_attr(key, value)
-        held = get_note(handle)
-        body = held.partition(OURS)[0] + OURS + note(storage, study, records, handle.user_attrs.get(VERDICT, ()))
-        if body != held:
-            save_note(handle, body)
+        _rewrite_note(storage, study, note(storage, study, records, handle.user_attrs.get(VERDICT, ())))
         for name, figure in plots(storage, study, records).items():
             save_plotly_graph_object(handle, figure, graph_object_id=name)
         try:
             artifacts.keep(storage, study, records)
         except OSError as problem:
             raise StorageError(f"{artifacts.folder(storage)} cannot be written: {problem.strerror}") from problem
+
+
+def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
+    """Put our part below the heading. The note's version stays: a higher one would refuse what a person is writing."""
+    from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
+
+    held = get_note_from_system_attrs(storage.optuna.get_study_system_attrs(study.study_id), None)
+    body = held["body"].partition(OURS)[0] + OURS + text
+    if body != held["body"]:
+        save_note_with_version(storage.optuna, study.study_id, None, held["version"], body)
 
 
 def attributes(study: StudyRecord) -> dict[str, Any]:
