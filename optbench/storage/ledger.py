@@ -13,7 +13,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy import delete, exists, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -143,7 +143,7 @@ class Ledger:
         def work(session: Session) -> set[int]:
             keys = [(trial_id, epoch.epoch) for trial_id, epoch in trained.items()]
             written = select(epochs.c.trial_id).where(tuple_(epochs.c.trial_id, epochs.c.epoch).in_(keys))
-            if done := set(session.scalars(written.where(epochs.c.trial_id.in_(self._claimed_here())))):
+            if done := set(session.scalars(written.where(self._claimed_here(epochs.c.trial_id)))):
                 return asked - done
             ours = {trial.trial_id: trial for trial in session.scalars(self._own(asked))}
             mine = {trial_id: epoch for trial_id, epoch in trained.items() if trial_id in ours}
@@ -174,15 +174,15 @@ class Ledger:
         """Say that this worker is gone (see Worker.leave)."""
         self.storage.write(self.worker.leave, patient=False)
 
-    def _claimed_here(self) -> Any:
-        """The ids of the trials that this worker claimed: SQLite gives the id of a deleted one to the next."""
-        said = models.TrialUserAttributeModel
-        return select(said.trial_id).where(said.key == "worker", said.value_json == json.dumps(self.worker.name))
+    def _claimed_here(self, trial_id: Any) -> Any:
+        """Whether this worker claimed the trial of that column: SQLite gives the id of a deleted one to the next."""
+        said, name = models.TrialUserAttributeModel, json.dumps(self.worker.name)
+        return exists().where(said.trial_id == trial_id, said.key == "worker", said.value_json == name)
 
     def _own(self, trial_ids: Collection[int]) -> Any:
         """Those of the trials that are still running, and this worker's; locked."""
         trial = models.TrialModel
-        ours = trial.trial_id.in_(trial_ids), trial.trial_id.in_(self._claimed_here())
+        ours = trial.trial_id.in_(trial_ids), self._claimed_here(trial.trial_id)
         query = select(trial).where(*ours, trial.state == TrialState.RUNNING)
         return query.order_by(trial.trial_id).with_for_update()
 
