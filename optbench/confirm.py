@@ -42,6 +42,11 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
     return parse(table, f"the confirmation of {study.name!r}")
 
 
+def _plain(sweep: Sweep) -> dict[str, Any]:
+    """The definition but for its lanes, which change nothing."""
+    return {key: value for key, value in sweep.definition().items() if key != "lanes"}
+
+
 def label_of(number: int) -> str:
     """The label of a configuration: the number of its trial in the search."""
     return f"trial {number}"
@@ -52,6 +57,6 @@ def place(sweep: Sweep, every: Sequence[StudyRecord]) -> str:
     names = {study.name: study for study in every}
     for name in (sweep.name, *(f"{sweep.name}-{index}" for index in range(2, 10_000))):
         held = names.get(name)
-        if held is None or (held.definition and parse(held.definition, name).definition() == sweep.definition()):
+        if held is None or (held.definition and _plain(parse(held.definition, name)) == _plain(sweep)):
             return name
     raise StudyError(f"{sweep.name!r} and 9,998 more names are taken")

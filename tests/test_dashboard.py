@@ -180,6 +180,13 @@ def test_other_sites_and_other_names_are_refused(environment, status):
     assert request(Guard(inner, "127.0.0.1", False, None), "POST", "/api/studies", **environment)[0][0][:3] == status
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("192.168.0.7:80", "200"), ("box:80", "200"), ("127.0.0.1", "200"), ("evil.example", "403")]
+)
+def test_without_a_password_a_name_of_another_site_is_refused_on_every_address(name, status):
+    assert request(Guard(inner, "box", False, None), "GET", "/", HTTP_HOST=name)[0][0][:3] == status
+
+
 def test_a_password_is_asked_for_and_only_its_hash_is_kept(tmp_path):
     file = tmp_path / "password"
     file.write_text("open sesame\n")
@@ -213,7 +220,7 @@ def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(t
     with crew:
         member = crew.start()
         crew.wait(lambda: sum(t.state.is_finished() for t in crew.trials()) >= 3)
-        with served(crew.url, "--read-only") as address:
+        with served(crew.url) as address:
             for page in ("dashboard/", "dashboard/studies/1", "dashboard/studies/1/trials", "dashboard/studies/1/note"):
                 assert browse(f"{address}{page}", tmp_path) == []
             crew.finish()

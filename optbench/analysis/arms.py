@@ -11,6 +11,7 @@ from optbench.job import Epoch
 from optbench.space import hyperparameters
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 
+PAPERS = {"adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}}  # Zeiler 2012
 EXPLORING = ("random", "qmc")
 
 
@@ -30,8 +31,7 @@ class Source:
     @property
     def explores(self) -> bool:
         """Whether its trials are independent draws that ran to their ends: what budgets are judged by."""
-        table = self.definition
-        return table["sampler"]["name"] in EXPLORING and table["pruner"]["name"] == "none" and "trial" not in table
+        return explores(self.study)
 
     @cached_property
     def settings(self) -> list[tuple[Setting, TrialRecord]]:
@@ -73,19 +73,38 @@ class Arm:
         return self.source.study.optimizer
 
     @property
+    def epochs(self) -> int:
+        """How many epochs a trial has that is not pruned."""
+        return int(self.source.definition["epochs"])
+
+    @property
     def best(self) -> Sequence[TrialRecord]:
-        """The complete trials, best first."""
-        return best_trials(self.source.trials)
+        """The complete trials that optbench trained, best first."""
+        return [trial for trial in best_trials(self.source.trials) if trial.trial_id in self.source.curves]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms and lists of fixed trials of one family; `differences` say in what else the arms differ."""
+    """Arms and lists of fixed trials of one family; `differences` say in what else the arms differ, `left_out` are
+    searches of other families.
+    """
 
     arms: Sequence[Arm]
     fixed: Sequence[Source]
     openings: Counter[str]
     differences: Sequence[str]
+    left_out: Sequence[str] = ()
+
+
+def explores(study: StudyRecord) -> bool:
+    """Whether a search's trials are independent draws that run to their ends."""
+    table = study.definition or {}
+    return table["sampler"]["name"] in EXPLORING and table["pruner"]["name"] == "none" and "trial" not in table
+
+
+def is_paper(trial: TrialRecord) -> bool:
+    """Whether a trial has what the paper of its optimizer sets, where that is not Keras' default."""
+    return dict(trial.hyperparameters) == PAPERS.get(trial.optimizer)
 
 
 def is_default(trial: TrialRecord) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from optbench.analysis.arms import Arm, Comparison, Configuration, Source, base_name
 from optbench.confirm import label_of
@@ -9,6 +10,7 @@ from optbench.errors import StudyError, nearest
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, count_openings, curves, studies, trials
 
 FAMILY = ("data.name", "data.sha256", "model.hidden", "model.activation", "batch")
+SEEDED = ("seed", "split.sha256")  # what differs between repeats of a search
 FREE = ("optimizer", "space.", "trial")  # what may differ between arms
 
 
@@ -35,19 +37,26 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False) -> Com
     if not chosen:
         raise StudyError("no search with a complete trial to compare; `optbench sweep adadelta` makes one")
     families = {_family(source): source.study.name for source in chosen}
-    if len(families) > 1:
+    if len(families) > 1 and names:
         raise StudyError(
-            f"{' and '.join(families.values())} have other data, models or batches; name the studies to compare"
+            f"{' and '.join(families.values())} have other data, models or batches; name studies of one kind"
         )
-    related = [source for source in sources if _family(source) in families]
+    newest = _family(max(chosen, key=lambda source: source.study.changed or datetime.min))
+    left_out = [source.study.name for source in chosen if _family(source) != newest]
+    chosen = [source for source in chosen if _family(source) == newest]
+    related = [source for source in sources if _family(source) == newest]
     arms = _repeated([_arm(source, related) for source in chosen])
     differences = _differences(arms)
     if differences and not anyway:
         raise StudyError(f"the arms do not compare: {'; '.join(differences[:3])}; --anyway compares them all the same")
+    lengths = {c.epochs for arm in arms for c in arm.confirmed} or {arm.epochs for arm in arms}
     fixed = [
-        s for s in related if not s.study.searches and s.study.origin is None and s.study.metric == "test accuracy"
-    ]
-    return Comparison(arms, fixed, count_openings(storage), differences)
+        s
+        for s in related
+        if not s.study.searches and s.study.origin is None and s.study.metric == "test accuracy"
+        and s.definition["epochs"] in lengths
+    ]  # fmt: skip
+    return Comparison(arms, fixed, count_openings(storage), differences, left_out)
 
 
 def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
@@ -58,17 +67,18 @@ def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
 
 
 def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:
-    """The study's confirmed configurations, best by validation first, each from its latest confirmation."""
+    """The study's confirmed configurations, best by validation first, each from its best confirmation: one that is
+    done before one that is not, more seeds before fewer, then the latest.
+    """
     found: dict[int, Configuration] = {}
     by_number = {label_of(trial.number): trial for trial in records}
-    for source in sources:
-        if source.study.origin != study.name:
-            continue
+    own_sources = [source for source in sources if source.study.origin == study.name]
+    for source in sorted(own_sources, key=lambda s: (s.study.state == "done", s.study.finished, s.study.study_id)):
         for label, trial in by_number.items():
-            own = [t for t in source.trials if t.label == label and t.value is not None]
+            own = [t for t in source.trials if t.label == label and t.state == "complete" and _same(t, trial)]
             scores = {t.seed: t.value for t in own if t.seed is not None and t.value is not None}
             if scores:
-                length, lines = int(source.definition["epochs"]), [source.curves[t.trial_id] for t in own]
+                length, lines = int(source.definition["epochs"]), [source.curves.get(t.trial_id, []) for t in own]
                 found[trial.number] = Configuration(trial, source.study.name, length, scores, lines)
     return sorted(
         found.values(), key=lambda configuration: (-(configuration.trial.value or 0), configuration.trial.number)
@@ -92,9 +102,12 @@ def _arm(source: Source, related: Sequence[Source]) -> Arm:
 
 def _repeated(arms: Sequence[Arm]) -> list[Arm]:
     """One arm for the studies name/1, name/2, ...: the best of them by validation, and the best value of each."""
-    groups: dict[str, list[Arm]] = {}
+    groups: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
-        groups.setdefault(base_name(arm.source.study.name), []).append(arm)
+        study = arm.source.study
+        rest = {key: value for key, value in study.fingerprint.items() if key not in SEEDED}
+        base = base_name(study.name)
+        groups.setdefault((base, str(rest) if base != study.name else ""), []).append(arm)
     found = []
     for group in groups.values():
         if len(group) == 1:
@@ -103,6 +116,11 @@ def _repeated(arms: Sequence[Arm]) -> list[Arm]:
             first = max(group, key=lambda arm: (bool(arm.confirmed), arm.best[0].value or 0))
             found.append(replace(first, repeats=[arm.best[0].value or 0.0 for arm in group]))
     return found
+
+
+def _same(one: TrialRecord, other: TrialRecord) -> bool:
+    """A study that was deleted and made again has other trials of the same numbers."""
+    return (one.optimizer, dict(one.hyperparameters)) == (other.optimizer, dict(other.hyperparameters))
 
 
 def _family(source: Source) -> tuple[str, ...]:
@@ -114,12 +132,17 @@ def _differences(arms: Sequence[Arm]) -> list[str]:
     for arm in arms[1:]:
         a, b = first.source.study.fingerprint, arm.source.study.fingerprint
         for key in dict.fromkeys([*a, *b]):
-            repeated = key in ("seed", "split.sha256") and (first.repeats or arm.repeats)
+            repeated = key in SEEDED and (first.repeats or arm.repeats)
             if a.get(key) != b.get(key) and not key.startswith(FREE) and not repeated:
                 found.append(f"{key} is {a.get(key)!r} in {first.name}, {b.get(key)!r} in {arm.name}")
-        lengths = {c.epochs for c in (*first.confirmed, *arm.confirmed)}
-        if len(lengths) > 1:
+        budgets = [f"{one.name} has {one.source.study.finished} finished trials" for one in (first, arm)]
+        if first.source.study.finished != arm.source.study.finished:
+            found.append(" and ".join(budgets))
+        if len(first.repeats) != len(arm.repeats):
             found.append(
-                f"{first.name} and {arm.name} were confirmed for {' and '.join(map(str, sorted(lengths)))} epochs"
+                f"{first.name} was searched {len(first.repeats) or 1} times, {arm.name} {len(arm.repeats) or 1}"
             )
+    lengths = sorted({c.epochs for arm in arms for c in arm.confirmed[:1]})
+    if len(lengths) > 1:
+        found.append(f"the arms were confirmed for {' and '.join(map(str, lengths))} epochs")
     return found

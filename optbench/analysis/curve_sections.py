@@ -1,5 +1,6 @@
 """The sections of the report that look at curves: learning, and the effective learning rate."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ def learning(comparison: Comparison) -> Section:
     for source in comparison.fixed:
         for setting, trial in source.settings:
             curves = _of(source, trial.label)
+            if not curves:
+                continue
             found.append(pictures.line(setting.label, curves, trial.optimizer, "dot"))
             if setting.published is not None:
                 name = f"article: test accuracy, {trial.optimizer}"
@@ -30,7 +33,8 @@ def learning(comparison: Comparison) -> Section:
         ends = f"{points(curve[0].objective)} % after one epoch, {points(best.value or 0)} % after {best.epochs}"
         said.append(f"{arm.name}: the best trial of the search reached a validation accuracy of {ends}.")
         if arm.confirmed:
-            found.append(pictures.line(f"{arm.name}, confirmed", arm.confirmed[0].curves, arm.optimizer, "solid"))
+            whole = [c for c in arm.confirmed[0].curves if len(c) == arm.confirmed[0].epochs]
+            found.append(pictures.line(f"{arm.name}, confirmed", whole or [curve], arm.optimizer, "solid"))
         else:
             line = pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, "dash")
             found.append(line)
@@ -71,15 +75,19 @@ def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], o
 def _reason(rate: Sequence[Any]) -> str:
     """Whether the article's reason holds: "I think because it shrinks the learning rate"."""
     factor = growth(rate)
+    if math.isnan(factor):
+        return "Whether the learning rate shrinks cannot be said from one epoch."
     holds, way = ("does not hold", "grew") if factor >= 1 else ("holds", "shrank")
     return (
         f'The reason "because it shrinks the learning rate" {holds} for AdaDelta with the defaults of Keras: over the '
-        f"epochs it {way} x {factor:.3g}. It was small from the first epoch on: {rate[0]:.2g}; last {rate[-1]:.2g}."
+        f"epochs it {way} x {factor:.3g}. It was {rate[0]:.2g} after the first epoch and {rate[-1]:.2g} after the last."
     )
 
 
 def _grew(curve: Sequence[float]) -> str:
     factor = growth(curve)
+    if math.isnan(factor):
+        return f"the median effective learning rate is {curve[0]:.3g}"
     way = f"grew x {factor:.3g}" if factor >= 1 else f"shrank to {factor:.3g} times"
     return f"the median effective learning rate {way}, from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
 

@@ -86,15 +86,15 @@ def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Ma
 def slice_of(points: Sequence[Point], x: str, log: bool, y: str, tint: str, least: float | None) -> go.Figure:
     """The objective against one hyperparameter; pruned and diverged trials have symbols of their own.
 
-    `least` is the lower end of the axis, under which nothing is drawn.
+    `least` is the lower end of the axis, at which what lies below is drawn.
     """
     figure = go.Figure()
     for state, symbol in SYMBOLS.items():
         of_state = [point for point in points if point.state == state]
         if of_state:
             figure.add_scatter(
-                x=[p.x for p in of_state], y=[p.y for p in of_state], mode="markers", name=state,
-                text=[f"trial {p.number}" for p in of_state],
+                x=[p.x for p in of_state], y=[max(p.y, least or 0.0) for p in of_state], mode="markers", name=state,
+                text=[f"trial {p.number}: {p.y:.4f}" for p in of_state], cliponaxis=False,
                 marker={"color": tint, "symbol": symbol, "size": 8, "opacity": 1 if state == "complete" else 0.5},
             )  # fmt: skip
     if least is not None:
@@ -113,7 +113,7 @@ def bars(found: Mapping[str, Mapping[str, float]], y: str, tints: Mapping[str, s
     return dressed(figure, "", y)
 
 
-def map_of(found: Mapping[str, Sequence[tuple[float, float, float, str]]], x: str, y: str, z: str) -> go.Figure:
+def map_of(found: Mapping[str, Sequence[tuple[Any, ...]]], x: str, y: str, z: str) -> go.Figure:
     """Trials as dots at (x, y), coloured by their value; one symbol per group."""
     figure = go.Figure()
     values = [row[2] for rows in found.values() for row in rows]

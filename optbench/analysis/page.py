@@ -77,7 +77,7 @@ def page(title: str, sections: Sequence[Section], details: str) -> str:
     """The page; `details` is a text that says how it was done, shown as it is."""
     figures: dict[str, Any] = {}
     parts = [_section(index, section, figures) for index, section in enumerate(sections)]
-    drawn = json.dumps(figures).replace("</", "<\\/")
+    drawn = json.dumps(figures).replace("<", "\\u003c")
     return "\n".join(
         [
             "<!doctype html>",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from optbench.analysis.arms import EXPLORING
+from optbench.analysis.arms import explores
 from optbench.analysis.budget import band_of_k
 from optbench.analysis.budget import best_of_k as best_of_k_mean
 from optbench.analysis.figures import Line, Point, colour, lines
@@ -25,7 +25,8 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
     """
     found = []
     if study.searches:
-        for rank, trial in enumerate(best_trials(records)[:TOP]):
+        trained = [trial for trial in best_trials(records) if trial.trial_id in curves]
+        for rank, trial in enumerate(trained[:TOP]):
             name = f"trial {trial.number}: {trial.value:.4f}"
             found.append(line(name, [curves[trial.trial_id]], trial.optimizer, DASHES[rank]))
     else:
@@ -57,11 +58,10 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | No
 
 def best_of_k(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
     """What the best of k draws comes to, where the study's trials are independent draws that ran to their ends."""
-    table = study.definition or {}
     values = [r.last for r in records if r.last is not None and r.state in ("complete", "diverged")]
-    if table["sampler"]["name"] not in EXPLORING or table["pruner"]["name"] != "none" or not values:
+    if not explores(study) or study.state != "done" or not values:
         return None
-    k = list(range(1, len(values) + 1))
+    k = list(range(1, max(1, len(values) // 9) + 1))
     mean = [float(value) for value in best_of_k_mean(values, k)]
     return lines([Line("mean of the best of k", k, mean, colour(study.optimizer))], "draws", study.metric)
 

@@ -25,7 +25,8 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
         edges = warnings(arm)
         lost = sum(t.state == "diverged" for t in arm.source.trials)
         share = diverged_share(lost, arm.source.study.finished)
-        said = [] if edges else ["The best trials sit inside the space in every dimension."]
+        ranges = any(isinstance(d, Float) for d in parse(arm.source.definition, arm.name).space.values())
+        said = ["The best trials sit inside the space in every range."] if ranges and not edges else []
         said.append(
             f"{lost} of {arm.source.study.finished} trials diverged"
             + (": more than 30 %, so the space should be another one." if share.too_many else ".")
@@ -33,7 +34,7 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
         least = (arm.best[0].value or 0) - DEPTH
         below = sum(t.last is not None and t.last < least for t in arm.source.trials)
         if below:
-            said.append(f"{below} trials below {points(least)} % are not in the figure.")
+            said.append(f"{below} trials below {points(least)} % are drawn at the axis.")
         drawn = pictures.slices(arm.source.study, arm.source.trials, least)
         found.append(Section(f"The search of {arm.name}", said, drawn, warnings=edges, small=True))
     return found
@@ -59,11 +60,15 @@ def warnings(arm: Arm) -> list[str]:
     for name, dimension in sweep.space.items():
         if not isinstance(dimension, Float):
             continue
-        found = boundary([dimension.unit(t.params[name]) for t in arm.best if name in t.params])
+        units = [dimension.unit(t.params[name]) for t in arm.best if name in t.params]
+        if not units:
+            continue
+        found = boundary(units)
         for end in found.ends:
             low, high = wider(dimension.low, dimension.high, dimension.log, end)
             known = OPTIMIZERS[arm.optimizer][name.removeprefix(ONE_MINUS)]
             high = min(high, 1.0) if name.startswith(ONE_MINUS) else min(high, known.high)
+            low = max(low, 0.0 if name.startswith(ONE_MINUS) else known.low)
             if (low, high) != (dimension.low, dimension.high):
                 said.append(f"{name}: the best trials sit at its {end} end; try {low:.2g} to {high:.2g}.")
     return said
@@ -74,7 +79,13 @@ def rate_and_epsilon(arms: Sequence[Arm]) -> Section:
     found = {}
     for arm in arms:
         rows = [
-            (t.params["learning_rate"], t.params["epsilon"], t.last, f"{arm.name}, trial {t.number}, {t.state}")
+            (
+                t.params["learning_rate"],
+                t.params["epsilon"],
+                t.last,
+                f"{arm.name}, trial {t.number}, {t.state}",
+                t.value,
+            )
             for t in arm.source.trials
             if t.last is not None and {"learning_rate", "epsilon"} <= t.params.keys()
         ]
@@ -83,7 +94,7 @@ def rate_and_epsilon(arms: Sequence[Arm]) -> Section:
     if not found:
         return Section("Learning rate and epsilon", ["No arm searches both."])
     said = [
-        f"{name}: the best sits at learning_rate {x:.3g}, epsilon {y:.3g}." for name, (x, y, *_) in _tops(found).items()
+        f"{name}: the best sits at learning_rate {x:.3g}, epsilon {y:.3g}." for name, (x, y) in _tops(found).items()
     ]
     return Section("Learning rate and epsilon", said, [figures.map_of(found, "learning_rate", "epsilon", "accuracy")])
 
@@ -123,7 +134,7 @@ def audits(arms: Sequence[Arm]) -> Section:
         length = int(arm.source.definition["epochs"])
         pruned = [t for t in arm.source.trials if t.state == "pruned"]
         saved = sum(length - t.epochs for t in pruned)
-        audited = [t for t in arm.source.trials if t.audit is not None and t.last is not None and t.state != "failed"]
+        audited = [t for t in arm.source.trials if t.audit is not None and t.state in ("complete", "diverged")]
         rivals = [(t, _incumbent(arm.source.trials, t)) for t in audited]
         known = [(t.last or 0.0, best) for t, best in rivals if best is not None]
         text = f"{arm.name}: {len(pruned)} trials were pruned, which saved {saved} epochs"
@@ -159,5 +170,6 @@ def _incumbent(trials: Sequence[TrialRecord], audited: TrialRecord) -> float | N
     return max(before, default=None)
 
 
-def _tops(found: Mapping[str, Sequence[tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
-    return {name: max(rows, key=lambda row: row[2]) for name, rows in found.items()}
+def _tops(found: Mapping[str, Sequence[tuple[Any, ...]]]) -> dict[str, tuple[float, float]]:
+    """Where the best complete trial of each arm sits."""
+    return {name: max(rows, key=lambda row: -1.0 if row[4] is None else row[4])[:2] for name, rows in found.items()}

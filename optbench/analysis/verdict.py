@@ -1,11 +1,12 @@
 """The verdict: a row for each arm, and for each pair of them one sentence in plain words with its numbers."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from optbench.analysis.arms import Arm, Comparison, is_default
+from optbench.analysis.arms import Arm, Comparison, is_default, is_paper
 from optbench.analysis.statistics import (
     Confirmation,
     Equivalence,
@@ -32,7 +33,9 @@ class Row:
 
     @property
     def optimism(self) -> float | None:
-        """The search's validation accuracy less the confirmed test accuracy: how much the search was flattered."""
+        """The search's validation accuracy less the confirmed test accuracy: how much the search was flattered, as far
+        as its validation images are no easier and the 10,000 more that the confirmation trains on do not help.
+        """
         best = self.arm.confirmed[0].trial.value if self.arm.confirmed else None
         return None if self.tuned is None or best is None else best - self.tuned.mean
 
@@ -58,9 +61,10 @@ def rows(comparison: Comparison) -> list[Row]:
             for source in comparison.fixed
             for _, trial in source.settings
             if trial.optimizer == arm.optimizer
+            and any(t.value is not None for t in source.trials if t.label == trial.label)
         ]
         default = next((confirmation(values) for values, trial in settings if is_default(trial)), None)
-        paper = next((confirmation(values) for values, trial in settings if not is_default(trial)), None)
+        paper = next((confirmation(values) for values, trial in settings if is_paper(trial)), None)
         tuned = confirmation(list(arm.confirmed[0].scores.values())) if arm.confirmed else None
         found.append(Row(arm, default, paper, tuned))
     return found
@@ -84,7 +88,21 @@ def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
 def missing(comparison: Comparison) -> list[str]:
     """What is still to be typed for a verdict."""
     names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
-    return [f"not confirmed: {', '.join(names)}; type `optbench confirm {' '.join(names)}`"] if names else []
+    typed = " ".join(shlex.quote(name) for name in names)
+    said = [f"not confirmed: {', '.join(names)}; type `optbench confirm {typed}`"] if names else []
+    for arm in comparison.arms:
+        if arm.confirmed and arm.confirmed[0].trial.number != arm.best[0].number:
+            name = shlex.quote(arm.source.study.name)
+            said.append(f"{arm.name}: a better trial was found after its confirmation; type `optbench confirm {name}`")
+    for a, b in combinations([arm for arm in comparison.arms if arm.confirmed], 2):
+        shared = len(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
+        if shared < 2:
+            said.append(
+                f"no verdict on {a.name} and {b.name}: they share {shared} seeds; expected 2 or more, better 10"
+            )
+    if comparison.left_out:
+        said.append(f"left out, for their data, model or batch: {', '.join(comparison.left_out)}; name them to compare")
+    return said
 
 
 def points(value: float) -> str:
@@ -150,10 +168,10 @@ def _sentence(a: Arm, b: Arm, x: Confirmation, y: Confirmation, d: Paired, equal
 def _words(a: Arm, b: Arm, d: Paired, equal: Equivalence, margin: float) -> str:
     if d.n < ENOUGH:
         return f"undecided, for {d.n} seeds cannot reach p < .05 (the least is {least_p(d.n):.3f}); confirm more"
-    real = d.low > 0 or d.high < 0
+    real = (d.low > 0 or d.high < 0) and d.sign_flip_p < 0.05
     if equal.equal:
-        called = f"the {margin:.2f} points you called equal"
+        called = f"the {margin:.2g} points you called equal"
         return f"real but smaller than {called}" if real else f"equal, within {called}"
     if real:
         return f"{(a if d.mean > 0 else b).name} is better (p = {d.sign_flip_p:.2g} by sign flips)"
-    return f"undecided: neither a difference nor equality within {margin:.2f} points is shown; more seeds would tell"
+    return f"undecided: neither a difference nor equality within {margin:.2g} points is shown; more seeds would tell"

@@ -1,6 +1,6 @@
 """The commands that judge: compare on the terminal, report as a page. Neither loads TensorFlow."""
 
-import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,9 +8,11 @@ import typer
 from rich.text import Text
 
 from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, app, console, opened, print_json
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, OptbenchError
 
 if TYPE_CHECKING:
+    from optbench.analysis.arms import Comparison
+    from optbench.analysis.verdict import Pair
     from optbench.storage import Storage
 
 Equal = Annotated[
@@ -37,19 +39,18 @@ def compare(
     with opened(storage) as storage_:
         comparison = collect(storage_, studies or [], anyway)
         found, verdicts = rows(comparison), pairs(comparison.arms, equal)
+        if as_json:
+            print_json(as_plain(comparison, found, verdicts, equal))
+        else:
+            console.print(tables.arms(found))
+            for difference in comparison.differences:
+                console.print(Text(f"not a fair comparison: {difference}", style="red"))
+            for sentence in [*(pair.sentence for pair in verdicts), *missing(comparison)]:
+                console.print(sentence, markup=False)
         if report is not None:
-            _write(storage_, studies or [], report, equal, anyway)
-        _tell(storage_, [pair.sentence for pair in verdicts], [arm.source.study.name for arm in comparison.arms])
-    if as_json:
-        print_json(as_plain(comparison, found, verdicts, equal))
-        return
-    console.print(tables.arms(found))
-    for difference in comparison.differences:
-        console.print(Text(f"not a fair comparison: {difference}", style="red"))
-    for sentence in [*(pair.sentence for pair in verdicts), *missing(comparison)]:
-        console.print(sentence, markup=False)
-    if report is not None:
-        console.print(f"the page is in {report}", markup=False, soft_wrap=True)
+            _write(storage_, comparison, report, equal)
+            print(f"the page is in {report}", file=sys.stderr)
+        _tell(storage_, comparison, verdicts)
 
 
 @app.command()
@@ -61,33 +62,37 @@ def report(
     anyway: Anyway = False,
 ) -> None:
     """Write the comparison as a page that works offline. Example: optbench report adadelta adam -o report.html"""
+    from optbench.analysis.collect import collect
+
     _check(equal)
     with opened(storage) as storage_:
-        _write(storage_, studies, output, equal, anyway)
+        _write(storage_, collect(storage_, studies, anyway), output, equal)
     console.print(f"the page is in {output}", markup=False, soft_wrap=True)
 
 
-def _write(storage: "Storage", studies: list[str], path: Path, equal: float, anyway: bool) -> None:
-    from optbench.analysis.collect import collect
+def _write(storage: "Storage", comparison: "Comparison", path: Path, equal: float) -> None:
     from optbench.analysis.report import report as make
     from optbench.analysis.verdict import pairs, rows
     from optbench.exports import write
     from optbench.storage import importances
 
-    comparison = collect(storage, studies, anyway)
     shares = {arm.name: importances(storage, arm.source.study.name) for arm in comparison.arms}
     write(make(comparison, rows(comparison), pairs(comparison.arms, equal), shares).encode(), path)
 
 
-def _tell(storage: "Storage", sentences: list[str], names: list[str]) -> None:
-    """Put the verdict where optuna-dashboard shows it: each study's note, and its plots."""
+def _tell(storage: "Storage", comparison: "Comparison", verdicts: "list[Pair]") -> None:
+    """Put the verdict where optuna-dashboard shows it: into each study's note, beside its plots."""
     from optbench.dashboard import dress
     from optbench.storage import find_study
 
-    for name in names:
-        dress(storage, find_study(storage, name), [sentence for sentence in sentences if f"{name} " in sentence])
+    for arm in comparison.arms:
+        said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
+        try:
+            dress(storage, find_study(storage, arm.source.study.name), said)
+        except OptbenchError as problem:
+            print(f"optbench: the dashboard does not show this yet: {problem}", file=sys.stderr)
 
 
 def _check(equal: float) -> None:
-    if not 0 < equal < 100 or math.isnan(equal):
+    if not 0 < equal < 100:
         raise DefinitionError(f"--equal {equal:g}; expected percentage points between 0 and 100")

@@ -28,8 +28,13 @@ def confirm(
     from optbench.storage import studies as every
     from optbench.study import RETRIES
 
-    for option, number, most in (("top", top, 100), ("seeds", seeds, 1000)):
-        if not 1 <= number <= most:
+    for option, number, most in (
+        ("top", top, 100),
+        ("seeds", seeds, 200),
+        ("epochs", epochs, 1_000_000),
+        ("lanes", lanes, 256),
+    ):
+        if number is not None and not 1 <= number <= most:
             raise DefinitionError(f"--{option} {number}; expected a whole number from 1 to {most}")
     with opened(storage) as storage_:
         found = [find_study(storage_, name) for name in dict.fromkeys(studies)]

@@ -45,7 +45,8 @@ def export(
         raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and neither -o nor --top")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        choices = _confirmed(storage_, choose(record, trials(storage_, record.study_id), trial, top or 1))
+        choices = choose(record, trials(storage_, record.study_id), trial, top or 1)
+        choices = _confirmed(storage_, choices, winner=trial is None and top is None)
         if model is not None:
             _save_model(storage_, choices[0], model, data_dir)
             return
@@ -58,8 +59,8 @@ def export(
     console.print(f"{study}: {what} written to {output}", markup=False, soft_wrap=True)
 
 
-def _confirmed(storage: "Storage", choices: "list[Choice]") -> "list[Choice]":
-    """The choices with what they reached on fresh seeds, as far as they were confirmed."""
+def _confirmed(storage: "Storage", choices: "list[Choice]", winner: bool) -> "list[Choice]":
+    """The choices with what they reached on fresh seeds, as far as they were confirmed; or the confirmed `winner`."""
     from optbench.storage import studies
 
     study = choices[0].study
@@ -67,9 +68,13 @@ def _confirmed(storage: "Storage", choices: "list[Choice]") -> "list[Choice]":
         return choices  # and scipy, which takes a second, is not loaded
     from optbench.analysis.collect import confirmations
     from optbench.analysis.statistics import confirmation
-    from optbench.exports import Confirmed, with_confirmation
+    from optbench.exports import Choice, Confirmed, with_confirmation
 
-    known = {found.trial.number: found for found in confirmations(storage, study)}
+    configurations = confirmations(storage, study)
+    known = {found.trial.number: found for found in configurations}
+    if winner and configurations:
+        why = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
+        choices = [Choice(study, configurations[0].trial, why)]
     told = []
     for choice in choices:
         found = known.get(choice.trial.number)
@@ -91,9 +96,9 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
     with tensorflow(trial.trainer or "lanes"):
         from optbench.replay import replay
         from optbench.training.saving import save
-    result = replay(study, trial, before, None, data_dir)
-    if result.tested is not None:
+    if study.metric == "test accuracy" and trial.value is not None:
         log_replay(storage, study.name, trial.number)
+    result = replay(study, trial, before, None, data_dir)
     if not result.same:
         raise StudyError(f"trial {trial.number} trained again came to other accuracies; `optbench replay` shows them")
     with tempfile.TemporaryDirectory() as folder:

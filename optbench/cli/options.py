@@ -1,8 +1,9 @@
 """What the commands share: the application, its console, the options that several take, an opened database."""
 
 import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +36,16 @@ StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's nam
 
 def print_json(content: Any) -> None:
     """Plain data on standard output, with nothing beside it."""
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    """The data with null for what is not a finite number, for which JSON has no word."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {str(key): _finite(value) for key, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 @contextmanager

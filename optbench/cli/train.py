@@ -128,10 +128,10 @@ def replay(
         before = curve(storage_, chosen.trial_id)
     with tensorflow(chosen.trainer or "lanes"):
         from optbench.replay import replay as train_again
-    result = train_again(record, chosen, before, lanes, data_dir)
-    if result.tested is not None:
+    if record.metric == "test accuracy" and chosen.value is not None:
         with opened(storage) as storage_:
             log_replay(storage_, record.name, chosen.number)
+    result = train_again(record, chosen, before, lanes, data_dir)
     if as_json:
         print_json(tables.replay_json(result))
     else:

@@ -21,13 +21,13 @@ def folder(storage: Storage) -> Path:
 
 
 def store(place: Path) -> FileSystemArtifactStore:
-    """Optuna's store in that folder, which is made."""
-    place.mkdir(parents=True, exist_ok=True)
+    """Optuna's store in that folder."""
     return FileSystemArtifactStore(place)
 
 
 def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> None:
-    """Write the study's artifacts, each over the one that was there before."""
+    """Write the study's artifacts, each over the one that was there before. Raises OSError."""
+    folder(storage).mkdir(parents=True, exist_ok=True)
     _put(storage, study, "learning-curves.csv", "text/csv", _curves(storage, study, records))
     if study.searches and study.best is not None:
         _put(storage, study, "best.json", "application/json", FORMATS["json"](choose(study, records, None)))

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import ipaddress
 import os
 import secrets
 from collections.abc import Callable, Iterable
@@ -60,13 +61,13 @@ def read_password(file: Path) -> Password:
 class Guard:
     """Lets through what may pass: by host name, origin, password, and, if `read_only`, by what it would change.
 
-    `host` is the address that is listened on. On a loopback address the Host header has to be a loopback name, or a
-    page of another site could have its name point here; elsewhere the password does that service.
+    `host` is the address that is listened on. Without a password the Host header has to be an address, a loopback name
+    or `host` itself: a page of another site could have its own name point here.
     """
 
     def __init__(self, inner: Application, host: str, read_only: bool, password: Password | None) -> None:
         self.inner, self.read_only, self.password = inner, read_only, password
-        self.local = host in LOOPBACK
+        self.host = host
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         refusal = self._refusal(environment)
@@ -79,9 +80,16 @@ class Guard:
         start(status, headers)
         return [b'{"reason": "%s"}' % reason.encode()]
 
+    def _own(self, name: str) -> bool:
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return name in (*LOOPBACK, self.host)
+        return address.is_loopback or self.host not in LOOPBACK
+
     def _refusal(self, environment: Environment) -> tuple[str, str] | None:
         host = environment.get("HTTP_HOST", "")
-        if self.local and _name(host) not in LOOPBACK:
+        if self.password is None and not self._own(_name(host)):
             return "403 Forbidden", "this host name is not served; use 127.0.0.1"
         if self.password is not None and not self.password.fits(environment.get("HTTP_AUTHORIZATION", "")):
             return "401 Unauthorized", "a password is needed"

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from optbench.dashboard.artifacts import folder, store
 from optbench.dashboard.dress import dress
@@ -31,10 +32,13 @@ def serve(
         raise DefinitionError(
             f"cannot listen on {host}:{port}: {problem}; choose another --host or --port"
         ) from problem
+    with suppress(OSError):
+        folder(storage).mkdir(parents=True, exist_ok=True)
     inner = wsgi(storage.optuna, artifact_store=store(folder(storage)))
     shown = f"[{host}]" if ":" in host else host
     ready(f"http://{shown}:{listener.getsockname()[1]}/")
-    threading.Thread(target=_keep_fresh, args=(storage,), daemon=True).start()
+    if not read_only:
+        threading.Thread(target=_keep_fresh, args=(storage,), daemon=True).start()
     waitress.serve(Guard(inner, host, read_only, password), sockets=[listener], threads=8, _quiet=True)
 
 
@@ -42,12 +46,13 @@ def _keep_fresh(storage: Storage) -> None:
     """Dress every study whose trials have changed since, again and again."""
     seen: dict[str, object] = {}
     while True:
-        try:
+        with suppress(StorageError):  # out of reach: what is there is shown
             for study in studies(storage):
                 state = (study.study_id, study.counts, study.workers)
                 if study.definition is not None and seen.get(study.name) != state:
-                    dress(storage, study)
+                    with suppress(
+                        Exception
+                    ):  # deleted meanwhile, not to be written by this user: not worth a dashboard
+                        dress(storage, study)
                     seen[study.name] = state
-        except StorageError:
-            pass  # out of reach, or not to be written by this user: what is there is shown
         threading.Event().wait(FRESH_SECONDS)
