@@ -9,7 +9,17 @@ import pytest
 from sqlalchemy import select
 
 from optbench.errors import StorageError
-from optbench.storage import Ledger, check, curve, engine, find_study, open_storage, open_study, trials
+from optbench.storage import (
+    Ledger,
+    check,
+    count_openings,
+    curve,
+    engine,
+    find_study,
+    open_storage,
+    open_study,
+    trials,
+)
 from optbench.storage.check import look
 from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs
@@ -230,3 +240,19 @@ def test_a_database_that_is_locked_for_long_is_waited_for(file, monkeypatch):
     assert [str(problem).rpartition(": ")[2] for problem in told] == ["database is locked"] * 2 + ["None"]
     assert storage.read(lambda session: session.scalar(select(epochs.c.epoch))) == 1
     storage.close()
+
+
+def test_an_upgrade_logs_the_looks_at_the_test_images_that_were_taken_before(file, storage):
+    study_id, _ = open_study(storage, "fixed", "test accuracy", HELD)
+    ledger = Ledger(storage, study_id, "fixed")
+    own = complete(ledger)
+    ledger.leave()
+    storage.close()
+    with closing(sqlite3.connect(file)) as other, other:
+        other.execute("DROP TABLE optbench_openings")
+        other.execute("UPDATE optbench_schema SET version = 2")
+    upgrade(f"sqlite:///{file}")
+    again = open_storage(f"sqlite:///{file}")
+    assert count_openings(again) == {"fixed": 1}
+    assert trials(again, study_id)[own.number].value == 0.7
+    again.close()

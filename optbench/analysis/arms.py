@@ -96,6 +96,12 @@ class Comparison:
     left_out: Sequence[str] = ()
 
 
+def dash(arms: Sequence[Arm], arm: Arm) -> str:
+    """How an arm's lines are drawn: solid, unless an arm before it has the same optimizer, and so the same colour."""
+    earlier = [other.name for other in arms if other.optimizer == arm.optimizer]
+    return ("solid", "dashdot", "longdash")[min(earlier.index(arm.name), 2)]
+
+
 def explores(study: StudyRecord) -> bool:
     """Whether a search's trials are independent draws that run to their ends."""
     table = study.definition or {}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Comparison, Source, is_default
+from optbench.analysis.arms import Comparison, Source, dash, is_default
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section
 from optbench.analysis.search import growth
@@ -34,7 +34,8 @@ def learning(comparison: Comparison) -> Section:
         said.append(f"{arm.name}: the best trial of the search reached a validation accuracy of {ends}.")
         if arm.confirmed:
             whole = [c for c in arm.confirmed[0].curves if len(c) == arm.confirmed[0].epochs]
-            found.append(pictures.line(f"{arm.name}, confirmed", whole or [curve], arm.optimizer, "solid"))
+            kind = dash(comparison.arms, arm)
+            found.append(pictures.line(f"{arm.name}, confirmed", whole or [curve], arm.optimizer, kind))
         else:
             line = pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, "dash")
             found.append(line)
@@ -48,18 +49,18 @@ def rates(comparison: Comparison) -> Section:
     said: list[str] = []
     for source in comparison.fixed:
         for setting, trial in source.settings:
-            dash = "dot" if is_default(trial) else "dash"
-            added = _add(found, said, setting.label, _of(source, trial.label), trial.optimizer, dash)
+            kind = "dot" if is_default(trial) else "dash"
+            added = _add(found, said, setting.label, _of(source, trial.label), trial.optimizer, kind)
             if added and trial.optimizer == "adadelta" and is_default(trial):
                 said.append(_reason(found[-1].y))
     for arm in comparison.arms:
         curves = list(arm.confirmed[0].curves) if arm.confirmed else [arm.source.curves[arm.best[0].trial_id]]
-        _add(found, said, f"{arm.name}, tuned", curves, arm.optimizer, "solid")
+        _add(found, said, f"{arm.name}, tuned", curves, arm.optimizer, dash(comparison.arms, arm))
     drawn = [figures.lines(found, "epoch", "median effective learning rate", log_y=True)] if found else []
     return Section("Does it shrink the learning rate?", said or ["Nothing was recorded."], drawn)
 
 
-def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], optimizer: str, dash: str) -> bool:
+def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], optimizer: str, kind: str) -> bool:
     """A line and a sentence on the rates of these curves; False where they were not recorded."""
     whole = [[e.rate for e in curve] for curve in curves if curve and all(e.rate is not None for e in curve)]
     length = min(map(len, whole), default=0)
@@ -67,7 +68,7 @@ def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], o
         return False
     rate = np.median(np.array([row[:length] for row in whole], dtype=float), axis=0).tolist()
     moved = [curve[-1].moved for curve in curves if curve and curve[-1].moved is not None]
-    found.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=dash))
+    found.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=kind))
     said.append(f"{name}: {_grew(rate)}; the weights moved {np.median(moved):.3g} from their start.")
     return True
 

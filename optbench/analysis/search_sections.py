@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Arm
+from optbench.analysis.arms import Arm, dash
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
 from optbench.analysis.search import TARGETS, audit, boundary, diverged_share, incumbent, time_to_target, wider
@@ -47,7 +47,8 @@ def traces(arms: Sequence[Arm]) -> Section:
         ended = [t for t in arm.source.trials if t.state in ("complete", "pruned", "diverged")]
         epochs = np.cumsum([t.epochs for t in ended]).tolist()
         best = incumbent([np.nan if t.value is None else t.value for t in ended]).tolist()
-        found.append(Line(arm.name, epochs, [None if np.isnan(b) else b for b in best], colour(arm.optimizer)))
+        y = [None if np.isnan(b) else b for b in best]
+        found.append(Line(arm.name, epochs, y, colour(arm.optimizer), dash=dash(arms, arm)))
         last = next(e for e, b in zip(epochs, best, strict=True) if b == best[-1])
         said.append(f"{arm.name}: its best, {points(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
     return Section("How the searches went", said, [figures.lines(found, "epochs consumed", "best validation accuracy")])

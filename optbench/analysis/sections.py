@@ -12,6 +12,7 @@ from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
 from optbench.analysis.verdict import Pair, Row, interval, missing, points
 
+NEAR = 2.0  # points from the best: what a second figure shows more closely
 HOLDS = 9  # n draws say what the best of n / 9 is worth: beyond, no band holds (methods of Lourie 2023)
 DELTA = 0.005  # half a point: what S4 counts as near the best
 
@@ -81,7 +82,14 @@ def stages(comparison: Comparison, found: Sequence[Row]) -> Section:
         for row in found
         if row.tuned and row.default
     ]
-    return Section("From default to tuned", [*kept, *gains], [figures.dots(dots, "test accuracy %", marks)])
+    drawn = [figures.dots(dots, "test accuracy %", marks)]
+    best = max(dot[1] for dot in dots)
+    near = [dot for dot in dots if best - dot[1] < NEAR]
+    if 1 < len(near) < len(dots):
+        drawn.append(
+            figures.dots(near, "test accuracy %, the best of them", {k: v for k, v in marks.items() if best - v < NEAR})
+        )
+    return Section("From default to tuned", [*kept, *gains], drawn)
 
 
 def budgets(arms: Sequence[Arm]) -> Section:

@@ -7,14 +7,15 @@ from datetime import timedelta
 from itertools import chain, count
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, func, insert, select
+from optuna.trial import TrialState
+from sqlalchemy import URL, Connection, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, optuna_storage, publish, shown
 from optbench.storage.opening import make_tables
-from optbench.storage.schema import VERSION, epochs, metadata, models, schema_version, workers
+from optbench.storage.schema import VERSION, epochs, metadata, models, openings, schema_version, workers
 from optbench.storage.workers import GRACE, alive, clock
 
 
@@ -113,7 +114,14 @@ def _first(connection: Connection) -> None:
 
 
 def _second(connection: Connection) -> None:
-    """From 2 to 3: a table more, which is made with all that are missing."""
+    """From 2 to 3: a log of the looks at the test images, with those that were taken before there was one."""
+    openings.create(connection, checkfirst=True)
+    study, trial, held = models.StudyModel, models.TrialModel, models.StudySystemAttributeModel
+    tested = held.key == "study:metric_names", held.value_json == '["test accuracy"]'
+    columns = study.study_name, trial.number, literal("sweep"), trial._datetime_complete_utc
+    looks = select(*columns).join(trial, trial.study_id == study.study_id).join(held, held.study_id == study.study_id)
+    looks = looks.where(*tested, trial.state == TrialState.COMPLETE, trial._datetime_complete_utc.is_not(None))
+    connection.execute(insert(openings).from_select(["study", "trial", "by", "opened"], looks))
 
 
 STEPS = {1: _first, 2: _second}
