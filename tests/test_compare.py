@@ -227,6 +227,7 @@ def test_repeated_searches_are_one_arm_with_their_spread(storage):
     (arm,) = collect(storage, []).arms
     assert (arm.name, len(arm.repeats)) == ("adadelta", 3)
     assert arm.best[0].value == max(arm.repeats)
+    assert collect(storage, ["adadelta"]).arms[0].name == "adadelta"
     assert base_name("adadelta/confirm") == "adadelta/confirm"
 
 
@@ -332,6 +333,14 @@ def test_on_the_command_line(url, tmp_path):
     assert "adadelta is better" in told
     assert (tmp_path / "page.html").stat().st_size > 1_000_000
     assert json.loads(optbench("compare", "--json"))["pairs"][0]["a"] == "adadelta"
+    full = subprocess.run(
+        f"{sys.executable} -m optbench export adadelta --storage {url} > /dev/full",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (full.returncode, full.stderr.count("\n")) == (2, 1)
+    assert "the output cannot be written" in full.stderr
     assert "expected percentage points between 0 and 100" in optbench("compare", "--equal", "-1", code=2)
     assert "cannot be written" in optbench("report", "adam", "-o", "none/page.html", code=2)
     assert "no study 'adma' of optbench; did you mean 'adam'" in optbench("report", "adma", "-o", "x.html", code=2)

@@ -1,6 +1,6 @@
 """Finds what is to be compared in a database, and refuses what does not compare."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,6 +21,7 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False) -> Com
     `anyway`), and studies that have no complete trial.
     """
     every = {study.name: study for study in studies(storage) if study.definition is not None}
+    names = [own for name in names for own in ([name] if name in every else _repeats(name, every) or [name])]
     for name in names:
         if name not in every:
             raise StudyError(f"no study {name!r} of optbench; {nearest(name, every)}")
@@ -116,6 +117,11 @@ def _repeated(arms: Sequence[Arm]) -> list[Arm]:
             first = max(group, key=lambda arm: (bool(arm.confirmed), arm.best[0].value or 0))
             found.append(replace(first, repeats=[arm.best[0].value or 0.0 for arm in group]))
     return found
+
+
+def _repeats(name: str, every: Iterable[str]) -> list[str]:
+    """The studies name/1, name/2, ... of a search that was repeated."""
+    return [other for other in every if other != name and base_name(other) == name]
 
 
 def _same(one: TrialRecord, other: TrialRecord) -> bool:

@@ -91,6 +91,8 @@ def missing(comparison: Comparison) -> list[str]:
     typed = " ".join(shlex.quote(name) for name in names)
     said = [f"not confirmed: {', '.join(names)}; type `optbench confirm {typed}`"] if names else []
     for arm in comparison.arms:
+        if arm.confirmed and arm.confirmed[0].epochs != arm.epochs:
+            said.append(f"{arm.name}: searched for {arm.epochs} epochs, confirmed for {arm.confirmed[0].epochs}")
         if arm.confirmed and arm.confirmed[0].trial.number != arm.best[0].number:
             name = shlex.quote(arm.source.study.name)
             said.append(f"{arm.name}: a better trial was found after its confirmation; type `optbench confirm {name}`")

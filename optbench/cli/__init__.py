@@ -3,6 +3,8 @@
 Commands import what they need when they run, so that `--help` is quick and only training loads TensorFlow.
 """
 
+import errno
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -16,8 +18,14 @@ from optbench.errors import OptbenchError
 
 def main() -> NoReturn:
     """Run the command line: exits with 0, 1 (something differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
+    for talker in (
+        "sqlalchemy.pool",
+        "waitress",
+    ):  # a lost connection is told in our own words, a full queue not at all
+        logging.getLogger(talker).setLevel(logging.CRITICAL)
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except OptbenchError as problem:
         code = _refuse(str(problem))
     except typer.TyperException as problem:
@@ -26,9 +34,18 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _drop_output(0)
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        code = _drop_output(_refuse("the output cannot be written: no space left; expected room for it"))
     sys.exit(code)
+
+
+def _drop_output(code: int) -> int:
+    """What is still to be printed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _refuse(message: str) -> int:
