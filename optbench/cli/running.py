@@ -97,7 +97,7 @@ def conclude(storage: Storage, order: Order, stop: Stop) -> bool:
     place = "" if order.storage == DEFAULT_STORAGE else f" --storage {shlex.quote(shown(storage.url))}"
     name = shlex.quote(record.name)
     console.print(f"stored in {shown(storage.url)}", markup=False, soft_wrap=True)
-    export = [("export", f"export {name}")] if record.searches else []
+    export = [("export", f"export {name}")] if record.best is not None else []
     for what, command in [("look", f"show {name}"), ("browse", "dashboard"), *export]:
         console.print(f"{what:>7}: optbench {command}{place}", markup=False, soft_wrap=True)
     if record.finished < order.sweep.trials:

@@ -70,7 +70,7 @@ def write(content: bytes, path: Path) -> None:
             whole.write_bytes(content)
             os.replace(whole, path)
     except OSError as problem:
-        raise StudyError(f"{path} cannot be written: {problem.strerror}; choose another file with -o") from problem
+        raise StudyError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem
 
 
 def _named(study: StudyRecord, records: Sequence[TrialRecord], number: int) -> TrialRecord:
