@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -121,7 +122,7 @@ def test_a_worker_frozen_for_longer_than_its_grace_drops_what_was_given_away(cre
     crew = crew_on("sqlite", 60)
     frozen, other = crew.start(), crew.start()
     crew.wait(lambda: crew.training(frozen) and crew.training(other))
-    crew.hit(frozen, signal.SIGSTOP)
+    freeze(crew, frozen)
     crew.wait(lambda: any(t.state == TrialState.FAIL for t in crew.trials()))
     crew.hit(frozen, signal.SIGCONT)
     told = crew.finish()
@@ -227,6 +228,21 @@ def test_a_database_moved_away_under_a_running_sweep_ends_it_with_one_line(crew_
     assert "was moved, deleted or replaced while it was in use" in out.splitlines()[-1]
     assert "Traceback" not in out
     assert not file.exists()
+
+
+def freeze(crew, member):
+    """Freeze it between two transactions: in one it would keep SQLite's lock, and the others waiting, until it goes on."""
+    while True:
+        crew.hit(member, signal.SIGSTOP)
+        with closing(sqlite3.connect(crew.url.removeprefix("sqlite:///"), timeout=2, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                crew.hit(member, signal.SIGCONT)
+                time.sleep(0.05)
+            else:
+                other.execute("ROLLBACK")
+                return
 
 
 def finished(crew, count):
