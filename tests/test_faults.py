@@ -231,7 +231,7 @@ def test_a_database_moved_away_under_a_running_sweep_ends_it_with_one_line(crew_
 
 
 def freeze(crew, member):
-    """Freeze it between two transactions: in one it would keep SQLite's lock, and the others waiting, until it goes on."""
+    """Freeze it between two transactions: in one it would keep SQLite's lock until it goes on."""
     while True:
         crew.hit(member, signal.SIGSTOP)
         with closing(sqlite3.connect(crew.url.removeprefix("sqlite:///"), timeout=2, isolation_level=None)) as other:
