@@ -39,7 +39,7 @@ def ledger(storage):
     return Ledger(storage, study_id, "s")
 
 
-def claim(ledger, total=9):
+def claim(ledger, total=10_000):
     """A claim of the first slot that no trial holds."""
 
     def choose(news):
