@@ -12,6 +12,8 @@ import optuna
 import pytest
 
 from optbench.analysis.arms import base_name
+from optbench.analysis.budget import best_of_k_unbiased, largest_k
+from optbench.analysis.budget_section import budgets
 from optbench.analysis.collect import collect
 from optbench.analysis.report import report
 from optbench.analysis.verdict import as_plain, missing, pairs, rows
@@ -263,6 +265,22 @@ def test_few_draws_and_lost_curves_make_a_page_all_the_same(storage):
     lost.add_trial(optuna.trial.create_trial(value=0.999))
     comparison = collect(storage, ["adadelta"])
     assert "What a budget is worth" in report(comparison, rows(comparison), [], {})
+
+
+def test_a_budget_is_told_as_far_as_its_band_holds(url):
+    storage = open_storage(url)
+    arms = collect(storage, []).arms
+    section = budgets(arms)
+    (figure,) = section.figures
+    curves = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(curves) == ["adadelta, mean", "adadelta, median", "adam, mean", "adam, median"]
+    assert {len(trace.x) for trace in curves.values()} == {largest_k(64)}
+    (told,) = section.tables
+    assert re.findall(r"<tr><td>adadelta</td><td>(\d+)</td>", told) == ["1", "2", "4", "6"]
+    drawn = [t.last for t in arms[0].explored.trials]
+    assert f"<td>{100 * best_of_k_unbiased(drawn, 4)[0]:.2f}</td>" in told
+    assert "adadelta beats adam with a chance of" in section.said[-1]
+    storage.close()
 
 
 def test_lanes_are_no_other_confirmation(storage):

@@ -14,6 +14,7 @@ from optbench.analysis.budget import (
     band_of_k,
     best_of_k,
     best_of_k_unbiased,
+    distribution_band,
     largest_k,
     median_of_k,
     tunability,
@@ -90,19 +91,38 @@ def test_the_median_is_the_first_value_that_half_of_the_draws_stay_below(values,
     assert found == next(x for x, share in zip(sorted(values), below, strict=True) if share >= Fraction(1, 2))
 
 
-def test_the_band_by_hand():
-    # n = 100: epsilon = sqrt(ln 40 / 200) = .1358102; k = 1: ranks ceil(36.4), ceil(63.6); k = 2, q = .7071: 58, 85;
-    # k = 4, q = .8409: 71, 98; k = 5, q = .8706: 74 and no upper end
-    low, high = band_of_k(np.arange(1, 101), [1, 2, 4, 5])
-    assert low.tolist() == [37, 58, 71, 74]
-    assert high[:3].tolist() == [64, 85, 98]
-    assert math.isnan(high[3])
-    assert largest_k(100) == 4
+def test_the_band_of_one_draw_by_hand():
+    # F at the only draw is uniform
+    least, most = distribution_band(1, 0.9)
+    assert (least[0], most[0]) == pytest.approx((0.05, 0.95), abs=0.005)
+    low, high = band_of_k([0.7], [1, 2], 0.9)
+    assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize(("n", "confidence"), [(2, 0.5), (5, 0.8), (64, 0.95), (300, 0.95)])
+def test_the_bounds_hold_at_all_draws_at_once_as_often_as_they_say(n, confidence):
+    least, most = distribution_band(n, confidence)
+    assert least == pytest.approx(1 - most[::-1])
+    draws = np.sort(np.random.default_rng(1).random((20_000, n)), axis=1)
+    held = ((draws >= least) & (draws <= most)).all(axis=1).mean()
+    assert held == pytest.approx(confidence, abs=0.015)
+
+
+def test_the_bands_ends_are_the_first_draws_whose_bounds_are_beyond_the_quantile():
+    values, k = np.arange(1, 101), np.array([1, 2, 4, 10])
+    low, high = band_of_k(values, k)
+    least, most = distribution_band(100, 0.95)
+    for q, down, up in zip(0.5 ** (1 / k), low, high, strict=True):
+        assert down == max(value for value, bound in zip(values, most, strict=True) if bound <= q)
+        assert up == min(value for value, bound in zip(values, least, strict=True) if bound >= q)
+    assert largest_k(100) == 10
+    assert math.isnan(band_of_k(values, 11)[1][0])
 
 
 def test_a_small_sample_has_no_lower_end_either():
     assert all(math.isnan(end[0]) for end in band_of_k(PUBLISHED, [1]))
-    assert [largest_k(n) for n in (1, 7, 8, 50, 500)] == [0, 0, 1, 3, 11]
+    assert [largest_k(n) for n in (1, 7, 9, 50)] == [0, 0, 1, 5]
+    assert all(n / 11 < largest_k(n) < n / 9 for n in (64, 100, 300))
 
 
 @quick

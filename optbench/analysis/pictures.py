@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from optbench.analysis.arms import explores
-from optbench.analysis.budget import band_of_k
-from optbench.analysis.budget import best_of_k as best_of_k_mean
+from optbench.analysis.budget import band_of_k, best_of_k, largest_k, median_of_k
 from optbench.analysis.figures import Line, Point, colour, lines
 from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
@@ -56,20 +55,26 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | No
     return drawn
 
 
-def best_of_k(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
+def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
     """What the best of k draws comes to, where the study's trials are independent draws that ran to their ends."""
     values = [r.last for r in records if r.last is not None and r.state in ("complete", "diverged")]
     if not explores(study) or study.state != "done" or not values:
         return None
-    k = list(range(1, max(1, len(values) // 9) + 1))
-    mean = [float(value) for value in best_of_k_mean(values, k)]
-    return lines([Line("mean of the best of k", k, mean, colour(study.optimizer))], "draws", study.metric)
+    found = budget_lines("", values, colour(study.optimizer))
+    return lines(found, "draws", study.metric) if found else None
 
 
-def band(values: Sequence[float], k: Any) -> tuple[list[float], list[float]]:
-    """The band of the median of the best of k, cut to what accuracies can be."""
+def budget_lines(prefix: str, values: Sequence[float], tint: str) -> list[Line]:
+    """Mean and median of the best of k draws, the median with its band, for every k for which the band holds."""
+    k = list(range(1, largest_k(len(values)) + 1))
+    if not k:
+        return []
     low, high = band_of_k(values, k)
-    return np.nan_to_num(low, nan=0.0, neginf=0.0).tolist(), np.nan_to_num(high, nan=1.0, posinf=1.0).tolist()
+    mean, median = best_of_k(values, k).tolist(), median_of_k(values, k).tolist()
+    return [
+        Line(f"{prefix}mean", k, mean, tint, dash="dot"),
+        Line(f"{prefix}median", k, median, tint, low.tolist(), high.tolist()),
+    ]
 
 
 def line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str) -> Line:

@@ -3,18 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from optbench.analysis import curve_sections, figures, pictures, search_sections
-from optbench.analysis.arms import Arm, Comparison, Source
-from optbench.analysis.budget import best_of_k, largest_k, median_of_k, tunability, win_probability
-from optbench.analysis.figures import Line, colour
+from optbench.analysis import budget_section, curve_sections, figures, search_sections
+from optbench.analysis.arms import Comparison
+from optbench.analysis.figures import colour
 from optbench.analysis.page import Section, table
 from optbench.analysis.verdict import Pair, Row, interval, missing, points
 
 NEAR = 2.0  # points from the best: what a second figure shows more closely
-HOLDS = 9  # n draws say what the best of n / 9 is worth: beyond, no band holds (methods of Lourie 2023)
-DELTA = 0.005  # half a point: what S4 counts as near the best
 
 
 def sections(
@@ -29,7 +24,7 @@ def sections(
         verdict(comparison, found, verdicts),
         stages(comparison, found),
         curve_sections.learning(comparison),
-        budgets(arms),
+        budget_section.budgets(arms),
         search_sections.traces(arms),
         *search_sections.spaces(arms),
         search_sections.rate_and_epsilon(arms),
@@ -92,50 +87,5 @@ def stages(comparison: Comparison, found: Sequence[Row]) -> Section:
     return Section("From default to tuned", [*kept, *gains], drawn)
 
 
-def budgets(arms: Sequence[Arm]) -> Section:
-    """What k trials are worth, from independent draws that ran to their ends."""
-    found, said = [], []
-    for arm in arms:
-        if arm.explored is None:
-            command = f"`optbench sweep {arm.optimizer}-explore`"
-            said.append(
-                f"{arm.name}: nothing looked at its space evenly; {command} makes the curve, where it is the space."
-            )
-            continue
-        values = _ended(arm.explored)
-        k = np.arange(1, max(1, len(values) // HOLDS) + 1)
-        known = k <= largest_k(len(values))
-        found.append(
-            Line(f"{arm.name}, mean", k.tolist(), best_of_k(values, k).tolist(), colour(arm.optimizer), dash="dot")
-        )
-        if known.any():
-            low, high = pictures.band(values, k[known])
-            median = median_of_k(values, k[known]).tolist()
-            found.append(Line(f"{arm.name}, median", k[known].tolist(), median, colour(arm.optimizer), low, high))
-        near = tunability(values, DELTA)
-        share = f"{100 * near.share:.0f} % [{100 * near.low:.0f}, {100 * near.high:.0f}] of {len(values)} draws"
-        chance = f"{near.trials} draws find one with 95 % chance"
-        said.append(f"{arm.name}: {share} come within {100 * DELTA:.1f} points of the best; {chance}.")
-    explored = [arm for arm in arms if arm.explored is not None]
-    for index, a in enumerate(explored):
-        for b in explored[index + 1 :]:
-            chances = [
-                f"{100 * win_probability(_ended(a.explored), _ended(b.explored), k):.0f} % at {k}"
-                for k in (1, 2, 4, 7)
-                if k * HOLDS <= min(len(_ended(a.explored)), len(_ended(b.explored)))
-            ]
-            if chances:
-                said.append(f"With as many draws, {a.name} beats {b.name} with a chance of {', '.join(chances)}.")
-    drawn = [figures.lines(found, "draws", "best validation accuracy")] if found else []
-    return Section("What a budget is worth", said, drawn)
-
-
 def _settings(comparison: Comparison) -> list[Any]:
     return [pair for source in comparison.fixed for pair in source.settings]
-
-
-def _ended(source: Source | None) -> list[float]:
-    """The values of all trials that ended, diverged ones as chance."""
-    return (
-        [t.last for t in source.trials if t.last is not None and t.state in ("complete", "diverged")] if source else []
-    )
