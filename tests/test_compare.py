@@ -10,12 +10,14 @@ from dataclasses import replace
 import numpy as np
 import optuna
 import pytest
+from optuna_dashboard import get_note
 
 from optbench.analysis.arms import base_name
 from optbench.analysis.budget import best_of_k_unbiased, largest_k
 from optbench.analysis.budget_section import budgets
 from optbench.analysis.collect import collect
 from optbench.analysis.report import report
+from optbench.analysis.search_sections import spaces
 from optbench.analysis.verdict import as_plain, missing, pairs, rows
 from optbench.confirm import confirmation, place
 from optbench.errors import StudyError
@@ -267,6 +269,18 @@ def test_few_draws_and_lost_curves_make_a_page_all_the_same(storage):
     assert "What a budget is worth" in report(comparison, rows(comparison), [], {})
 
 
+def test_a_space_that_is_too_narrow_is_warned_of_on_its_axis(storage):
+    space = SPACES["adadelta"] | {"learning_rate": {"low": 0.01, "high": 1.1, "log": True}}
+    run(storage, search(space=space, sampler={"name": "qmc"}), "adadelta", peak)
+    (arm,) = collect(storage, []).arms
+    (section,) = spaces([arm])
+    assert section.warnings == ["learning_rate: the best trials sit at its high end; try 0.01 to 12."]
+    rate, epsilon = (figure.layout.xaxis.title.text for figure in section.figures)
+    assert (rate, epsilon) == ("learning_rate: the best are at its high end", "epsilon")
+    assert [line.x0 for line in section.figures[0].layout.shapes] == [1.1]
+    assert len(section.figures[1].layout.shapes) == 0
+
+
 def test_a_budget_is_told_as_far_as_its_band_holds(url):
     storage = open_storage(url)
     arms = collect(storage, []).arms
@@ -350,6 +364,14 @@ def test_on_the_command_line(url, tmp_path):
     told = optbench("compare", "--report", "page.html")
     assert "adadelta is better" in told
     assert (tmp_path / "page.html").stat().st_size > 1_000_000
+    storage = open_storage(url)
+    for name in ("adadelta", "adam"):
+        handle = optuna.load_study(study_name=name, storage=storage.optuna)
+        attributes = storage.optuna.get_study_system_attrs(handle._study_id)
+        plots = {key.split(":")[2] for key in attributes if "plot_data" in key}
+        assert plots >= {"learning-curves", "slice-1", "from-default-to-tuned-1", "what-a-budget-is-worth-1"}
+        assert "adadelta is better" in get_note(handle)
+    storage.close()
     assert json.loads(optbench("compare", "--json"))["pairs"][0]["a"] == "adadelta"
     full = subprocess.run(
         f"{sys.executable} -m optbench export adadelta --storage {url} > /dev/full",

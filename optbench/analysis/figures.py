@@ -10,6 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from optbench.analysis.edges import Edge
+
 COLOURS = {
     "adadelta": "#0072B2",
     "adagrad": "#E69F00",
@@ -20,6 +22,7 @@ COLOURS = {
     "sgd": "#7F7F7F",
 }
 OTHER = "#9A8B00"
+WARNING = "#D6303F"  # read on white and on black
 SYMBOLS = {"complete": "circle", "pruned": "x", "diverged": "triangle-down"}
 MARKS = ("circle", "diamond", "square", "cross")
 
@@ -103,6 +106,16 @@ def slice_of(points: Sequence[Point], x: str, log: bool, y: str, tint: str, leas
         decades = math.log10(max(p.x for p in points) / min(p.x for p in points))
         figure.update_xaxes(dtick=max(1, math.ceil(decades / 5)), exponentformat="power")
     return dressed(figure, x, y, log_x=log)
+
+
+def warned(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
+    """A slice with lines at the ends of its axis at which the best trials sit, and a title that says so."""
+    for edge in crossed:
+        figure.add_vline(x=edge.bound, line_color=WARNING, line_width=2)
+    if crossed:
+        text = f"{crossed[0].name}: the best are at its {' and '.join(edge.end for edge in crossed)} end"
+        figure.update_xaxes(title={"text": text, "font": {"color": WARNING}})
+    return figure
 
 
 def bars(found: Mapping[str, Mapping[str, float]], y: str, tints: Mapping[str, str]) -> go.Figure:

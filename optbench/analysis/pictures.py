@@ -7,7 +7,8 @@ import numpy as np
 
 from optbench.analysis.arms import explores
 from optbench.analysis.budget import band_of_k, best_of_k, largest_k, median_of_k
-from optbench.analysis.figures import Line, Point, colour, lines
+from optbench.analysis.edges import edges
+from optbench.analysis.figures import Line, Point, colour, lines, warned
 from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
 from optbench.job import Epoch
@@ -44,14 +45,18 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
 
 
 def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | None = None) -> list[Any]:
-    """The objective against each hyperparameter that was searched, a figure each; `least` is the axis' lower end."""
+    """The objective against each hyperparameter that was searched, a figure each, with a warning on the axis where the
+    best trials sit at an end of its range; `least` is the lower end of the objective's axis.
+    """
     sweep = parse(study.definition or {}, f"study {study.name!r}")
+    crossed = edges(study, best_trials(records))
     shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
     drawn = []
     for name, dimension in sweep.space.items():
         points = [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
         if points and isinstance(dimension, Float):
-            drawn.append(slice_figure(points, name, dimension.log, study.metric, colour(study.optimizer), least))
+            figure = slice_figure(points, name, dimension.log, study.metric, colour(study.optimizer), least)
+            drawn.append(warned(figure, [edge for edge in crossed if edge.name == name]))
     return drawn
 
 

@@ -1,6 +1,8 @@
 """The report: the comparison of the named studies as one page."""
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tomli_w
 
@@ -20,6 +22,16 @@ def report(
     """The page as HTML; `importances` by arm, evaluator and hyperparameter."""
     names = ", ".join(arm.name for arm in comparison.arms)
     return page(f"optbench: {names}", sections(comparison, rows, pairs, importances), details(comparison))
+
+
+def plots(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> dict[str, Any]:
+    """The page's figures by name, for optuna-dashboard; without the small ones, of which a study has its own there."""
+    shown = [section for section in sections(comparison, rows, pairs, {}) if not section.small]
+    return {
+        f"{'-'.join(re.findall('[a-z]+', section.title.lower()))}-{number}": figure
+        for section in shown
+        for number, figure in enumerate(section.figures, start=1)
+    }
 
 
 def details(comparison: Comparison) -> str:

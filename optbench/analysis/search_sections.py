@@ -7,12 +7,13 @@ import numpy as np
 
 from optbench.analysis import figures, pictures
 from optbench.analysis.arms import Arm, dash
+from optbench.analysis.edges import edges
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
-from optbench.analysis.search import TARGETS, audit, boundary, diverged_share, incumbent, time_to_target, wider
+from optbench.analysis.search import TARGETS, audit, diverged_share, incumbent, time_to_target
 from optbench.analysis.verdict import points
 from optbench.definition import parse
-from optbench.space import ONE_MINUS, OPTIMIZERS, Float
+from optbench.space import Float
 from optbench.storage import TrialRecord
 
 DEPTH = 0.08  # of the slices' axis: what is further from the best would press the rest together
@@ -22,11 +23,11 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
     """The search of each arm: the objective against each hyperparameter, and whether its best sit at an edge."""
     found = []
     for arm in arms:
-        edges = warnings(arm)
+        crossed = edges(arm.source.study, arm.best)
         lost = sum(t.state == "diverged" for t in arm.source.trials)
         share = diverged_share(lost, arm.source.study.finished)
         ranges = any(isinstance(d, Float) for d in parse(arm.source.definition, arm.name).space.values())
-        said = ["The best trials sit inside the space in every range."] if ranges and not edges else []
+        said = ["The best trials sit inside the space in every range."] if ranges and not crossed else []
         said.append(
             f"{lost} of {arm.source.study.finished} trials diverged"
             + (": more than 30 %, so the space should be another one." if share.too_many else ".")
@@ -36,7 +37,7 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
         if below:
             said.append(f"{below} trials below {points(least)} % are drawn at the axis.")
         drawn = pictures.slices(arm.source.study, arm.source.trials, least)
-        found.append(Section(f"The search of {arm.name}", said, drawn, warnings=edges, small=True))
+        found.append(Section(f"The search of {arm.name}", said, drawn, warnings=[e.said for e in crossed], small=True))
     return found
 
 
@@ -52,27 +53,6 @@ def traces(arms: Sequence[Arm]) -> Section:
         last = next(e for e, b in zip(epochs, best, strict=True) if b == best[-1])
         said.append(f"{arm.name}: its best, {points(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
     return Section("How the searches went", said, [figures.lines(found, "epochs consumed", "best validation accuracy")])
-
-
-def warnings(arm: Arm) -> list[str]:
-    """Where the space seems too narrow, with the range to try instead."""
-    said = []
-    sweep = parse(arm.source.definition, arm.name)
-    for name, dimension in sweep.space.items():
-        if not isinstance(dimension, Float):
-            continue
-        units = [dimension.unit(t.params[name]) for t in arm.best if name in t.params]
-        if not units:
-            continue
-        found = boundary(units)
-        for end in found.ends:
-            low, high = wider(dimension.low, dimension.high, dimension.log, end)
-            known = OPTIMIZERS[arm.optimizer][name.removeprefix(ONE_MINUS)]
-            high = min(high, 1.0) if name.startswith(ONE_MINUS) else min(high, known.high)
-            low = max(low, 0.0 if name.startswith(ONE_MINUS) else known.low)
-            if (low, high) != (dimension.low, dimension.high):
-                said.append(f"{name}: the best trials sit at its {end} end; try {low:.2g} to {high:.2g}.")
-    return said
 
 
 def rate_and_epsilon(arms: Sequence[Arm]) -> Section:

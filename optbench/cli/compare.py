@@ -12,7 +12,7 @@ from optbench.errors import DefinitionError, OptbenchError
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Comparison
-    from optbench.analysis.verdict import Pair
+    from optbench.analysis.verdict import Pair, Row
     from optbench.storage import Storage
 
 Equal = Annotated[
@@ -50,7 +50,7 @@ def compare(
         if report is not None:
             _write(storage_, comparison, report, equal)
             print(f"the page is in {report}", file=sys.stderr)
-        _tell(storage_, comparison, verdicts)
+        _tell(storage_, comparison, found, verdicts)
 
 
 @app.command()
@@ -80,15 +80,17 @@ def _write(storage: "Storage", comparison: "Comparison", path: Path, equal: floa
     write(make(comparison, rows(comparison), pairs(comparison.arms, equal), shares).encode(), path)
 
 
-def _tell(storage: "Storage", comparison: "Comparison", verdicts: "list[Pair]") -> None:
-    """Put the verdict where optuna-dashboard shows it: into each study's note, beside its plots."""
+def _tell(storage: "Storage", comparison: "Comparison", found: "list[Row]", verdicts: "list[Pair]") -> None:
+    """Put verdict and figures where optuna-dashboard shows them: into each study's note, and among its plots."""
+    from optbench.analysis.report import plots
     from optbench.dashboard import dress
     from optbench.storage import find_study
 
+    figures = plots(comparison, found, verdicts)
     for arm in comparison.arms:
         said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
         try:
-            dress(storage, find_study(storage, arm.source.study.name), said)
+            dress(storage, find_study(storage, arm.source.study.name), said, figures)
         except OptbenchError as problem:
             print(f"optbench: the dashboard does not show this yet: {problem}", file=sys.stderr)
 

@@ -1,7 +1,7 @@
 """What optuna-dashboard shows of a study beside its trials: attributes, a note, saved plots and artifacts."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -15,9 +15,15 @@ VERDICT = "verdict"
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
 
 
-def dress(storage: Storage, study: StudyRecord, verdict: Sequence[str] | None = None) -> None:
-    """Bring everything up to what the study's trials say now; `verdict` are sentences of a comparison, kept until the
-    next one. Raises StorageError.
+def dress(
+    storage: Storage,
+    study: StudyRecord,
+    verdict: Sequence[str] | None = None,
+    compared: Mapping[str, Any] | None = None,
+) -> None:
+    """Bring everything up to what the study's trials say now. Raises StorageError.
+
+    `verdict` are the sentences of a comparison and `compared` its figures by name, both kept until the next one.
     """
     from optuna_dashboard import save_plotly_graph_object
 
@@ -28,7 +34,7 @@ def dress(storage: Storage, study: StudyRecord, verdict: Sequence[str] | None = 
             if handle.user_attrs.get(key) != value:
                 handle.set_user_attr(key, value)
         _rewrite_note(storage, study, note(storage, study, records, handle.user_attrs.get(VERDICT, ())))
-        for name, figure in plots(storage, study, records).items():
+        for name, figure in (plots(storage, study, records) | dict(compared or {})).items():
             save_plotly_graph_object(handle, figure, graph_object_id=name)
         try:
             artifacts.keep(storage, study, records)
