@@ -1,8 +1,8 @@
 """A sweep: what to search, on which data, with which model and budget. Frozen; `definition` reads and checks it."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -106,7 +106,7 @@ class Sweep:
             plain["sampler"] = {"name": self.sampler.name, **self.sampler.arguments}
             plain["pruner"] = {"name": self.pruner.name, **self.pruner.arguments}
         if self.fixed:
-            plain["trial"] = [_plain_trial(trial) for trial in self.fixed]
+            plain["trial"] = _grouped([_plain_trial(trial) for trial in self.fixed])
         return plain
 
     def fingerprint(self, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -117,9 +117,10 @@ class Sweep:
         plain = self.definition()
         for free in ("name", "trials", "lanes"):
             plain.pop(free, None)
-        for trial in plain.get("trial", []):
-            trial.pop("label", None)
-            trial.pop("published_test_accuracy", None)
+        if self.fixed:
+            plain["trial"] = [
+                _plain_trial(replace(trial, label=None, published_test_accuracy=None)) for trial in self.fixed
+            ]
         marks = {
             f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
         }
@@ -147,6 +148,19 @@ def _plain_trial(trial: FixedTrial) -> dict[str, Any]:
     if trial.published_test_accuracy is not None:
         plain["published_test_accuracy"] = trial.published_test_accuracy
     return plain
+
+
+def _grouped(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The trials with neighbours that differ in nothing but their seeds as one."""
+    found: list[dict[str, Any]] = []
+    for trial in trials:
+        last = found[-1] if found else {}
+        seeds, new = last.get("seeds", []), trial.get("seeds", [])
+        if seeds and new and last == trial | {"seeds": seeds} and not {*seeds} & {*new}:
+            seeds += new
+        else:
+            found.append(trial)
+    return found
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -89,6 +89,17 @@ def test_studies_and_show(place):
     assert "learning_rate" in optbench("show", "tiny", cwd=place)
 
 
+def test_json_stands_alone_on_standard_output(place):
+    (grown,) = json.loads(optbench("sweep", "tiny.toml", "--study", "alone", "--trials", 2, "--json", cwd=place))
+    assert (grown["name"], grown["state"], grown["total"], len(grown["top"])) == ("alone", "done", 2, 2)
+    (again,) = json.loads(optbench("confirm", "alone", "--top", 1, "--seeds", 2, "--json", cwd=place))
+    assert again["name"] == "alone/confirm"
+    (setting,) = again["settings"]
+    assert (setting["accuracy"]["n"], setting["published"]) == (2, None)
+    assert setting["accuracy"]["mean"] == pytest.approx(sum(trial["value"] for trial in again["top"]) / 2)
+    assert "95 % interval" in optbench("show", "alone/confirm", cwd=place)
+
+
 def test_a_trial_replays_bit_for_bit_at_any_width(place):
     assert "same: 2 epochs compared exactly" in optbench("replay", "tiny", 3, cwd=place)
     assert json.loads(optbench("replay", "tiny", 3, "--lanes", 1, "--json", cwd=place))["same"] is True
@@ -260,6 +271,8 @@ BAD = [
     (["doctor", "--storage", "sqlite:///text.toml"], "is not an SQLite database"),
     (["upgrade", "--storage", "sqlite:///none.db"], "no database at none.db"),
     (["sweeps"], "sweep"),
+    (["sweep"], "Missing argument 'SWEEP'; type `optbench sweep --help`"),
+    (["data", "prepare"], "type `optbench data prepare --help`"),
     (["dashboard", "--storage", "sqlite:///none.db"], "no database at none.db"),
     (["data", "prepare", "mnist", "--from", "nowhere"], "nowhere has no train-images-idx3-ubyte.gz"),
 ]

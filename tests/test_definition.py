@@ -23,6 +23,12 @@ def test_a_shipped_definition_loads_and_survives_being_written_out(name):
     assert parse(sweep.definition(), name) == sweep
 
 
+def test_trials_that_differ_in_their_seeds_alone_are_written_as_one():
+    sweep = load("baseline", {})
+    assert [trial["seeds"] for trial in sweep.definition()["trial"]] == [[0, 1, 2, 3, 4]] * 3
+    assert len(sweep.fingerprint({})["trial"]) == sweep.trials == 15
+
+
 @pytest.mark.parametrize("name", ["adadelta", "adam"])
 def test_the_defaults_of_keras_lie_in_the_space(name):
     table = tomllib.loads(find(name).read_text())

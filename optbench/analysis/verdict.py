@@ -85,17 +85,18 @@ def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
     return found
 
 
-def missing(comparison: Comparison) -> list[str]:
-    """What is still to be typed for a verdict."""
+def missing(comparison: Comparison, place: str = "") -> list[str]:
+    """What is still to be typed for a verdict; `place` is what a command needs beside it to find the database."""
     names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
     typed = " ".join(shlex.quote(name) for name in names)
-    said = [f"not confirmed: {', '.join(names)}; type `optbench confirm {typed}`"] if names else []
+    said = [f"not confirmed: {', '.join(names)}; type `optbench confirm {typed}{place}`"] if names else []
     for arm in comparison.arms:
         if arm.confirmed and arm.confirmed[0].epochs != arm.epochs:
             said.append(f"{arm.name}: searched for {arm.epochs} epochs, confirmed for {arm.confirmed[0].epochs}")
         if arm.confirmed and arm.confirmed[0].trial.number != arm.best[0].number:
             name = shlex.quote(arm.source.study.name)
-            said.append(f"{arm.name}: a better trial was found after its confirmation; type `optbench confirm {name}`")
+            command = f"`optbench confirm {name}{place}`"
+            said.append(f"{arm.name}: a better trial was found after its confirmation; type {command}")
     for a, b in combinations([arm for arm in comparison.arms if arm.confirmed], 2):
         shared = len(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
         if shared < 2:

@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -15,13 +15,12 @@ from optbench.cli import browse, compare, confirm, export, keep, train  # noqa: 
 from optbench.cli.options import app
 from optbench.errors import OptbenchError
 
+CHATTER = ("sqlalchemy.pool", "waitress")  # a lost connection is told in our own words, a full queue not at all
+
 
 def main() -> NoReturn:
     """Run the command line: exits with 0, 1 (something differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
-    for talker in (
-        "sqlalchemy.pool",
-        "waitress",
-    ):  # a lost connection is told in our own words, a full queue not at all
+    for talker in CHATTER:
         logging.getLogger(talker).setLevel(logging.CRITICAL)
     try:
         code = app(standalone_mode=False)
@@ -30,7 +29,7 @@ def main() -> NoReturn:
         code = _refuse(str(problem))
     except typer.TyperException as problem:
         message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
-        code = _refuse(f"{message.rstrip('.')}; type `optbench --help`")
+        code = _refuse(f"{message.rstrip('.')}; type `{_command(getattr(problem, 'ctx', None))} --help`")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
@@ -40,6 +39,15 @@ def main() -> NoReturn:
             raise
         code = _drop_output(_refuse("the output cannot be written: no space left; expected room for it"))
     sys.exit(code)
+
+
+def _command(context: Any) -> str:
+    """The command that was being read, as it is typed."""
+    words: list[str] = []
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name)
+        context = context.parent
+    return " ".join(["optbench", *words])
 
 
 def _drop_output(code: int) -> int:

@@ -54,11 +54,11 @@ def show(
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        ranked = tables.ranked(record, trials(storage_, record.study_id))[:top]
+        records = trials(storage_, record.study_id)
     if as_json:
-        print_json(tables.study_json(record) | {"top": [tables.trial_json(trial) for trial in ranked]})
+        print_json(tables.show_json(record, records, top))
     else:
-        for part in tables.show(record, ranked):
+        for part in tables.show(record, records, top):
             console.print(part)
 
 
@@ -66,7 +66,7 @@ def show(
 def dashboard(
     storage: StorageUrl = DEFAULT_STORAGE,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0: any.", min=0, max=65535)] = 8080,
     read_only: Annotated[bool, typer.Option("--read-only", help="Refuse whatever would change something.")] = False,
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A file with the password that browsers are asked for.")

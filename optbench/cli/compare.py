@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, app, console, opened, print_json
-from optbench.errors import DefinitionError, OptbenchError
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, app, console, dress, opened, place, print_json
+from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Comparison
-    from optbench.analysis.verdict import Pair, Row
     from optbench.storage import Storage
 
 Equal = Annotated[
@@ -32,6 +31,7 @@ def compare(
 ) -> None:
     """Say which optimizer is better, and how sure that is. Example: optbench compare adadelta adam"""
     from optbench.analysis.collect import collect
+    from optbench.analysis.report import plots
     from optbench.analysis.verdict import as_plain, missing, pairs, rows
     from optbench.cli import tables
 
@@ -45,12 +45,15 @@ def compare(
             console.print(tables.arms(found))
             for difference in comparison.differences:
                 console.print(Text(f"not a fair comparison: {difference}", style="red"))
-            for sentence in [*(pair.sentence for pair in verdicts), *missing(comparison)]:
+            for sentence in [*(pair.sentence for pair in verdicts), *missing(comparison, place(storage))]:
                 console.print(sentence, markup=False)
         if report is not None:
             _write(storage_, comparison, report, equal)
             print(f"the page is in {report}", file=sys.stderr)
-        _tell(storage_, comparison, found, verdicts)
+        figures = plots(comparison, found, verdicts)
+        for arm in comparison.arms:
+            said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
+            dress(storage_, arm.source.study.name, said, figures)
 
 
 @app.command()
@@ -78,21 +81,6 @@ def _write(storage: "Storage", comparison: "Comparison", path: Path, equal: floa
 
     shares = {arm.name: importances(storage, arm.source.study.name) for arm in comparison.arms}
     write(make(comparison, rows(comparison), pairs(comparison.arms, equal), shares).encode(), path)
-
-
-def _tell(storage: "Storage", comparison: "Comparison", found: "list[Row]", verdicts: "list[Pair]") -> None:
-    """Put verdict and figures where optuna-dashboard shows them: into each study's note, and among its plots."""
-    from optbench.analysis.report import plots
-    from optbench.dashboard import dress
-    from optbench.storage import find_study
-
-    figures = plots(comparison, found, verdicts)
-    for arm in comparison.arms:
-        said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
-        try:
-            dress(storage, find_study(storage, arm.source.study.name), said, figures)
-        except OptbenchError as problem:
-            print(f"optbench: the dashboard does not show this yet: {problem}", file=sys.stderr)
 
 
 def _check(equal: float) -> None:

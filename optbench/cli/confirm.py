@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, app, console, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, app, console, opened
 from optbench.errors import DefinitionError
 
 
@@ -17,11 +17,12 @@ def confirm(
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
     from dataclasses import replace
 
-    from optbench.cli.running import Order, run_here
+    from optbench.cli.running import Order, print_studies, run_here
     from optbench.cli.stop import Stop
     from optbench.confirm import confirmation, place
     from optbench.storage import GRACE, find_study, trials
@@ -40,6 +41,7 @@ def confirm(
         found = [find_study(storage_, name) for name in dict.fromkeys(studies)]
         sweeps = [confirmation(s, trials(storage_, s.study_id), top, seeds, epochs) for s in found]
         names = [place(sweep, every(storage_)) for sweep in sweeps]
+    console.stderr = as_json
     with Stop() as stop:
         for study, sweep, name in zip(found, sweeps, names, strict=True):
             console.print(
@@ -49,3 +51,5 @@ def confirm(
                 name, {}, replace(sweep, lanes=lanes), name, storage, data_dir, "lanes", GRACE, RETRIES, study.name
             )
             run_here(order, stop)
+    if as_json:
+        print_studies(storage, names)

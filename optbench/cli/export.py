@@ -23,8 +23,9 @@ def export(
     trial: Annotated[int | None, typer.Option(metavar="N", help="A trial. [default: the best complete one]")] = None,
     top: Annotated[int | None, typer.Option(metavar="K", help="The K best complete trials.")] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="json, toml (a sweep), keras, torch, optax or python.")
-    ] = "json",
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="json (default), toml (a sweep), keras, torch, optax, python."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: print]")
     ] = None,
@@ -37,12 +38,14 @@ def export(
     from optbench.exports import FORMATS, choose, write
     from optbench.storage import find_study, trials
 
-    if form not in FORMATS:
+    if form is not None and form not in FORMATS:
         raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
     if top is not None and (trial is not None or top < 1):
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1, and no --trial beside it")
-    if model is not None and (model.suffix != ".keras" or output is not None or (top or 1) > 1):
-        raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and neither -o nor --top")
+    if model is not None and (model.suffix != ".keras" or (form, output, top) != (None, None, None)):
+        raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and no --format, -o or --top")
+    if data_dir is not None and model is None:
+        raise DefinitionError(f"--data-dir {data_dir}; expected --model beside it: only that trains")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
         choices = choose(record, trials(storage_, record.study_id), trial, top or 1)
@@ -50,7 +53,9 @@ def export(
         if model is not None:
             _save_model(storage_, choices[0], model, data_dir)
             return
-    text = FORMATS[form](choices)
+    if top is not None and top > len(choices):
+        print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
+    text = FORMATS[form or "json"](choices)
     if output is None:
         sys.stdout.write(text)
         return

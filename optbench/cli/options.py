@@ -2,14 +2,18 @@
 
 import json
 import math
+import os
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from optbench.errors import OptbenchError
 
 if TYPE_CHECKING:
     from optbench.storage import Storage
@@ -30,7 +34,7 @@ StorageUrl = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where tensorflow-datasets keeps its data sets.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name, as `optbench studies` lists it.")]
 
 
@@ -57,3 +61,23 @@ def opened(url: str) -> "Iterator[Storage]":
         yield storage
     finally:
         storage.close()
+
+
+def place(url: str) -> str:
+    """What a command needs beside it to find the database that was given: nothing where it finds that by itself."""
+    from optbench.storage import shown
+    from optbench.storage.check import parse_url
+
+    here = os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE
+    return "" if url == here else f" --storage {shlex.quote(shown(parse_url(url)))}"
+
+
+def dress(storage: "Storage", study: str, verdict: Sequence[str] | None = None, figures: Any = None) -> None:
+    """Bring up to date what optuna-dashboard shows of the study; where that fails, a line says so and nothing ends."""
+    from optbench.dashboard import dress as bring_up
+    from optbench.storage import find_study
+
+    try:
+        bring_up(storage, find_study(storage, study), verdict, figures)
+    except OptbenchError as problem:
+        print(f"optbench: the dashboard does not show this yet: {problem}", file=sys.stderr)

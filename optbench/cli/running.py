@@ -1,7 +1,7 @@
 """Runs a sweep in this process, and says at the end what its study holds."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ import typer
 
 from optbench.cli import tables
 from optbench.cli.loading import tensorflow
-from optbench.cli.options import DEFAULT_STORAGE, console
+from optbench.cli.options import console, dress, opened, place, print_json
 from optbench.cli.progress import Progress
 from optbench.cli.stop import Stop
 from optbench.job import Trainer
@@ -94,15 +94,23 @@ def conclude(storage: Storage, order: Order, stop: Stop) -> bool:
             console.print(tables.best(record, best), markup=False)
     else:
         console.print(tables.fixed(record, records))
-    place = "" if order.storage == DEFAULT_STORAGE else f" --storage {shlex.quote(shown(storage.url))}"
     name = shlex.quote(record.name)
     console.print(f"stored in {shown(storage.url)}", markup=False, soft_wrap=True)
     export = [("export", f"export {name}")] if record.best is not None else []
     for what, command in [("look", f"show {name}"), ("browse", "dashboard"), *export]:
-        console.print(f"{what:>7}: optbench {command}{place}", markup=False, soft_wrap=True)
+        console.print(f"{what:>7}: optbench {command}{place(order.storage)}", markup=False, soft_wrap=True)
     if record.finished < order.sweep.trials:
         why = "stopped" if stop.signal else "the --timeout is over" if stop() else "not every worker got to the end"
         console.print(f"{why}; the same command carries on")
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
+    if not stop.owner:
+        dress(storage, order.study)
     return record.finished >= order.sweep.trials
+
+
+def print_studies(url: str, names: Sequence[str]) -> None:
+    """What the studies hold, as JSON on standard output: a list, each as `show --json` has it."""
+    with opened(url) as storage:
+        records = [find_study(storage, name) for name in names]
+        print_json([tables.show_json(record, trials(storage, record.study_id)) for record in records])

@@ -1,6 +1,7 @@
 """How records look on a terminal, and as JSON with stable keys."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -62,16 +63,19 @@ def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialReco
     return (study.searches and best_trials(records)) or list(records)
 
 
-def show(study: StudyRecord, records: Sequence[TrialRecord]) -> Iterator[Any]:
+def show(study: StudyRecord, records: Sequence[TrialRecord], top: int) -> Iterator[Any]:
     """A study's definition and versions, and last, next to the prompt, its counts and its best trials."""
+    shown = ranked(study, records)[:top]
     if study.definition is not None:
         yield Text(tomli_w.dumps(study.definition))
     yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
     yield Text(counts(study))
-    names = list(dict.fromkeys(name for record in records for name in record.hyperparameters))
-    labels = any(record.label for record in records)
+    if not study.searches:
+        yield fixed(study, records)
+    names = list(dict.fromkeys(name for record in shown for name in record.hyperparameters))
+    labels = any(record.label for record in shown)
     table = _table("trial", study.metric, "state", "epochs", "seed", *names, *(["label"] if labels else []))
-    for r in records:
+    for r in shown:
         values = [_number(r.hyperparameters.get(name), ".6g") for name in names]
         label = [Text(r.label or "")] if labels else []
         table.add_row(str(r.number), _number(r.value), r.state, str(r.epochs), str(r.seed), *values, *label)
@@ -134,6 +138,16 @@ def study_json(study: StudyRecord) -> dict[str, Any]:
         "fingerprint": study.fingerprint,
         "versions": study.versions,
     }
+
+
+def show_json(study: StudyRecord, records: Sequence[TrialRecord], top: int = 10) -> dict[str, Any]:
+    """The study with its best trials as plain data, and with the settings of a list of fixed trials."""
+    shown = {"top": [trial_json(trial) for trial in ranked(study, records)[:top]]}
+    if not study.searches:
+        from optbench.analysis.baseline import by_label
+
+        shown["settings"] = [asdict(setting) for setting in by_label(study.definition or {"trial": []}, records)]
+    return study_json(study) | shown
 
 
 def trial_json(trial: TrialRecord) -> dict[str, Any]:

@@ -47,9 +47,10 @@ def sweep(
     repeat: Annotated[
         int, typer.Option(metavar="R", help="Run it R times with other seeds, as the studies NAME/1 to NAME/R.")
     ] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
-    from optbench.cli.running import Order
+    from optbench.cli.running import Order, print_studies
     from optbench.cli.stop import Stop
     from optbench.definition import check_study_name, load
 
@@ -68,11 +69,16 @@ def sweep(
         if repeat > 1:
             own, title = overrides | {"seed": definition.seed + number - 1}, f"{called}/{number}"
         orders.append(Order(name, own, load(name, own), title, storage, data_dir, trainer, grace, retries))
+    console.stderr = as_json
+    ran = []
     with Stop(timeout) as stop:
         for order in orders:
             _run(order, stop, workers)
+            ran.append(order.study)
             if stop():
-                return
+                break
+    if as_json:
+        print_studies(storage, ran)
 
 
 def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> None:

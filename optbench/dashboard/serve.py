@@ -28,10 +28,9 @@ def serve(
 
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as problem:
-        raise DefinitionError(
-            f"cannot listen on {host}:{port}: {problem}; choose another --host or --port"
-        ) from problem
+    except OSError as problem:
+        why = str(problem.strerror).partition(" (while")[0]  # what follows says the address again
+        raise DefinitionError(f"cannot listen on {host}:{port}: {why}; choose another --host or --port") from problem
     with suppress(OSError):
         folder(storage).mkdir(parents=True, exist_ok=True)
     inner = wsgi(storage.optuna, artifact_store=store(folder(storage)))
@@ -50,9 +49,7 @@ def _keep_fresh(storage: Storage) -> None:
             for study in studies(storage):
                 state = (study.study_id, study.counts, study.workers)
                 if study.definition is not None and seen.get(study.name) != state:
-                    with suppress(
-                        Exception
-                    ):  # deleted meanwhile, not to be written by this user: not worth a dashboard
+                    with suppress(Exception):  # deleted meanwhile, or not this user's to write: the dashboard goes on
                         dress(storage, study)
                     seen[study.name] = state
         threading.Event().wait(FRESH_SECONDS)
