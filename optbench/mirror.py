@@ -15,18 +15,21 @@ RUNG = "completed_rung_"
 
 
 class Mirror:
-    """Every trial of the study by its number, as the database has it, for a sampler that found `existing` trials."""
+    """Every trial of the study by its number, as the database has it, for a sampler that found `existing` trials.
 
-    def __init__(self, sweep: Sweep, existing: int) -> None:
+    `name` is the study's: by it and a trial's number, Hyperband knows the trial's bracket.
+    """
+
+    def __init__(self, sweep: Sweep, name: str, existing: int) -> None:
         self.memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(
             storage=self.memory,
-            study_name=sweep.name,
+            study_name=name,
             direction="maximize",
             sampler=make_sampler(sweep, existing),
             pruner=make_pruner(sweep.pruner, sweep.epochs),
         )
-        self.study_id = self.memory.get_study_id_from_name(sweep.name)
+        self.study_id = self.memory.get_study_id_from_name(name)
         self.count = 0
         self.marked: set[tuple[int, str]] = set()
 

@@ -5,13 +5,11 @@ trials come first. Random, quasi-random and grid points are functions of the slo
 one; only TPE looks at what has been found.
 """
 
-import itertools
-
 import numpy as np
 
 from optbench.randomness import Purpose, generator, seed
 from optbench.space import Choice, point
-from optbench.sweep import Sweep
+from optbench.sweep import Sweep, grid_size
 
 
 def optimizer_of(sweep: Sweep, slot: int) -> str:
@@ -46,7 +44,7 @@ def _unit(sweep: Sweep, index: int) -> list[float]:
     if sampler.name == "random":
         return list(generator(Purpose.DESIGN, sweep.seed, index).random(d))
     if sampler.name == "grid":
-        return _grid(sweep, int(sampler.arguments["points"]))[index]
+        return _grid_point(sweep, int(sampler.arguments["points"]), index)
     from scipy.stats import qmc  # slow to import, and rarely needed
 
     design = qmc.Halton if sampler.arguments["qmc_type"] == "halton" else qmc.Sobol
@@ -56,13 +54,14 @@ def _unit(sweep: Sweep, index: int) -> list[float]:
     return list(engine.random(1)[0])
 
 
-def _grid(sweep: Sweep, points: int) -> list[list[float]]:
-    """Every point of the grid, in a seeded order: floats at `points` even steps of their scale, choices one by one."""
+def _grid_point(sweep: Sweep, points: int, index: int) -> list[float]:
+    """Point `index` of the grid in a seeded order: floats at `points` even steps of their scale, choices one by one."""
     axes = []
     for dimension in sweep.space.values():
         if isinstance(dimension, Choice):
-            axes.append([(i + 0.5) / len(dimension.values) for i in range(len(dimension.values))])
+            axes.append((np.arange(len(dimension.values)) + 0.5) / len(dimension.values))
         else:
-            axes.append(list(np.linspace(0, 1, points)))
-    grid = [list(unit) for unit in itertools.product(*axes)]
-    return [grid[i] for i in generator(Purpose.DESIGN, sweep.seed).permutation(len(grid))]
+            axes.append(np.linspace(0, 1, points))
+    order = generator(Purpose.DESIGN, sweep.seed).permutation(grid_size(sweep.space, points))
+    place = np.unravel_index(order[index], [len(axis) for axis in axes])
+    return [float(axis[i]) for axis, i in zip(axes, place, strict=True)]

@@ -150,7 +150,7 @@ def check_name(optimizer: str, name: str, where: str) -> Hyperparameter:
 def check_value(optimizer: str, name: str, value: float, where: str) -> None:
     """Refuse a value that the hyperparameter cannot take in single precision, in which training computes."""
     known = check_name(optimizer, name, where)
-    single = float(np.float32(1 - value if name.startswith(ONE_MINUS) else value))
+    single = _single(1 - value if name.startswith(ONE_MINUS) else value)
     if known.flag:
         fits = value in (0, 1)
     else:
@@ -158,6 +158,15 @@ def check_value(optimizer: str, name: str, value: float, where: str) -> None:
         fits = fits and not isinstance(value, bool)
     if not fits:
         raise DefinitionError(f"{where}: {name} = {value!r}; expected {_expected(name, known)} (in single precision)")
+
+
+def _single(value: float) -> float:
+    """The value in single precision; infinite where that has no room for it."""
+    try:
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+    except OverflowError:  # a whole number that no float has room for
+        return math.inf
 
 
 def _expected(name: str, known: Hyperparameter) -> str:

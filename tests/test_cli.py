@@ -335,6 +335,17 @@ def test_the_doctor_a_backup_and_deleting(place, tmp_path):
     assert "no study 'baseline'" in of("show", "baseline", code=2)
 
 
+def test_the_doctor_of_a_damaged_file_says_what_it_found(place, tmp_path):
+    url = f"sqlite:///{tmp_path}/copy.db"
+    optbench("backup", tmp_path / "copy.db", cwd=place)
+    whole = (tmp_path / "copy.db").read_bytes()
+    (tmp_path / "copy.db").write_bytes(whole[:8192] + bytes(len(whole) - 8192 - 4096) + whole[-4096:])
+    done = subprocess.run([*COMMAND, "doctor", "--storage", url], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "SQLite finds: " in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("findings")
+
+
 def test_the_storage_comes_from_the_environment(place, tmp_path):
     url = f"sqlite:///{place}/storage/optbench.db"
     assert "tiny" in optbench("studies", cwd=tmp_path, OPTBENCH_STORAGE=url)

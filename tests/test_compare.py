@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import optuna
@@ -16,15 +17,19 @@ from optbench.analysis.arms import base_name
 from optbench.analysis.budget import best_of_k_unbiased, largest_k
 from optbench.analysis.budget_section import budgets
 from optbench.analysis.collect import collect
+from optbench.analysis.remarks import remarks
 from optbench.analysis.report import report
-from optbench.analysis.search_sections import spaces
-from optbench.analysis.verdict import as_plain, missing, pairs, rows
+from optbench.analysis.search_sections import audits, spaces
+from optbench.analysis.verdict import as_plain, pairs, rows
 from optbench.confirm import confirmation, place
+from optbench.dashboard import dress
 from optbench.errors import StudyError
+from optbench.exports import FORMATS, choose
 from optbench.job import Ending, Epoch, Verdict
 from optbench.space import OPTIMIZERS
 from optbench.storage import (
     Ledger,
+    best_trials,
     count_openings,
     find_study,
     importances,
@@ -58,7 +63,7 @@ FIXED = [
 
 
 def run(storage, sweep, name, score, origin=None, exam=False):
-    """Fill a study without training: `score(job)` is what a trial comes to."""
+    """Fill a study without training: `score(job)` is what a trial comes to; NaN lets it diverge."""
     fingerprint = sweep.fingerprint({"data.sha256": "d"})
     held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
     if origin:
@@ -69,9 +74,10 @@ def run(storage, sweep, name, score, origin=None, exam=False):
     for optimizer in sweep.optimizers:
         while (job := study.ask(optimizer, TRAINER)) is not None:
             end = float(np.clip(score(job), 0, 1))
+            loss = 0.5 + 0 * end
             for n in range(1, sweep.epochs + 1):
-                value = end * (1 - 0.5**n)
-                row = Epoch(n, 0.5, value, None if exam else 0.5, None if exam else value, 0.1, 1e-3 * n, 0.2 * n)
+                value = end * (1 - 0.5**n) if end == end else 0.1
+                row = Epoch(n, loss, value, None if exam else 0.5, None if exam else value, 0.1, 1e-3 * n, 0.2 * n)
                 verdict = study.judge(job, row)
                 study.record({job.number: row}, {})
                 if verdict is not Verdict.CONTINUE:
@@ -198,6 +204,72 @@ def test_every_verdict_has_its_words(storage, levels, noise, seeds, words):
     assert words in pair.sentence
 
 
+def test_seeds_that_diverge_count_as_guessing(storage):
+    for name in ("adadelta", "adam"):
+        run(storage, search(name, trials=12), name, peak)
+    confirm(storage, "adam", 0.97)
+    shares = iter([float("nan")] * 3 + [0.98] * 20)
+    study = find_study(storage, "adadelta")
+    sweep = confirmation(study, trials(storage, study.study_id), 2, 10, None)
+    run(storage, sweep, "adadelta/confirm", lambda job: next(shares), "adadelta", exam=True)
+    comparison = collect(storage, [])
+    first = comparison.arms[0].confirmed[0]
+    assert (len(first.scores), first.diverged) == (10, 3)
+    assert rows(comparison)[0].tuned.mean == pytest.approx(0.7 * 0.98 + 0.3 * 0.1)
+    (pair,) = pairs(comparison.arms, 0.1)
+    assert pair.difference.n == 10
+    assert remarks(comparison) == ["adadelta: 3 of its 10 seeds diverged, and count as guessing: 10 %"]
+    assert "3 of its 10 seeds diverged" in report(comparison, rows(comparison), [pair], {})
+
+
+def test_a_confirmation_of_more_seeds_and_of_the_searchs_epochs_counts(storage):
+    run(storage, search(), "adadelta", peak)
+    study = find_study(storage, "adadelta")
+    for top, seeds, epochs in ((2, 8, None), (5, 6, None), (2, 9, 3)):
+        sweep = confirmation(study, trials(storage, study.study_id), top, seeds, epochs)
+        run(storage, sweep, place(sweep, studies(storage)), lambda job: 0.9, "adadelta", exam=True)
+    first = collect(storage, ["adadelta"]).arms[0].confirmed[0]
+    assert (first.study, first.epochs, len(first.scores)) == ("adadelta/confirm", 6, 8)
+
+
+def test_trials_that_another_program_added_win_nothing_and_break_nothing(storage):
+    run(storage, search(), "adadelta", peak)
+    before = find_study(storage, "adadelta")
+    optuna.load_study(study_name="adadelta", storage=storage.optuna).add_trials(
+        [
+            optuna.trial.create_trial(value=0.999),
+            optuna.trial.create_trial(
+                value=0.9999,
+                params={"learning_rate": 1e9},
+                distributions={"learning_rate": optuna.distributions.FloatDistribution(1.0, 1e9, log=True)},
+            ),
+        ]
+    )
+    after = find_study(storage, "adadelta")
+    assert (after.finished, after.best, after.counts) == (before.finished, before.best, before.counts)
+    records = trials(storage, after.study_id)
+    assert confirmation(after, records, 1, 2, None).fixed[0].label == f"trial {best_trials(records)[0].number}"
+    for form in FORMATS.values():
+        assert "999" not in form(choose(after, records, None))[:200]
+    comparison = collect(storage, [])
+    shares = {"adadelta": importances(storage, "adadelta")}
+    assert "How it was done" in report(comparison, rows(comparison), [], shares)
+    assert max(shares["adadelta"]["fANOVA"].values()) > 0
+    dress(storage, after)
+
+
+def test_the_price_of_pruning_is_what_beat_the_best_of_the_trials_that_had_ended(storage):
+    run(storage, search(), "adadelta", peak)
+    (arm,) = collect(storage, []).arms
+    first, *rest = [t for t in arm.source.trials if t.state == "complete"]
+    late = replace(first, number=0, value=0.9999, ended=rest[-1].ended + timedelta(hours=1))
+    audited = replace(rest[-1], audit=3)
+    told = audits([replace(arm, source=replace(arm.source, trials=[late, *rest[:-1], audited]))]).said[0]
+    best = max(t.value for t in rest[:-1])
+    regret = 100 * max(0.0, audited.last - best)
+    assert f"by {regret:.2f} points at most" in told
+
+
 def test_what_does_not_compare_is_refused_or_named(storage):
     with pytest.raises(StudyError, match="no search with a complete trial"):
         collect(storage, [])
@@ -214,7 +286,7 @@ def test_what_does_not_compare_is_refused_or_named(storage):
     assert set(newest.left_out) == {"adadelta", "adam"}
     with pytest.raises(StudyError, match="no study 'adem' of optbench; did you mean 'adam'"):
         collect(storage, ["adem"])
-    assert missing(collect(storage, ["adam"])) == ["not confirmed: adam; type `optbench confirm adam`"]
+    assert remarks(collect(storage, ["adam"])) == ["not confirmed: adam; type `optbench confirm adam`"]
     run(storage, search("adam-short", trials=12, epochs=7), "adam-short", peak)
     with pytest.raises(StudyError, match="adam has 30 finished trials and adam-short has 12"):
         collect(storage, ["adam", "adam-short"])
@@ -229,8 +301,8 @@ def test_repeated_searches_are_one_arm_with_their_spread(storage):
     for number in (1, 2, 3):
         run(storage, search(f"adadelta/{number}", seed=number, trials=12), f"adadelta/{number}", peak)
     (arm,) = collect(storage, []).arms
-    assert (arm.name, len(arm.repeats)) == ("adadelta", 3)
-    assert arm.best[0].value == max(arm.repeats)
+    assert (arm.name, len(arm.repeats), arm.trials) == ("adadelta", 3, 36)
+    assert arm.best[0].value == max(arm.spread)
     assert collect(storage, ["adadelta"]).arms[0].name == "adadelta"
     assert base_name("adadelta/confirm") == "adadelta/confirm"
 
@@ -328,7 +400,7 @@ def test_the_page_shows_everything_and_asks_nobody(url):
     ):  # fmt: skip
         assert f"<h2>{title}" in text
     assert "Keras: over the epochs it grew x 6" in text
-    assert "that would have been ran on" in text
+    assert "that it would have stopped were trained to their ends" in text
     assert "test images opened: 20 times in adam/confirm" in text
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", text)
 

@@ -1,5 +1,6 @@
 """Exports against what they are for: their schema, a sweep of their own, and the real frameworks over 50 steps."""
 
+import ast
 import json
 import math
 import subprocess
@@ -42,6 +43,14 @@ def choice_of(optimizer, number=3, **changes):
     given |= {"params": {}, "hyperparameters": hyper_of(optimizer, **changes), "seed": 7, "epochs": 2, "lanes": 1}
     trial = TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given))
     return Choice(record, trial, "the best of 3 complete trials by validation accuracy")
+
+
+@pytest.mark.parametrize("name", ['a"""+print("!")+"""', "it's \\", 'a" + "b', "x" * 300])
+def test_a_script_runs_nothing_that_a_studys_name_says(name):
+    choice = choice_of("adadelta")
+    script = FORMATS["python"]([replace(choice, study=replace(choice.study, name=name))])
+    assert [type(node).__name__ for node in ast.parse(script).body][:2] == ["Import", "Import"]
+    assert repr(name) in script.splitlines()[0]
 
 
 def keras_path(optimizer, hyper):

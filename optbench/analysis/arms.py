@@ -42,25 +42,29 @@ class Source:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A trial of a search that was confirmed in `study`, for `epochs`: its test accuracies by seed, its curves."""
+    """A trial of a search that was confirmed in `study`, for `epochs`: its test accuracies by seed, its curves.
+
+    `diverged` of the seeds came to no network; they score as guessing does.
+    """
 
     trial: TrialRecord
     study: str
     epochs: int
     scores: Mapping[int, float]
     curves: Sequence[list[Epoch]] = ()
+    diverged: int = 0
 
 
 @dataclass(frozen=True)
 class Arm:
     """One search. `confirmed` are its configurations, best by validation first; `explored` looks at the same space
-    evenly; `repeats` are the best values of the same search with other seeds.
+    evenly; `repeats` are the searches of which this is the best, where it was repeated with other seeds.
     """
 
     source: Source
     confirmed: Sequence[Configuration] = ()
     explored: Source | None = None
-    repeats: Sequence[float] = ()
+    repeats: Sequence["Arm"] = ()
 
     @property
     def name(self) -> str:
@@ -76,6 +80,21 @@ class Arm:
     def epochs(self) -> int:
         """How many epochs a trial has that is not pruned."""
         return int(self.source.definition["epochs"])
+
+    @property
+    def trials(self) -> int:
+        """How many trials were finished, in all repeats."""
+        return sum(arm.source.study.finished for arm in self.repeats or [self])
+
+    @property
+    def consumed(self) -> int:
+        """How many epochs were trained, in all repeats."""
+        return sum(arm.source.study.epochs for arm in self.repeats or [self])
+
+    @property
+    def spread(self) -> Sequence[float]:
+        """The best value of each repeat; none where the search was not repeated."""
+        return [arm.best[0].value or 0.0 for arm in self.repeats]
 
     @property
     def best(self) -> Sequence[TrialRecord]:
@@ -122,3 +141,8 @@ def base_name(name: str) -> str:
     """The name of a search without the number that tells its repeats apart."""
     base, slash, number = name.rpartition("/")
     return base if slash and number.isdecimal() else name
+
+
+def points(value: float) -> str:
+    """An accuracy as a percentage."""
+    return f"{100 * value:.2f}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Arm, Source
+from optbench.analysis.arms import Arm, Source, points
 from optbench.analysis.budget import (
     band_of_k,
     best_of_k,
@@ -16,7 +16,6 @@ from optbench.analysis.budget import (
 )
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
-from optbench.analysis.verdict import points
 
 DELTA = 0.005  # half a point: what S4 counts as near the best
 BUDGETS = (1, 2, 4, 6, 8, 16, 32, 64)  # draws that the sentences and the table tell of, as far as a band holds

@@ -11,6 +11,7 @@ from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, cou
 
 FAMILY = ("data.name", "data.sha256", "model.hidden", "model.activation", "batch")
 SEEDED = ("seed", "split.sha256")  # what differs between repeats of a search
+ENDED = ("complete", "diverged")  # a trial that was trained to its end: divergence is a result
 FREE = ("optimizer", "space.", "trial")  # what may differ between arms
 
 
@@ -69,21 +70,30 @@ def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
 
 def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:
     """The study's confirmed configurations, best by validation first, each from its best confirmation: one that is
-    done before one that is not, more seeds before fewer, then the latest.
+    done before one that is not, of the search's epochs before one of others, more seeds before fewer, then the latest.
+    A seed that diverged counts: with the accuracy of guessing.
     """
     found: dict[int, Configuration] = {}
     by_number = {label_of(trial.number): trial for trial in records}
     own_sources = [source for source in sources if source.study.origin == study.name]
-    for source in sorted(own_sources, key=lambda s: (s.study.state == "done", s.study.finished, s.study.study_id)):
+    for source in sorted(own_sources, key=lambda other: _worth(study, other)):
         for label, trial in by_number.items():
-            own = [t for t in source.trials if t.label == label and t.state == "complete" and _same(t, trial)]
+            own = [t for t in source.trials if t.label == label and t.state in ENDED and _same(t, trial)]
             scores = {t.seed: t.value for t in own if t.seed is not None and t.value is not None}
             if scores:
                 length, lines = int(source.definition["epochs"]), [source.curves.get(t.trial_id, []) for t in own]
-                found[trial.number] = Configuration(trial, source.study.name, length, scores, lines)
+                diverged = sum(t.state == "diverged" for t in own)
+                found[trial.number] = Configuration(trial, source.study.name, length, scores, lines, diverged)
     return sorted(
         found.values(), key=lambda configuration: (-(configuration.trial.value or 0), configuration.trial.number)
     )
+
+
+def _worth(study: StudyRecord, source: Source) -> tuple[bool, bool, int, int]:
+    """What a confirmation of the study is worth beside others of it."""
+    same_length = source.definition["epochs"] == (study.definition or {})["epochs"]
+    seeds = len({trial.seed for trial in source.trials if trial.state in ENDED})
+    return source.study.state == "done", same_length, seeds, source.study.study_id
 
 
 def _arm(source: Source, related: Sequence[Source]) -> Arm:
@@ -115,7 +125,7 @@ def _repeated(arms: Sequence[Arm]) -> list[Arm]:
             found.append(group[0])
         else:
             first = max(group, key=lambda arm: (bool(arm.confirmed), arm.best[0].value or 0))
-            found.append(replace(first, repeats=[arm.best[0].value or 0.0 for arm in group]))
+            found.append(replace(first, repeats=group))
     return found
 
 
@@ -141,13 +151,12 @@ def _differences(arms: Sequence[Arm]) -> list[str]:
             repeated = key in SEEDED and (first.repeats or arm.repeats)
             if a.get(key) != b.get(key) and not key.startswith(FREE) and not repeated:
                 found.append(f"{key} is {a.get(key)!r} in {first.name}, {b.get(key)!r} in {arm.name}")
-        budgets = [f"{one.name} has {one.source.study.finished} finished trials" for one in (first, arm)]
-        if first.source.study.finished != arm.source.study.finished:
-            found.append(" and ".join(budgets))
         if len(first.repeats) != len(arm.repeats):
             found.append(
                 f"{first.name} was searched {len(first.repeats) or 1} times, {arm.name} {len(arm.repeats) or 1}"
             )
+        elif first.trials != arm.trials:
+            found.append(" and ".join(f"{one.name} has {one.trials} finished trials" for one in (first, arm)))
     lengths = sorted({c.epochs for arm in arms for c in arm.confirmed[:1]})
     if len(lengths) > 1:
         found.append(f"the arms were confirmed for {' and '.join(map(str, lengths))} epochs")

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Comparison, Source, dash, is_default
+from optbench.analysis.arms import Comparison, Source, dash, is_default, points
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section
 from optbench.analysis.search import growth
-from optbench.analysis.verdict import points
 
 
 def learning(comparison: Comparison) -> Section:

@@ -1,20 +1,20 @@
 """The sections of the report that look into each arm's search: its space, importances, speed, pruning, luck."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Arm, dash
+from optbench.analysis import figures, pictures, remarks
+from optbench.analysis.arms import Arm, dash, points
 from optbench.analysis.edges import edges
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
 from optbench.analysis.search import TARGETS, audit, diverged_share, incumbent, time_to_target
-from optbench.analysis.verdict import points
 from optbench.definition import parse
 from optbench.space import Float
-from optbench.storage import TrialRecord
+from optbench.storage import TrialRecord, best_trials
 
 DEPTH = 0.08  # of the slices' axis: what is further from the best would press the rest together
 
@@ -45,7 +45,8 @@ def traces(arms: Sequence[Arm]) -> Section:
     """The best validation accuracy so far against the epochs consumed, pruned and diverged trials included."""
     found, said = [], []
     for arm in arms:
-        ended = [t for t in arm.source.trials if t.state in ("complete", "pruned", "diverged")]
+        ended = [t for t in arm.source.trials if t.state in ("complete", "pruned", "diverged") and t.hyperparameters]
+        ended.sort(key=lambda t: (t.ended or datetime.max, t.number))
         epochs = np.cumsum([t.epochs for t in ended]).tolist()
         best = incumbent([np.nan if t.value is None else t.value for t in ended]).tolist()
         y = [None if np.isnan(b) else b for b in best]
@@ -122,33 +123,27 @@ def audits(arms: Sequence[Arm]) -> Section:
         if known:
             found = audit([value for value, _ in known], [best for _, best in known], saved)
             beaten = f"{100 * found.beaten:.0f} % of them [{100 * found.low:.0f}, {100 * found.high:.0f}]"
-            most = f"by {found.regret:.2f} points at most"
-            text += f"; {found.n} that would have been ran on, and {beaten} beat the best so far, {most}"
+            text += (
+                f"; {found.n} that it would have stopped were trained to their ends, and {beaten} beat the best so far,"
+                f" by {found.regret:.2f} points at most"
+            )
         else:
-            text += "; none that would have been ran on, so its price is not known"
+            text += "; none that it would have stopped was trained to its end, so its price is not known"
         said.append(text + ".")
     return Section("What pruning cost", said)
 
 
 def luck(arms: Sequence[Arm]) -> list[Section]:
     """The spread over repeated searches, beside the spread over seeds."""
-    said = []
-    for arm in arms:
-        if arm.repeats:
-            low, high = min(arm.repeats), max(arm.repeats)
-            spread = f"{points(low)} to {points(high)} % validation"
-            text = f"{arm.name}: the best of {len(arm.repeats)} searches reach {spread}"
-            if arm.confirmed:
-                scores = arm.confirmed[0].scores.values()
-                text += f"; one configuration's seeds reach {points(min(scores))} to {points(max(scores))} % test"
-            said.append(text + ".")
+    said = [f"{text}." for arm in arms for text in remarks.luck(arm)]
     return [Section("Sampler luck", said)] if said else []
 
 
 def _incumbent(trials: Sequence[TrialRecord], audited: TrialRecord) -> float | None:
-    """The best value that was there when the trial started."""
-    before = [t.value for t in trials if t.number < audited.number and t.state == "complete" and t.value is not None]
-    return max(before, default=None)
+    """The best value that was there when the trial ended."""
+    end = audited.ended
+    before = [t for t in best_trials(trials) if end and t.ended and t.ended <= end and t.number != audited.number]
+    return before[0].value if before else None
 
 
 def _tops(found: Mapping[str, Sequence[tuple[Any, ...]]]) -> dict[str, tuple[float, float]]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optbench.analysis import budget_section, curve_sections, figures, search_sections
-from optbench.analysis.arms import Comparison
+from optbench.analysis.arms import Comparison, points
 from optbench.analysis.figures import colour
 from optbench.analysis.page import Section, table
-from optbench.analysis.verdict import Pair, Row, interval, missing, points
+from optbench.analysis.remarks import remarks
+from optbench.analysis.verdict import Pair, Row, interval
 
 NEAR = 2.0  # points from the best: what a second figure shows more closely
 
@@ -40,14 +41,14 @@ def verdict(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pai
     """The sentences, and the table they rest on."""
     cells = [
         [
-            row.arm.name, str(row.arm.source.study.finished), str(row.arm.source.study.epochs), interval(row.default),
+            row.arm.name, str(row.arm.trials), str(row.arm.consumed), interval(row.default),
             interval(row.paper), interval(row.tuned), points(row.arm.best[0].value or 0),
             "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
         ]
         for row in found
     ]  # fmt: skip
     head = ["arm", "trials", "epochs", "default", "paper", "tuned, confirmed", "best in search", "optimism, points"]
-    said = [pair.sentence for pair in verdicts] + missing(comparison)
+    said = [pair.sentence for pair in verdicts] + remarks(comparison)
     unfair = [f"Not a fair comparison: {difference}." for difference in comparison.differences]
     note = "Test accuracy in percent with 95 % t-intervals over seeds; the search's best is by validation."
     return Section("The verdict", [*said, note], tables=[table(head, cells)], warnings=unfair)

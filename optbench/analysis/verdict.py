@@ -1,12 +1,12 @@
 """The verdict: a row for each arm, and for each pair of them one sentence in plain words with its numbers."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from optbench.analysis.arms import Arm, Comparison, is_default, is_paper
+from optbench.analysis.arms import Arm, Comparison, is_default, is_paper, points
+from optbench.analysis.remarks import remarks
 from optbench.analysis.statistics import (
     Confirmation,
     Equivalence,
@@ -85,34 +85,6 @@ def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
     return found
 
 
-def missing(comparison: Comparison, place: str = "") -> list[str]:
-    """What is still to be typed for a verdict; `place` is what a command needs beside it to find the database."""
-    names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
-    typed = " ".join(shlex.quote(name) for name in names)
-    said = [f"not confirmed: {', '.join(names)}; type `optbench confirm {typed}{place}`"] if names else []
-    for arm in comparison.arms:
-        if arm.confirmed and arm.confirmed[0].epochs != arm.epochs:
-            said.append(f"{arm.name}: searched for {arm.epochs} epochs, confirmed for {arm.confirmed[0].epochs}")
-        if arm.confirmed and arm.confirmed[0].trial.number != arm.best[0].number:
-            name = shlex.quote(arm.source.study.name)
-            command = f"`optbench confirm {name}{place}`"
-            said.append(f"{arm.name}: a better trial was found after its confirmation; type {command}")
-    for a, b in combinations([arm for arm in comparison.arms if arm.confirmed], 2):
-        shared = len(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
-        if shared < 2:
-            said.append(
-                f"no verdict on {a.name} and {b.name}: they share {shared} seeds; expected 2 or more, better 10"
-            )
-    if comparison.left_out:
-        said.append(f"left out, for their data, model or batch: {', '.join(comparison.left_out)}; name them to compare")
-    return said
-
-
-def points(value: float) -> str:
-    """An accuracy as a percentage."""
-    return f"{100 * value:.2f}"
-
-
 def interval(found: Confirmation | None) -> str:
     """A mean with the half of its interval, in percent."""
     if found is None:
@@ -128,10 +100,10 @@ def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pa
             {
                 "study": row.arm.name,
                 "optimizer": row.arm.optimizer,
-                "trials": row.arm.source.study.finished,
-                "epochs": row.arm.source.study.epochs,
+                "trials": row.arm.trials,
+                "epochs": row.arm.consumed,
                 "best_validation_accuracy": row.arm.best[0].value,
-                "repeats": list(row.arm.repeats),
+                "repeats": list(row.arm.spread),
                 "hyperparameters": dict(row.arm.best[0].hyperparameters),
                 **{key: value and vars(value) for key, value in _stages(row).items()},
                 "optimism": row.optimism,
@@ -151,7 +123,7 @@ def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pa
         ],
         "equal_within_points": margin,
         "differences": list(comparison.differences),
-        "missing": missing(comparison),
+        "remarks": remarks(comparison),
         "test_openings": dict(comparison.openings),
     }
 

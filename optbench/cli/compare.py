@@ -31,8 +31,9 @@ def compare(
 ) -> None:
     """Say which optimizer is better, and how sure that is. Example: optbench compare adadelta adam"""
     from optbench.analysis.collect import collect
+    from optbench.analysis.remarks import remarks
     from optbench.analysis.report import plots
-    from optbench.analysis.verdict import as_plain, missing, pairs, rows
+    from optbench.analysis.verdict import as_plain, pairs, rows
     from optbench.cli import tables
 
     _check(equal)
@@ -45,7 +46,7 @@ def compare(
             console.print(tables.arms(found))
             for difference in comparison.differences:
                 console.print(Text(f"not a fair comparison: {difference}", style="red"))
-            for sentence in [*(pair.sentence for pair in verdicts), *missing(comparison, place(storage))]:
+            for sentence in [*(pair.sentence for pair in verdicts), *remarks(comparison, place(storage))]:
                 console.print(sentence, markup=False)
         if report is not None:
             _write(storage_, comparison, report, equal)

@@ -48,15 +48,15 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
     from optbench.storage.doctor import examine
 
     with opened(storage) as storage_:
-        found, count = examine(storage_), len(studies(storage_))
+        found = examine(storage_)
+        healthy = "" if found else f"{len(studies(storage_))} studies, nothing wrong"
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
         for finding in found:
             where = f"study {finding.study}: " if finding.study else ""
             console.print(f"{where}{finding.what}", markup=False, soft_wrap=True)
-        summary = f"{len(found)} findings" if found else "nothing wrong"
-        console.print(f"{shown(storage_.url)}: {count} studies, {summary}", markup=False, soft_wrap=True)
+        console.print(f"{shown(storage_.url)}: {healthy or f'{len(found)} findings'}", markup=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
 

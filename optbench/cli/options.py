@@ -1,6 +1,7 @@
 """What the commands share: the application, its console, the options that several take, an opened database."""
 
 import json
+import logging
 import math
 import os
 import shlex
@@ -56,6 +57,7 @@ def _finite(content: Any) -> Any:
 def opened(url: str) -> "Iterator[Storage]":
     from optbench.storage import open_storage
 
+    logging.getLogger("optuna").setLevel(logging.WARNING)  # once it is imported: it sets a level of its own
     storage = open_storage(url)
     try:
         yield storage

@@ -90,6 +90,8 @@ class Progress:
 
     def _take_in(self, follower: Follower, told: bool) -> None:
         for frozen in follower.news():
+            if "slot" not in frozen.user_attrs:
+                continue  # another program's
             trial = trial_record(frozen, len(frozen.intermediate_values))
             self.running.pop(trial.number, None)
             if trial.state == "running":

@@ -100,14 +100,15 @@ def verdict(result: Replay) -> str:
 
 def arms(rows: "Sequence[Row]") -> Table:
     """One row an arm, from default over paper to tuned, as test accuracies in percent."""
-    from optbench.analysis.verdict import interval, points
+    from optbench.analysis.arms import points
+    from optbench.analysis.verdict import interval
 
     table = _table("arm", "trials", "epochs", "best validation %", "default %", "paper %", "tuned %", "seeds")
     for row in rows:
-        study, tuned = row.arm.source.study, row.tuned
+        tuned = row.tuned
         cells = [interval(row.default), interval(row.paper), interval(tuned), str(tuned.n) if tuned else "-"]
         best = points(row.arm.best[0].value or 0)
-        table.add_row(Text(row.arm.name), str(study.finished), str(study.epochs), best, *cells)
+        table.add_row(Text(row.arm.name), str(row.arm.trials), str(row.arm.consumed), best, *cells)
     return table
 
 

@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import IO
 
 import typer
 
@@ -20,7 +23,8 @@ from optbench.storage import Storage, check, find_study, open_storage
 def run_workers(order: Order, stop: Stop, count: int) -> None:
     """Start so many processes that run this order, show what they do, and pass signals on to them."""
     check(order.storage, create=True)
-    workers = [_start(order, stop, share) for share in _shares(count)]
+    told = [tempfile.TemporaryFile() for _ in range(count)]  # noqa: SIM115  closed by _finish; a pipe would fill up
+    workers = [_start(order, stop, share, said) for share, said in zip(_shares(count), told, strict=True)]
     storage = None
     try:
         with console.status(f"starting {count} workers") if console.is_terminal else nullcontext():
@@ -32,8 +36,8 @@ def run_workers(order: Order, stop: Stop, count: int) -> None:
             with progress_of(storage, order, study.study_id, stop) as progress:
                 _watch(workers, progress, stop)
     finally:
-        told = _finish(workers)
-    for line in told:
+        lines = _finish(workers, told)
+    for line in lines:
         print(line, file=sys.stderr)
     if storage is None:
         raise typer.Exit(128 + stop.signal if stop.signal else 2)
@@ -46,7 +50,7 @@ def run_workers(order: Order, stop: Stop, count: int) -> None:
         raise typer.Exit(1)
 
 
-def _start(order: Order, stop: Stop, share: set[int]) -> "subprocess.Popen[str]":
+def _start(order: Order, stop: Stop, share: set[int], said: IO[bytes]) -> "subprocess.Popen[bytes]":
     """A worker on its share of the cores; in a session of its own, so that Ctrl-C reaches it through this process."""
     left = [] if stop.deadline is None else [f"--timeout={max(stop.deadline - time.monotonic(), 0.001)}"]
     worker = subprocess.Popen(
@@ -54,8 +58,7 @@ def _start(order: Order, stop: Stop, share: set[int]) -> "subprocess.Popen[str]"
         env=os.environ | {"OPTBENCH_STORAGE": order.storage, OWNER: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=said,
         start_new_session=True,
     )
     if share:
@@ -73,7 +76,7 @@ def _shares(count: int) -> list[set[int]]:
     return [set(cores[index::count]) for index in range(count)]
 
 
-def _opened(order: Order, workers: "list[subprocess.Popen[str]]", stop: Stop) -> Storage | None:
+def _opened(order: Order, workers: "list[subprocess.Popen[bytes]]", stop: Stop) -> Storage | None:
     """The database once a worker has made the study in it; None if all of them ended before."""
     while any(worker.poll() is None for worker in workers):
         _pass_on(workers, stop)
@@ -90,7 +93,7 @@ def _opened(order: Order, workers: "list[subprocess.Popen[str]]", stop: Stop) ->
     return open_storage(order.storage) if all(worker.returncode == 0 for worker in workers) else None
 
 
-def _watch(workers: "list[subprocess.Popen[str]]", progress: Progress, stop: Stop) -> None:
+def _watch(workers: "list[subprocess.Popen[bytes]]", progress: Progress, stop: Stop) -> None:
     while any(worker.poll() is None for worker in workers):
         _pass_on(workers, stop)
         progress.look()
@@ -98,23 +101,26 @@ def _watch(workers: "list[subprocess.Popen[str]]", progress: Progress, stop: Sto
     progress.look(now=True)
 
 
-def _pass_on(workers: "list[subprocess.Popen[str]]", stop: Stop) -> None:
+def _pass_on(workers: "list[subprocess.Popen[bytes]]", stop: Stop) -> None:
     for number in stop.news():
         for worker in workers:
             if worker.poll() is None:
                 worker.send_signal(number)
 
 
-def _finish(workers: "list[subprocess.Popen[str]]") -> list[str]:
+def _finish(workers: "list[subprocess.Popen[bytes]]", told: Sequence[IO[bytes]]) -> list[str]:
     """End what still runs; returns what the workers had to say that is no repetition."""
-    told = []
-    for worker in workers:
+    lines = []
+    for worker, said in zip(workers, told, strict=True):
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
-        _, said = worker.communicate()
+        worker.wait()
+        with said:
+            said.seek(0)
+            text = said.read().decode(errors="replace").strip()
         if worker.returncode < 0:
             died = signal.Signals(-worker.returncode).name
-            told.append(f"optbench: worker {worker.pid} was ended by {died}; the others carried on")
-        elif worker.returncode not in (0, 130, 143) and said:
-            told.append(said.strip())
-    return list(dict.fromkeys(told))
+            lines.append(f"optbench: worker {worker.pid} was ended by {died}; the others carried on")
+        elif worker.returncode not in (0, 130, 143) and text:
+            lines.append(text)
+    return list(dict.fromkeys(lines))

@@ -29,7 +29,7 @@ class Password:
     def fits(self, header: str) -> bool:
         """Whether an Authorization header has the password, whatever its user name is."""
         digest = hashlib.sha256(self.salt + header.encode("latin-1", "replace")).digest()
-        if any(hmac.compare_digest(digest, known) for known in self.accepted):
+        if any(hmac.compare_digest(digest, known) for known in list(self.accepted)):
             return True
         try:
             word = base64.b64decode(header.removeprefix("Basic "), validate=True).decode().partition(":")[2]
@@ -90,7 +90,7 @@ class Guard:
     def _refusal(self, environment: Environment) -> tuple[str, str] | None:
         host = environment.get("HTTP_HOST", "")
         if self.password is None and not self._own(_name(host)):
-            return "403 Forbidden", "this host name is not served; use 127.0.0.1"
+            return "403 Forbidden", "this host name is not served; use the address, or start it with --host NAME"
         if self.password is not None and not self.password.fits(environment.get("HTTP_AUTHORIZATION", "")):
             return "401 Unauthorized", "a password is needed"
         if environment["REQUEST_METHOD"] in READING:

@@ -2,13 +2,14 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from optbench.dashboard.artifacts import folder, store
 from optbench.dashboard.dress import dress
 from optbench.dashboard.guard import Guard, Password
-from optbench.errors import DefinitionError, StorageError
+from optbench.errors import DefinitionError
 from optbench.storage import Storage, studies
 
 FRESH_SECONDS = 15.0
@@ -45,11 +46,10 @@ def _keep_fresh(storage: Storage) -> None:
     """Dress every study whose trials have changed since, again and again."""
     seen: dict[str, object] = {}
     while True:
-        with suppress(StorageError):  # out of reach: what is there is shown
+        with suppress(Exception):  # out of reach, or a study was deleted meanwhile: what is there is shown
             for study in studies(storage):
                 state = (study.study_id, study.counts, study.workers)
                 if study.definition is not None and seen.get(study.name) != state:
-                    with suppress(Exception):  # deleted meanwhile, or not this user's to write: the dashboard goes on
-                        dress(storage, study)
+                    dress(storage, study)
                     seen[study.name] = state
-        threading.Event().wait(FRESH_SECONDS)
+        time.sleep(FRESH_SECONDS)

@@ -1,11 +1,13 @@
 """Reads one TOML table key by key, so that a wrong kind, a missing key or an unknown one is named at once."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from optbench.errors import DefinitionError, nearest
 
 REQUIRED = object()
+HUGE = 10**300  # a whole number of more digits is no float
 
 
 class Keys:
@@ -31,7 +33,7 @@ class Keys:
             return default
         value = self.table[key]
         if kind is float and type(value) is int:
-            value = float(value)
+            value = float(value) if abs(value) < HUGE else math.inf
         if type(value) is not kind:
             raise DefinitionError(f"{self.where}: {key} = {value!r}; expected {_KINDS[kind]}")
         return value

@@ -11,6 +11,7 @@ from optbench.errors import DefinitionError
 from optbench.space import OPTIMIZERS, Dimension
 from optbench.sweep import ARGUMENTS, TWENTY_PERCENT, FixedTrial, Strategy, Sweep, grid_size
 
+MOST_POINTS = 1_000_000  # of a grid
 MOST_WEIGHTS = 20_000_000  # of one network; every lane holds several times that in memory
 TOP = (
     "name", "optimizer", "trials", "epochs", "batch", "seed", "lanes",
@@ -139,9 +140,17 @@ def _trials(
         raise DefinitionError(
             f"{where}: trials = {trials}, but there are {len(fixed)} fixed trials; expected at least that"
         )
-    if sampler.name == "grid" and trials - len(fixed) > (size := grid_size(space, int(sampler.arguments["points"]))):
-        raise DefinitionError(f"{where}: trials = {trials}, but the grid has {size} points; expected at most {size}")
+    if sampler.name == "grid":
+        _check_grid(trials - len(fixed), grid_size(space, int(sampler.arguments["points"])), where)
     return trials
+
+
+def _check_grid(wanted: int, size: int, where: str) -> None:
+    """Refuse a grid that has too many points to be put in order, or fewer than there are trials to search."""
+    if size > MOST_POINTS:
+        raise DefinitionError(f"{where}: the grid has {size:,} points; expected at most {MOST_POINTS:,}: lower points")
+    if wanted > size:
+        raise DefinitionError(f"{where}: trials = {wanted}, but the grid has {size} points; expected at most {size}")
 
 
 def _check_labels(fixed: tuple[FixedTrial, ...], where: str) -> None:

@@ -1,7 +1,6 @@
 """A short Keras script that trains an exported configuration, for people who do not want optbench."""
 
 from collections.abc import Sequence
-from pprint import pformat
 from typing import Any
 
 from optbench import __version__
@@ -22,10 +21,8 @@ data = tfds.as_numpy(tfds.load({name!r}, batch_size=-1))
 x_train, y_train = data["train"]["image"].reshape(-1, 784), data["train"]["label"]
 x_test, y_test = data["test"]["image"].reshape(-1, 784), data["test"]["label"]
 """
-SCRIPT = '''"""{title}
-
-Trains on all training images of {data} and says the test accuracy; weights and batch order differ from run to run.
-"""
+SCRIPT = """# {title}
+# Trains on all training images of {data} and says the test accuracy; weights and batch order differ from run to run.
 
 import keras
 import numpy as np
@@ -45,7 +42,7 @@ loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(optimizer, loss, metrics=["accuracy"])
 model.fit(x_train, y_train, batch_size={batch}, epochs={epochs}, verbose=2)
 print("test accuracy", model.evaluate(x_test, y_test, verbose=0)[1])
-'''
+"""
 
 
 def as_python(choices: Sequence[Choice]) -> str:
@@ -58,7 +55,7 @@ def as_python(choices: Sequence[Choice]) -> str:
     value = "" if trial.value is None else f", which had {study.metric} {trial.value:.4f}"
     name, model = definition["data"]["name"], definition["model"]
     return SCRIPT.format(
-        title=f"Trial {trial.number} of the study {pformat(study.name)[1:-1]}{value} (optbench {__version__}).",
+        title=f"Trial {trial.number} of the study {study.name!r}{value} (optbench {__version__}).",
         data=name,
         load=f"\n{DIGITS if name == 'digits' else TFDS.format(name=name)}".rstrip("\n") + "\n",
         kind=found.name,

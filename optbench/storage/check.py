@@ -44,10 +44,8 @@ def parse_url(given: str) -> URL:
         url.get_dialect().import_dbapi()
     except ImportError as problem:
         extra = EXTRAS.get(problem.name or "")
-        wanted = f"`pip install 'optbench[{extra}]'`" if extra else f"`pip install {problem.name}`"
-        raise StorageError(
-            f"storage {shown(url)} needs the Python package {problem.name!r}; type {wanted}"
-        ) from problem
+        wanted = f"pip install 'optbench[{extra}]'" if extra else f"pip install {problem.name or 'psycopg[binary]'}"
+        raise StorageError(f"storage {shown(url)}: {str(problem).splitlines()[0]}; type `{wanted}`") from problem
     except (ArgumentError, NoSuchModuleError, ValueError) as problem:
         raise StorageError(
             f"storage {_harmless(given)} is no URL of a known kind; expected sqlite:///storage/optbench.db or the like"

@@ -119,8 +119,9 @@ def _budget(held: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> Iterator[
     for slot, times in used.items():
         if times > 1:
             yield f"slot {slot} was finished {times} times"
-    if len(used) > held["trials"]:
-        yield f"{len(used)} trials are finished; its total is {held['trials']}"
+    total = held.get("trials")
+    if not isinstance(total, int) or len(used) > total:
+        yield f"{len(used)} trials are finished; its total is {total}"
     if [trial.number for trial in trials] != list(range(len(trials))):
         yield "the numbers of its trials are not 0 to n - 1"
 

@@ -1,6 +1,7 @@
 """How much each hyperparameter of a search matters, by Optuna's evaluators."""
 
 import optuna
+from optuna.trial import TrialState
 
 from optbench.storage.engine import Storage, one_line
 
@@ -8,7 +9,7 @@ LEAST = 10  # trials; with fewer an importance says nothing
 
 
 def importances(storage: Storage, name: str) -> dict[str, dict[str, float]]:
-    """The share of each hyperparameter by evaluator, from the complete trials; empty where there are too few.
+    """The share of each hyperparameter by evaluator, from optbench's complete trials; empty where there are too few.
 
     S20: PED-ANOVA (Watanabe et al. 2023) and fANOVA (Hutter et al. 2014), seeded.
     """
@@ -17,11 +18,13 @@ def importances(storage: Storage, name: str) -> dict[str, dict[str, float]]:
         "fANOVA": optuna.importance.FanovaImportanceEvaluator(seed=0),
     }
     with one_line(storage.url):
-        study = optuna.load_study(study_name=name, storage=storage.optuna)
-        complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-        if len(complete) < LEAST:
-            return {}
-        return {
-            label: optuna.importance.get_param_importances(study, evaluator=evaluator)
-            for label, evaluator in evaluators.items()
-        }
+        found = optuna.load_study(study_name=name, storage=storage.optuna).get_trials(states=[TrialState.COMPLETE])
+    complete = [trial for trial in found if "slot" in trial.user_attrs]
+    if len(complete) < LEAST:
+        return {}
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(complete)
+    return {
+        label: optuna.importance.get_param_importances(study, evaluator=evaluator)
+        for label, evaluator in evaluators.items()
+    }

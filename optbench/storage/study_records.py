@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from optuna.trial import TrialState
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from optbench.errors import StudyError, nearest
@@ -14,11 +14,8 @@ from optbench.storage.engine import Storage, shown
 from optbench.storage.schema import epochs, models
 from optbench.storage.workers import alive, running
 
-COUNTED = (
-    "complete",
-    "pruned",
-    "diverged",
-)  # the states of a finished trial; "failed" ones, and those whose worker is gone, are tried again
+COUNTED = ("complete", "pruned", "diverged")
+"""The states of a finished trial; "failed" ones, and those whose worker is gone, are tried again."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,11 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
     if not isinstance(attrs.get("definition"), dict) or not isinstance(attrs.get("fingerprint"), dict):
         attrs = {}  # another program's: what its attributes mean is not known here
     trial, value = models.TrialModel, models.TrialValueModel
-    of_study = trial.study_id == study_id
     attribute = models.TrialUserAttributeModel
+    of_study = trial.study_id == study_id
+    if attrs:  # trials that another program added to a study of ours count for nothing
+        slotted = select(attribute.trial_id).where(attribute.key == "slot")
+        of_study = and_(of_study, trial.trial_id.in_(slotted))
     lost = select(attribute.trial_id).where(attribute.key == "diverged", attribute.value_json == "true")
     best = session.scalar(
         select(func.max(value.value))
@@ -106,14 +106,13 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(
         study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), _counts(session, study_id, lost), best, trained or 0, changed,
+        metric, attrs.get("trials"), _counts(session, study_id, of_study, lost), best, trained or 0, changed,
         len(alive(session, study_id)), attrs.get("origin"),
     )  # fmt: skip
 
 
-def _counts(session: Session, study_id: int, lost: Any) -> dict[str, int]:
+def _counts(session: Session, study_id: int, of_study: Any, lost: Any) -> dict[str, int]:
     trial = models.TrialModel
-    of_study = trial.study_id == study_id
     rows = session.execute(select(trial.state, func.count()).where(of_study).group_by(trial.state))
     states: dict[Any, int] = {row[0]: row[1] for row in rows}
     diverged = session.scalar(select(func.count()).where(of_study, trial.trial_id.in_(lost))) or 0

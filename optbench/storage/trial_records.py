@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -37,6 +38,7 @@ class TrialRecord:
     device: str | None
     reason: str | None
     audit: int | None  # the epoch after which it would have been pruned, had it not been chosen to run on
+    ended: datetime | None  # in local time
 
 
 def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
@@ -87,7 +89,7 @@ def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
         trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
         attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
         attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("device"), attrs.get("reason"),
-        trial.system_attrs.get(AUDIT),
+        trial.system_attrs.get(AUDIT), trial.datetime_complete,
     )  # fmt: skip
 
 
@@ -107,6 +109,6 @@ def _epoch(row: Any) -> Epoch:
 
 
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials, best value first; pruned and diverged ones never win."""
-    complete = [record for record in records if record.state == "complete"]
+    """The complete trials, best value first; pruned and diverged ones never win, nor do those of other programs."""
+    complete = [record for record in records if record.state == "complete" and record.hyperparameters]
     return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))

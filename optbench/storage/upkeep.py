@@ -93,16 +93,14 @@ def _upgrade(url: URL, found: Found) -> None:
     with one_line(url):
         storage = optuna_storage(url)
         storage.upgrade()
-        if found.ours is not None:
-            with storage.engine.begin() as connection:
-                for version in range(found.ours, VERSION):
-                    STEPS[version](connection)
+        for version in range(found.ours or VERSION, VERSION):
+            with storage.engine.begin() as connection:  # a step and the version that it leads to, or neither
+                schema_version.create(connection, checkfirst=True)
+                STEPS[version](connection)
+                connection.execute(schema_version.delete())
+                connection.execute(insert(schema_version).values(version=version + 1))
         storage.engine.dispose()
-        upgraded = make_tables(url)
-        with upgraded.engine.begin() as connection:
-            connection.execute(schema_version.delete())
-            connection.execute(insert(schema_version).values(version=VERSION))
-        upgraded.close()
+        make_tables(url).close()
 
 
 def _first(connection: Connection) -> None:

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from optbench.job import Split, Trainer
 from optbench.sweep import Sweep
-from optbench.training.lanes import Lanes, cores, device
+from optbench.training.device import cores, device
+from optbench.training.lanes import Lanes
 from optbench.training.model import Mlp
 from optbench.training.reference import Reference
 

@@ -6,7 +6,6 @@ need be with an empty one, which costs nothing: XLA computes a lane alike, bit f
 """
 
 import math
-import os
 import time
 from collections.abc import Mapping
 
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from optbench.job import Epoch, Images, Job, Split
 from optbench.space import OPTIMIZERS
+from optbench.training.device import cores, device_name
 from optbench.training.model import Array, Mlp, Tensor, batches
 from optbench.training.rules import RULES
 
@@ -111,7 +111,7 @@ class Lanes:
 
     def __init__(self, lanes: int, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
         self.lanes, self.model, self.batch = lanes, model, batch
-        self.device = device()
+        self.device = device_name()
         self.strands = [Strand(width, model, optimizer) for width in widths(lanes)]
         self.places = [(strand, lane) for strand in self.strands for lane in range(strand.width)]
         self.seated: dict[int, Job] = {}
@@ -126,7 +126,7 @@ class Lanes:
         self.seated[lane], self.epochs[lane] = job, 0
 
     def leave(self, lane: int) -> None:
-        del self.seated[lane]
+        self.seated.pop(lane, None)
 
     def train(self) -> dict[int, Epoch]:
         start = time.perf_counter()
@@ -169,18 +169,6 @@ class Lanes:
                     part = tf.concat([part, strand.evaluate(*self.validation_set)], axis=0)
             parts.append(part)
         return tf.concat(parts, axis=1)
-
-
-def device() -> str:
-    """Where TensorFlow computes."""
-    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-
-
-def cores() -> int:
-    """How many strands can run at once: the processors that this process may use, or 1 for a GPU."""
-    if device() == "GPU":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def widths(lanes: int) -> list[int]:

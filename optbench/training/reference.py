@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from optbench.job import Epoch, Images, Job, Split
 from optbench.space import KERAS_CLASSES, keras_arguments
-from optbench.training.lanes import device
+from optbench.training.device import device_name
 from optbench.training.model import CLASSES, PIXELS, Array, Mlp, batches
 
 
@@ -38,7 +38,7 @@ class Reference:
 
     def __init__(self, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
         self.optimizer, self.model, self.batch, self.split = optimizer, model, batch, split
-        self.device = device()
+        self.device = device_name()
         self.job: Job | None = None
         self.epoch = 0
 
