@@ -35,7 +35,8 @@ class Crew:
     def __init__(self, folder: Path, url: str, total: int, *options: str, light: bool = False) -> None:
         self.folder, self.url, self.total, self.options, self.light = folder, url, total, options, light
         self.file = write_toml(folder / "crew.toml", SWEEP | {"trials": total})
-        self.members: list[subprocess.Popen[str]] = []
+        self.members: list[subprocess.Popen[bytes]] = []
+        self.outputs: dict[int, Path] = {}
         self.hurt: set[int] = set()
 
     def __enter__(self) -> "Crew":
@@ -44,21 +45,28 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         for member in self.members:
             member.kill()
-            member.communicate()
+            member.wait()
 
-    def start(self, *before: str) -> "subprocess.Popen[str]":
+    def start(self, *before: str) -> "subprocess.Popen[bytes]":
         """One more worker; `before` are words in front of the command."""
         command = [*before, *COMMAND, str(self.file), f"--grace={GRACE}", "--lanes=2", *self.options]
         if self.light:
             command = [sys.executable, "-m", "tests.light", str(self.file), f"--grace={GRACE}"]
-        member = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=os.environ | {"OPTBENCH_STORAGE": self.url},
-        )  # fmt: skip
+        output = self.folder / f"member{len(self.members)}.txt"  # a pipe that nobody reads meanwhile would fill up
+        with output.open("wb") as file:
+            environment = os.environ | {"OPTBENCH_STORAGE": self.url}
+            member = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment)
         self.members.append(member)
+        self.outputs[member.pid] = output
         return member
 
-    def hit(self, member: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    def said(self, member: "subprocess.Popen[bytes]", end: float | None = None) -> str:
+        """What the worker has said so far; or, given `end`, once it has ended within so many seconds."""
+        if end is not None:
+            member.wait(end)
+        return self.outputs[member.pid].read_text()
+
+    def hit(self, member: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
         """Send the signal; its trials may be trained again by others."""
         self.hurt.add(member.pid)
         member.send_signal(number)
@@ -76,7 +84,7 @@ class Crew:
         finally:
             storage.close()
 
-    def training(self, member: "subprocess.Popen[str]") -> bool:
+    def training(self, member: "subprocess.Popen[bytes]") -> bool:
         """Whether a trial of this worker has trained an epoch and goes on."""
         own = [t for t in self.trials() if t.state == TrialState.RUNNING and worker_pid(t) == member.pid]
         return any(t.intermediate_values for t in own)
@@ -91,7 +99,7 @@ class Crew:
 
     def finish(self, seconds: float = 240) -> list[str]:
         """What the workers said, once all of them have ended; those that nobody ended must have done so with 0."""
-        told = [member.communicate(timeout=seconds)[0] for member in self.members]
+        told = [self.said(member, seconds) for member in self.members]
         codes = {member.pid: member.returncode for member in self.members}
         unhurt = {pid: code for pid, code in codes.items() if pid not in self.hurt}
         assert set(unhurt.values()) <= {0}, (unhurt, told[-1][-2000:])

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from optbench.storage import find_study, open_storage
 from tests.conftest import TINY, write_toml
 from tests.crew import Crew
 
+PAGES = ("", "/analytics", "/trials", "/trialTable", "/note")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -216,18 +218,18 @@ def test_a_host_that_others_reach_needs_a_password_or_the_word(study):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(tmp_path):
-    crew = Crew(tmp_path, f"sqlite:///{tmp_path}/x.db", 60)
+    crew = Crew(tmp_path, f"sqlite:///{tmp_path}/x.db", 50_000)
     with crew:
         member = crew.start()
         crew.wait(lambda: sum(t.state.is_finished() for t in crew.trials()) >= 3)
         with served(crew.url) as address:
-            for page in ("dashboard/", "dashboard/studies/1", "dashboard/studies/1/trials", "dashboard/studies/1/note"):
-                assert browse(f"{address}{page}", tmp_path) == []
-            crew.finish()
-            assert member.returncode == 0
-            time.sleep(16)
-            assert browse(f"{address}dashboard/studies/1", tmp_path) == []
-            assert "optbench rewrites" in fetch(f"{address}api/studies/1")
+            crew.wait(lambda: "optbench rewrites" in fetch(f"{address}api/studies/1", timeout=60))
+            pages = [f"{address}dashboard/{page}" for page in ("", *(f"studies/1{end}" for end in PAGES))]
+            assert [problem for page in pages for problem in browse(page, tmp_path)] == []
+            assert member.poll() is None
+            crew.hit(member, signal.SIGINT)
+            assert "stopped; the same command carries on" in crew.said(member, end=60)
+            assert [problem for page in pages for problem in browse(page, tmp_path)] == []
 
 
 def browse(url, folder):

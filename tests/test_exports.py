@@ -20,7 +20,7 @@ from optbench.errors import StudyError
 from optbench.exports import FORMATS, Choice, choose, frameworks
 from optbench.space import OPTIMIZERS, hyperparameters
 from optbench.storage import StudyRecord, TrialRecord
-from tests.conftest import sweep_of
+from tests.conftest import ROOT, sweep_of
 
 SCHEMA = json.loads((Path(exports.__file__).parent / "schema.json").read_text())
 STEPS = 50
@@ -150,10 +150,14 @@ def test_toml_is_a_sweep_of_the_same_trials(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_torch_and_optax_say_whether_they_are_exact(optimizer):
-    for form in ("torch", "optax"):
+def test_what_is_exact_is_what_the_readme_says(optimizer):
+    lines = (ROOT / "README.md").read_text().splitlines()
+    row = next(line for line in lines if f"`{optimizer}`" in line and ("exact" in line or "epsilon after" in line))
+    said = {"torch": row.split("|")[2].strip(), "optax": row.split("|")[3].strip()}
+    for form, words in said.items():
         found = json.loads(FORMATS[form]([choice_of(optimizer)]))
-        assert found["exact"] == (found["difference"] is None)
+        assert found["exact"] is (words == "exact")
+        assert (found["difference"] is None) is (words == "exact")
 
 
 def test_the_script_trains(tmp_path):
