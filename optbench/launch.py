@@ -105,8 +105,9 @@ def carry_on(
             time.sleep(1)
         if study.slots.given_up and not stop():
             raise StudyError(
-                f"study {launch.study.name!r} lacks {len(study.slots.given_up)} of its trials: a worker crashed with "
-                f"the same parameters {retries + 1} times; `optbench show` says how, --retries {retries + 3} goes on"
+                f"study {launch.study.name!r} lacks {len(study.slots.given_up)} of its trials: their parameters were "
+                f"tried {retries} more time(s) after a worker crashed with them, and crashed it again; `optbench show` "
+                f"says how, --retries {retries + 3} tries again"
             )
 
 

@@ -1,6 +1,9 @@
 """What several tests share: TensorFlow's threads set once, a tiny sweep, databases of every kind, where MNIST lies."""
 
 import os
+import shutil
+import subprocess
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,28 @@ def digits() -> Split:
     return load("digits", 300, 0)
 
 
+def lacking(reason):
+    """Skip a test for want of a program; fail it where the gate says that everything has to be there."""
+    (pytest.fail if os.environ.get("OPTBENCH_TEST_PROGRAMS") == "required" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A function that opens a page in a headless browser, with further options, and gives the finished process."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        lacking("no Chromium: apt-get install chromium")
+    quiet = [f"--disable-{what}" for what in ("gpu", "quic", "background-networking", "component-update", "sync")]
+
+    def open_page(page, folder, *options):
+        profile = folder / f"profile{time.monotonic_ns()}"
+        command = [program, "--headless", "--no-sandbox", "--no-first-run", *quiet, "--enable-logging=stderr"]
+        command += [f"--user-data-dir={profile}", "--dump-dom", *options, page]
+        return subprocess.run(command, capture_output=True, text=True, timeout=180)
+
+    return open_page
+
+
 @pytest.fixture(scope="session")
 def server():
     """A function that gives the running server of a kind, started when it is first wanted."""
@@ -51,7 +76,7 @@ def server():
     def of(kind):
         if kind not in started:
             if reason := missing(kind):
-                (pytest.fail if os.environ.get("OPTBENCH_TEST_SERVERS") == "required" else pytest.skip)(reason)
+                lacking(reason)
             started[kind] = KINDS[kind]()
             started[kind].start()
         return started[kind]

@@ -328,7 +328,7 @@ def test_the_doctor_a_backup_and_deleting(place, tmp_path):
         [*COMMAND, "doctor", "--storage", f"sqlite:///{tmp_path}/copy.db"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "study baseline: trial 1 (COMPLETE) trained 2 epochs; 1 of its curve are there" in done.stdout
+    assert "study baseline: trial 1 (COMPLETE) trained 2 epochs; its curve has 1 of them" in done.stdout
     assert "is the baseline that others are compared with; --force deletes it" in of("delete", "baseline", code=2)
     assert "There is nobody to ask here: --yes says so" in of("delete", "baseline", "--force", code=2)
     assert "is deleted" in of("delete", "baseline", "--force", "--yes")

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -40,7 +39,6 @@ from optbench.storage import (
 )
 from optbench.study import Study
 from tests.conftest import TINY, sweep_of
-from tests.test_dashboard import CHROMIUM
 from tests.test_study import TRAINER
 
 BROWSERS_OWN = re.compile(r"https?://([\w-]+\.)*google(apis)?\.com/")  # updates and accounts, whatever page is open
@@ -405,18 +403,14 @@ def test_the_page_shows_everything_and_asks_nobody(url):
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", text)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(url, tmp_path, width):
+def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(url, tmp_path, width, chromium):
     page = tmp_path / "report.html"
     command = [sys.executable, "-m", "optbench", "report", "adadelta", "adam", "--storage", url, "-o", str(page)]
     subprocess.run(command, check=True, capture_output=True)
     net = tmp_path / "net.json"
-    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)]
-    command += ["--enable-logging=stderr", f"--user-data-dir={tmp_path}/profile{time.monotonic_ns()}"]
-    command += ["--virtual-time-budget=9000", f"--log-net-log={net}", f"--window-size={width},900", "--dump-dom"]
-    run = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=180)
+    options = ["--virtual-time-budget=9000", f"--log-net-log={net}", f"--window-size={width},900"]
+    run = chromium(page.as_uri(), tmp_path, *options)
     figures = re.findall(r'<div class="figure[^"]*" id="(figure-[\d-]+)"', page.read_text())
     assert len(figures) >= 9
     drawn = re.findall(r'<div class="figure[^"]*js-plotly-plot[^"]*" id="(figure-[\d-]+)"', run.stdout)

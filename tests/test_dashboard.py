@@ -3,12 +3,10 @@
 import base64
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -25,7 +23,6 @@ from tests.conftest import TINY, write_toml
 from tests.crew import Crew
 
 PAGES = ("", "/analytics", "/trials", "/trialTable", "/note")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def fetch(url, timeout=5):
@@ -216,8 +213,13 @@ def test_a_host_that_others_reach_needs_a_password_or_the_word(study):
     assert "expected --password-file FILE, or --no-auth" in refused.stderr
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(tmp_path):
+def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(tmp_path, chromium):
+    def problems(page):
+        run = chromium(page, tmp_path, "--virtual-time-budget=6000")
+        assert run.returncode == 0
+        assert "<canvas" in run.stdout or "Mui" in run.stdout, run.stdout[-500:]
+        return [line for line in run.stderr.splitlines() if ":CONSOLE" in line and "rror" in line]
+
     crew = Crew(tmp_path, f"sqlite:///{tmp_path}/x.db", 50_000)
     with crew:
         member = crew.start()
@@ -225,29 +227,11 @@ def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(t
         with served(crew.url) as address:
             crew.wait(lambda: "optbench rewrites" in fetch(f"{address}api/studies/1", timeout=60))
             pages = [f"{address}dashboard/{page}" for page in ("", *(f"studies/1{end}" for end in PAGES))]
-            assert [problem for page in pages for problem in browse(page, tmp_path)] == []
+            assert [problem for page in pages for problem in problems(page)] == []
             assert member.poll() is None
             crew.hit(member, signal.SIGINT)
             assert "stopped; the same command carries on" in crew.said(member, end=60)
-            assert [problem for page in pages for problem in browse(page, tmp_path)] == []
-
-
-def browse(url, folder):
-    """The errors on the console of a browser that opens the page."""
-    profile = folder / f"profile{time.monotonic_ns()}"
-    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)]
-    command += [
-        "--enable-logging=stderr",
-        f"--user-data-dir={profile}",
-        "--virtual-time-budget=6000",
-        "--dump-dom",
-        url,
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0
-    assert "<canvas" in run.stdout or "Mui" in run.stdout, run.stdout[-500:]
-    return [line for line in run.stderr.splitlines() if ":CONSOLE" in line and "rror" in line]
+            assert [problem for page in pages for problem in problems(page)] == []
 
 
 def test_a_port_in_use_is_said(study):

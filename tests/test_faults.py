@@ -167,7 +167,7 @@ def test_parameters_that_the_definition_gives_are_not_tried_for_ever(crew_on):
     second = crew.start()
     out = crew.said(second, end=120)
     assert second.returncode == 2
-    assert "lacks 2 of its trials: a worker crashed with the same parameters 1 times" in out.splitlines()[-1]
+    assert "lacks 2 of its trials: their parameters were tried 0 more time(s)" in out.splitlines()[-1]
     assert finished(crew, 1)
 
 

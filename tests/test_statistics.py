@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from optbench.analysis.baseline import by_label
+from optbench.analysis.pvalues import holm, least_p
 from optbench.analysis.statistics import (
     confirmation,
     equivalence,
     finite,
     improvement,
-    least_p,
     mean_interval,
     paired,
 )
@@ -26,6 +26,15 @@ fractions = st.integers(0, 10000).map(lambda hits: hits / 10000)  # accuracies o
 pairs = st.lists(st.tuples(fractions, fractions), min_size=2, max_size=8)
 samples = st.lists(fractions, min_size=2, max_size=12)
 slow = settings(deadline=None, max_examples=50)  # the machine may be busy
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
+    with pytest.raises(ValueError, match="expected values from 0 to 1"):
+        holm([1.2])
 
 
 def test_the_interval_of_five_values_by_hand():

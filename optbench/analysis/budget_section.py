@@ -16,6 +16,7 @@ from optbench.analysis.budget import (
 )
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section, table
+from optbench.definition import load, parse, shipped
 
 DELTA = 0.005  # half a point: what S4 counts as near the best
 BUDGETS = (1, 2, 4, 6, 8, 16, 32, 64)  # draws that the sentences and the table tell of, as far as a band holds
@@ -40,8 +41,14 @@ def budgets(arms: Sequence[Arm]) -> Section:
 
 
 def _missing(arm: Arm) -> str:
-    command = f"`optbench sweep {arm.optimizer}-explore`"
-    return f"{arm.name}: nothing looked at its space evenly; {command} makes the curve, where it is the space."
+    """What makes the arm's curve: a definition that ships, if it is of the same space and data, else words."""
+    own, name = parse(arm.source.definition, arm.name), f"{arm.optimizer}-explore"
+    how = 'a sweep of the same space and epochs with the sampler "qmc" and the pruner "none"'
+    if (shipped() / f"{name}.toml").exists():
+        other = load(name, {"epochs": own.epochs}).fingerprint({})
+        if all(other.get(k) == v for k, v in own.fingerprint({}).items() if not k.startswith(("sampler", "pruner"))):
+            how = f"`optbench sweep {name} --epochs {own.epochs}`"
+    return f"{arm.name}: nothing looked at its space evenly; {how} makes the curve."
 
 
 def _tunable(arm: Arm, values: Sequence[float]) -> str:

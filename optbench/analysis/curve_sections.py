@@ -88,7 +88,7 @@ def _grew(curve: Sequence[float]) -> str:
     factor = growth(curve)
     if math.isnan(factor):
         return f"the median effective learning rate is {curve[0]:.3g}"
-    way = f"grew x {factor:.3g}" if factor >= 1 else f"shrank to {factor:.3g} times"
+    way = f"grew x {factor:.3g}" if factor >= 1 else f"shrank x {factor:.3g}"
     return f"the median effective learning rate {way}, from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
 
 

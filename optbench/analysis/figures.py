@@ -55,7 +55,7 @@ def colour(optimizer: str) -> str:
     return COLOURS.get(optimizer, OTHER)
 
 
-def lines(found: Sequence[Line], x: str, y: str, log_x: bool = False, log_y: bool = False) -> go.Figure:
+def lines(found: Sequence[Line], x: str, y: str, log_y: bool = False) -> go.Figure:
     """Curves over a common axis, each with its band."""
     figure = go.Figure()
     for line in found:
@@ -69,7 +69,7 @@ def lines(found: Sequence[Line], x: str, y: str, log_x: bool = False, log_y: boo
             line={"color": line.colour, "width": 2, "dash": line.dash}, legendgroup=line.name,
             marker={"color": line.colour, "size": 9},
         )  # fmt: skip
-    return dressed(figure, x, y, log_x, log_y)
+    return dressed(figure, x, y, log_y=log_y)
 
 
 def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Mapping[str, float]) -> go.Figure:

@@ -46,19 +46,15 @@ def time_to_target(curve: Sequence[float | None], targets: Sequence[float] = TAR
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where the best trial sits on a search scale, 0 to 1, and whether the top ten crowd an outer tenth of it.
-
-    `warn`: the space is probably too narrow at `ends`.
-    """
+    """Where the best trial sits on a search scale, 0 to 1, and whether the top ten crowd an outer tenth of it."""
 
     position: float
     crowded_low: bool
     crowded_high: bool
-    warn: bool
 
     @property
     def ends(self) -> tuple[End, ...]:
-        """The ends that the warning is about: none, one, or both."""
+        """The ends at which the space is probably too narrow: none, one, or both."""
         low = self.position < EDGE or self.crowded_low
         high = self.position > 1 - EDGE or self.crowded_high
         found: list[tuple[End, bool]] = [("low", low), ("high", high)]
@@ -77,8 +73,7 @@ def boundary(units: ArrayLike) -> Boundary:
     top, best = found[:TOP], float(found[0])
     crowded_low = int(np.count_nonzero(top <= TENTH)) >= CROWD
     crowded_high = int(np.count_nonzero(top >= 1 - TENTH)) >= CROWD
-    warn = best < EDGE or best > 1 - EDGE or crowded_low or crowded_high
-    return Boundary(best, crowded_low, crowded_high, warn)
+    return Boundary(best, crowded_low, crowded_high)
 
 
 def wider(low: float, high: float, log: bool, end: End) -> tuple[float, float]:
@@ -148,7 +143,7 @@ def growth(rates: Sequence[float | None]) -> float:
 
 @dataclass(frozen=True)
 class Audit:
-    """What pruning cost and saved.
+    """What pruning cost.
 
     `beaten` is the share of the n audited trials that ended above the incumbent, `low` and `high` its 95 % interval,
     `regret` the most by which one did, in percentage points: 0 if none did.
@@ -159,14 +154,13 @@ class Audit:
     low: float
     high: float
     regret: float
-    epochs_saved: int
 
 
-def audit(values_if_finished: ArrayLike, incumbents: ArrayLike, epochs_saved: int) -> Audit:
+def audit(values_if_finished: ArrayLike, incumbents: ArrayLike) -> Audit:
     """How a pruner did, from trials that it would have pruned but that ran on to their end.
 
     `values_if_finished` [n] are their final accuracies, NaN for a trial that then diverged; `incumbents` [n] the best
-    finished accuracy that each had to beat; `epochs_saved` what pruning the others saved, passed through.
+    finished accuracy that each had to beat.
     Raises ValueError for no trials, unequal lengths, or an incumbent that is not finite.
     S23: Clopper-Pearson interval.
     """
@@ -176,4 +170,4 @@ def audit(values_if_finished: ArrayLike, incumbents: ArrayLike, epochs_saved: in
     gains = np.nan_to_num(ended - best, nan=0.0)
     count = int(np.count_nonzero(gains > SINGLE))
     regret = 100 * float(gains.max()) if count else 0.0
-    return Audit(best.size, count / best.size, *share_interval(count, best.size, "exact"), regret, epochs_saved)
+    return Audit(best.size, count / best.size, *share_interval(count, best.size, "exact"), regret)

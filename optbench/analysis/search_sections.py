@@ -121,7 +121,7 @@ def audits(arms: Sequence[Arm]) -> Section:
         known = [(t.last or 0.0, best) for t, best in rivals if best is not None]
         text = f"{arm.name}: {len(pruned)} trials were pruned, which saved {saved} epochs"
         if known:
-            found = audit([value for value, _ in known], [best for _, best in known], saved)
+            found = audit([value for value, _ in known], [best for _, best in known])
             beaten = f"{100 * found.beaten:.0f} % of them [{100 * found.low:.0f}, {100 * found.high:.0f}]"
             text += (
                 f"; {found.n} that it would have stopped were trained to their ends, and {beaten} beat the best so far,"

@@ -96,7 +96,7 @@ class Paired:
 
 
 def paired(a: ArrayLike, b: ArrayLike) -> Paired:
-    """How a differs from b, where a[i] and b[i] [n] come from the same seed; p cannot fall below least_p(n).
+    """How a differs from b, where a[i] and b[i] [n] come from the same seed; p cannot fall below pvalues.least_p(n).
 
     Raises ValueError for fewer than two pairs, or unequal lengths.
     S8: t-interval of the differences; sign flips (Fisher 1935); signed ranks (Wilcoxon 1945, p = 1 if all are zero).
@@ -107,13 +107,6 @@ def paired(a: ArrayLike, b: ArrayLike) -> Paired:
     wilcoxon_p = float(stats.wilcoxon(ranked).pvalue) if ranked.any() else 1.0
     low, high = mean.mean - mean.margin, mean.mean + mean.margin
     return Paired(mean.n, mean.mean, low, high, _sign_flip_p(differences), wilcoxon_p)
-
-
-def least_p(n: int) -> float:
-    """The smallest two-sided p that n pairs can reach by flipping signs: 2 / 2^n, above .05 up to n = 5."""
-    if n < 1:
-        raise ValueError(f"{n} pairs; expected at least one")
-    return 2.0 ** (1 - n)
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Array:

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from optbench.analysis.arms import Arm, Comparison, is_default, is_paper, points
+from optbench.analysis.pvalues import holm, least_p
 from optbench.analysis.remarks import remarks
 from optbench.analysis.statistics import (
     Confirmation,
@@ -15,7 +16,6 @@ from optbench.analysis.statistics import (
     confirmation,
     equivalence,
     improvement,
-    least_p,
     paired,
 )
 
@@ -42,14 +42,40 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two confirmed arms on the seeds that they share; `sentence` is the verdict."""
+    """Two confirmed arms on the seeds that they share; `p` is that of the sign flips, corrected for all `pairs` of the
+    comparison, `margin` the difference that counts as equal, in percentage points.
+    """
 
     a: Arm
     b: Arm
+    means: tuple[Confirmation, Confirmation]
     difference: Paired
     equal: Equivalence
     better: Improvement
-    sentence: str
+    p: float
+    pairs: int
+    margin: float
+
+    @property
+    def sentence(self) -> str:
+        """The verdict with its numbers."""
+        (x, y), d = self.means, self.difference
+        return (
+            f"{self.a.name} {interval(x)} %, {self.b.name} {interval(y)} %, difference {100 * d.mean:+.2f} "
+            f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}] points over {d.n} paired seeds: {self._verdict()}"
+        )
+
+    def _verdict(self) -> str:
+        d, within = self.difference, f"{self.margin:.2g} points"
+        if d.n < ENOUGH:
+            return f"undecided, for {d.n} seeds cannot reach p < .05 (the least is {least_p(d.n):.3f}); confirm more"
+        real = (d.low > 0 or d.high < 0) and self.p < 0.05
+        if self.equal.equal:
+            return f"{'real but smaller than' if real else 'equal, within'} the {within} you called equal"
+        if real:
+            over = f", corrected for {self.pairs} pairs" if self.pairs > 1 else ""
+            return f"{(self.a if d.mean > 0 else self.b).name} is better (p = {self.p:.2g} by sign flips{over})"
+        return f"undecided: neither a difference nor equality within {within} is shown; more seeds would tell"
 
 
 def rows(comparison: Comparison) -> list[Row]:
@@ -76,13 +102,17 @@ def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
         one, two = a.confirmed[0].scores, b.confirmed[0].scores
         shared = sorted(one.keys() & two.keys())
-        if len(shared) < 2:
-            continue
-        x, y = [one[seed] for seed in shared], [two[seed] for seed in shared]
-        difference, equal = paired(x, y), equivalence(x, y, margin / 100)
-        said = _sentence(a, b, confirmation(x), confirmation(y), difference, equal, margin)
-        found.append(Pair(a, b, difference, equal, improvement(x, y), said))
-    return found
+        if len(shared) >= 2:
+            found.append((a, b, [one[seed] for seed in shared], [two[seed] for seed in shared]))
+    differences = [paired(x, y) for *_, x, y in found]
+    corrected = holm([difference.sign_flip_p for difference in differences])
+    return [
+        Pair(
+            a, b, (confirmation(x), confirmation(y)), difference, equivalence(x, y, margin / 100), improvement(x, y), p,
+            len(found), margin,
+        )
+        for (a, b, x, y), difference, p in zip(found, differences, corrected, strict=True)
+    ]  # fmt: skip
 
 
 def interval(found: Confirmation | None) -> str:
@@ -117,6 +147,7 @@ def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pa
                 "difference": vars(pair.difference),
                 "equivalence": vars(pair.equal),
                 "improvement": vars(pair.better),
+                "corrected_p": pair.p,
                 "sentence": pair.sentence,
             }
             for pair in verdicts
@@ -130,23 +161,3 @@ def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pa
 
 def _stages(row: Row) -> dict[str, Confirmation | None]:
     return {"default": row.default, "paper": row.paper, "tuned": row.tuned}
-
-
-def _sentence(a: Arm, b: Arm, x: Confirmation, y: Confirmation, d: Paired, equal: Equivalence, margin: float) -> str:
-    numbers = (
-        f"{a.name} {interval(x)} %, {b.name} {interval(y)} %, difference {100 * d.mean:+.2f} "
-        f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}] points over {d.n} paired seeds"
-    )
-    return f"{numbers}: {_words(a, b, d, equal, margin)}"
-
-
-def _words(a: Arm, b: Arm, d: Paired, equal: Equivalence, margin: float) -> str:
-    if d.n < ENOUGH:
-        return f"undecided, for {d.n} seeds cannot reach p < .05 (the least is {least_p(d.n):.3f}); confirm more"
-    real = (d.low > 0 or d.high < 0) and d.sign_flip_p < 0.05
-    if equal.equal:
-        called = f"the {margin:.2g} points you called equal"
-        return f"real but smaller than {called}" if real else f"equal, within {called}"
-    if real:
-        return f"{(a if d.mean > 0 else b).name} is better (p = {d.sign_flip_p:.2g} by sign flips)"
-    return f"undecided: neither a difference nor equality within {margin:.2g} points is shown; more seeds would tell"

@@ -77,7 +77,7 @@ def report(
 def _write(storage: "Storage", comparison: "Comparison", path: Path, equal: float) -> None:
     from optbench.analysis.report import report as make
     from optbench.analysis.verdict import pairs, rows
-    from optbench.exports import write
+    from optbench.files import write
     from optbench.storage import importances
 
     shares = {arm.name: importances(storage, arm.source.study.name) for arm in comparison.arms}

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, app, console, opened
-from optbench.errors import DefinitionError
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, app, check_counts, console, dress, opened
 
 
 @app.command()
@@ -29,14 +28,7 @@ def confirm(
     from optbench.storage import studies as every
     from optbench.study import RETRIES
 
-    for option, number, most in (
-        ("top", top, 100),
-        ("seeds", seeds, 200),
-        ("epochs", epochs, 1_000_000),
-        ("lanes", lanes, 256),
-    ):
-        if number is not None and not 1 <= number <= most:
-            raise DefinitionError(f"--{option} {number}; expected a whole number from 1 to {most}")
+    check_counts(top=(top, 1, 100), seeds=(seeds, 1, 200), epochs=(epochs, 1, 1_000_000), lanes=(lanes, 1, 256))
     with opened(storage) as storage_:
         found = [find_study(storage_, name) for name in dict.fromkeys(studies)]
         sweeps = [confirmation(s, trials(storage_, s.study_id), top, seeds, epochs) for s in found]
@@ -47,9 +39,10 @@ def confirm(
             console.print(
                 f"{study.name}: {len(sweep.fixed) // seeds} configurations on {seeds} seeds, as {name}", markup=False
             )
-            order = Order(
-                name, {}, replace(sweep, lanes=lanes), name, storage, data_dir, "lanes", GRACE, RETRIES, study.name
-            )
-            run_here(order, stop)
+            own = replace(sweep, lanes=lanes)
+            run_here(Order(name, {}, own, name, storage, data_dir, "lanes", GRACE, RETRIES, study.name), stop)
+    with opened(storage) as storage_:
+        for study in found:
+            dress(storage_, study.name)
     if as_json:
         print_studies(storage, names)

@@ -35,8 +35,9 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write a configuration as a file. Example: optbench export quickstart --format keras -o optimizer.json"""
-    from optbench.exports import FORMATS, choose, write
-    from optbench.storage import find_study, trials
+    from optbench.exports import FORMATS, chosen
+    from optbench.files import write
+    from optbench.storage import find_study
 
     if form is not None and form not in FORMATS:
         raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
@@ -47,9 +48,7 @@ def export(
     if data_dir is not None and model is None:
         raise DefinitionError(f"--data-dir {data_dir}; expected --model beside it: only that trains")
     with opened(storage) as storage_:
-        record = find_study(storage_, study)
-        choices = choose(record, trials(storage_, record.study_id), trial, top or 1)
-        choices = _confirmed(storage_, choices, winner=trial is None and top is None)
+        choices = chosen(storage_, find_study(storage_, study), trial, top)
         if model is not None:
             _save_model(storage_, choices[0], model, data_dir)
             return
@@ -64,36 +63,10 @@ def export(
     console.print(f"{study}: {what} written to {output}", markup=False, soft_wrap=True)
 
 
-def _confirmed(storage: "Storage", choices: "list[Choice]", winner: bool) -> "list[Choice]":
-    """The choices with what they reached on fresh seeds, as far as they were confirmed; or the confirmed `winner`."""
-    from optbench.storage import studies
-
-    study = choices[0].study
-    if not any(other.origin == study.name for other in studies(storage)):
-        return choices  # and scipy, which takes a second, is not loaded
-    from optbench.analysis.collect import confirmations
-    from optbench.analysis.statistics import confirmation
-    from optbench.exports import Choice, Confirmed, with_confirmation
-
-    configurations = confirmations(storage, study)
-    known = {found.trial.number: found for found in configurations}
-    if winner and configurations:
-        why = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
-        choices = [Choice(study, configurations[0].trial, why)]
-    told = []
-    for choice in choices:
-        found = known.get(choice.trial.number)
-        c = None if found is None else confirmation(list(found.scores.values()))
-        ends = (None, None) if c is None or c.n < 2 else (c.low, c.high)
-        said = None if found is None or c is None else Confirmed(found.study, c.n, c.mean, *ends)
-        told.append(with_confirmation(choice, said))
-    return told
-
-
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
     """Train the trial again; save its network only if it came to what the row says."""
     from optbench.definition import parse
-    from optbench.exports import write
+    from optbench.files import write
     from optbench.storage import curve, log_replay
 
     study, trial = choice.study, choice.trial

@@ -70,6 +70,7 @@ def delete(
 ) -> None:
     """Delete a study with its trials and curves, for good. Example: optbench delete quickstart"""
     from optbench.cli.tables import counts
+    from optbench.dashboard.artifacts import remove
     from optbench.storage import find_study
     from optbench.storage.upkeep import delete_study
 
@@ -80,6 +81,7 @@ def delete(
             raise StudyError(f"study {study!r} is the baseline that others are compared with; --force deletes it")
         _ask(f"{counts(record)}. Delete it for good?", yes)
         delete_study(storage_, record.study_id, study)
+        remove(storage_, record)
     console.print(f"study {study!r} is deleted", markup=False)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from optbench.errors import OptbenchError
+from optbench.errors import DefinitionError, OptbenchError
 
 if TYPE_CHECKING:
     from optbench.storage import Storage
@@ -63,6 +63,13 @@ def opened(url: str) -> "Iterator[Storage]":
         yield storage
     finally:
         storage.close()
+
+
+def check_counts(**given: tuple[int | None, int, int]) -> None:
+    """Refuse a count outside its bounds: option = (count, least, most)."""
+    for option, (number, least, most) in given.items():
+        if number is not None and not least <= number <= most:
+            raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
 
 
 def place(url: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from optbench.cli.progress import settings
 from optbench.replay import Replay
-from optbench.storage import COUNTED, StudyRecord, TrialRecord, best_trials
+from optbench.storage import StudyRecord, TrialRecord, best_trials
 
 if TYPE_CHECKING:
     from optbench.analysis.verdict import Row
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def counts(study: StudyRecord) -> str:
     """One line on the study's trials."""
-    finished = sum(study.counts[state] for state in COUNTED)
-    states = ", ".join(f"{count} {state}" for state, count in study.counts.items() if count)
-    total = f"{finished}/{study.total} trials, {study.state} ({states or 'none yet'})"
+    total = f"{study.finished}/{study.total} trials, {study.state} ({study.by_state or 'none yet'})"
     return f"study {study.name}: {total}; {study.epochs} epochs"
 
 
@@ -48,12 +46,10 @@ def studies(records: Sequence[StudyRecord]) -> Table:
     """One row a study."""
     table = _table("study", "sweep", "optimizer", "state", "trials", "by state", "best", "epochs", "changed (UTC)")
     for s in records:
-        finished = sum(s.counts[state] for state in COUNTED)
-        states = ", ".join(f"{count} {state}" for state, count in s.counts.items() if count)
         last = s.changed.strftime("%m-%d %H:%M") if s.changed else "-"
         table.add_row(
             Text(s.name), Text((s.definition or {}).get("name", "-")), s.optimizer, s.state,
-            f"{finished}/{s.total or '?'}", states, _number(s.best), str(s.epochs), last,
+            f"{s.finished}/{s.total or '?'}", s.by_state, _number(s.best), str(s.epochs), last,
         )  # fmt: skip
     return table
 

@@ -13,6 +13,7 @@ from optbench.cli.options import (
     StorageUrl,
     StudyName,
     app,
+    check_counts,
     console,
     data_app,
     opened,
@@ -55,7 +56,7 @@ def sweep(
     from optbench.definition import check_study_name, load
 
     _check_options(trainer, lanes, timeout)
-    _check_counts(
+    check_counts(
         workers=(workers, 1, 64), grace=(grace, 2, 86400), retries=(retries, 0, 1000), repeat=(repeat, 1, 1000)
     )
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
@@ -88,13 +89,6 @@ def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> No
         raise DefinitionError(f"--lanes {lanes}: the reference trainer trains one trial at a time; leave --lanes out")
     if timeout is not None and not timeout > 0:
         raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
-
-
-def _check_counts(**given: tuple[int, int, int]) -> None:
-    """Refuse a count outside its bounds: option = (count, least, most)."""
-    for option, (number, least, most) in given.items():
-        if not least <= number <= most:
-            raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
 
 
 def _run(order: "Order", stop: "Stop", workers: int) -> None:

@@ -5,13 +5,16 @@ import io
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
 
-from optbench.exports import FORMATS, choose
+from optbench.exports import FORMATS, chosen
 from optbench.storage import Storage, StudyRecord, TrialRecord, curves
 
+CURVES, BEST = "learning-curves.csv", "best.json"
 NAMES = uuid.UUID("5f0c7c57-7a4e-4f6e-9f0e-0d5b8a1a2c3d")
 
 
@@ -28,14 +31,25 @@ def store(place: Path) -> FileSystemArtifactStore:
 def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> None:
     """Write the study's artifacts, each over the one that was there before. Raises OSError."""
     folder(storage).mkdir(parents=True, exist_ok=True)
-    _put(storage, study, "learning-curves.csv", "text/csv", _curves(storage, study, records))
+    _put(storage, study, CURVES, "text/csv", _curves(storage, study, records))
     if study.searches and study.best is not None:
-        _put(storage, study, "best.json", "application/json", FORMATS["json"](choose(study, records, None)))
+        _put(storage, study, BEST, "application/json", FORMATS["json"](chosen(storage, study)))
+
+
+def remove(storage: Storage, study: StudyRecord) -> None:
+    """Delete the files of the study's artifacts."""
+    for name in (CURVES, BEST):
+        with suppress(ArtifactNotFound, OSError):
+            store(folder(storage)).remove(_identity(storage, study, name))
+
+
+def _identity(storage: Storage, study: StudyRecord, name: str) -> str:
+    """A function of database, study and name, so that writing again replaces."""
+    return str(uuid.uuid5(NAMES, f"{storage.url.database}\n{study.study_id}\n{study.name}\n{name}"))
 
 
 def _put(storage: Storage, study: StudyRecord, name: str, kind: str, content: str) -> None:
-    """The id is a function of database, study and name, so that writing again replaces."""
-    identity = str(uuid.uuid5(NAMES, f"{storage.url.database}\n{study.study_id}\n{study.name}\n{name}"))
+    identity = _identity(storage, study, name)
     store(folder(storage)).write(identity, io.BytesIO(content.encode()))
     meta = {"artifact_id": identity, "filename": name, "mimetype": kind, "encoding": None}
     storage.optuna.set_study_system_attr(study.study_id, f"artifacts:{identity}", json.dumps(meta))

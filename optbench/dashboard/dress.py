@@ -54,9 +54,8 @@ def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
 
 def attributes(study: StudyRecord) -> dict[str, Any]:
     """What the list of studies shows at a glance."""
-    by_state = ", ".join(f"{count} {state}" for state, count in study.counts.items() if count)
     best = {"best": study.best} if study.best is not None and study.searches else {}
-    return {"state": study.state, "finished": f"{study.finished}/{study.total}", "by state": by_state, **best} | {
+    return {"state": study.state, "finished": f"{study.finished}/{study.total}", "by state": study.by_state, **best} | {
         "epochs consumed": study.epochs
     }
 

@@ -1,13 +1,14 @@
-"""Which trials are exported, and why; and how an export gets into its file."""
+"""Which trials are exported, and why."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optbench.errors import StudyError
-from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, studies, trials
+
+if TYPE_CHECKING:
+    from optbench.analysis.arms import Configuration
 
 
 @dataclass(frozen=True)
@@ -51,26 +52,33 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
     return chosen
 
 
-def with_confirmation(choice: Choice, confirmed: Confirmed | None) -> Choice:
-    """The choice with what its configuration reached on fresh seeds, where that is known."""
-    if confirmed is None:
+def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top: int | None = None) -> list[Choice]:
+    """What is exported of the study: the trial of that number, the `top` best, or the winner of its confirmation if it
+    was confirmed, else the best; each with what it reached on fresh seeds, as far as that is known. Raises StudyError.
+    """
+    choices = choose(study, trials(storage, study.study_id), number, top or 1)
+    if not any(other.origin == study.name for other in studies(storage)):
+        return choices  # and scipy, which takes a second, is not loaded
+    from optbench.analysis.collect import confirmations
+
+    configurations = confirmations(storage, study)
+    if configurations and number is None and top is None:
+        why = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
+        choices = [Choice(study, configurations[0].trial, why)]
+    known = {found.trial.number: found for found in configurations}
+    return [_with_scores(choice, known.get(choice.trial.number)) for choice in choices]
+
+
+def _with_scores(choice: Choice, found: "Configuration | None") -> Choice:
+    """The choice with what its configuration reached on fresh seeds."""
+    if found is None:
         return choice
-    return replace(choice, confirmed=confirmed, why=f"{choice.why}; confirmed on {confirmed.seeds} seeds")
+    from optbench.analysis.statistics import confirmation
 
-
-def write(content: bytes, path: Path) -> None:
-    """Put the content into the file, all of it or none; into a pipe or a device, as it is. Raises StudyError."""
-    path = path.resolve()
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-            whole = Path(folder) / "whole"
-            whole.write_bytes(content)
-            os.replace(whole, path)
-    except OSError as problem:
-        raise StudyError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem
+    c = confirmation(list(found.scores.values()))
+    ends = (None, None) if c.n < 2 else (c.low, c.high)
+    confirmed = Confirmed(found.study, c.n, c.mean, *ends)
+    return replace(choice, confirmed=confirmed, why=f"{choice.why}; confirmed on {c.n} seeds")
 
 
 def _named(study: StudyRecord, records: Sequence[TrialRecord], number: int) -> TrialRecord:

@@ -9,8 +9,8 @@ from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
 from optbench.storage.importance import importances
 from optbench.storage.ledger import Claim, Ledger, open_study, set_total
+from optbench.storage.looks import count_openings, log_replay
 from optbench.storage.opening import open_storage
-from optbench.storage.openings import count_openings, log_replay
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT
 from optbench.storage.study_records import COUNTED, StudyRecord, find_study, studies

@@ -139,7 +139,7 @@ def _trial(trial: FrozenTrial, curve: Curve, length: int) -> Iterator[str]:
         yield f"{who} was ended by another program, after {kept} epochs"
         return
     if kept != said or last - first + 1 != kept or first != 1:
-        yield f"{who} trained {said} epochs; {kept} of its curve are there"
+        yield f"{who} trained {said} epochs; its curve has {kept} of them"
     if len(trial.intermediate_values) != kept:
         yield f"{who} has {len(trial.intermediate_values)} points on Optuna's curve, {kept} on ours"
     whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get("diverged")

@@ -34,10 +34,10 @@ class Follower:
     def read(self, session: Session) -> Sequence[FrozenTrial]:
         """The news, in a session that is open already."""
         self._check(session)
-        number = models.TrialModel.trial_id
+        trial_id = models.TrialModel.trial_id
         oldest = min(self.unfinished, default=self.last + 1)  # an index leads there: no finished trial is looked at
-        wanted = or_(number > self.last, number.in_(self.unfinished))
-        found = read_trials(session, self.study_id, number >= oldest, wanted)
+        wanted = or_(trial_id > self.last, trial_id.in_(self.unfinished))
+        found = read_trials(session, self.study_id, trial_id >= oldest, wanted)
         for frozen in found:
             self.last = max(self.last, frozen._trial_id)
             self.count = max(self.count, frozen.number + 1)

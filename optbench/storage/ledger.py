@@ -21,7 +21,7 @@ from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
-from optbench.storage.openings import log_opening
+from optbench.storage.looks import log_opening
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs, models
 from optbench.storage.workers import GRACE, Worker, alive

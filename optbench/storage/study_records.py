@@ -53,6 +53,11 @@ class StudyRecord:
         return sum(self.counts[state] for state in COUNTED)
 
     @property
+    def by_state(self) -> str:
+        """How many trials there are of each state, in words."""
+        return ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
+
+    @property
     def searches(self) -> bool:
         """Whether optbench made it and selects in it."""
         return self.definition is not None and "space" in self.definition
