@@ -76,13 +76,11 @@ def _paired(verdicts: Sequence[Pair]) -> list[str]:
     cells = []
     for pair in verdicts:
         d, e, i = pair.difference, pair.equal, pair.better
-        cells.append(
-            [
-                f"{pair.a.name} - {pair.b.name}", f"{100 * d.mean:+.3f} [{100 * d.low:+.3f}, {100 * d.high:+.3f}]",
-                f"{d.sign_flip_p:.3g}", f"{pair.p:.3g}", f"{d.wilcoxon_p:.3g}",
-                f"[{100 * e.low:+.3f}, {100 * e.high:+.3f}]", f"{e.p:.3g}", f"{100 * i.share:.0f} % [{100 * i.low:.0f}, {100 * i.high:.0f}]",
-            ]
-        )  # fmt: skip
+        ninety = f"[{100 * e.low:+.3f}, {100 * e.high:+.3f}]"
+        wins = f"{100 * i.share:.0f} % [{100 * i.low:.0f}, {100 * i.high:.0f}]"
+        mean = f"{100 * d.mean:+.3f} [{100 * d.low:+.3f}, {100 * d.high:+.3f}]"
+        values = [f"{p:.3g}" for p in (d.sign_flip_p, pair.p, d.wilcoxon_p)]
+        cells.append([f"{pair.a.name} - {pair.b.name}", mean, *values, ninety, f"{e.p:.3g}", wins])
     head = [
         "pair", "points, 95 %", "p, sign flips", "corrected", "p, Wilcoxon", "90 %", "p, not equal",
         "a run of the first wins",
