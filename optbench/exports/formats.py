@@ -14,7 +14,7 @@ from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
 from optbench.storage import StudyRecord
 
-DIGITS, MNIST = 1500, 60_000  # images that are there to train and to validate on
+IMAGES = {"digits": 1500, "fashion_mnist": 60_000, "kmnist": 60_000, "mnist": 60_000}  # to train and validate on
 
 
 def as_json(choices: Sequence[Choice]) -> str:
@@ -72,12 +72,12 @@ FORMATS: Mapping[str, Callable[[Sequence[Choice]], str]] = {
 
 
 def steps_of(study: StudyRecord) -> int:
-    """How many steps a trial of the study takes."""
+    """How many steps a trial of the study takes; of a data set of unknown size, as on MNIST."""
     definition = study.definition
     if definition is None:
         raise StudyError(f"study {study.name!r} was not made by optbench; nothing says how long its trials are")
     data = definition["data"]
-    images = (DIGITS if data["name"] == "digits" else MNIST) - data["validation"]
+    images = IMAGES.get(data["name"], IMAGES["mnist"]) - data["validation"]
     return int(definition["epochs"] * math.ceil(images / definition["batch"]))
 
 

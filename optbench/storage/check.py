@@ -55,7 +55,7 @@ def parse_url(given: str) -> URL:
 
 def _check_parts(url: URL, given: str) -> None:
     """Refuse what could show a password, or mean another place than it seems to."""
-    if any("pass" in key.lower() for key in url.query):
+    if any("pass" in key.lower() and key.lower() != "passfile" for key in url.query):
         raise StorageError(
             f"storage {_harmless(given)} has its password among the options; expected user:password@host"
         )
