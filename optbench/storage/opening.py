@@ -44,7 +44,8 @@ def make_tables(url: URL, attempts: int = 20) -> Storage:
         try:
             storage = Storage(url, create=True)
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
-            if attempts == 1 or url.get_backend_name() != "sqlite" or "already exists" not in str(problem):
+            raced = any(words in str(problem) for words in ("already exists", "UNIQUE constraint failed"))
+            if attempts == 1 or url.get_backend_name() != "sqlite" or not raced:
                 raise
             time.sleep(0.1)
             return make_tables(url, attempts - 1)
