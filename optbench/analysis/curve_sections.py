@@ -11,6 +11,7 @@ from optbench.analysis.arms import Comparison, Source, dash, is_default, points
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.page import Section
 from optbench.analysis.search import growth
+from optbench.storage import TrialRecord
 
 
 def learning(comparison: Comparison) -> Section:
@@ -21,7 +22,7 @@ def learning(comparison: Comparison) -> Section:
             curves = _of(source, trial.label)
             if not curves:
                 continue
-            found.append(pictures.line(setting.label, curves, trial.optimizer, "dot"))
+            found.append(pictures.line(setting.label, curves, trial.optimizer, _kind(trial)))
             if setting.published is not None:
                 name = f"article: test accuracy, {trial.optimizer}"
                 articles.append(Line(name, [len(curves[0])], [setting.published], colour(trial.optimizer)))
@@ -36,9 +37,12 @@ def learning(comparison: Comparison) -> Section:
             kind = dash(comparison.arms, arm)
             found.append(pictures.line(f"{arm.name}, confirmed", whole or [curve], arm.optimizer, kind))
         else:
-            line = pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, "dash")
+            line = pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, "longdashdot")
             found.append(line)
-    said.append("Training accuracy, median and range over seeds; dotted: the fixed settings; dots: what was published.")
+    said.append(
+        "Training accuracy, median and range over seeds; dotted: Keras' defaults; dashed: other fixed settings; dots: "
+        "what was published."
+    )
     return Section("Learning curves", said, [figures.lines([*found, *articles], "epoch", "accuracy")])
 
 
@@ -48,8 +52,7 @@ def rates(comparison: Comparison) -> Section:
     said: list[str] = []
     for source in comparison.fixed:
         for setting, trial in source.settings:
-            kind = "dot" if is_default(trial) else "dash"
-            added = _add(found, said, setting.label, _of(source, trial.label), trial.optimizer, kind)
+            added = _add(found, said, setting.label, _of(source, trial.label), trial.optimizer, _kind(trial))
             if added and trial.optimizer == "adadelta" and is_default(trial):
                 said.append(_reason(found[-1].y))
     for arm in comparison.arms:
@@ -90,6 +93,11 @@ def _grew(curve: Sequence[float]) -> str:
         return f"the median effective learning rate is {curve[0]:.3g}"
     way = f"grew x {factor:.3g}" if factor >= 1 else f"shrank x {factor:.3g}"
     return f"the median effective learning rate {way}, from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
+
+
+def _kind(trial: TrialRecord) -> str:
+    """How a fixed setting's line is drawn."""
+    return "dot" if is_default(trial) else "dash"
 
 
 def _of(source: Source, label: str | None) -> list[Any]:

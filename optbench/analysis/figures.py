@@ -22,7 +22,7 @@ COLOURS = {
     "sgd": "#7F7F7F",
 }
 OTHER = "#9A8B00"
-WARNING = "#D6303F"  # read on white and on black
+WARNING, REFERENCE = "#D6303F", "#888888"  # seen on white and on black
 SYMBOLS = {"complete": "circle", "pruned": "x", "diverged": "triangle-down"}
 MARKS = ("circle", "diamond", "square", "cross")
 
@@ -62,7 +62,8 @@ def lines(found: Sequence[Line], x: str, y: str, log_y: bool = False) -> go.Figu
         if line.low:
             figure.add_scatter(
                 x=[*line.x, *reversed(line.x)], y=[*line.high, *reversed(line.low)], fill="toself", opacity=0.2,
-                fillcolor=line.colour, line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=line.name,
+                mode="lines", line={"width": 0}, fillcolor=line.colour, hoverinfo="skip", showlegend=False,
+                legendgroup=line.name,
             )  # fmt: skip
         figure.add_scatter(
             x=list(line.x), y=list(line.y), name=line.name, mode="lines" if len(line.x) > 1 else "markers",
@@ -81,7 +82,9 @@ def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Ma
             error_x={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]},
         )  # fmt: skip
     for name, value in marks.items():
-        figure.add_vline(x=value, line_dash="dot", annotation_text=name, annotation_position="top")
+        figure.add_vline(
+            x=value, line_dash="dot", line_color=REFERENCE, annotation_text=name, annotation_position="top"
+        )
     figure.update_yaxes(autorange="reversed")
     return dressed(figure, x, "")
 

@@ -41,8 +41,9 @@ function draw() {
     for (const key of Object.keys(layout).filter((name) => /^[xy]axis/.test(name)))
       Object.assign(layout[key], { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true });
     if (narrow) layout.legend = { orientation: "h", y: -0.3, font: { size: 10 } };
-    if (document.getElementById(id).classList.contains("small")) layout.legend = { orientation: "h", y: 1.15 };
-    const bar = narrow ? false : "hover";
+    const small = document.getElementById(id).classList.contains("small");
+    if (small) layout.legend = { orientation: "h", y: 1.15 };
+    const bar = narrow || small ? false : "hover";
     Plotly.react(id, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: bar });
   }
 }
