@@ -157,5 +157,6 @@ def dressed(
     figure.update_layout(
         template="plotly_white", height=440, margin={"l": 60, "r": 20, "t": 30, "b": 50}, paper_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, plot_bgcolor="rgba(0,0,0,0)",
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)"},
     )  # fmt: skip
     return figure
