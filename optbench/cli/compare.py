@@ -47,7 +47,7 @@ def compare(
             for difference in comparison.differences:
                 console.print(Text(f"not a fair comparison: {difference}", style="red"))
             for sentence in [*(pair.sentence for pair in verdicts), *remarks(comparison, place(storage))]:
-                console.print(sentence, markup=False)
+                console.print(sentence, markup=False, soft_wrap=True)
         if report is not None:
             _write(storage_, comparison, report, equal)
             print(f"the page is in {report}", file=sys.stderr)
