@@ -7,7 +7,7 @@ from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
 from optbench.space import keras_arguments
-from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.storage import StudyRecord, TrialRecord, best_trials, lacks_best
 from optbench.sweep import Sweep
 
 
@@ -21,7 +21,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
         raise StudyError(f"study {study.name!r} selects nothing; expected a search to confirm, as adadelta")
     best = best_trials(records)[:top]
     if not best:
-        raise StudyError(f"study {study.name!r} has no complete trial yet; carry on with `optbench sweep`")
+        raise lacks_best(study)
     fresh = [seed(Purpose.CONFIRM, index) for index in range(seeds)]
     definition: Mapping[str, Any] = study.definition
     table = {key: definition[key] for key in ("batch", "seed", "model")}

@@ -31,7 +31,8 @@ class StudyError(OptbenchError):
 def nearest(given: str, known: Iterable[str]) -> str:
     """The ending of a message about an unknown name: the nearest known one, or all of them."""
     names = sorted(known)
-    close = get_close_matches(given, names, n=1, cutoff=0.6)
+    by_case = {name.casefold(): name for name in reversed(names)}
+    close = get_close_matches(given.casefold(), by_case, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {by_case[close[0]]!r}?"
     return f"known: {', '.join(names)}" if names else "there is none"

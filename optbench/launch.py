@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from typing import Any
 from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split, Trainer
 from optbench.runner import run
-from optbench.storage import Ledger, Storage, StudyRecord, find_study, open_storage, open_study, set_total
+from optbench.storage import Ledger, Storage, StudyRecord, find_study, glance, open_storage, open_study, set_total
 from optbench.study import Study
 from optbench.sweep import Sweep
 
@@ -55,7 +55,7 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
     storage = open_storage(url, create=True)
     fingerprint = sweep.fingerprint(digests)
     metric = "test accuracy" if exam else "validation accuracy"
-    wanted: dict[str, Any] = {
+    wanted: dict[str, Any] = glance(None) | {
         "definition": sweep.definition(),
         "fingerprint": fingerprint,
         "optimizer": ", ".join(sweep.optimizers),
@@ -116,13 +116,15 @@ def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
         raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
     differing = [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]
     if differing:
-        words = "; ".join(
-            f"{key} is {held.get(key, 'absent')!r} there, {wanted.get(key, 'absent')!r} here" for key in differing[:3]
-        )
+        words = "; ".join(f"{key} is {_shown(held, key)} there, {_shown(wanted, key)} here" for key in differing[:3])
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise StudyError(
             f"study {name!r} was made by another definition: {words}{more}; choose another name with --study"
         )
+
+
+def _shown(found: Mapping[str, Any], key: str) -> str:
+    return repr(found[key]) if key in found else "absent"
 
 
 @contextmanager

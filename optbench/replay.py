@@ -1,5 +1,6 @@
 """Trains one trial again from its row, to show that it gives the same numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,9 +39,17 @@ class Replay:
 
 
 def replay(
-    study: StudyRecord, trial: TrialRecord, before: list[Epoch], lanes: int | None, data_dir: Path | None
+    study: StudyRecord,
+    trial: TrialRecord,
+    before: list[Epoch],
+    lanes: int | None,
+    data_dir: Path | None,
+    stop: Callable[[], object],
 ) -> Replay:
-    """Trains the trial's epochs again, with its own number of lanes unless given. Raises StudyError."""
+    """Trains the trial's epochs again, with its own number of lanes unless given.
+
+    Raises StudyError, and KeyboardInterrupt once `stop` says something, which is asked before every epoch.
+    """
     from optbench.training.build import build
     from optbench.training.data import load, load_test
 
@@ -55,7 +64,11 @@ def replay(
             raise StudyError(f"{key} is {study.fingerprint.get(key)} in the study, {digest} here: not the same data")
     trainer = build(trial.trainer, sweep, trial.optimizer, split, sweep.lanes or 1)
     trainer.seat(0, Job(trial.number, trial.optimizer, trial.hyperparameters, trial.seed, trial.epochs))
-    after = [trainer.train()[0] for _ in before]
+    after: list[Epoch] = []
+    while len(after) < len(before):
+        if stop():
+            raise KeyboardInterrupt
+        after.append(trainer.train()[0])
     tested = None
     if study.metric == "test accuracy" and trial.value is not None:
         tested = trial.value, trainer.test(0, load_test(sweep.data, data_dir))

@@ -23,7 +23,7 @@ from optbench.analysis.verdict import as_plain, pairs, rows
 from optbench.confirm import confirmation, place
 from optbench.dashboard import dress
 from optbench.errors import StudyError
-from optbench.exports import FORMATS, choose
+from optbench.exports import FORMATS, choose, chosen
 from optbench.job import Ending, Epoch, Verdict
 from optbench.space import OPTIMIZERS
 from optbench.storage import (
@@ -295,6 +295,49 @@ def test_what_does_not_compare_is_refused_or_named(storage):
         collect(storage, ["empty"])
 
 
+def test_what_does_not_compare_with_the_rest_is_left_out_and_named(storage):
+    for name, changes in (("adadelta-long", {"epochs": 8}), ("adadelta", {}), ("adam", {})):
+        run(storage, search(name, **changes), name, peak)
+    comparison = collect(storage, [])
+    assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
+    assert remarks(comparison)[-1] == "adadelta-long is left out: epochs is 6 in adam, 8 in adadelta-long"
+    assert len(collect(storage, [], anyway=True).arms) == 3
+
+
+def test_named_arms_need_seeds_that_they_share(storage):
+    for name in ("adadelta", "adam"):
+        run(storage, search(name, trials=12), name, peak)
+        confirm(storage, name, 0.9, seeds=1)
+    with pytest.raises(StudyError, match="share 1 seeds, too few for a verdict; expected 2 or more"):
+        collect(storage, ["adadelta", "adam"])
+    assert "no verdict on adadelta and adam" in " ".join(remarks(collect(storage, [])))
+
+
+def test_what_is_not_finished_is_said(storage):
+    run(storage, search(), "adadelta", peak)
+    confirm(storage, "adadelta", 0.9, seeds=6)
+    for name in ("adadelta", "adadelta/confirm"):
+        storage.optuna.set_study_user_attr(find_study(storage, name).study_id, "trials", 99)
+    told = remarks(collect(storage, ["adadelta"]))
+    assert told[0] == "adadelta: 30 of its 99 trials are finished, so its best may change"
+    assert told[1] == "adadelta: its confirmation adadelta/confirm is not finished; it has 6 seeds so far"
+
+
+def test_a_better_trial_than_the_confirmed_one_is_said_and_mixes_nothing(storage):
+    run(storage, search(), "adadelta", peak)
+    study = find_study(storage, "adadelta")
+    second = replace(best_trials(trials(storage, study.study_id))[1], value=0.0)
+    sweep = confirmation(study, [second], 1, 6, None)
+    run(storage, sweep, "adadelta/confirm", lambda job: 0.9, "adadelta", exam=True)
+    comparison = collect(storage, ["adadelta"])
+    (plain,) = as_plain(comparison, rows(comparison), [], 0.1)["arms"]
+    assert (plain["trial"], plain["hyperparameters"]) == (second.number, dict(second.hyperparameters))
+    (choice,) = chosen(storage, study)
+    best = comparison.arms[0].best[0].number
+    assert choice.trial.number == second.number
+    assert f"before trial {best} was found, which is better and not confirmed" in choice.why
+
+
 def test_repeated_searches_are_one_arm_with_their_spread(storage):
     for number in (1, 2, 3):
         run(storage, search(f"adadelta/{number}", seed=number, trials=12), f"adadelta/{number}", peak)
@@ -437,6 +480,10 @@ def test_on_the_command_line(url, tmp_path):
         plots = {key.split(":")[2] for key in attributes if "plot_data" in key}
         assert plots >= {"learning-curves", "slice-1", "from-default-to-tuned-1", "what-a-budget-is-worth-1"}
         assert "adadelta is better" in get_note(handle)
+    storage.close()
+    optbench("compare", "adam")
+    storage = open_storage(url)
+    assert "adadelta is better" in get_note(optuna.load_study(study_name="adam", storage=storage.optuna))
     storage.close()
     assert json.loads(optbench("compare", "--json"))["pairs"][0]["a"] == "adadelta"
     full = subprocess.run(

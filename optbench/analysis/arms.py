@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -44,15 +44,16 @@ class Source:
 class Configuration:
     """A trial of a search that was confirmed in `study`, for `epochs`: its test accuracies by seed, its curves.
 
-    `diverged` of the seeds came to no network; they score as guessing does.
+    `done` unless that study lacks trials; `diverged` of the seeds came to no network, and score as guessing does.
     """
 
     trial: TrialRecord
     study: str
     epochs: int
+    done: bool
     scores: Mapping[int, float]
-    curves: Sequence[list[Epoch]] = ()
-    diverged: int = 0
+    curves: Sequence[list[Epoch]]
+    diverged: int
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class Arm:
         return sum(arm.source.study.epochs for arm in self.repeats or [self])
 
     @property
+    def trial(self) -> TrialRecord:
+        """The trial that stands for the arm: the best by validation of those that were confirmed, else of all."""
+        return self.confirmed[0].trial if self.confirmed else self.best[0]
+
+    @property
     def spread(self) -> Sequence[float]:
         """The best value of each repeat; none where the search was not repeated."""
         return [arm.best[0].value or 0.0 for arm in self.repeats]
@@ -105,14 +111,14 @@ class Arm:
 @dataclass(frozen=True)
 class Comparison:
     """Arms and lists of fixed trials of one family; `differences` say in what else the arms differ, `left_out` are
-    searches of other families.
+    other searches, each with the reason why it does not compare.
     """
 
     arms: Sequence[Arm]
     fixed: Sequence[Source]
     openings: Counter[str]
     differences: Sequence[str]
-    left_out: Sequence[str] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def dash(arms: Sequence[Arm], arm: Arm) -> str:

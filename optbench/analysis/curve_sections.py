@@ -13,6 +13,8 @@ from optbench.analysis.page import Section
 from optbench.analysis.search import growth
 from optbench.storage import TrialRecord
 
+CHANGE = 1.05  # a smaller factor is called no change
+
 
 def learning(comparison: Comparison) -> Section:
     """Training accuracy over the epochs where all images are trained on, the search's validation accuracy elsewhere."""
@@ -80,10 +82,10 @@ def _reason(rate: Sequence[Any]) -> str:
     factor = growth(rate)
     if math.isnan(factor):
         return "Whether the learning rate shrinks cannot be said from one epoch."
-    holds, way = ("does not hold", "grew") if factor >= 1 else ("holds", "shrank")
     return (
-        f'The reason "because it shrinks the learning rate" {holds} for AdaDelta with the defaults of Keras: over the '
-        f"epochs it {way} x {factor:.3g}. It was {rate[0]:.2g} after the first epoch and {rate[-1]:.2g} after the last."
+        f'The reason "because it shrinks the learning rate" {"holds" if factor < 1 / CHANGE else "does not hold"} for '
+        f"AdaDelta with the defaults of Keras: over the epochs it {_way(factor)}. It was {rate[0]:.2g} after the first "
+        f"epoch and {rate[-1]:.2g} after the last."
     )
 
 
@@ -91,8 +93,14 @@ def _grew(curve: Sequence[float]) -> str:
     factor = growth(curve)
     if math.isnan(factor):
         return f"the median effective learning rate is {curve[0]:.3g}"
-    way = f"grew x {factor:.3g}" if factor >= 1 else f"shrank x {factor:.3g}"
-    return f"the median effective learning rate {way}, from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
+    ends = f"from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
+    return f"the median effective learning rate {_way(factor)}, {ends}"
+
+
+def _way(factor: float) -> str:
+    if 1 / CHANGE <= factor <= CHANGE:
+        return f"stayed as it was (x {factor:.3g})"
+    return f"{'grew' if factor > 1 else 'shrank'} x {factor:.3g}"
 
 
 def _kind(trial: TrialRecord) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from optbench.analysis.edges import Edge
+from optbench.space import Float
 
 COLOURS = {
     "adadelta": "#0072B2",
@@ -38,6 +39,7 @@ class Line:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     dash: str = "solid"
+    shape: str = "linear"  # "hv": steps
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def lines(found: Sequence[Line], x: str, y: str, log_y: bool = False) -> go.Figu
             )  # fmt: skip
         figure.add_scatter(
             x=list(line.x), y=list(line.y), name=line.name, mode="lines" if len(line.x) > 1 else "markers",
-            line={"color": line.colour, "width": 2, "dash": line.dash}, legendgroup=line.name,
+            line={"color": line.colour, "width": 2, "dash": line.dash, "shape": line.shape}, legendgroup=line.name,
             marker={"color": line.colour, "size": 9},
         )  # fmt: skip
     return dressed(figure, x, y, log_y=log_y)
@@ -89,8 +91,9 @@ def dots(rows: Sequence[tuple[str, float, float, float, str]], x: str, marks: Ma
     return dressed(figure, x, "")
 
 
-def slice_of(points: Sequence[Point], x: str, log: bool, y: str, tint: str, least: float | None) -> go.Figure:
-    """The objective against one hyperparameter; pruned and diverged trials have symbols of their own.
+def slice_of(points: Sequence[Point], x: str, space: Float, y: str, tint: str, least: float | None) -> go.Figure:
+    """The objective against one hyperparameter, over the range that was searched; pruned and diverged trials have
+    symbols of their own.
 
     `least` is the lower end of the axis, at which what lies below is drawn.
     """
@@ -105,10 +108,11 @@ def slice_of(points: Sequence[Point], x: str, log: bool, y: str, tint: str, leas
             )  # fmt: skip
     if least is not None:
         figure.update_yaxes(range=[least, max(p.y for p in points) + 0.003])
-    if log:
-        decades = math.log10(max(p.x for p in points) / min(p.x for p in points))
-        figure.update_xaxes(dtick=max(1, math.ceil(decades / 5)), exponentformat="power")
-    return dressed(figure, x, y, log_x=log)
+    low, high = (math.log10(end) if space.log else end for end in (space.low, space.high))
+    figure.update_xaxes(range=[low - 0.03 * (high - low), high + 0.03 * (high - low)])
+    if space.log:
+        figure.update_xaxes(dtick=max(1, math.ceil((high - low) / 5)), exponentformat="power")
+    return dressed(figure, x, y, log_x=space.log)
 
 
 def warned(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
@@ -137,7 +141,7 @@ def map_of(found: Mapping[str, Sequence[tuple[Any, ...]]], x: str, y: str, z: st
     for index, (name, rows) in enumerate(found.items()):
         marker: dict[str, Any] = {
             "color": [row[2] for row in rows], "symbol": MARKS[index % len(MARKS)], "size": 10, "showscale": index == 0,
-            "colorbar": {"title": z}, **ends,
+            "colorbar": {"title": z}, "line": {"color": REFERENCE, "width": 1}, **ends,
         }  # fmt: skip
         figure.add_scatter(
             x=[row[0] for row in rows], y=[row[1] for row in rows], text=[row[3] for row in rows], mode="markers",
@@ -150,6 +154,8 @@ def dressed(
     figure: go.Figure, x: str | None = None, y: str | None = None, log_x: bool = False, log_y: bool = False
 ) -> go.Figure:
     """The figure with titles on its axes and the look of all of them."""
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(gridcolor="rgba(136,136,136,0.25)", zerolinecolor="rgba(136,136,136,0.25)")
     if x is not None:
         figure.update_xaxes(title=x, type="log" if log_x else None)
     if y is not None:
@@ -157,6 +163,6 @@ def dressed(
     figure.update_layout(
         template="plotly_white", height=440, margin={"l": 60, "r": 20, "t": 30, "b": 50}, paper_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, plot_bgcolor="rgba(0,0,0,0)",
-        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)"},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)"}, font={"color": REFERENCE},
     )  # fmt: skip
     return figure

@@ -19,21 +19,25 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var
   max-width: 62rem; padding: 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
 p { margin: .3rem 0; overflow-wrap: anywhere; }
-.warn { color: var(--warn); } .verdict p:first-of-type { font-weight: 600; }
+.warn { color: var(--warn); } .verdict { font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
-pre { overflow-x: auto; font-size: .8rem; color: var(--faint); } .figure { width: 100%; height: 440px; }
-
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .8rem; color: var(--faint); }
+.figure { width: 100%; height: 440px; }
 .figure.small { height: 320px; } .grid { display: grid; gap: 1rem; }
 .grid { grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
-@media print { .figure { break-inside: avoid; } body { max-width: none; } }
+@media print {
+  :root { --text: #1b1b1b; --back: #ffffff; --faint: #666666; --line: #d0d0d0; --warn: #b00020; }
+  h2 { break-after: avoid; } .figure { break-inside: avoid; } body { max-width: none; }
+}
 """
 SCRIPT = """
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const narrow = window.innerWidth < 600;
-function draw() {
+function draw(printing) {
   const css = getComputedStyle(document.documentElement);
-  const text = css.getPropertyValue("--text").trim(), line = css.getPropertyValue("--line").trim();
+  const text = printing ? "#1b1b1b" : css.getPropertyValue("--text").trim();
+  const line = printing ? "#d0d0d0" : css.getPropertyValue("--line").trim();
   for (const [id, figure] of Object.entries(FIGURES)) {
     const layout = structuredClone(figure.layout);
     delete layout.height;
@@ -42,19 +46,21 @@ function draw() {
       Object.assign(layout[key], { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true });
     if (narrow) layout.legend = { orientation: "h", y: -0.3, font: { size: 10 } };
     const small = document.getElementById(id).classList.contains("small");
-    if (small) layout.legend = { orientation: "h", y: 1.15 };
+    if (small) Object.assign(layout, { legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { t: 60 } });
     const bar = narrow || small ? false : "hover";
     Plotly.react(id, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: bar });
   }
 }
-draw();
-dark.addEventListener("change", draw);
+draw(false);
+dark.addEventListener("change", () => draw(false));
+window.addEventListener("beforeprint", () => draw(true));
+window.addEventListener("afterprint", () => draw(false));
 """
 
 
 @dataclass(frozen=True)
 class Section:
-    """A title, sentences, figures (plotly) and tables (HTML); `warnings` come first, in red.
+    """A title, sentences, figures (plotly) and tables (HTML); `warnings` come first, in red, then `verdicts`, in bold.
 
     `small` figures stand side by side where there is room.
     """
@@ -64,6 +70,7 @@ class Section:
     figures: Sequence[Any] = ()
     tables: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    verdicts: Sequence[str] = ()
     small: bool = False
 
 
@@ -94,6 +101,7 @@ def page(title: str, sections: Sequence[Section], details: str) -> str:
 
 def _section(index: int, section: Section, figures: dict[str, Any]) -> str:
     said = "".join(f"<p class=warn>{html.escape(text)}</p>" for text in section.warnings)
+    said += "".join(f"<p class=verdict>{html.escape(text)}</p>" for text in section.verdicts)
     said += "".join(f"<p>{html.escape(text)}</p>" for text in section.said)
     divs = []
     for number, figure in enumerate(section.figures):
@@ -102,4 +110,4 @@ def _section(index: int, section: Section, figures: dict[str, Any]) -> str:
         divs.append(f'<div class="figure{" small" * section.small}" id="{name}"></div>')
     drawn = f'<div class="{"grid" if section.small else ""}">{"".join(divs)}</div>'
     inside = "".join([f"<h2>{html.escape(section.title)}</h2>", said, *section.tables, drawn])
-    return f'<section class="{"" if index else "verdict"}">{inside}</section>'
+    return f"<section>{inside}</section>"

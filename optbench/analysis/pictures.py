@@ -55,7 +55,7 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | No
     for name, dimension in sweep.space.items():
         points = [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
         if points and isinstance(dimension, Float):
-            figure = slice_figure(points, name, dimension.log, study.metric, colour(study.optimizer), least)
+            figure = slice_figure(points, name, dimension, study.metric, colour(study.optimizer), least)
             drawn.append(warned(figure, [edge for edge in crossed if edge.name == name]))
     return drawn
 
@@ -72,7 +72,7 @@ def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
 def budget_lines(prefix: str, values: Sequence[float], tint: str) -> list[Line]:
     """Mean and median of the best of k draws, the median with its band, for every k for which the band holds."""
     k = list(range(1, largest_k(len(values)) + 1))
-    if not k:
+    if len(k) < 2:
         return []
     low, high = band_of_k(values, k)
     mean, median = best_of_k(values, k).tolist(), median_of_k(values, k).tolist()

@@ -12,16 +12,14 @@ def remarks(comparison: Comparison, place: str = "") -> list[str]:
     names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
     said = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
     for arm in comparison.arms:
-        said += [*_confirmation(arm, place), *luck(arm)]
+        said += [*_search(arm), *_confirmation(arm, place), *luck(arm)]
     for a, b in combinations([arm for arm in comparison.arms if arm.confirmed], 2):
         shared = len(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
         if shared < 2:
             said.append(
                 f"no verdict on {a.name} and {b.name}: they share {shared} seeds; expected 2 or more, better 10"
             )
-    if comparison.left_out:
-        said.append(f"left out, for their data, model or batch: {', '.join(comparison.left_out)}; name them to compare")
-    return said
+    return said + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
 
 
 def luck(arm: Arm) -> Iterator[str]:
@@ -34,10 +32,19 @@ def luck(arm: Arm) -> Iterator[str]:
     yield text
 
 
+def _search(arm: Arm) -> Iterator[str]:
+    for one in arm.repeats or [arm]:
+        study = one.source.study
+        if study.state != "done":
+            yield f"{study.name}: {study.finished} of its {study.total} trials are finished, so its best may change"
+
+
 def _confirmation(arm: Arm, place: str) -> Iterator[str]:
     if not arm.confirmed:
         return
     first = arm.confirmed[0]
+    if not first.done:
+        yield f"{arm.name}: its confirmation {first.study} is not finished; it has {len(first.scores)} seeds so far"
     if first.epochs != arm.epochs:
         yield f"{arm.name}: searched for {arm.epochs} epochs, confirmed for {first.epochs}"
     if first.trial.number != arm.best[0].number:

@@ -50,7 +50,7 @@ def traces(arms: Sequence[Arm]) -> Section:
         epochs = np.cumsum([t.epochs for t in ended]).tolist()
         best = incumbent([np.nan if t.value is None else t.value for t in ended]).tolist()
         y = [None if np.isnan(b) else b for b in best]
-        found.append(Line(arm.name, epochs, y, colour(arm.optimizer), dash=dash(arms, arm)))
+        found.append(Line(arm.name, epochs, y, colour(arm.optimizer), dash=dash(arms, arm), shape="hv"))
         last = next(e for e, b in zip(epochs, best, strict=True) if b == best[-1])
         said.append(f"{arm.name}: its best, {points(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
     return Section("How the searches went", said, [figures.lines(found, "epochs consumed", "best validation accuracy")])

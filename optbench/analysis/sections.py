@@ -42,21 +42,21 @@ def verdict(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pai
     """The sentences, and the tables they rest on."""
     cells = [
         [
-            row.arm.name, str(row.arm.trials), str(row.arm.consumed), interval(row.default),
-            interval(row.paper), interval(row.tuned), points(row.arm.best[0].value or 0),
-            "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
+            row.arm.name, interval(row.tuned), interval(row.default), interval(row.paper),
+            points(row.arm.trial.value or 0), "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
+            str(row.arm.trials), str(row.arm.consumed),
         ]
         for row in found
     ]  # fmt: skip
-    head = ["arm", "trials", "epochs", "default", "paper", "tuned, confirmed", "best in search", "search less tuned"]
-    said = [pair.sentence for pair in verdicts] + remarks(comparison)
+    head = ["arm", "tuned, confirmed", "default", "paper", "in the search", "search less tuned", "trials", "epochs"]
     unfair = [f"Not a fair comparison: {difference}." for difference in comparison.differences]
     note = (
-        "Test accuracy in percent with 95 % t-intervals over seeds; the search's best is by validation, and how far it "
-        "is above the tuned one is how much the search was flattered, as far as its validation images are no easier."
+        "Test accuracy in percent with 95 % t-intervals over seeds; in the search, the tuned trial had that validation "
+        "accuracy: what it is more than the confirmed one flattered it, as far as its validation images are no easier."
     )
     tables = [table(head, cells), *_confirmed(comparison), *_paired(verdicts)]
-    return Section("The verdict", [*said, note], tables=tables, warnings=unfair)
+    sentences = [pair.sentence for pair in verdicts]
+    return Section("The verdict", [*remarks(comparison), note], tables=tables, warnings=unfair, verdicts=sentences)
 
 
 def _confirmed(comparison: Comparison) -> list[str]:
@@ -108,7 +108,7 @@ def stages(comparison: Comparison, found: Sequence[Row]) -> Section:
         if s.published is not None
     ]
     gains = [
-        f"Tuning {row.arm.name} gained {100 * (row.tuned.mean - row.default.mean):+.2f} points over Keras' defaults."
+        f"{row.arm.name}: tuned, it is at {100 * (row.tuned.mean - row.default.mean):+.2f} points from Keras' defaults."
         for row in found
         if row.tuned and row.default
     ]

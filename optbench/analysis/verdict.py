@@ -36,7 +36,7 @@ class Row:
         """The search's validation accuracy less the confirmed test accuracy: how much the search was flattered, as far
         as its validation images are no easier and the 10,000 more that the confirmation trains on do not help.
         """
-        best = self.arm.confirmed[0].trial.value if self.arm.confirmed else None
+        best = self.arm.trial.value
         return None if self.tuned is None or best is None else best - self.tuned.mean
 
 
@@ -66,8 +66,8 @@ class Pair:
         )
 
     def _verdict(self) -> str:
-        d, within = self.difference, f"{self.margin:.2g} points"
-        if d.n < ENOUGH:
+        d, within = self.difference, f"{self.margin:g} points"
+        if d.n < ENOUGH and not self.equal.equal:
             return f"undecided, for {d.n} seeds cannot reach p < .05 (the least is {least_p(d.n):.3f}); confirm more"
         real = (d.low > 0 or d.high < 0) and self.p < 0.05
         if self.equal.equal:
@@ -132,9 +132,10 @@ def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pa
                 "optimizer": row.arm.optimizer,
                 "trials": row.arm.trials,
                 "epochs": row.arm.consumed,
-                "best_validation_accuracy": row.arm.best[0].value,
+                "trial": row.arm.trial.number,
+                "validation_accuracy": row.arm.trial.value,
                 "repeats": list(row.arm.spread),
-                "hyperparameters": dict(row.arm.best[0].hyperparameters),
+                "hyperparameters": dict(row.arm.trial.hyperparameters),
                 **{key: value and vars(value) for key, value in _stages(row).items()},
                 "optimism": row.optimism,
             }

@@ -4,6 +4,7 @@ Commands import what they need when they run, so that `--help` is quick and only
 """
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -20,6 +21,9 @@ CHATTER = ("sqlalchemy.pool", "waitress")  # a lost connection is told in our ow
 
 def main() -> NoReturn:
     """Run the command line: exits with 0, 1 (something differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that a terminal cannot show must not end a sweep
+            stream.reconfigure(errors="backslashreplace")
     for talker in CHATTER:
         logging.getLogger(talker).setLevel(logging.CRITICAL)
     try:

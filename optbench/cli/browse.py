@@ -9,17 +9,8 @@ from typing import Annotated
 import typer
 
 from optbench import __version__
-from optbench.cli.options import (
-    DEFAULT_STORAGE,
-    AsJson,
-    StorageUrl,
-    StudyName,
-    app,
-    console,
-    data_app,
-    opened,
-    print_json,
-)
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, data_app, opened
+from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
 
 VERSIONS = ("optuna", "optuna-dashboard", "tensorflow", "keras", "numpy", "scipy", "sqlalchemy")
@@ -36,7 +27,7 @@ def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> N
     if as_json:
         print_json([tables.study_json(record) for record in records])
     else:
-        console.print(tables.studies(records))
+        console.print(tables.studies(records, console.width))
 
 
 @app.command()

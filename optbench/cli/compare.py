@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, app, console, dress, opened, place, print_json
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, Studies, app, complete_study, dress, opened, place
+from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ Anyway = Annotated[bool, typer.Option("--anyway", help="Compare what differs in 
 
 @app.command()
 def compare(
-    studies: Annotated[list[str] | None, typer.Argument(metavar="[STUDY...]", help="Searches. [default: all]")] = None,
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY...]", help="Searches. [default: all that compare]", autocompletion=complete_study
+        ),
+    ] = None,
     storage: StorageUrl = DEFAULT_STORAGE,
     equal: Equal = 0.1,
     anyway: Anyway = False,
@@ -54,12 +60,12 @@ def compare(
         figures = plots(comparison, found, verdicts)
         for arm in comparison.arms:
             said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
-            dress(storage_, arm.source.study.name, said, figures)
+            dress(storage_, arm.source.study.name, said or None, figures)
 
 
 @app.command()
 def report(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="One search, or several.")],
+    studies: Studies,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")],
     storage: StorageUrl = DEFAULT_STORAGE,
     equal: Equal = 0.1,

@@ -1,15 +1,17 @@
 """The command that confirms searches on fresh seeds."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, app, check_counts, console, dress, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, check_counts, dress, opened
+from optbench.cli.output import console
 
 
 @app.command()
 def confirm(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="The searches, one or several.")],
+    studies: Studies,
     storage: StorageUrl = DEFAULT_STORAGE,
     top: Annotated[int, typer.Option(metavar="N", help="How many configurations, the best by validation.")] = 3,
     seeds: Annotated[int, typer.Option(metavar="N", help="On how many fresh seeds; all studies share them.")] = 10,
@@ -34,10 +36,14 @@ def confirm(
         sweeps = [confirmation(s, trials(storage_, s.study_id), top, seeds, epochs) for s in found]
         names = [place(sweep, every(storage_)) for sweep in sweeps]
     console.stderr = as_json
+    for study in found:
+        if study.state != "done":
+            held = f"{study.finished} of its {study.total} trials are finished"
+            print(f"optbench: {study.name}: {held}, so its best may change", file=sys.stderr)
     with Stop() as stop:
         for study, sweep, name in zip(found, sweeps, names, strict=True):
             console.print(
-                f"{study.name}: {len(sweep.fixed) // seeds} configurations on {seeds} seeds, as {name}", markup=False
+                f"{study.name}: the best {len(sweep.fixed) // seeds} on {seeds} seeds each, as {name}", markup=False
             )
             own = replace(sweep, lanes=lanes)
             run_here(Order(name, {}, own, name, storage, data_dir, "lanes", GRACE, RETRIES, study.name), stop)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optbench.cli.loading import tensorflow
-from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, console, opened
+from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, opened
+from optbench.cli.output import console
 from optbench.errors import DefinitionError, StudyError, nearest
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def export(
     if top is not None and top > len(choices):
         print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
     text = FORMATS[form or "json"](choices)
-    if output is None:
+    if output is None or str(output) == "-":
         sys.stdout.write(text)
         return
     write(text.encode(), output)
@@ -65,18 +66,20 @@ def export(
 
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
     """Train the trial again; save its network only if it came to what the row says."""
+    from optbench.cli.stop import Stop
     from optbench.definition import parse
     from optbench.files import write
     from optbench.storage import curve, log_replay
 
     study, trial = choice.study, choice.trial
     before = curve(storage, trial.trial_id)
-    with tensorflow(trial.trainer or "lanes"):
-        from optbench.replay import replay
-        from optbench.training.saving import save
-    if study.metric == "test accuracy" and trial.value is not None:
-        log_replay(storage, study.name, trial.number)
-    result = replay(study, trial, before, None, data_dir)
+    with Stop() as stop:
+        with tensorflow(trial.trainer or "lanes"):
+            from optbench.replay import replay
+            from optbench.training.saving import save
+        if study.metric == "test accuracy" and trial.value is not None:
+            log_replay(storage, study.name, trial.number)
+        result = replay(study, trial, before, None, data_dir, stop)
     if not result.same:
         raise StudyError(f"trial {trial.number} trained again came to other accuracies; `optbench replay` shows them")
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, console, opened, print_json
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, opened
+from optbench.cli.output import console, print_json
 from optbench.errors import StudyError
 
 
@@ -70,8 +71,8 @@ def delete(
 ) -> None:
     """Delete a study with its trials and curves, for good. Example: optbench delete quickstart"""
     from optbench.cli.tables import counts
-    from optbench.dashboard.artifacts import remove
-    from optbench.storage import find_study
+    from optbench.dashboard.artifacts import identities, remove
+    from optbench.storage import find_study, studies
     from optbench.storage.upkeep import delete_study
 
     with opened(storage) as storage_:
@@ -80,9 +81,13 @@ def delete(
         if "baseline" in (study, sweep) and not force:
             raise StudyError(f"study {study!r} is the baseline that others are compared with; --force deletes it")
         _ask(f"{counts(record)}. Delete it for good?", yes)
+        files = identities(storage_, record)
         delete_study(storage_, record.study_id, study)
-        remove(storage_, record)
+        remove(storage_, files)
+        confirmations = [other.name for other in studies(storage_) if other.origin == study]
     console.print(f"study {study!r} is deleted", markup=False)
+    for name in confirmations:
+        console.print(f"its confirmation {name!r} is still there", markup=False)
 
 
 def _ask(question: str, yes: bool) -> None:

@@ -1,18 +1,15 @@
-"""What the commands share: the application, its console, the options that several take, an opened database."""
+"""What the commands share: the application, the options that several take, an opened database."""
 
-import json
 import logging
-import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from optbench.errors import DefinitionError, OptbenchError
 
@@ -26,7 +23,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Prepare data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no width to fit
 
 DEFAULT_STORAGE = "sqlite:///storage/optbench.db"
 StorageUrl = Annotated[
@@ -36,21 +32,28 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where tensorflow-datasets keeps its data sets.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name, as `optbench studies` lists it.")]
 
 
-def print_json(content: Any) -> None:
-    """Plain data on standard output, with nothing beside it."""
-    sys.stdout.write(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n")
+def complete_study(begun: str) -> list[str]:
+    """The studies in the usual database whose names begin so, for the shell; none where it cannot be read."""
+    from optbench.storage import open_storage, studies
+
+    with suppress(OptbenchError):
+        storage = open_storage(os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE)
+        return [study.name for study in studies(storage) if study.name.startswith(begun)]
+    return []
 
 
-def _finite(content: Any) -> Any:
-    """The data with null for what is not a finite number, for which JSON has no word."""
-    if isinstance(content, float):
-        return content if math.isfinite(content) else None
-    if isinstance(content, Mapping):
-        return {str(key): _finite(value) for key, value in content.items()}
-    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="The study's name, as `optbench studies` lists it.", autocompletion=complete_study
+    ),
+]
+Studies = Annotated[
+    list[str],
+    typer.Argument(metavar="STUDY...", help="The studies, one or several.", autocompletion=complete_study),
+]
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import typer
 
 from optbench.cli import tables
 from optbench.cli.loading import tensorflow
-from optbench.cli.options import console, dress, opened, place, print_json
+from optbench.cli.options import dress, opened, place
+from optbench.cli.output import console, print_json
 from optbench.cli.progress import Progress
 from optbench.cli.stop import Stop
 from optbench.job import Trainer

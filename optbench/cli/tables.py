@@ -31,26 +31,30 @@ def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Table:
     """Each fixed setting's mean over its seeds, beside what was published."""
     from optbench.analysis.baseline import by_label  # loads scipy.stats, which takes a second
 
-    table = _table("setting", "seeds", f"{study.metric} %", "SD", "95 % interval", "published %", "difference, points")
-    for setting in by_label(study.definition or {"trial": []}, records):
+    settings = by_label(study.definition or {"trial": []}, records)
+    compared = any(setting.published is not None for setting in settings)
+    columns = ["published %", "difference, points"] if compared else []
+    table = _table("setting", "seeds", f"{study.metric} %", "SD", "95 % interval", *columns)
+    for setting in settings:
         a = setting.accuracy
         spread = [f"{100 * a.deviation:.2f}", f"+-{100 * a.margin:.2f}"] if a.n > 1 else ["-", "-"]
-        published = ["-", "-"]
+        published = ["-", "-"] if compared else []
         if setting.published is not None and setting.difference is not None:
             published = [f"{100 * setting.published:.2f}", f"{setting.difference:+.2f}"]
         table.add_row(Text(setting.label), str(a.n), f"{100 * a.mean:.2f}", *spread, *published)
     return table
 
 
-def studies(records: Sequence[StudyRecord]) -> Table:
-    """One row a study."""
-    table = _table("study", "sweep", "optimizer", "state", "trials", "by state", "best", "epochs", "changed (UTC)")
+def studies(records: Sequence[StudyRecord], width: int) -> Table:
+    """One row a study; on a narrow terminal, the columns that say most."""
+    columns = "study", "state", "trials", "best", "optimizer", "by state", "epochs", "sweep", "changed (UTC)"
+    shown = next((count for count, least in ((4, 60), (5, 100), (7, 140)) if width < least), len(columns))
+    table = _table(*columns[:shown])
     for s in records:
         last = s.changed.strftime("%m-%d %H:%M") if s.changed else "-"
-        table.add_row(
-            Text(s.name), Text((s.definition or {}).get("name", "-")), s.optimizer, s.state,
-            f"{s.finished}/{s.total or '?'}", s.by_state, _number(s.best), str(s.epochs), last,
-        )  # fmt: skip
+        trained = f"{s.finished}/{s.total or '?'}", _number(s.best), s.optimizer, s.by_state, str(s.epochs)
+        cells = Text(s.name), s.state, *trained, Text((s.definition or {}).get("name", "-")), last
+        table.add_row(*cells[:shown])
     return table
 
 
@@ -70,11 +74,22 @@ def show(study: StudyRecord, records: Sequence[TrialRecord], top: int) -> Iterat
         yield fixed(study, records)
     names = list(dict.fromkeys(name for record in shown for name in record.hyperparameters))
     labels = any(record.label for record in shown)
-    table = _table("trial", study.metric, "state", "epochs", "seed", *names, *(["label"] if labels else []))
+    several = len({record.optimizer for record in shown}) > 1
+    table = _table(
+        "trial",
+        study.metric,
+        "state",
+        "epochs",
+        "seed",
+        *(["optimizer"] if several else []),
+        *names,
+        *(["label"] if labels else []),
+    )
     for r in shown:
         values = [_number(r.hyperparameters.get(name), ".6g") for name in names]
         label = [Text(r.label or "")] if labels else []
-        table.add_row(str(r.number), _number(r.value), r.state, str(r.epochs), str(r.seed), *values, *label)
+        optimizer = [r.optimizer] if several else []
+        table.add_row(str(r.number), _number(r.value), r.state, str(r.epochs), str(r.seed), *optimizer, *values, *label)
     yield table
 
 
@@ -103,7 +118,7 @@ def arms(rows: "Sequence[Row]") -> Table:
     for row in rows:
         tuned = row.tuned
         cells = [interval(row.default), interval(row.paper), interval(tuned), str(tuned.n) if tuned else "-"]
-        best = points(row.arm.best[0].value or 0)
+        best = points(row.arm.trial.value or 0)
         table.add_row(Text(row.arm.name), str(row.arm.trials), str(row.arm.consumed), best, *cells)
     return table
 

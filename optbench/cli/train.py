@@ -14,11 +14,10 @@ from optbench.cli.options import (
     StudyName,
     app,
     check_counts,
-    console,
     data_app,
     opened,
-    print_json,
 )
+from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError, StorageError, nearest
 
 if TYPE_CHECKING:
@@ -26,9 +25,21 @@ if TYPE_CHECKING:
     from optbench.cli.stop import Stop
 
 
+def complete_sweep(begun: str) -> list[str]:
+    """The definitions that ship whose names begin so, for the shell."""
+    from optbench.definition import shipped
+
+    return sorted(path.stem for path in shipped().glob(f"{begun}*.toml"))
+
+
 @app.command()
 def sweep(
-    name: Annotated[str, typer.Argument(metavar="SWEEP", help="A TOML file, or the name of a definition in sweeps/.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP", help="A TOML file, or the name of a definition in sweeps/.", autocompletion=complete_sweep
+        ),
+    ],
     storage: StorageUrl = DEFAULT_STORAGE,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name. [default: the sweep's]")] = None,
     trials: Annotated[int | None, typer.Option(metavar="N", help="The study's total number of trials.")] = None,
@@ -119,6 +130,7 @@ def replay(
 ) -> None:
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
     from optbench.cli import tables
+    from optbench.cli.stop import Stop
     from optbench.exports import choose
     from optbench.storage import curve, find_study, log_replay, trials
 
@@ -126,12 +138,13 @@ def replay(
         record = find_study(storage_, study)
         chosen = choose(record, trials(storage_, record.study_id), trial)[0].trial
         before = curve(storage_, chosen.trial_id)
-    with tensorflow(chosen.trainer or "lanes"):
-        from optbench.replay import replay as train_again
-    if record.metric == "test accuracy" and chosen.value is not None:
-        with opened(storage) as storage_:
-            log_replay(storage_, record.name, chosen.number)
-    result = train_again(record, chosen, before, lanes, data_dir)
+    with Stop() as stop:
+        with tensorflow(chosen.trainer or "lanes"):
+            from optbench.replay import replay as train_again
+        if record.metric == "test accuracy" and chosen.value is not None:
+            with opened(storage) as storage_:
+                log_replay(storage_, record.name, chosen.number)
+        result = train_again(record, chosen, before, lanes, data_dir, stop)
     if as_json:
         print_json(tables.replay_json(result))
     else:

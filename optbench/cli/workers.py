@@ -12,7 +12,7 @@ from typing import IO
 
 import typer
 
-from optbench.cli.options import console
+from optbench.cli.output import console
 from optbench.cli.progress import Progress
 from optbench.cli.running import Order, conclude, nothing_to_do, progress_of
 from optbench.cli.stop import OWNER, Stop

@@ -12,7 +12,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from optbench.exports import FORMATS, chosen
-from optbench.storage import Storage, StudyRecord, TrialRecord, curves
+from optbench.storage import TOKEN, Storage, StudyRecord, TrialRecord, curves
 
 CURVES, BEST = "learning-curves.csv", "best.json"
 NAMES = uuid.UUID("5f0c7c57-7a4e-4f6e-9f0e-0d5b8a1a2c3d")
@@ -36,16 +36,22 @@ def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -
         _put(storage, study, BEST, "application/json", FORMATS["json"](chosen(storage, study)))
 
 
-def remove(storage: Storage, study: StudyRecord) -> None:
-    """Delete the files of the study's artifacts."""
-    for name in (CURVES, BEST):
+def identities(storage: Storage, study: StudyRecord) -> list[str]:
+    """The ids of the study's artifacts."""
+    return [_identity(storage, study, name) for name in (CURVES, BEST)]
+
+
+def remove(storage: Storage, ids: Sequence[str]) -> None:
+    """Delete the files of these artifacts, as far as they are there."""
+    for identity in ids:
         with suppress(ArtifactNotFound, OSError):
-            store(folder(storage)).remove(_identity(storage, study, name))
+            store(folder(storage)).remove(identity)
 
 
 def _identity(storage: Storage, study: StudyRecord, name: str) -> str:
-    """A function of database, study and name, so that writing again replaces."""
-    return str(uuid.uuid5(NAMES, f"{storage.url.database}\n{study.study_id}\n{study.name}\n{name}"))
+    """A function of study and name, so that writing again replaces, also from a copy of the database."""
+    token = storage.optuna.get_study_system_attrs(study.study_id).get(TOKEN, storage.url.database)
+    return str(uuid.uuid5(NAMES, f"{token}\n{study.study_id}\n{study.name}\n{name}"))
 
 
 def _put(storage: Storage, study: StudyRecord, name: str, kind: str, content: str) -> None:

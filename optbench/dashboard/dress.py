@@ -9,7 +9,7 @@ import tomli_w
 
 from optbench.dashboard import artifacts
 from optbench.errors import StorageError
-from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, one_line, shown, trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, glance, one_line, shown, trials
 
 VERDICT = "verdict"
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
@@ -30,11 +30,12 @@ def dress(
     records = trials(storage, study.study_id)
     with one_line(storage.url):
         handle = optuna.load_study(study_name=study.name, storage=storage.optuna)
-        for key, value in (attributes(study) | ({} if verdict is None else {VERDICT: list(verdict)})).items():
+        for key, value in (glance(study) | ({} if verdict is None else {VERDICT: list(verdict)})).items():
             if handle.user_attrs.get(key) != value:
                 handle.set_user_attr(key, value)
         _rewrite_note(storage, study, note(storage, study, records, handle.user_attrs.get(VERDICT, ())))
         for name, figure in (plots(storage, study, records) | dict(compared or {})).items():
+            figure.update_layout(title=name.replace("-", " "), margin={"t": 60})
             save_plotly_graph_object(handle, figure, graph_object_id=name)
         try:
             artifacts.keep(storage, study, records)
@@ -52,17 +53,11 @@ def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
         save_note_with_version(storage.optuna, study.study_id, None, held["version"], body)
 
 
-def attributes(study: StudyRecord) -> dict[str, Any]:
-    """What the list of studies shows at a glance."""
-    best = {"best": study.best} if study.best is not None and study.searches else {}
-    return {"state": study.state, "finished": f"{study.finished}/{study.total}", "by state": study.by_state, **best} | {
-        "epochs consumed": study.epochs
-    }
-
-
 def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], verdict: Sequence[str]) -> str:
     """The study in words: summary, verdict, commands, definition. Markdown."""
     parts = [f"\n{study.finished} of {study.total} trials are finished, in {study.epochs} epochs ({study.state})."]
+    if study.origin:
+        parts.append(f"It confirms the best configurations of the study {study.origin}.")
     if not study.searches:
         parts.append(_settings(study, records))
     for trial in best_trials(records)[: int(study.searches)]:
@@ -71,7 +66,8 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
     if verdict:
         parts += ["\n### Verdict\n", *(f"- {sentence}" for sentence in verdict), ""]
     name, place = shlex.quote(study.name), shlex.quote(shown(storage.url))
-    commands = [f"optbench {what} --storage {place}" for what in (f"show {name}", f"export {name}", "compare")]
+    offered = [f"show {name}", *([f"export {name}", f"confirm {name}", f"compare {name}"] if study.best else [])]
+    commands = [f"optbench {what} --storage {place}" for what in offered]
     parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
     return "\n".join([*parts, f"```toml\n{tomli_w.dumps(study.definition or {})}```", ""])
 

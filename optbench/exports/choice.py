@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optbench.errors import StudyError
-from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, studies, trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, lacks_best, studies, trials
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Configuration
@@ -39,12 +39,12 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
     to be named.
     """
     if number is not None:
-        return [Choice(study, _named(study, records, number), "named")]
+        return [Choice(study, _named(study, records, number), "named by its number")]
     if not study.searches:
         raise StudyError(f"study {study.name!r} selects nothing, so it has no best trial; name one with --trial N")
     best = best_trials(records)
     if not best:
-        raise StudyError(f"study {study.name!r} has no complete trial yet; carry on with `optbench sweep`")
+        raise lacks_best(study)
     chosen = []
     for rank, trial in enumerate(best[:top], start=1):
         place = "the best" if rank == 1 else f"number {rank}"
@@ -64,6 +64,8 @@ def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top:
     configurations = confirmations(storage, study)
     if configurations and number is None and top is None:
         why = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
+        if (found := choices[0].trial).number != configurations[0].trial.number:
+            why += f", before trial {found.number} was found, which is better and not confirmed"
         choices = [Choice(study, configurations[0].trial, why)]
     known = {found.trial.number: found for found in configurations}
     return [_with_scores(choice, known.get(choice.trial.number)) for choice in choices]

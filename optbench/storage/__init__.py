@@ -12,8 +12,8 @@ from optbench.storage.ledger import Claim, Ledger, open_study, set_total
 from optbench.storage.looks import count_openings, log_replay
 from optbench.storage.opening import open_storage
 from optbench.storage.rows import STATES
-from optbench.storage.schema import AUDIT
-from optbench.storage.study_records import COUNTED, StudyRecord, find_study, studies
+from optbench.storage.schema import AUDIT, TOKEN
+from optbench.storage.study_records import COUNTED, StudyRecord, find_study, glance, lacks_best, studies
 from optbench.storage.trial_records import TrialRecord, best_trials, curve, curves, trial_record, trials
 from optbench.storage.workers import GRACE
 
@@ -22,6 +22,7 @@ __all__ = [
     "COUNTED",
     "GRACE",
     "STATES",
+    "TOKEN",
     "Claim",
     "Follower",
     "Ledger",
@@ -34,7 +35,9 @@ __all__ = [
     "curve",
     "curves",
     "find_study",
+    "glance",
     "importances",
+    "lacks_best",
     "log_replay",
     "one_line",
     "open_storage",

@@ -24,7 +24,8 @@ def importances(storage: Storage, name: str) -> dict[str, dict[str, float]]:
         return {}
     study = optuna.create_study(direction="maximize")
     study.add_trials(complete)
+    varied = [key for key in complete[0].params if len({trial.params.get(key) for trial in complete}) > 1]
     return {
-        label: optuna.importance.get_param_importances(study, evaluator=evaluator)
+        label: optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
         for label, evaluator in evaluators.items()
     }

@@ -71,6 +71,28 @@ class StudyRecord:
         return str(self.definition.get("optimizer") or ", ".join(listed))
 
 
+def glance(study: StudyRecord | None) -> dict[str, Any]:
+    """What the dashboard's attributes show of a study at a glance: the names alone if it is still to be made."""
+    if study is None:
+        return dict.fromkeys(("state", "finished", "by state", "best", "epochs consumed"))
+    return {
+        "state": study.state,
+        "finished": f"{study.finished}/{study.total}",
+        "by state": study.by_state,
+        "best": study.best,
+        "epochs consumed": study.epochs,
+    }
+
+
+def lacks_best(study: StudyRecord) -> StudyError:
+    """What is to be said where a study is asked for its best trial and has no complete one."""
+    if study.state == "done":
+        ends = f"all of its {study.total} trials diverged or were pruned"
+        return StudyError(f"study {study.name!r} has no complete trial: {ends}; sweep another [space]")
+    sweep = (study.definition or {}).get("name", study.name)
+    return StudyError(f"study {study.name!r} has no complete trial yet; `optbench sweep {sweep}` carries it on")
+
+
 def studies(storage: Storage) -> list[StudyRecord]:
     """Every study, oldest first."""
     return storage.read(lambda session: [_study(session, found) for found in storage.optuna.get_all_studies()])

@@ -14,6 +14,12 @@ from optbench.errors import DataError, nearest
 from optbench.job import Images, Split
 from optbench.randomness import Purpose, generator
 
+USUAL = (
+    "digits",
+    "fashion_mnist",
+    "kmnist",
+    "mnist",
+)  # what is suggested; any set of 28x28 images in ten classes will do
 DIGITS_TRAIN = 1500  # of the 1,797; the rest are its test images, by other writers
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
@@ -114,7 +120,7 @@ def _builder(name: str, data_dir: Path | None) -> Any:
     try:
         builder = tfds.builder(name, data_dir=None if data_dir is None else str(data_dir))
     except Exception as problem:  # DatasetNotFoundError, ValueError: depends on how the name is wrong
-        raise DataError(f"unknown data set {name!r}; {nearest(name, ['digits', *tfds.list_builders()])}") from problem
+        raise DataError(f"unknown data set {name!r}; {nearest(name, USUAL)}") from problem
     features = builder.info.features or {}
     shape = features["image"].shape if "image" in features else None
     classes = getattr(features["label"], "num_classes", None) if "label" in features else None
