@@ -46,7 +46,8 @@ function draw(printing) {
       Object.assign(layout[key], { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true });
     if (narrow) layout.legend = { orientation: "h", y: -0.3, font: { size: 10 } };
     const small = document.getElementById(id).classList.contains("small");
-    if (small) Object.assign(layout, { legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { t: 60 } });
+    if (small) layout.legend = { orientation: "h", y: 1.02, yanchor: "bottom" };
+    if (small) layout.margin.t = 60;
     const bar = narrow || small ? false : "hover";
     Plotly.react(id, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: bar });
   }
