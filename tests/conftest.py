@@ -97,6 +97,22 @@ def new_url(server, tmp_path):
     return of
 
 
+@pytest.fixture
+def crew_on(new_url, tmp_path):
+    """A function that gives a crew on a new database of a kind; its processes are gone after the test."""
+    from tests.crew import Crew
+
+    crews = []
+
+    def make(kind, total, *options, light=False):
+        crews.append(Crew(tmp_path, new_url(kind), total, *options, light=light))
+        return crews[-1]
+
+    yield make
+    for crew in crews:
+        crew.__exit__()
+
+
 @pytest.fixture(params=["sqlite", *KINDS])
 def url(request, new_url):
     """A new, empty database of every kind: what is tested with it is the contract of all of them."""

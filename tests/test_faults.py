@@ -1,17 +1,11 @@
 """What happens to workers and databases in real life, to real processes; after each, the study holds its promises."""
 
-import json
 import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-import threading
 import time
-import urllib.error
-import urllib.request
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import optuna
@@ -21,91 +15,8 @@ from optuna.trial import TrialState
 
 from optbench.storage import find_study, open_storage
 from tests.conftest import write_toml
-from tests.crew import GRACE, SWEEP, Crew, check, storm, worker_pid
+from tests.crew import GRACE, SWEEP, check, worker_pid
 from tests.servers import KINDS
-
-SEED = int(os.environ.get("OPTBENCH_TEST_SEED", 20261125))
-
-
-@pytest.fixture
-def crew_on(new_url, tmp_path):
-    """A function that gives a crew on a new database of a kind; its processes are gone after the test."""
-    crews = []
-
-    def make(kind, total, *options, light=False):
-        crews.append(Crew(tmp_path, new_url(kind), total, *options, light=light))
-        return crews[-1]
-
-    yield make
-    for crew in crews:
-        crew.__exit__()
-
-
-@contextmanager
-def dashboard(crew):
-    """optuna-dashboard polled and written to, and a plain Optuna reading, all the while; yields what went wrong."""
-    wrong, over, served = [], threading.Event(), []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "optbench", "dashboard", "--port", "0"], stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"OPTBENCH_STORAGE": crew.url, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    address = process.stdout.readline().split()[2]
-
-    def poll():
-        plain = optuna.storages.RDBStorage(crew.url)
-        while not over.wait(0.3):
-            try:
-                for study in json.loads(get(f"{address}api/studies"))["study_summaries"]:
-                    number = study["study_id"]
-                    get(f"{address}api/studies/{number}?after=0")
-                    note = json.dumps({"body": f"note {len(served)}", "version": len(served) + 1}).encode()
-                    get(urllib.request.Request(f"{address}api/studies/{number}/note", note, method="PUT"))
-                    served.append(len(optuna.load_study(study_name="crew", storage=plain).trials))
-            except urllib.error.HTTPError as problem:
-                wrong.append(f"{problem.url}: {problem.read()[-500:]}")
-            except Exception as problem:
-                wrong.append(repr(problem))
-        plain.remove_session()
-        plain.engine.dispose()
-
-    thread = threading.Thread(target=poll)
-    thread.start()
-    try:
-        yield wrong
-    finally:
-        over.set()
-        thread.join()
-        process.terminate()
-        process.communicate()
-    assert len(served) > 3
-
-
-def get(request):
-    if isinstance(request, urllib.request.Request):
-        request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.read()
-
-
-@pytest.mark.parametrize(
-    ("kind", "total", "kills"), [("sqlite", 1200, 20), ("postgresql", 300, 6), ("mariadb", 300, 6)]
-)
-def test_workers_killed_frozen_and_stopped_at_random_lose_and_repeat_nothing(crew_on, kind, total, kills):
-    print(f"OPTBENCH_TEST_SEED={SEED}")
-    crew = crew_on(kind, total, light=True)
-    first = crew.start()
-    crew.wait(lambda: crew.training(first))
-    with dashboard(crew) as wrong:
-        done = storm(crew, 3, kills, SEED)
-    assert wrong == []
-    assert done["killed"] >= kills
-    print(done, check(crew))
-
-
-def test_killed_sweeps_are_carried_on_to_their_exact_total(crew_on):
-    print(f"OPTBENCH_TEST_SEED={SEED}")
-    crew = crew_on("sqlite", 40)
-    print(storm(crew, 2, 3, SEED), check(crew))
 
 
 @pytest.mark.parametrize("kind", KINDS)
