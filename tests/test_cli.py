@@ -339,7 +339,7 @@ def test_the_doctor_of_a_damaged_file_says_what_it_found(place, tmp_path):
     url = f"sqlite:///{tmp_path}/copy.db"
     optbench("backup", tmp_path / "copy.db", cwd=place)
     whole = (tmp_path / "copy.db").read_bytes()
-    (tmp_path / "copy.db").write_bytes(whole[:8192] + bytes(len(whole) - 8192 - 4096) + whole[-4096:])
+    (tmp_path / "copy.db").write_bytes(whole[: -4096 * 3] + bytes(4096 * 3))
     done = subprocess.run([*COMMAND, "doctor", "--storage", url], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "SQLite finds: " in done.stdout

@@ -65,6 +65,8 @@ def run_here(order: Order, stop: Stop) -> None:
         else:
             nothing_to_do(order, launch.study.finished)
         conclude(launch.storage, order, stop)
+        if launch.missing and not stop.owner:
+            dress(launch.storage, order.study)
     finally:
         launch.storage.close()
 
@@ -105,8 +107,6 @@ def conclude(storage: Storage, order: Order, stop: Stop) -> bool:
         console.print(f"{why}; the same command carries on")
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
-    if not stop.owner:
-        dress(storage, order.study)
     return record.finished >= order.sweep.trials
 
 

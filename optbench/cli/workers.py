@@ -12,6 +12,7 @@ from typing import IO
 
 import typer
 
+from optbench.cli.options import dress
 from optbench.cli.output import console
 from optbench.cli.progress import Progress
 from optbench.cli.running import Order, conclude, nothing_to_do, progress_of
@@ -44,6 +45,7 @@ def run_workers(order: Order, stop: Stop, count: int) -> None:
     failed = any(worker.returncode not in (0, 130, 143) for worker in workers)
     try:
         done = conclude(storage, order, stop)
+        dress(storage, order.study)
     finally:
         storage.close()
     if failed and not done:
