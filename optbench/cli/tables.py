@@ -75,16 +75,8 @@ def show(study: StudyRecord, records: Sequence[TrialRecord], top: int) -> Iterat
     names = list(dict.fromkeys(name for record in shown for name in record.hyperparameters))
     labels = any(record.label for record in shown)
     several = len({record.optimizer for record in shown}) > 1
-    table = _table(
-        "trial",
-        study.metric,
-        "state",
-        "epochs",
-        "seed",
-        *(["optimizer"] if several else []),
-        *names,
-        *(["label"] if labels else []),
-    )
+    more = [*(["optimizer"] if several else []), *names, *(["label"] if labels else [])]
+    table = _table("trial", study.metric, "state", "epochs", "seed", *more)
     for r in shown:
         values = [_number(r.hyperparameters.get(name), ".6g") for name in names]
         label = [Text(r.label or "")] if labels else []

@@ -14,12 +14,7 @@ from optbench.errors import DataError, nearest
 from optbench.job import Images, Split
 from optbench.randomness import Purpose, generator
 
-USUAL = (
-    "digits",
-    "fashion_mnist",
-    "kmnist",
-    "mnist",
-)  # what is suggested; any set of 28x28 images in ten classes will do
+USUAL = ("digits", "fashion_mnist", "kmnist", "mnist")  # what is suggested, of all that fit
 DIGITS_TRAIN = 1500  # of the 1,797; the rest are its test images, by other writers
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
