@@ -7,6 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optbench.job import Ending
+from optbench.median import Median
 from optbench.storage import AUDIT, STATES
 from optbench.strategies import make_pruner, make_sampler
 from optbench.sweep import Sweep
@@ -22,12 +23,13 @@ class Mirror:
 
     def __init__(self, sweep: Sweep, name: str, existing: int) -> None:
         self.memory = optuna.storages.InMemoryStorage()
+        self.pruner = make_pruner(sweep.pruner, sweep.epochs)
         self.study = optuna.create_study(
             storage=self.memory,
             study_name=name,
             direction="maximize",
             sampler=make_sampler(sweep, existing),
-            pruner=make_pruner(sweep.pruner, sweep.epochs),
+            pruner=self.pruner,  # type: ignore[arg-type]  # one of ours is no subclass of Optuna's
         )
         self.study_id = self.memory.get_study_id_from_name(name)
         self.count = 0
@@ -46,13 +48,15 @@ class Mirror:
         """A trial that ran here has ended."""
         state = STATES[ending.verdict]
         self.study.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
+        self._learn(trial._trial_id)
 
     def follow(self, trial: FrozenTrial, own: bool) -> None:
         """Take in a trial as the database has it; one of our own is further on here."""
         if trial.number >= self.count:
             self._add(_failed(trial) if trial.state == TrialState.WAITING else trial)
-        elif not own:
-            _catch_up(self.memory, self.memory.get_trial(self._own_id(trial.number)), trial)
+        elif not own and not (held := self.memory.get_trial(self._own_id(trial.number))).state.is_finished():
+            _catch_up(self.memory, held, trial)
+            self._learn(held._trial_id)
 
     def mark(self, trial: optuna.trial.Trial, key: str, value: Any) -> None:
         """Note something of a trial that runs here, once."""
@@ -67,8 +71,15 @@ class Mirror:
         return new
 
     def _add(self, trial: FrozenTrial) -> None:
-        self.memory.create_new_trial(self.study_id, trial)
+        self._learn(self.memory.create_new_trial(self.study_id, trial))
         self.count += 1
+
+    def _learn(self, own_id: int) -> None:
+        """Let the pruner know of a trial that is complete now, and was not before."""
+        if isinstance(self.pruner, Median):
+            trial = self.memory.get_trial(own_id)
+            if trial.state == TrialState.COMPLETE:
+                self.pruner.learn(trial)
 
     def _own_id(self, number: int) -> int:
         return self.memory.get_trial_id_from_study_id_trial_number(self.study_id, number)
@@ -81,8 +92,6 @@ def _failed(trial: FrozenTrial) -> FrozenTrial:
 
 def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: FrozenTrial) -> None:
     """Copy to a running trial of the mirror what another worker has written of it since."""
-    if own.state.is_finished():
-        return
     for name in trial.params.keys() - own.params.keys():
         distribution = trial.distributions[name]
         memory.set_trial_param(own._trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)

@@ -4,6 +4,7 @@ from typing import Any
 
 import optuna
 
+from optbench.median import Median
 from optbench.randomness import Purpose, seed
 from optbench.sweep import Strategy, Sweep
 
@@ -16,12 +17,12 @@ def make_sampler(sweep: Sweep, existing: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=drawn, **dict(sweep.sampler.arguments))  # type: ignore[arg-type]
 
 
-def make_pruner(pruner: Strategy, epochs: int) -> optuna.pruners.BasePruner:
-    """Optuna's pruner by our name for it."""
+def make_pruner(pruner: Strategy, epochs: int) -> optuna.pruners.BasePruner | Median:
+    """The pruner by our name for it: Optuna's, or one that decides as Optuna's."""
     arguments: dict[str, Any] = {key: value for key, value in pruner.arguments.items() if key != "audit"}
     if pruner.name == "median":
         arguments["n_warmup_steps"] += 1  # Optuna judges at the step of that number; our steps are epochs from 1
-        return optuna.pruners.MedianPruner(**arguments)
+        return Median(**arguments)
     if pruner.name == "hyperband":
         return optuna.pruners.HyperbandPruner(max_resource=epochs, **arguments)
     if pruner.name == "successive_halving":
