@@ -1,8 +1,8 @@
 """What a trial costs beside its training: ask, a report and a judgement per epoch, tell; in studies that grow.
 
 A database is filled with finished trials; then workers that train nothing run further trials on it, all at once. The
-time inside the sampler and inside the pruner, which are Optuna's, is taken apart from the rest, which is ours and the
-database's. "start" is what a worker needs to read the study, "MB" its peak memory.
+time inside the sampler, which is Optuna's, is taken apart from the rest, which is ours and the database's. "start" is
+what a worker needs to read the study, "MB" its peak memory.
 
     python -m tests.benchmarks.storing [--sizes 100 1000 10000] [--workers 1 4] [--kinds sqlite postgresql]
 """
@@ -81,7 +81,7 @@ def work(url, go):
     storage, sweep = open_storage(url), parse(SWEEP, "benchmark")
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {})
     study = Study(sweep, Ledger(storage, study_id, sweep.name))
-    spent = {"start": time.perf_counter() - start, "sampler": 0.0, "pruner": 0.0}
+    spent = {"start": time.perf_counter() - start, "sampler": 0.0}
     timed(
         study.mirror.study.sampler,
         spent,
@@ -90,7 +90,6 @@ def work(url, go):
         "sample_relative",
         "sample_independent",
     )
-    timed(study.mirror.study.pruner, spent, "pruner", "prune")
     trainer, total = SimpleNamespace(name="none", device="CPU", lanes=1), 0.0
     print("ready", flush=True)
     while not go.exists():
@@ -105,9 +104,9 @@ def work(url, go):
         total += time.perf_counter() - began
     status = Path("/proc/self/status").read_text()  # what getrusage says would be the parent's peak, if that is larger
     peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    parts = {part: spent[part] / TRIALS for part in ("sampler", "pruner")}
-    own = total / TRIALS - sum(parts.values())
-    print(json.dumps(parts | {"own": own, "start": spent["start"], "peak": peak}), flush=True)
+    sampler = spent["sampler"] / TRIALS
+    own = total / TRIALS - sampler
+    print(json.dumps({"sampler": sampler, "own": own, "start": spent["start"], "peak": peak}), flush=True)
     storage.close()
 
 
@@ -169,21 +168,19 @@ def main():
         work(given.work[0], Path(given.work[1]))
         return
     print("| database | workers | finished trials | ms per trial, ours | times that at the fewest | sampler ms "
-          "| pruner ms | times, with the pruner | start s | MB |\n|" + " --- |" * 10)  # fmt: skip
+          "| start s | MB |\n|" + " --- |" * 8)  # fmt: skip
     for kind in given.kinds:
         with tempfile.TemporaryDirectory() as folder, databases(kind, folder) as new:
             for count in given.workers:
-                fewest, judged = None, None
+                fewest = None
                 for size in given.sizes:
                     url = new(f"w{count}n{size}")
                     fill(url, size)
                     found = measure(url, count, folder)
-                    both = found["own"] + found["pruner"]
-                    fewest, judged = fewest or found["own"], judged or both
-                    times = " | ".join(f"{1000 * found[part]:.1f}" for part in ("sampler", "pruner"))
+                    fewest = fewest or found["own"]
                     ours = f"{1000 * found['own']:.1f} | {found['own'] / fewest:.2f}"
-                    rest = f"{both / judged:.2f} | {found['start']:.1f} | {found['peak']:.0f}"
-                    print(f"| {kind} | {count} | {size} | {ours} | {times} | {rest} |", flush=True)
+                    rest = f"{1000 * found['sampler']:.1f} | {found['start']:.1f} | {found['peak']:.0f}"
+                    print(f"| {kind} | {count} | {size} | {ours} | {rest} |", flush=True)
 
 
 if __name__ == "__main__":
