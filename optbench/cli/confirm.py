@@ -45,8 +45,19 @@ def confirm(
             console.print(
                 f"{study.name}: the best {len(sweep.fixed) // seeds} on {seeds} seeds each, as {name}", markup=False
             )
-            own = replace(sweep, lanes=lanes)
-            run_here(Order(name, {}, own, name, storage, data_dir, "lanes", GRACE, RETRIES, study.name), stop)
+            order = Order(
+                given=name,
+                overrides={},
+                sweep=replace(sweep, lanes=lanes),
+                study=name,
+                storage=storage,
+                data_dir=data_dir,
+                trainer="lanes",
+                grace=GRACE,
+                retries=RETRIES,
+                origin=study.name,
+            )
+            run_here(order, stop)
     with opened(storage) as storage_:
         for study in found:
             dress(storage_, study.name)

@@ -1,7 +1,8 @@
 """The commands that train: sweep, replay, data prepare. Only they load TensorFlow, when they run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,9 +63,7 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
-    from optbench.cli.running import Order, print_studies
-    from optbench.cli.stop import Stop
-    from optbench.definition import check_study_name, load
+    from optbench.cli.running import print_studies
 
     _check_options(trainer, lanes, timeout)
     check_counts(
@@ -72,16 +71,35 @@ def sweep(
     )
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
+    shared = {"storage": storage, "data_dir": data_dir, "trainer": trainer, "grace": grace, "retries": retries}
+    orders = _orders(name, study, repeat, overrides, shared)
+    console.stderr = as_json
+    ran = _run_all(orders, timeout, workers)
+    if as_json:
+        print_studies(storage, ran)
+
+
+def _orders(
+    name: str, study: str | None, repeat: int, overrides: Mapping[str, int], shared: Mapping[str, Any]
+) -> "list[Order]":
+    """What is to be run: the sweep, or `repeat` of it with other seeds."""
+    from optbench.cli.running import Order
+    from optbench.definition import check_study_name, load
+
     definition = load(name, overrides)
     if study is not None:
         check_study_name(study, "--study")
-    called, orders = study or definition.name, []
-    for number in range(1, repeat + 1):
-        own, title = overrides, called
-        if repeat > 1:
-            own, title = overrides | {"seed": definition.seed + number - 1}, f"{called}/{number}"
-        orders.append(Order(name, own, load(name, own), title, storage, data_dir, trainer, grace, retries))
-    console.stderr = as_json
+    called = study or definition.name
+    if repeat == 1:
+        return [Order(name, overrides, definition, called, **shared)]
+    seeds = [{**overrides, "seed": definition.seed + number} for number in range(repeat)]
+    return [Order(name, own, load(name, own), f"{called}/{n}", **shared) for n, own in enumerate(seeds, start=1)]
+
+
+def _run_all(orders: "Sequence[Order]", timeout: float | None, workers: int) -> list[str]:
+    """Run one after the other; returns the studies' names, those alone that were begun within the time limit."""
+    from optbench.cli.stop import Stop
+
     ran = []
     with Stop(timeout) as stop:
         for order in orders:
@@ -89,8 +107,7 @@ def sweep(
             ran.append(order.study)
             if stop():
                 break
-    if as_json:
-        print_studies(storage, ran)
+    return ran
 
 
 def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> None:
