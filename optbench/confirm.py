@@ -7,19 +7,19 @@ from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
 from optbench.space import keras_arguments
-from optbench.storage import StudyRecord, TrialRecord, best_trials, lacks_best
+from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
 from optbench.sweep import Sweep
 
 
 def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, seeds: int, epochs: int | None) -> Sweep:
-    """The sweep that trains the `top` best configurations on all training images, each on the same fresh seeds.
+    """The sweep that trains the `top` best configurations, all different, on all images, each on the same fresh seeds.
 
     Nothing is selected in it: each trial is scored on the test images once, after its last epoch. The seeds depend on
     nothing, so those of every study are the same: the same initial weights, the same batch order. Raises StudyError.
     """
     if study.definition is None or not study.searches:
         raise StudyError(f"study {study.name!r} selects nothing; expected a search to confirm, as adadelta")
-    best = best_trials(records)[:top]
+    best = distinct(best_trials(records))[:top]
     if not best:
         raise lacks_best(study)
     fresh = [seed(Purpose.CONFIRM, index) for index in range(seeds)]

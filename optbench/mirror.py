@@ -16,19 +16,19 @@ RUNG = "completed_rung_"
 
 
 class Mirror:
-    """Every trial of the study by its number, as the database has it, for a sampler that found `existing` trials.
+    """Every trial of the study by its number, as the database has it.
 
     `name` is the study's: by it and a trial's number, Hyperband knows the trial's bracket.
     """
 
-    def __init__(self, sweep: Sweep, name: str, existing: int) -> None:
+    def __init__(self, sweep: Sweep, name: str) -> None:
+        self.sweep, self.sampled = sweep, False
         self.memory = optuna.storages.InMemoryStorage()
         self.pruner = make_pruner(sweep.pruner, sweep.epochs)
         self.study = optuna.create_study(
             storage=self.memory,
             study_name=name,
             direction="maximize",
-            sampler=make_sampler(sweep, existing),
             pruner=self.pruner,  # type: ignore[arg-type]  # one of ours is no subclass of Optuna's
         )
         self.study_id = self.memory.get_study_id_from_name(name)
@@ -36,7 +36,12 @@ class Mirror:
         self.marked: set[tuple[int, str]] = set()
 
     def seat(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
-        """A trial that runs here; `params` are what it has to train, else the sampler decides."""
+        """A trial that runs here; `params` are what it has to train, else the sampler decides.
+
+        The first one's number seeds the sampler: no other worker has it, nor had it an earlier run.
+        """
+        if not self.sampled:
+            self.study.sampler, self.sampled = make_sampler(self.sweep, number), True
         if number == self.count:
             self._add(optuna.trial.create_trial(state=TrialState.RUNNING))
         own_id = self._own_id(number)

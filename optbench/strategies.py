@@ -9,9 +9,11 @@ from optbench.randomness import Purpose, seed
 from optbench.sweep import Strategy, Sweep
 
 
-def make_sampler(sweep: Sweep, existing: int) -> optuna.samplers.BaseSampler:
-    """The sampler on the mirror; its seed depends on the trials that exist, so that a restart does not repeat draws."""
-    drawn = seed(Purpose.SAMPLER, sweep.seed, existing)
+def make_sampler(sweep: Sweep, first: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one worker, seeded by the number of its first trial: neither another worker nor a restart repeats
+    its draws.
+    """
+    drawn = seed(Purpose.SAMPLER, sweep.seed, first)
     if sweep.sampler.name != "tpe":
         return optuna.samplers.RandomSampler(drawn)  # never asked: plan.py has the points
     return optuna.samplers.TPESampler(seed=drawn, **dict(sweep.sampler.arguments))  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ class Study:
         self.sweep, self.ledger = sweep, ledger
         self.slots = Slots(sweep, retries)
         trials = ledger.news()
-        self.mirror = Mirror(sweep, ledger.follower.name, len(trials))
+        self.mirror = Mirror(sweep, ledger.follower.name)
         self.running: dict[int, Running] = {}
         self.others: set[int] = set()
         self._follow(trials)

@@ -284,7 +284,7 @@ def test_what_does_not_compare_is_refused_or_named(storage):
     assert set(newest.left_out) == {"adadelta", "adam"}
     with pytest.raises(StudyError, match="no study 'adem' of optbench; did you mean 'adam'"):
         collect(storage, ["adem"])
-    assert remarks(collect(storage, ["adam"])) == ["not confirmed: adam; type `optbench confirm adam`"]
+    assert remarks(collect(storage, ["adam"]))[0] == "not confirmed: adam; type `optbench confirm adam`"
     run(storage, search("adam-short", trials=12, epochs=7), "adam-short", peak)
     with pytest.raises(StudyError, match="adam has 30 finished trials and adam-short has 12"):
         collect(storage, ["adam", "adam-short"])
@@ -302,6 +302,22 @@ def test_what_does_not_compare_with_the_rest_is_left_out_and_named(storage):
     assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
     assert remarks(comparison)[-1] == "adadelta-long is left out: epochs is 6 in adam, 8 in adadelta-long"
     assert len(collect(storage, [], anyway=True).arms) == 3
+
+
+def test_what_is_confirmed_differs(storage):
+    run(storage, search(space={"learning_rate": [0.5, 1.0, 2.0]}), "adadelta", peak)
+    study = find_study(storage, "adadelta")
+    sweep = confirmation(study, trials(storage, study.study_id), 5, 2, None)
+    first, *others = (trial.params["learning_rate"] for trial in sweep.fixed[::2])
+    assert (first, sorted(others)) == (1.0, [0.5, 2.0])
+
+
+def test_families_compare_anyway(storage):
+    run(storage, search(), "adadelta", peak)
+    run(storage, search("adam", model={"hidden": [9]}), "adam", peak)
+    comparison = collect(storage, ["adadelta", "adam"], anyway=True)
+    assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
+    assert comparison.differences == ["model.hidden is [8] in adadelta, [9] in adam"]
 
 
 def test_named_arms_need_seeds_that_they_share(storage):

@@ -177,7 +177,8 @@ def test_pruned_and_diverged_trials_never_win():
     study = choice_of("adam").study
     ends = [("pruned", 0.99), ("diverged", 0.98), ("complete", 0.5), ("complete", 0.6)]
     rows = [
-        replace(choice_of("adam", number=n).trial, state=state, value=value) for n, (state, value) in enumerate(ends)
+        replace(choice_of("adam", number=n, learning_rate=0.01 * (n + 1)).trial, state=state, value=value)
+        for n, (state, value) in enumerate(ends)
     ]
     found = choose(study, rows, None, top=9)
     assert [choice.trial.number for choice in found] == [3, 2]

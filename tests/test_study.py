@@ -199,6 +199,12 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     assert two.others_run()
 
 
+def test_workers_draw_apart(storage):
+    workers = [study_of(storage, trials=40) for _ in range(3)]
+    drawn = [worker.ask("adadelta", TRAINER).hyper["learning_rate"] for _ in range(10) for worker in workers]
+    assert len(set(drawn)) == 30
+
+
 def test_each_optimizer_of_a_list_gets_its_own_trials(storage):
     listed = [{"optimizer": "adam", "seeds": [0, 1]}, {"optimizer": "adadelta"}]
     study = study_of(storage, space=None, trials=None, optimizer=None, trial=listed)
@@ -207,7 +213,7 @@ def test_each_optimizer_of_a_list_gets_its_own_trials(storage):
     assert study.ask("adam", TRAINER) is None
 
 
-def test_the_sampler_seed_depends_on_the_trials_that_exist():
+def test_the_sampler_seed_depends_on_the_workers_first_trial():
     sweep = sweep_of()
-    draws = [make_sampler(sweep, existing)._random_sampler._rng.rng.random() for existing in (0, 0, 1)]
+    draws = [make_sampler(sweep, first)._random_sampler._rng.rng.random() for first in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]

@@ -35,9 +35,10 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False) -> Com
         for s in studies(storage)
         if s.definition is not None
     ]
-    chosen = _named(sources, names) if names else _searches(sources)
+    chosen = _named(sources, names, anyway) if names else _searches(sources)
     newest = max(chosen, key=lambda source: source.study.changed or datetime.min)
-    related = [source for source in sources if family(source) == family(newest)]
+    families = {family(source) for source in chosen} if names else {family(newest)}
+    related = [source for source in sources if family(source) in families]
     arms = repeated([_arm(source, related) for source in chosen if source in related])
     left_out = {source.study.name: "other data, model or batch" for source in chosen if source not in related}
     if not names and not anyway:
@@ -58,7 +59,7 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False) -> Com
     return Comparison(arms, fixed, count_openings(storage), different, left_out)
 
 
-def _named(sources: Sequence[Source], names: Sequence[str]) -> list[Source]:
+def _named(sources: Sequence[Source], names: Sequence[str], anyway: bool) -> list[Source]:
     """The searches of these names; a repeated one stands for its repeats."""
     every = {source.study.name: source for source in sources}
     found: dict[str, Source] = {}
@@ -73,9 +74,10 @@ def _named(sources: Sequence[Source], names: Sequence[str]) -> list[Source]:
         if not best_trials(source.trials):
             raise lacks_best(source.study)
     families = {family(source): name for name, source in found.items()}
-    if len(families) > 1:
+    if len(families) > 1 and not anyway:
         raise StudyError(
-            f"{' and '.join(families.values())} have other data, models or batches; name studies of one kind"
+            f"{' and '.join(families.values())} have other data, models or batches; name studies of one kind, or "
+            "add --anyway"
         )
     return list(found.values())
 

@@ -22,6 +22,7 @@ p { margin: .3rem 0; overflow-wrap: anywhere; }
 .warn { color: var(--warn); } .verdict { font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; margin: .6rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .8rem; color: var(--faint); }
 .figure { width: 100%; height: 440px; }
 .figure.small { height: 320px; } .grid { display: grid; gap: 1rem; }

@@ -19,6 +19,10 @@ def remarks(comparison: Comparison, place: str = "") -> list[str]:
             said.append(
                 f"no verdict on {a.name} and {b.name}: they share {shared} seeds; expected 2 or more, better 10"
             )
+        elif shared < max(len(a.confirmed[0].scores), len(b.confirmed[0].scores)):
+            said.append(f"the verdict on {a.name} and {b.name} rests on the {shared} seeds that they share")
+    if len(comparison.arms) == 1:
+        said.append("a search alone compares with nothing; `optbench sweep` of another optimizer makes a second arm")
     return said + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
 
 

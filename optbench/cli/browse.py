@@ -75,7 +75,8 @@ def dashboard(
     password = None if password_file is None else read_password(password_file)
 
     def ready(url: str) -> None:
-        console.print(f"optuna-dashboard on {url} (Ctrl-C ends it)", markup=False)
+        only = ", read-only" if read_only else ""
+        console.print(f"optuna-dashboard on {url} (Ctrl-C ends it{only})", markup=False)
         if open_:
             webbrowser.open(url)
 

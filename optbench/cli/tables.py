@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -156,7 +157,8 @@ def show_json(study: StudyRecord, records: Sequence[TrialRecord], top: int = 10)
 
 def trial_json(trial: TrialRecord) -> dict[str, Any]:
     """The trial as plain data."""
-    return {key: value for key, value in vars(trial).items() if key != "trial_id"}
+    ended = trial.ended and trial.ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {key: value for key, value in vars(trial).items() if key != "trial_id"} | {"ended": ended}
 
 
 def _table(*columns: str) -> Table:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optbench.errors import StudyError
-from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, lacks_best, studies, trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, distinct, lacks_best, studies, trials
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Configuration
@@ -42,7 +42,7 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
         return [Choice(study, _named(study, records, number), "named by its number")]
     if not study.searches:
         raise StudyError(f"study {study.name!r} selects nothing, so it has no best trial; name one with --trial N")
-    best = best_trials(records)
+    best = distinct(best_trials(records))
     if not best:
         raise lacks_best(study)
     chosen = []

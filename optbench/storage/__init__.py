@@ -14,7 +14,7 @@ from optbench.storage.opening import open_storage
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT, TOKEN
 from optbench.storage.study_records import COUNTED, StudyRecord, find_study, glance, lacks_best, studies
-from optbench.storage.trial_records import TrialRecord, best_trials, curve, curves, trial_record, trials
+from optbench.storage.trial_records import TrialRecord, best_trials, curve, curves, distinct, trial_record, trials
 from optbench.storage.workers import GRACE
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "count_openings",
     "curve",
     "curves",
+    "distinct",
     "find_study",
     "glance",
     "importances",

@@ -108,6 +108,14 @@ def _epoch(row: Any) -> Epoch:
     )
 
 
+def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The records without those whose configuration an earlier one has."""
+    firsts: dict[Any, TrialRecord] = {}
+    for record in records:
+        firsts.setdefault((record.optimizer, *sorted(record.hyperparameters.items())), record)
+    return list(firsts.values())
+
+
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The complete trials, best value first; pruned and diverged ones never win, nor do those of other programs."""
     complete = [record for record in records if record.state == "complete" and record.hyperparameters]

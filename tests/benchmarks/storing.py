@@ -83,7 +83,7 @@ def work(url, go):
     study = Study(sweep, Ledger(storage, study_id, sweep.name))
     spent = {"start": time.perf_counter() - start, "sampler": 0.0}
     timed(
-        study.mirror.study.sampler,
+        optuna.samplers.TPESampler,
         spent,
         "sampler",
         "infer_relative_search_space",
