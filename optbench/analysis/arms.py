@@ -143,6 +143,11 @@ def is_default(trial: TrialRecord) -> bool:
     return dict(trial.hyperparameters) == hyperparameters(trial.optimizer, {})
 
 
+def shared_seeds(a: Arm, b: Arm) -> list[int]:
+    """The seeds on which both arms' first configurations were confirmed."""
+    return sorted(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
+
+
 def base_name(name: str) -> str:
     """The name of a search without the number that tells its repeats apart."""
     base, slash, number = name.rpartition("/")

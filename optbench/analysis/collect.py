@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Comparison, Configuration, Source, base_name
+from optbench.analysis.arms import Arm, Comparison, Configuration, Source, base_name, shared_seeds
 from optbench.analysis.comparable import differences, family, repeated
 from optbench.confirm import label_of
 from optbench.errors import StudyError, nearest
@@ -102,7 +102,7 @@ def _comparable(arms: Sequence[Arm], newest: Source) -> tuple[list[Arm], dict[st
 
 def _check_seeds(arms: Sequence[Arm]) -> None:
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
-        shared = len(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
+        shared = len(shared_seeds(a, b))
         if shared < 2:
             typed = " ".join(shlex.quote(arm.source.study.name) for arm in (a, b))
             raise StudyError(

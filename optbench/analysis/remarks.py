@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Comparison, points
+from optbench.analysis.arms import Arm, Comparison, points, shared_seeds
 
 
 def remarks(comparison: Comparison, place: str = "") -> list[str]:
@@ -12,9 +12,10 @@ def remarks(comparison: Comparison, place: str = "") -> list[str]:
     names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
     said = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
     for arm in comparison.arms:
-        said += [*_search(arm), *_confirmation(arm, place), *luck(arm)]
+        said += filter(None, (one.source.study.unfinished for one in arm.repeats or [arm]))
+        said += [*_confirmation(arm, place), *luck(arm)]
     for a, b in combinations([arm for arm in comparison.arms if arm.confirmed], 2):
-        shared = len(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
+        shared = len(shared_seeds(a, b))
         if shared < 2:
             said.append(
                 f"no verdict on {a.name} and {b.name}: they share {shared} seeds; expected 2 or more, better 10"
@@ -34,13 +35,6 @@ def luck(arm: Arm) -> Iterator[str]:
     if arm.confirmed:
         text += f"; the seeds of one configuration reach {_range(arm.confirmed[0].scores.values())} % test"
     yield text
-
-
-def _search(arm: Arm) -> Iterator[str]:
-    for one in arm.repeats or [arm]:
-        study = one.source.study
-        if study.state != "done":
-            yield f"{study.name}: {study.finished} of its {study.total} trials are finished, so its best may change"
 
 
 def _confirmation(arm: Arm, place: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from optbench.analysis.arms import Arm, Comparison, is_default, is_paper, points
+from optbench.analysis.arms import Arm, Comparison, is_default, is_paper, points, shared_seeds
 from optbench.analysis.pvalues import holm, least_p
 from optbench.analysis.remarks import remarks
 from optbench.analysis.statistics import (
@@ -100,8 +100,7 @@ def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
     """Every pair of confirmed arms; `margin` is the difference that counts as equal, in percentage points."""
     found = []
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
-        one, two = a.confirmed[0].scores, b.confirmed[0].scores
-        shared = sorted(one.keys() & two.keys())
+        one, two, shared = a.confirmed[0].scores, b.confirmed[0].scores, shared_seeds(a, b)
         if len(shared) >= 2:
             found.append((a, b, [one[seed] for seed in shared], [two[seed] for seed in shared]))
     differences = [paired(x, y) for *_, x, y in found]

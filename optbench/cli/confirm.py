@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, check_counts, dress, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, check_counts, opened
 from optbench.cli.output import console
 
 
@@ -36,30 +36,17 @@ def confirm(
         sweeps = [confirmation(s, trials(storage_, s.study_id), top, seeds, epochs) for s in found]
         names = [place(sweep, every(storage_)) for sweep in sweeps]
     console.stderr = as_json
-    for study in found:
-        if study.state != "done":
-            held = f"{study.finished} of its {study.total} trials are finished"
-            print(f"optbench: {study.name}: {held}, so its best may change", file=sys.stderr)
+    for warning in filter(None, (study.unfinished for study in found)):
+        print(f"optbench: {warning}", file=sys.stderr)
     with Stop() as stop:
         for study, sweep, name in zip(found, sweeps, names, strict=True):
             console.print(
                 f"{study.name}: the best {len(sweep.fixed) // seeds} on {seeds} seeds each, as {name}", markup=False
             )
             order = Order(
-                given=name,
-                overrides={},
-                sweep=replace(sweep, lanes=lanes),
-                study=name,
-                storage=storage,
-                data_dir=data_dir,
-                trainer="lanes",
-                grace=GRACE,
-                retries=RETRIES,
-                origin=study.name,
-            )
+                given=name, overrides={}, sweep=replace(sweep, lanes=lanes), study=name, storage=storage,
+                data_dir=data_dir, trainer="lanes", grace=GRACE, retries=RETRIES, origin=study.name,
+            )  # fmt: skip
             run_here(order, stop)
-    with opened(storage) as storage_:
-        for study in found:
-            dress(storage_, study.name)
     if as_json:
         print_studies(storage, names)

@@ -66,7 +66,8 @@ def run_here(order: Order, stop: Stop) -> None:
             nothing_to_do(order, launch.study.finished)
         conclude(launch.storage, order, stop)
         if launch.missing and not stop.owner:
-            dress(launch.storage, order.study)
+            for name in filter(None, (order.study, order.origin)):
+                dress(launch.storage, name)
     finally:
         launch.storage.close()
 

@@ -53,6 +53,13 @@ class StudyRecord:
         return sum(self.counts[state] for state in COUNTED)
 
     @property
+    def unfinished(self) -> str | None:
+        """What is to be said where its best is asked for before it has its total."""
+        if self.state == "done":
+            return None
+        return f"{self.name}: {self.finished} of its {self.total} trials are finished, so its best may change"
+
+    @property
     def by_state(self) -> str:
         """How many trials there are of each state, in words."""
         return ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
