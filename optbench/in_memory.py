@@ -15,7 +15,7 @@ from optbench.sweep import Sweep
 RUNG = "completed_rung_"
 
 
-class Mirror:
+class InMemoryStudy:
     """Every trial of the study by its number, as the database has it.
 
     `name` is the study's: by it and a trial's number, Hyperband knows the trial's bracket.
@@ -35,7 +35,7 @@ class Mirror:
         self.count = 0
         self.marked: set[tuple[int, str]] = set()
 
-    def seat(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
+    def start(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
         """A trial that runs here; `params` are what it has to train, else the sampler decides.
 
         The first one's number seeds the sampler: no other worker has it, nor had it an earlier run.
@@ -51,7 +51,7 @@ class Mirror:
 
     def end(self, trial: optuna.trial.Trial, ending: Ending) -> None:
         """A trial that ran here has ended."""
-        state = STATES[ending.verdict]
+        state = STATES[ending.decision]
         self.study.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
         self._learn(trial._trial_id)
 
@@ -96,7 +96,7 @@ def _failed(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: FrozenTrial) -> None:
-    """Copy to a running trial of the mirror what another worker has written of it since."""
+    """Copy to a running trial of the in-memory study what another worker has written of it since."""
     for name in trial.params.keys() - own.params.keys():
         distribution = trial.distributions[name]
         memory.set_trial_param(own._trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)

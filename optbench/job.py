@@ -38,7 +38,7 @@ class Job:
 
     number: int
     optimizer: str
-    hyper: Mapping[str, float]
+    hparams: Mapping[str, float]
     seed: int
     epochs: int
 
@@ -76,7 +76,7 @@ class Epoch:
         return self.train_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
-class Verdict(enum.Enum):
+class Decision(enum.Enum):
     """What becomes of a trial after an epoch."""
 
     CONTINUE = "continue"
@@ -93,7 +93,7 @@ class Ending:
     `tested` if the value is of test images, which were opened for it.
     """
 
-    verdict: Verdict
+    decision: Decision
     value: float | None
     epochs: int
     reason: str | None = None
@@ -110,14 +110,14 @@ class Trainer(Protocol):
     lanes: int
     device: str
 
-    def seat(self, lane: int, job: Job) -> None:
+    def assign(self, lane: int, job: Job) -> None:
         """Start `job` in a free lane, from its own initial weights."""
 
-    def leave(self, lane: int) -> None:
+    def release(self, lane: int) -> None:
         """Free the lane."""
 
     def train(self) -> dict[int, Epoch]:
-        """One more epoch of every seated job, by lane."""
+        """One more epoch of every assigned job, by lane."""
 
     def test(self, lane: int, images: Images) -> float:
         """The accuracy of the lane's network on other images, as it is now."""

@@ -12,23 +12,23 @@ from typing import Any
 from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split, Trainer
 from optbench.runner import run
-from optbench.storage import Ledger, Storage, StudyRecord, find_study, glance, open_storage, open_study, set_total
+from optbench.storage import Storage, StudyRecord, Writer, find_study, glance, open_storage, open_study, set_total
 from optbench.study import Study
 from optbench.sweep import Sweep
 
-BEATS = 6  # heartbeats in a worker's time of grace
+HEARTBEATS = 6  # heartbeats in one heartbeat timeout
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A study that is ready to run. `exam` holds the test images where nothing is selected, else None."""
+    """A study that is ready to run. `test_images` holds the test images where nothing is selected, else None."""
 
     sweep: Sweep
     storage: Storage
     study: StudyRecord
     split: Split
-    exam: Images | None
+    test_images: Images | None
 
     @property
     def missing(self) -> int:
@@ -50,11 +50,11 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
         raise DefinitionError(
             f"batch = {sweep.batch}, but {sweep.data} leaves {len(split.train)} training images; expected at most that"
         )
-    exam = load_test(sweep.data, data_dir) if sweep.validation == 0 and not sweep.searches else None
-    digests = {**split.digests, "test.sha256": digest(exam)} if exam else split.digests
+    test_images = load_test(sweep.data, data_dir) if sweep.validation == 0 and not sweep.searches else None
+    digests = {**split.digests, "test.sha256": digest(test_images)} if test_images else split.digests
     storage = open_storage(url, create=True)
     fingerprint = sweep.fingerprint(digests)
-    metric = "test accuracy" if exam else "validation accuracy"
+    metric = "test accuracy" if test_images else "validation accuracy"
     wanted: dict[str, Any] = glance(None) | {
         "definition": sweep.definition(),
         "fingerprint": fingerprint,
@@ -68,7 +68,7 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
     study_id, held = open_study(storage, name, metric, wanted)
     _compare(name, held.get("fingerprint"), fingerprint)
     study = find_study(storage, name)
-    launch = Launch(sweep, storage, study, split, exam)
+    launch = Launch(sweep, storage, study, split, test_images)
     if launch.missing:  # another total, other lanes, the versions that carry it on
         set_total(storage, study_id, sweep.trials, {key: wanted[key] for key in ("definition", "versions")})
     return launch
@@ -79,22 +79,22 @@ def carry_on(
     build: Callable[[str], Trainer],
     stop: Callable[[], str | None],
     waiting: Callable[[], None],
-    grace: int,
+    heartbeat_timeout: int,
     retries: int,
 ) -> Generator[set[int]]:
     """Trains until the study has its total, one optimizer after the other; yields as runner.run does.
 
     `build` makes an optimizer's trainer. Where the last trials are another worker's, it waits for them, calling
-    `waiting`, and takes them over if that worker dies: if it was silent for its `grace`, in seconds. Raises StudyError
-    where a worker crashed with the same parameters again and again, more than `retries` times.
+    `waiting`, and takes them over if that worker dies: once its last heartbeat is older than its `heartbeat_timeout`,
+    in seconds. Raises StudyError where workers crashed with the same parameters more than `retries` times.
     """
-    ledger = Ledger(launch.storage, launch.study.study_id, launch.study.name, grace)
-    with _heartbeat(ledger, grace / BEATS) as check:
-        study = Study(launch.sweep, ledger, retries)
+    writer = Writer(launch.storage, launch.study.study_id, launch.study.name, heartbeat_timeout)
+    with _heartbeat(writer, heartbeat_timeout / HEARTBEATS) as check:
+        study = Study(launch.sweep, writer, retries)
         trainers = {optimizer: build(optimizer) for optimizer in launch.sweep.optimizers}
         while True:
             for optimizer, trainer in trainers.items():
-                for lost in run(study, trainer, optimizer, stop, launch.exam):
+                for lost in run(study, trainer, optimizer, stop, launch.test_images):
                     yield lost
                     check()
             if stop() or not study.others_run():
@@ -128,18 +128,18 @@ def _shown(found: Mapping[str, Any], key: str) -> str:
 
 
 @contextmanager
-def _heartbeat(ledger: Ledger, seconds: float) -> Iterator[Callable[[], None]]:
+def _heartbeat(writer: Writer, seconds: float) -> Iterator[Callable[[], None]]:
     """Beats off the training path, so that a long epoch does not look like a dead worker.
 
     Yields what raises here whatever ended the heart, for no worker may go on without one.
     """
     over, problems = threading.Event(), list[Exception]()
 
-    def beat() -> None:
+    def heartbeat() -> None:
         while not over.wait(seconds):
             try:
-                ledger.beat()
-            except StorageError:  # a database out of reach: the next beat may find it, and the loop will tell
+                writer.heartbeat()
+            except StorageError:  # a database out of reach: the next heartbeat may find it, and the loop will tell
                 continue
             except Exception as problem:
                 problems.append(problem)
@@ -149,8 +149,8 @@ def _heartbeat(ledger: Ledger, seconds: float) -> Iterator[Callable[[], None]]:
         if problems:
             raise problems[0]
 
-    ledger.beat()
-    thread = threading.Thread(target=beat, daemon=True)
+    writer.heartbeat()
+    thread = threading.Thread(target=heartbeat, daemon=True)
     thread.start()
     try:
         yield check
@@ -158,4 +158,4 @@ def _heartbeat(ledger: Ledger, seconds: float) -> Iterator[Callable[[], None]]:
         over.set()
         thread.join()
         with suppress(StorageError):  # then its silence will tell
-            ledger.leave()
+            writer.leave()

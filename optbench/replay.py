@@ -63,7 +63,7 @@ def replay(
         if study.fingerprint.get(key) != digest:
             raise StudyError(f"{key} is {study.fingerprint.get(key)} in the study, {digest} here: not the same data")
     trainer = build(trial.trainer, sweep, trial.optimizer, split, sweep.lanes or 1)
-    trainer.seat(0, Job(trial.number, trial.optimizer, trial.hyperparameters, trial.seed, trial.epochs))
+    trainer.assign(0, Job(trial.number, trial.optimizer, trial.hyperparameters, trial.seed, trial.epochs))
     after: list[Epoch] = []
     while len(after) < len(before):
         if stop():

@@ -72,10 +72,10 @@ KERAS_CLASSES: Mapping[str, str] = {
 }  # in keras.optimizers
 
 
-def keras_arguments(optimizer: str, hyper: Mapping[str, float]) -> dict[str, float | bool]:
+def keras_arguments(optimizer: str, hparams: Mapping[str, float]) -> dict[str, float | bool]:
     """The hyperparameters as the class in keras.optimizers takes them."""
     known = OPTIMIZERS[optimizer]
-    return {name: bool(value) if known[name].flag else value for name, value in hyper.items()}
+    return {name: bool(value) if known[name].flag else value for name, value in hparams.items()}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Decides: what to train next (ask), and what becomes of it (judge), with Optuna's samplers and pruners.
+"""Decides: what to train next (ask), and what becomes of it (decide), with Optuna's samplers and pruners.
 
-Decisions are taken on a mirror of the study in memory; the ledger keeps what was decided.
+Decisions are taken on a copy of the study in memory; the writer keeps what was decided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from optbench.job import Ending, Epoch, Job, Trainer, Verdict
-from optbench.mirror import Mirror
+from optbench.in_memory import InMemoryStudy
+from optbench.job import Decision, Ending, Epoch, Job, Trainer
 from optbench.plan import audited, params_of, seed_of
 from optbench.slots import Failure, Slots
 from optbench.space import Choice, hyperparameters
-from optbench.storage import AUDIT, Ledger
+from optbench.storage import AUDIT, Writer
 from optbench.sweep import Sweep
 
 RETRIES = 2  # how often the parameters of a trial whose worker crashed are tried again
 
 
 @dataclass(frozen=True)
-class Running:
-    """A trial that this worker trains: its row, its slot of the budget, and its likeness in the mirror."""
+class RunningTrial:
+    """A trial that this worker trains: its row, its slot of the budget, and its likeness in the in-memory study."""
 
     trial_id: int
     slot: int
@@ -34,36 +34,36 @@ class Running:
 class Study:
     """A sweep's study, as one worker sees it."""
 
-    def __init__(self, sweep: Sweep, ledger: Ledger, retries: int = RETRIES) -> None:
-        self.sweep, self.ledger = sweep, ledger
+    def __init__(self, sweep: Sweep, writer: Writer, retries: int = RETRIES) -> None:
+        self.sweep, self.writer = sweep, writer
         self.slots = Slots(sweep, retries)
-        trials = ledger.news()
-        self.mirror = Mirror(sweep, ledger.follower.name)
-        self.running: dict[int, Running] = {}
+        trials = writer.updates()
+        self.in_memory = InMemoryStudy(sweep, writer.follower.name)
+        self.running: dict[int, RunningTrial] = {}
         self.others: set[int] = set()
         self._follow(trials)
 
     def ask(self, optimizer: str, trainer: Trainer) -> Job | None:
         """The next trial of that optimizer, written down as running; None if every slot is finished or taken."""
 
-        def choose(news: Sequence[FrozenTrial]) -> int | None:
-            self._follow(news)
+        def choose(updates: Sequence[FrozenTrial]) -> int | None:
+            self._follow(updates)
             return self.slots.free(optimizer)
 
-        claim = self.ledger.claim(choose)
+        claim = self.writer.claim(choose)
         if claim is None:
             return None
         params = self.slots.retried(claim.slot) or params_of(self.sweep, claim.slot)
-        trial = self.mirror.seat(claim.number, params)
+        trial = self.in_memory.start(claim.number, params)
         self.others.discard(claim.number)
         distributions = self._distributions(params)
         for name, distribution in distributions.items():
             trial._suggest(name, distribution)
-        hyper = hyperparameters(optimizer, trial.params)
+        hparams = hyperparameters(optimizer, trial.params)
         fixed = self.sweep.fixed[claim.slot] if claim.slot < len(self.sweep.fixed) else None
         attributes: dict[str, Any] = {
             "optimizer": optimizer,
-            "hyperparameters": hyper,
+            "hyperparameters": hparams,
             "seed": seed_of(self.sweep, claim.slot),
             "lanes": trainer.lanes,
             "trainer": trainer.name,
@@ -71,44 +71,44 @@ class Study:
         }
         if fixed and fixed.label:
             attributes["label"] = fixed.label
-        self.ledger.begin(claim.trial_id, trial.params, distributions, attributes)
-        self.running[claim.number] = Running(claim.trial_id, claim.slot, trial)
-        return Job(claim.number, optimizer, hyper, attributes["seed"], self.sweep.epochs)
+        self.writer.begin(claim.trial_id, trial.params, distributions, attributes)
+        self.running[claim.number] = RunningTrial(claim.trial_id, claim.slot, trial)
+        return Job(claim.number, optimizer, hparams, attributes["seed"], self.sweep.epochs)
 
-    def judge(self, job: Job, epoch: Epoch) -> Verdict:
+    def decide(self, job: Job, epoch: Epoch) -> Decision:
         """What becomes of a running trial after an epoch. Fixed trials are never pruned, audited ones only marked."""
         own = self.running[job.number]
         own.trial.report(epoch.objective, epoch.epoch)
         if not epoch.finite:
-            return Verdict.DIVERGED
+            return Decision.DIVERGED
         if epoch.epoch >= job.epochs:
-            return Verdict.COMPLETE
+            return Decision.COMPLETE
         if own.slot >= len(self.sweep.fixed) and own.trial.should_prune():
             if not audited(self.sweep, own.slot):
-                return Verdict.PRUNED
-            self.mirror.mark(own.trial, AUDIT, epoch.epoch)
-        return Verdict.CONTINUE
+                return Decision.PRUNED
+            self.in_memory.mark(own.trial, AUDIT, epoch.epoch)
+        return Decision.CONTINUE
 
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]:
         """Write a round down, by trial number, and drop what ended; returns the trials that are no longer ours."""
         own = self.running
-        gone = self.ledger.record(
+        gone = self.writer.record(
             {own[n].trial_id: epoch for n, epoch in trained.items() if n in own},
             {own[n].trial_id: ending for n, ending in endings.items() if n in own},
-            {own[n].trial_id: self.mirror.new_marks(own[n].trial) for n in trained if n in own},
+            {own[n].trial_id: self.in_memory.new_marks(own[n].trial) for n in trained if n in own},
         )
         lost = {number for number, running in own.items() if running.trial_id in gone}
         for number in {*endings, *lost} & own.keys():
             running = own.pop(number)
             if number in lost:
-                self.others.add(number)  # what became of it is in the database, and is read with the next news
+                self.others.add(number)  # what became of it is in the database, and is read with the next updates
             else:
-                self.mirror.end(running.trial, endings[number])
+                self.in_memory.end(running.trial, endings[number])
         return lost
 
     def others_run(self) -> bool:
         """Whether trials of other workers are running."""
-        self._follow(self.ledger.news())
+        self._follow(self.writer.updates())
         return bool(self.others)
 
     def _distributions(self, params: Mapping[str, float] | None) -> dict[str, BaseDistribution]:
@@ -121,11 +121,11 @@ class Study:
             for name, d in self.sweep.space.items()
         }
 
-    def _follow(self, news: Sequence[FrozenTrial]) -> None:
-        """Bring slots and mirror up to the database: trials of other workers, and of earlier runs."""
-        for trial in news:
+    def _follow(self, updates: Sequence[FrozenTrial]) -> None:
+        """Bring slots and in-memory study up to the database: trials of other workers, and of earlier runs."""
+        for trial in updates:
             self._count(trial)
-            self.mirror.follow(trial, trial.number in self.running)
+            self.in_memory.follow(trial, trial.number in self.running)
 
     def _count(self, trial: FrozenTrial) -> None:
         """Take in whose a trial's slot is, and whether another worker is at it. Other programs' trials have no slot."""

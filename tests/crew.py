@@ -25,7 +25,7 @@ from optbench.storage.doctor import examine
 from tests.conftest import ROOT, TINY, write_toml
 
 COMMAND = [sys.executable, "-m", "optbench", "sweep"]
-GRACE = 5
+HEARTBEAT_TIMEOUT = 5
 SWEEP = TINY | {"name": "crew", "epochs": 20, "model": {"hidden": [64]}, "pruner": {"name": "none"}}
 
 
@@ -49,9 +49,10 @@ class Crew:
 
     def start(self, *before: str) -> "subprocess.Popen[bytes]":
         """One more worker; `before` are words in front of the command."""
-        command = [*before, *COMMAND, str(self.file), f"--grace={GRACE}", "--lanes=2", *self.options]
+        timeout = f"--heartbeat-timeout={HEARTBEAT_TIMEOUT}"
+        command = [*before, *COMMAND, str(self.file), timeout, "--lanes=2", *self.options]
         if self.light:
-            command = [sys.executable, "-m", "tests.light", str(self.file), f"--grace={GRACE}"]
+            command = [sys.executable, "-m", "tests.light", str(self.file), timeout]
         output = self.folder / f"member{len(self.members)}.txt"  # a pipe that nobody reads meanwhile would fill up
         with output.open("wb") as file:
             environment = os.environ | {"OPTBENCH_STORAGE": self.url}
@@ -142,7 +143,7 @@ def worker_pid(trial: FrozenTrial) -> int:
 def storm(crew: Crew, size: int, kills: int, seed: int) -> dict[str, int]:
     """So many workers at a time, some of them hurt at random moments, again and again; then left to finish.
 
-    Each time some are killed, all of them at times; else one is frozen for less than its grace, or told to stop.
+    Each time some are killed, all of them at times; else one is frozen for less than its timeout, or told to stop.
     """
     chance, done = random.Random(seed), Counter()
     up = [crew.start() for _ in range(size)]
@@ -155,7 +156,7 @@ def storm(crew: Crew, size: int, kills: int, seed: int) -> dict[str, int]:
             break  # the study has its total
         if chance.random() < 0.1:
             up[victims[0]].send_signal(signal.SIGSTOP)
-            time.sleep(chance.uniform(0.2, GRACE / 3))
+            time.sleep(chance.uniform(0.2, HEARTBEAT_TIMEOUT / 3))
             up[victims[0]].send_signal(signal.SIGCONT)
             done["frozen"] += 1
             continue

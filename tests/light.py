@@ -1,6 +1,6 @@
 """A worker like any other, but for its trainer: it trains nothing, and so needs no TensorFlow to start.
 
-OPTBENCH_STORAGE=URL python -m tests.light SWEEP --grace=SECONDS
+OPTBENCH_STORAGE=URL python -m tests.light SWEEP --heartbeat-timeout=SECONDS
 """
 
 import os
@@ -22,26 +22,26 @@ class Light:
     name, device, lanes = "light", "CPU", 2
 
     def __init__(self):
-        self.seated, self.epochs = {}, {}
+        self.assigned, self.epochs = {}, {}
 
-    def seat(self, lane, job):
-        self.seated[lane], self.epochs[lane] = job, 0
+    def assign(self, lane, job):
+        self.assigned[lane], self.epochs[lane] = job, 0
 
-    def leave(self, lane):
-        del self.seated[lane]
+    def release(self, lane):
+        del self.assigned[lane]
 
     def train(self):
         time.sleep(0.01)
-        for lane in self.seated:
+        for lane in self.assigned:
             self.epochs[lane] += 1
-        return {lane: self._epoch(job.seed % 1000 / 1000, self.epochs[lane]) for lane, job in self.seated.items()}
+        return {lane: self._epoch(job.seed % 1000 / 1000, self.epochs[lane]) for lane, job in self.assigned.items()}
 
     def _epoch(self, skill, n):
         accuracy = skill * (1 - 0.9**n)
         return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01)
 
 
-def main(file, grace):
+def main(file, heartbeat_timeout):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep = load(file, {})
     storage = open_storage(os.environ["OPTBENCH_STORAGE"], create=True)
@@ -49,11 +49,11 @@ def main(file, grace):
     open_study(storage, sweep.name, "validation accuracy", held)
     launch = Launch(sweep, storage, find_study(storage, sweep.name), None, None)
     with Stop() as stop:
-        for _ in carry_on(launch, lambda optimizer: Light(), stop, lambda: None, grace, 2):
+        for _ in carry_on(launch, lambda optimizer: Light(), stop, lambda: None, heartbeat_timeout, 2):
             pass
     storage.close()
     sys.exit(128 + stop.signal if stop.signal else 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2].removeprefix("--grace=")))
+    main(sys.argv[1], int(sys.argv[2].removeprefix("--heartbeat-timeout=")))

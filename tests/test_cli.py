@@ -262,7 +262,7 @@ BAD = [
     (["sweep", "quickstart", "--storage", "sqlite:///x.db?mode=ro"], "has options; expected a plain file"),
     (["studies", "--storage", "mysql://me:secret@127.0.0.1:1/x"], "mysql+pymysql://me:***@127.0.0.1:1/x"),
     (["sweep", "quickstart", "--workers", "0"], "--workers 0; expected a whole number from 1 to 64"),
-    (["sweep", "quickstart", "--grace", "1"], "--grace 1; expected"),
+    (["sweep", "quickstart", "--heartbeat-timeout", "1"], "--heartbeat-timeout 1; expected"),
     (["sweep", "quickstart", "--retries", "-1"], "--retries -1; expected"),
     (["sweep", "odd.toml", "--workers", "2"], "unknown data set 'mnits'; did you mean 'mnist'"),
     (["sweep", "long.toml"], "long.toml has 10.0 MB; a sweep definition has at most 1"),

@@ -21,15 +21,15 @@ from optbench.analysis.report import report
 from optbench.analysis.search_sections import audits, spaces
 from optbench.analysis.verdict import as_plain, pairs, rows
 from optbench.confirm import confirmation, place
-from optbench.dashboard import dress
+from optbench.dashboard import refresh
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
-from optbench.job import Ending, Epoch, Verdict
+from optbench.job import Decision, Ending, Epoch
 from optbench.space import OPTIMIZERS
 from optbench.storage import (
-    Ledger,
+    Writer,
     best_trials,
-    count_openings,
+    count_evaluations,
     find_study,
     importances,
     open_storage,
@@ -60,30 +60,32 @@ FIXED = [
 ]
 
 
-def run(storage, sweep, name, score, origin=None, exam=False):
+def run(storage, sweep, name, score, origin=None, test_images=False):
     """Fill a study without training: `score(job)` is what a trial comes to; NaN lets it diverge."""
     fingerprint = sweep.fingerprint({"data.sha256": "d"})
     held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
     if origin:
         held["origin"] = origin
-    study_id, _ = open_study(storage, name, "test accuracy" if exam else "validation accuracy", held)
-    ledger = Ledger(storage, study_id, name)
-    study = Study(sweep, ledger)
+    study_id, _ = open_study(storage, name, "test accuracy" if test_images else "validation accuracy", held)
+    writer = Writer(storage, study_id, name)
+    study = Study(sweep, writer)
     for optimizer in sweep.optimizers:
         while (job := study.ask(optimizer, TRAINER)) is not None:
             end = float(np.clip(score(job), 0, 1))
             loss = 0.5 + 0 * end
             for n in range(1, sweep.epochs + 1):
                 value = end * (1 - 0.5**n) if end == end else 0.1
-                row = Epoch(n, loss, value, None if exam else 0.5, None if exam else value, 0.1, 1e-3 * n, 0.2 * n)
-                verdict = study.judge(job, row)
+                row = Epoch(
+                    n, loss, value, None if test_images else 0.5, None if test_images else value, 0.1, 1e-3 * n, 0.2 * n
+                )
+                verdict = study.decide(job, row)
                 study.record({job.number: row}, {})
-                if verdict is not Verdict.CONTINUE:
+                if verdict is not Decision.CONTINUE:
                     break
             study.record(
-                {}, {job.number: Ending(verdict, end if verdict is Verdict.COMPLETE else value, n, tested=exam)}
+                {}, {job.number: Ending(verdict, end if verdict is Decision.COMPLETE else value, n, tested=test_images)}
             )
-    ledger.leave()
+    writer.leave()
 
 
 def search(name="adadelta", **changes):
@@ -95,7 +97,7 @@ def search(name="adadelta", **changes):
 def peak(job):
     """Best at learning_rate 1 (AdaDelta) or 0.01 (Adam)."""
     best = {"adadelta": 1.0, "adam": 0.01}[job.optimizer]
-    return 0.95 - 0.05 * abs(np.log10(job.hyper["learning_rate"] / best))
+    return 0.95 - 0.05 * abs(np.log10(job.hparams["learning_rate"] / best))
 
 
 def confirm(storage, name, level, seeds=10, noise=0.001):
@@ -103,7 +105,8 @@ def confirm(storage, name, level, seeds=10, noise=0.001):
     sweep = confirmation(study, trials(storage, study.study_id), 2, seeds, None)
     run(
         storage, sweep, place(sweep, studies(storage)),
-        lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal(), name, exam=True,
+        lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal(), name,
+        test_images=True,
     )  # fmt: skip
 
 
@@ -126,7 +129,7 @@ def url(tmp_path_factory):
     fixed = {k: v for k, v in TINY.items() if k not in ("space", "optimizer", "trials")}
     fixed |= {"name": "base", "epochs": 6, "data": {"name": "digits", "validation": 0}, "trial": FIXED}
     levels = {"adadelta": 0.87, "adam": 0.98}
-    run(storage, sweep_of(**(dict.fromkeys(TINY) | fixed)), "base", lambda job: levels[job.optimizer], exam=True)
+    run(storage, sweep_of(**(dict.fromkeys(TINY) | fixed)), "base", lambda job: levels[job.optimizer], test_images=True)
     confirm(storage, "adadelta", 0.981)
     confirm(storage, "adam", 0.970)
     storage.close()
@@ -155,7 +158,7 @@ def test_confirming_again_carries_on_or_makes_another_study(storage):
     for seeds in (3, 3, 4):
         confirm(storage, "adadelta", 0.9, seeds)
     assert [s.name for s in studies(storage)] == ["adadelta", "adadelta/confirm", "adadelta/confirm-2"]
-    assert count_openings(storage) == {"adadelta/confirm": 6, "adadelta/confirm-2": 8}
+    assert count_evaluations(storage) == {"adadelta/confirm": 6, "adadelta/confirm-2": 8}
     arm = collect(storage, ["adadelta"]).arms[0]
     assert {c.study for c in arm.confirmed} == {"adadelta/confirm-2"}
     with pytest.raises(StudyError, match="selects nothing; expected a search to confirm"):
@@ -180,7 +183,7 @@ def test_the_verdict_says_who_is_better_with_its_numbers(url):
     assert one.tuned.mean == pytest.approx(0.981, abs=0.002)
     assert one.optimism == pytest.approx(comparison.arms[0].best[0].value - one.tuned.mean)
     plain = json.loads(json.dumps(as_plain(comparison, [one, two], [pair], 0.1)))
-    assert plain["test_openings"] == {"base": 6, "adadelta/confirm": 20, "adam/confirm": 20}
+    assert plain["test_evaluations"] == {"base": 6, "adadelta/confirm": 20, "adam/confirm": 20}
     assert plain["pairs"][0]["sentence"] == pair.sentence
     storage.close()
 
@@ -209,7 +212,7 @@ def test_seeds_that_diverge_count_as_guessing(storage):
     shares = iter([float("nan")] * 3 + [0.98] * 20)
     study = find_study(storage, "adadelta")
     sweep = confirmation(study, trials(storage, study.study_id), 2, 10, None)
-    run(storage, sweep, "adadelta/confirm", lambda job: next(shares), "adadelta", exam=True)
+    run(storage, sweep, "adadelta/confirm", lambda job: next(shares), "adadelta", test_images=True)
     comparison = collect(storage, [])
     first = comparison.arms[0].confirmed[0]
     assert (len(first.scores), first.diverged) == (10, 3)
@@ -225,7 +228,7 @@ def test_a_confirmation_of_more_seeds_and_of_the_searchs_epochs_counts(storage):
     study = find_study(storage, "adadelta")
     for top, seeds, epochs in ((2, 8, None), (5, 6, None), (2, 9, 3)):
         sweep = confirmation(study, trials(storage, study.study_id), top, seeds, epochs)
-        run(storage, sweep, place(sweep, studies(storage)), lambda job: 0.9, "adadelta", exam=True)
+        run(storage, sweep, place(sweep, studies(storage)), lambda job: 0.9, "adadelta", test_images=True)
     first = collect(storage, ["adadelta"]).arms[0].confirmed[0]
     assert (first.study, first.epochs, len(first.scores)) == ("adadelta/confirm", 6, 8)
 
@@ -253,7 +256,7 @@ def test_trials_that_another_program_added_win_nothing_and_break_nothing(storage
     shares = {"adadelta": importances(storage, "adadelta")}
     assert "How it was done" in report(comparison, rows(comparison), [], shares)
     assert max(shares["adadelta"]["fANOVA"].values()) > 0
-    dress(storage, after)
+    refresh(storage, after)
 
 
 def test_the_price_of_pruning_is_what_beat_the_best_of_the_trials_that_had_ended(storage):
@@ -344,7 +347,7 @@ def test_a_better_trial_than_the_confirmed_one_is_said_and_mixes_nothing(storage
     study = find_study(storage, "adadelta")
     second = replace(best_trials(trials(storage, study.study_id))[1], value=0.0)
     sweep = confirmation(study, [second], 1, 6, None)
-    run(storage, sweep, "adadelta/confirm", lambda job: 0.9, "adadelta", exam=True)
+    run(storage, sweep, "adadelta/confirm", lambda job: 0.9, "adadelta", test_images=True)
     comparison = collect(storage, ["adadelta"])
     (plain,) = as_plain(comparison, rows(comparison), [], 0.1)["arms"]
     assert (plain["trial"], plain["hyperparameters"]) == (second.number, dict(second.hyperparameters))
@@ -381,11 +384,11 @@ def test_an_unfinished_confirmation_does_not_replace_a_whole_one(storage):
     again = confirmation(study, trials(storage, study.study_id), 2, 9, None)
     held = {"definition": again.definition(), "fingerprint": again.fingerprint({}), "trials": again.trials}
     study_id, _ = open_study(storage, "adadelta/confirm-2", "test accuracy", held | {"origin": "adadelta"})
-    ledger = Ledger(storage, study_id, "adadelta/confirm-2")
-    half = Study(again, ledger)
+    writer = Writer(storage, study_id, "adadelta/confirm-2")
+    half = Study(again, writer)
     job = half.ask("adadelta", TRAINER)
-    half.record({job.number: Epoch(1, 0.5, 0.9, None, None, 0.1)}, {job.number: Ending(Verdict.COMPLETE, 0.5, 6)})
-    ledger.leave()
+    half.record({job.number: Epoch(1, 0.5, 0.9, None, None, 0.1)}, {job.number: Ending(Decision.COMPLETE, 0.5, 6)})
+    writer.leave()
     assert {c.study for c in collect(storage, ["adadelta"]).arms[0].confirmed} == {"adadelta/confirm"}
 
 

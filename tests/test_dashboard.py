@@ -16,7 +16,7 @@ import pytest
 from optuna_dashboard import get_note, wsgi
 from optuna_dashboard._app import create_app
 
-from optbench.dashboard import Guard, dress, read_password
+from optbench.dashboard import Guard, read_password, refresh
 from optbench.errors import DefinitionError
 from optbench.storage import find_study, open_storage
 from tests.conftest import TINY, write_toml
@@ -80,14 +80,14 @@ def test_the_dashboard_serves_the_studies(study):
 def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     storage = open_storage(study)
     handle = optuna.load_study(study_name="tiny", storage=storage.optuna)
-    dress(storage, find_study(storage, "tiny"))
+    refresh(storage, find_study(storage, "tiny"))
     first = get_note(handle)
     from optuna_dashboard import save_note
 
     save_note(handle, "my own words\n\n" + first)
     storage.optuna.set_study_user_attr(handle._study_id, "state", "stale")
-    dress(storage, find_study(storage, "tiny"))
-    dress(storage, find_study(storage, "tiny"))
+    refresh(storage, find_study(storage, "tiny"))
+    refresh(storage, find_study(storage, "tiny"))
     assert get_note(handle) == "my own words\n\n" + first
     versions = [v for k, v in storage.optuna.get_study_system_attrs(1).items() if k.startswith("dashboard:note_ver")]
     assert versions == [1], "what a person is writing would be refused"
@@ -97,7 +97,7 @@ def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     assert (attributes["state"], attributes["finished"], attributes["best"]) == ("done", "6/6", handle.best_value)
     names = {key.split(":")[2] for key in handle._storage.get_study_system_attrs(1) if "plot_data" in key}
     assert names == {"learning-curves", "slice-1"}
-    dress(storage, find_study(storage, "fixed"))
+    refresh(storage, find_study(storage, "fixed"))
     other = optuna.load_study(study_name="fixed", storage=storage.optuna)
     assert re.search(r"\| Adam \| 2 \| \d\d\.\d\d \| 90\.00 \|", get_note(other))
     storage.close()
@@ -106,7 +106,7 @@ def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
 def test_artifacts_are_the_curves_and_the_best_configuration(study, tmp_path):
     storage = open_storage(study)
     for _ in range(2):
-        dress(storage, find_study(storage, "tiny"))
+        refresh(storage, find_study(storage, "tiny"))
     storage.close()
     with served(study) as address:
         found = json.loads(fetch(f"{address}api/studies/1"))["artifacts"]

@@ -93,8 +93,8 @@ class TestMnist:
         from optbench.training.model import Mlp
 
         trainer = Lanes(2, "adam", Mlp(), 128, load("mnist", 10_000, 0, mnist_dir))
-        hyper = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-        trainer.seat(0, Job(0, "adam", hyper, 0, 1))
+        hparams = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+        trainer.assign(0, Job(0, "adam", hparams, 0, 1))
         assert trainer.train()[0].validation_accuracy > 0.93
 
     def test_damaged_files_are_refused(self, tmp_path):

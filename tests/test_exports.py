@@ -53,8 +53,8 @@ def test_a_script_runs_nothing_that_a_studys_name_says(name):
     assert repr(name) in script.splitlines()[0]
 
 
-def keras_path(optimizer, hyper):
-    found = frameworks.keras(optimizer, hyper, STEPS)
+def keras_path(optimizer, hparams):
+    found = frameworks.keras(optimizer, hparams, STEPS)
     rule = keras.optimizers.deserialize({"class_name": found.name, "config": {"name": "x", **found.arguments}})
     variable = keras.Variable(START)
     for gradient in GRADIENTS:
@@ -62,9 +62,9 @@ def keras_path(optimizer, hyper):
     return np.asarray(variable) - START
 
 
-def torch_path(optimizer, hyper):
+def torch_path(optimizer, hparams):
     torch = pytest.importorskip("torch")
-    found = frameworks.torch(optimizer, hyper, STEPS)
+    found = frameworks.torch(optimizer, hparams, STEPS)
     weight = torch.nn.Parameter(torch.tensor(START))
     rule = getattr(torch.optim, found.name.removeprefix("torch.optim."))([weight], **found.arguments)
     for gradient in GRADIENTS:
@@ -73,9 +73,9 @@ def torch_path(optimizer, hyper):
     return weight.detach().numpy() - START, found
 
 
-def optax_path(optimizer, hyper):
+def optax_path(optimizer, hparams):
     optax = pytest.importorskip("optax")
-    found = frameworks.optax(optimizer, hyper, STEPS)
+    found = frameworks.optax(optimizer, hparams, STEPS)
     rule = getattr(optax, found.name.removeprefix("optax."))(**found.arguments)
     weight, state = START, rule.init(START)
     for gradient in GRADIENTS:
@@ -100,13 +100,13 @@ def test_a_translation_is_exact_or_says_what_differs(optimizer, path):
 @pytest.mark.parametrize("path", [torch_path, optax_path])
 def test_other_settings_that_are_exact(change, path):
     optimizer = "adagrad" if "initial_accumulator_value" in change else "sgd"
-    hyper = hyper_of(optimizer, **change)
-    assert path(optimizer, hyper)[0] == pytest.approx(keras_path(optimizer, hyper), rel=1e-4, abs=1e-6)
+    hparams = hyper_of(optimizer, **change)
+    assert path(optimizer, hparams)[0] == pytest.approx(keras_path(optimizer, hparams), rel=1e-4, abs=1e-6)
 
 
 def test_the_sizes_that_are_told_are_true():
-    hyper = hyper_of("adam", beta_2=0.999)
-    told = frameworks.torch("adam", hyper, 4690).difference
+    hparams = hyper_of("adam", beta_2=0.999)
+    told = frameworks.torch("adam", hparams, 4690).difference
     assert "x31.6 at step 1, x1.63 at step 469, x1 at step 4690" in told
     rms = frameworks.torch("rmsprop", hyper_of("rmsprop", epsilon=1e-4), 9)
     v = np.logspace(-12, 4, 1000)
@@ -118,13 +118,13 @@ def test_the_sizes_that_are_told_are_true():
 
 def test_torch_adam_with_the_told_factor_is_kerass_first_step():
     torch = pytest.importorskip("torch")
-    hyper = hyper_of("adam", beta_2=0.999, epsilon=0.1)
+    hparams = hyper_of("adam", beta_2=0.999, epsilon=0.1)
     weight = torch.nn.Parameter(torch.zeros(1))
     rule = torch.optim.Adam([weight], lr=0.01, eps=0.1 / math.sqrt(1 - 0.999))
     weight.grad = torch.tensor([0.5])
     rule.step()
     variable = keras.Variable([0.0])
-    keras.optimizers.Adam(**hyper).apply([np.array([0.5], np.float32)], [variable])
+    keras.optimizers.Adam(**hparams).apply([np.array([0.5], np.float32)], [variable])
     assert float(weight.detach()) == pytest.approx(float(variable[0]), rel=1e-4)
 
 

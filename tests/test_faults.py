@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from optbench.storage import find_study, open_storage
 from tests.conftest import write_toml
-from tests.crew import GRACE, SWEEP, check, worker_pid
+from tests.crew import HEARTBEAT_TIMEOUT, SWEEP, check, worker_pid
 from tests.servers import KINDS
 
 
@@ -24,7 +24,7 @@ def test_a_server_that_restarts_costs_time_and_nothing_else(crew_on, server, kin
     crew = crew_on(kind, 120)
     members = [crew.start() for _ in range(2)]
     crew.wait(lambda: all(crew.training(member) for member in members))
-    server(kind).restart(seconds_down=GRACE + 1)
+    server(kind).restart(seconds_down=HEARTBEAT_TIMEOUT + 1)
     told = crew.finish()
     assert check(crew) == {"finished": 120, "trained again": 0}
     for text in told:

@@ -46,7 +46,7 @@ def test_nobody_imports_the_command_line():
 
 def test_only_the_study_the_storage_and_the_dashboard_use_optuna():
     assert {name for name in importers("optuna") if not name.startswith(("storage/", "dashboard/"))} == {
-        "mirror.py",
+        "in_memory.py",
         "strategies.py",
         "study.py",
     }

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from optbench.errors import StorageError
 from optbench.storage import (
-    Ledger,
+    Writer,
     check,
-    count_openings,
+    count_evaluations,
     curve,
     engine,
     find_study,
@@ -43,9 +43,9 @@ def storage(file):
 
 
 @pytest.fixture
-def ledger(storage):
+def writer(storage):
     study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
-    return Ledger(storage, study_id, "s")
+    return Writer(storage, study_id, "s")
 
 
 def test_the_file_is_set_up_for_several_processes(storage):
@@ -112,7 +112,7 @@ def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, 
     assert upgrade(f"sqlite:///{file}") == ("is up to date already", None)
 
 
-def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, ledger):
+def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, writer):
     def versions(ours, revision):
         with closing(sqlite3.connect(file)) as other, other:
             other.execute("UPDATE optbench_schema SET version = ?", (ours,))
@@ -148,10 +148,10 @@ def test_a_file_without_tables_may_be_started_by_many(file):
         open_storage(f"sqlite:///{empty}").close()
 
 
-def test_a_damaged_file_is_said_to_be_damaged(file, storage, ledger):
+def test_a_damaged_file_is_said_to_be_damaged(file, storage, writer):
     for _ in range(9):
-        complete(ledger, length=30)
-    ledger.leave()
+        complete(writer, length=30)
+    writer.leave()
     storage.close()
     with closing(sqlite3.connect(file)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -171,17 +171,17 @@ def test_the_first_releases_studies_can_be_read_and_carried_on(tmp_path):
     assert (record.state, record.finished, record.epochs, record.best) == ("done", 5, 10, 0.6)
     best = trials(storage, record.study_id)[4]
     assert [row.validation_accuracy for row in curve(storage, best.trial_id)][-1] == best.value
-    ledger = Ledger(storage, record.study_id, "first")
-    assert complete(ledger).number == 5
+    writer = Writer(storage, record.study_id, "first")
+    assert complete(writer).number == 5
     storage.close()
 
 
-def test_a_backup_is_whole_while_others_write(file, storage, ledger, tmp_path):
+def test_a_backup_is_whole_while_others_write(file, storage, writer, tmp_path):
     over = threading.Event()
 
     def work():
         while not over.is_set():
-            complete(ledger)
+            complete(writer)
 
     writer = threading.Thread(target=work)
     writer.start()
@@ -209,8 +209,8 @@ def test_a_server_is_not_backed_up_here():
 
 
 @pytest.mark.parametrize("what", ["moved", "replaced", "deleted"])
-def test_a_file_that_is_no_longer_there_is_not_written_to(what, file, storage, ledger, tmp_path):
-    own = claim(ledger)
+def test_a_file_that_is_no_longer_there_is_not_written_to(what, file, storage, writer, tmp_path):
+    own = claim(writer)
     if what == "deleted":
         file.unlink()
     else:
@@ -218,7 +218,7 @@ def test_a_file_that_is_no_longer_there_is_not_written_to(what, file, storage, l
     if what == "replaced":
         open_storage(f"sqlite:///{file}", create=True).close()
     with pytest.raises(StorageError, match="was moved, deleted or replaced while it was in use"):
-        ledger.record({own.trial_id: epoch(1, 0.5)}, {}, {})
+        writer.record({own.trial_id: epoch(1, 0.5)}, {}, {})
     assert file.exists() == (what == "replaced")
 
 
@@ -226,8 +226,8 @@ def test_a_database_that_is_locked_for_long_is_waited_for(file, monkeypatch):
     monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
     storage = open_storage(f"sqlite:///{file}", create=True)
-    ledger = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
-    own, told = claim(ledger), []
+    writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    own, told = claim(writer), []
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
 
         def outage(problem):
@@ -238,7 +238,7 @@ def test_a_database_that_is_locked_for_long_is_waited_for(file, monkeypatch):
 
         storage.outage = outage
         other.execute("BEGIN IMMEDIATE")
-        ledger.record({own.trial_id: epoch(1, 0.5)}, {}, {})
+        writer.record({own.trial_id: epoch(1, 0.5)}, {}, {})
     assert [str(problem).rpartition(": ")[2] for problem in told] == ["database is locked"] * 2 + ["None"]
     assert storage.read(lambda session: session.scalar(select(epochs.c.epoch))) == 1
     storage.close()
@@ -246,15 +246,15 @@ def test_a_database_that_is_locked_for_long_is_waited_for(file, monkeypatch):
 
 def test_an_upgrade_logs_the_looks_at_the_test_images_that_were_taken_before(file, storage):
     study_id, _ = open_study(storage, "fixed", "test accuracy", HELD)
-    ledger = Ledger(storage, study_id, "fixed")
-    own = complete(ledger)
-    ledger.leave()
+    writer = Writer(storage, study_id, "fixed")
+    own = complete(writer)
+    writer.leave()
     storage.close()
     with closing(sqlite3.connect(file)) as other, other:
         other.execute("DROP TABLE optbench_openings")
         other.execute("UPDATE optbench_schema SET version = 2")
     upgrade(f"sqlite:///{file}")
     again = open_storage(f"sqlite:///{file}")
-    assert count_openings(again) == {"fixed": 1}
+    assert count_evaluations(again) == {"fixed": 1}
     assert trials(again, study_id)[own.number].value == 0.7
     again.close()

@@ -13,15 +13,15 @@ PAPER = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
 DEFAULTS = {name: {key: h.default for key, h in known.items()} for name, known in OPTIMIZERS.items()}
 
 
-def trajectory(name, hyper, gradients, start=0.0, dtype=tf.float64):
+def trajectory(name, hparams, gradients, start=0.0, dtype=tf.float64):
     """x after every step, from `start`."""
     rule = RULES[name]
-    hyper = {key: tf.constant(value, dtype) for key, value in hyper.items()}
+    hparams = {key: tf.constant(value, dtype) for key, value in hparams.items()}
     x = tf.constant(start, dtype)
     slots = (tf.zeros_like(x),) * rule.slots
     path = []
     for step, gradient in enumerate(gradients, start=1):
-        delta, slots = rule.update(x, tf.constant(gradient, dtype), slots, hyper, tf.constant(step, dtype))
+        delta, slots = rule.update(x, tf.constant(gradient, dtype), slots, hparams, tf.constant(step, dtype))
         x -= delta
         path.append(x.numpy())
     return np.array(path)
@@ -39,7 +39,7 @@ def test_first_adam_step_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("name", "hyper", "after"),
+    ("name", "hparams", "after"),
     [
         ("adadelta", PAPER, [-4.471957080294e-03, -1.585359683641e-03, 2.039476115124e-04, -1.379438556847e-02]),
         (
@@ -54,8 +54,8 @@ def test_first_adam_step_by_hand():
         ),
     ],
 )
-def test_trajectories(name, hyper, after):
-    assert trajectory(name, hyper, GRADIENTS)[[0, 1, 4, 9]] == pytest.approx(after, rel=1e-11)
+def test_trajectories(name, hparams, after):
+    assert trajectory(name, hparams, GRADIENTS)[[0, 1, 4, 9]] == pytest.approx(after, rel=1e-11)
 
 
 SETTINGS = [
@@ -78,40 +78,40 @@ SETTINGS = [
 TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # of the others: 2e-5, for Keras rounds beta_2
 
 
-@pytest.mark.parametrize(("name", "hyper"), SETTINGS)
+@pytest.mark.parametrize(("name", "hparams"), SETTINGS)
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
-def test_equal_to_keras_over_50_steps(name, hyper, scale):
+def test_equal_to_keras_over_50_steps(name, hparams, scale):
     rng = np.random.default_rng(1)
     gradients = scale * rng.normal(size=(50, 7)).astype(np.float32)
     start = rng.normal(size=7).astype(np.float32) if name == "adamw" else np.zeros(7, np.float32)
     variable = keras.Variable(start)
-    optimizer = getattr(keras.optimizers, KERAS_CLASSES[name])(**hyper)
+    optimizer = getattr(keras.optimizers, KERAS_CLASSES[name])(**hparams)
     for gradient in gradients:
         optimizer.apply([gradient], [variable])
-    ours = trajectory(name, hyper, gradients, start=start, dtype=tf.float32)[-1]
+    ours = trajectory(name, hparams, gradients, start=start, dtype=tf.float32)[-1]
     np.testing.assert_allclose(
         ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name == "adamw" else 1e-9
     )
 
 
-@pytest.mark.parametrize(("name", "hyper"), SETTINGS)
-def test_the_effective_rate_is_what_a_steady_gradient_is_multiplied_by(name, hyper):
+@pytest.mark.parametrize(("name", "hparams"), SETTINGS)
+def test_the_effective_rate_is_what_a_steady_gradient_is_multiplied_by(name, hparams):
     rule, gradient = RULES[name], tf.constant(0.7, tf.float64)
-    hyper = {key: tf.constant(value, tf.float64) for key, value in hyper.items()} | {"weight_decay": 0.0}
+    hparams = {key: tf.constant(value, tf.float64) for key, value in hparams.items()} | {"weight_decay": 0.0}
     slots, last = (tf.zeros((), tf.float64),) * rule.slots, None
     for step in range(1, 301):
         delta, new = rule.update(
-            tf.constant(0.0, tf.float64), gradient, slots, hyper, tf.constant(float(step), tf.float64)
+            tf.constant(0.0, tf.float64), gradient, slots, hparams, tf.constant(float(step), tf.float64)
         )
         held = (new[0], slots[1]) if name == "adadelta" else new  # its step looks back at the moves before it
-        last, slots = rule.rate(held, hyper, tf.constant(float(step), tf.float64)), new
-    steady = 1 / (1 - hyper["momentum"]) if name == "sgd" else 1.0  # momentum adds up what the rate multiplies
+        last, slots = rule.rate(held, hparams, tf.constant(float(step), tf.float64)), new
+    steady = 1 / (1 - hparams["momentum"]) if name == "sgd" else 1.0  # momentum adds up what the rate multiplies
     assert float(delta) == pytest.approx(float(steady * last * gradient), rel=1e-3)
 
 
 def test_large_epsilon_makes_adadelta_sgd():
-    hyper = {"learning_rate": 0.1, "rho": 0.95, "epsilon": 1e4}
-    assert trajectory("adadelta", hyper, GRADIENTS, start=1.0)[-1] == pytest.approx(0.66350480, abs=1e-7)
+    hparams = {"learning_rate": 0.1, "rho": 0.95, "epsilon": 1e4}
+    assert trajectory("adadelta", hparams, GRADIENTS, start=1.0)[-1] == pytest.approx(0.66350480, abs=1e-7)
 
 
 def test_a_rule_broadcasts_over_lanes():

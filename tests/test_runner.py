@@ -3,7 +3,7 @@
 import pytest
 
 from optbench.errors import StorageError
-from optbench.job import Epoch, Job, Verdict
+from optbench.job import Decision, Epoch, Job
 from optbench.runner import run
 
 
@@ -13,20 +13,20 @@ class FakeTrainer:
     name, device = "fake", "CPU"
 
     def __init__(self, lanes):
-        self.lanes, self.seated, self.log = lanes, {}, []
+        self.lanes, self.assigned, self.log = lanes, {}, []
 
-    def seat(self, lane, job):
-        assert lane not in self.seated
-        self.seated[lane] = [job, 0]
+    def assign(self, lane, job):
+        assert lane not in self.assigned
+        self.assigned[lane] = [job, 0]
         self.log.append((lane, job.number))
 
-    def leave(self, lane):
-        del self.seated[lane]
+    def release(self, lane):
+        del self.assigned[lane]
 
     def train(self):
-        for place in self.seated.values():
+        for place in self.assigned.values():
             place[1] += 1
-        return {lane: Epoch(n, 1.0, n / 10, 1.0, n / 10, 0.0) for lane, (_, n) in self.seated.items()}
+        return {lane: Epoch(n, 1.0, n / 10, 1.0, n / 10, 0.0) for lane, (_, n) in self.assigned.items()}
 
     def test(self, lane, images):
         return 0.5
@@ -44,10 +44,10 @@ class FakeStudy:
         self.asked += 1
         return Job(self.asked - 1, optimizer, {}, 0, abs(self.lengths[self.asked - 1]))
 
-    def judge(self, job, epoch):
+    def decide(self, job, epoch):
         if epoch.epoch < job.epochs:
-            return Verdict.CONTINUE
-        return Verdict.COMPLETE if self.lengths[job.number] > 0 else Verdict.PRUNED
+            return Decision.CONTINUE
+        return Decision.COMPLETE if self.lengths[job.number] > 0 else Decision.PRUNED
 
     def record(self, trained, endings):
         self.rounds.append(sorted(trained))
@@ -61,9 +61,9 @@ def test_a_freed_lane_is_refilled_in_the_next_round():
     assert study.rounds == [[0, 1], [1, 2], [1, 2], [3]]
     assert trainer.log == [(0, 0), (1, 1), (0, 2), (0, 3)]
     assert list(study.endings) == [0, 1, 2, 3]
-    assert study.endings[2].verdict is Verdict.PRUNED
+    assert study.endings[2].decision is Decision.PRUNED
     assert study.endings[2].value == 0.2
-    assert not trainer.seated
+    assert not trainer.assigned
 
 
 def test_more_lanes_than_trials():
@@ -75,16 +75,16 @@ def test_more_lanes_than_trials():
 def test_stopping_now_ends_what_runs():
     study, trainer, wishes = FakeStudy(9, 9, 9), FakeTrainer(2), iter([None, None, "now"])
     list(run(study, trainer, "adam", lambda: next(wishes)))
-    assert {n: e.verdict for n, e in study.endings.items()} == {0: Verdict.INTERRUPTED, 1: Verdict.INTERRUPTED}
+    assert {n: e.decision for n, e in study.endings.items()} == {0: Decision.INTERRUPTED, 1: Decision.INTERRUPTED}
     assert {(e.epochs, e.reason) for e in study.endings.values()} == {(2, "interrupted")}
     assert study.asked == 2
-    assert not trainer.seated
+    assert not trainer.assigned
 
 
 def test_stopping_soon_lets_running_trials_finish_and_seats_no_more():
     study, wishes = FakeStudy(2, 3, 9), iter([None, "soon", "soon", "soon"])
     list(run(study, FakeTrainer(2), "adam", lambda: next(wishes)))
-    assert {n: e.verdict for n, e in study.endings.items()} == {0: Verdict.COMPLETE, 1: Verdict.COMPLETE}
+    assert {n: e.decision for n, e in study.endings.items()} == {0: Decision.COMPLETE, 1: Decision.COMPLETE}
 
 
 def test_a_crash_of_the_trainer_leaves_nothing_running():
@@ -95,15 +95,15 @@ def test_a_crash_of_the_trainer_leaves_nothing_running():
     study = FakeStudy(2, 2)
     with pytest.raises(RuntimeError, match="no more memory"):
         list(run(study, Broken(2), "adam", lambda: None))
-    assert {(e.verdict, e.reason) for e in study.endings.values()} == {
-        (Verdict.INTERRUPTED, "RuntimeError: no more memory")
+    assert {(e.decision, e.reason) for e in study.endings.values()} == {
+        (Decision.INTERRUPTED, "RuntimeError: no more memory")
     }
 
 
 def test_a_trial_that_was_given_away_is_dropped_without_an_end():
     study, trainer = FakeStudy(1, 1, lost={0}), FakeTrainer(2)
     assert list(run(study, trainer, "adam", lambda: None)) == [{0}]
-    assert not trainer.seated
+    assert not trainer.assigned
 
 
 def test_a_database_that_is_gone_is_not_asked_again():
@@ -120,5 +120,5 @@ def test_a_database_that_is_gone_is_not_asked_again():
 
 def test_test_images_score_only_complete_trials():
     study = FakeStudy(1, -1)
-    list(run(study, FakeTrainer(2), "adam", lambda: None, exam=object()))
+    list(run(study, FakeTrainer(2), "adam", lambda: None, test_images=object()))
     assert (study.endings[0].value, study.endings[1].value) == (0.5, 0.1)

@@ -11,9 +11,9 @@ from sqlalchemy import create_engine, delete, insert, inspect, select, text, upd
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
-from optbench.job import Ending, Epoch, Verdict
+from optbench.job import Decision, Ending, Epoch
 from optbench.storage import (
-    Ledger,
+    Writer,
     check,
     curve,
     engine,
@@ -34,38 +34,38 @@ HELD = {"trials": 3, "fingerprint": sweep_of().fingerprint({}), "definition": sw
 
 
 @pytest.fixture
-def ledger(storage):
+def writer(storage):
     study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
-    return Ledger(storage, study_id, "s")
+    return Writer(storage, study_id, "s")
 
 
-def claim(ledger, total=10_000):
+def claim(writer, total=10_000):
     """A claim of the first slot that no trial holds."""
 
-    def choose(news):
-        found = ledger.storage.optuna.get_all_trials(ledger.study_id)
+    def choose(updates):
+        found = writer.storage.optuna.get_all_trials(writer.study_id)
         taken = {t.user_attrs.get("slot") for t in found if t.state != TrialState.FAIL}
         return next((slot for slot in range(total) if slot not in taken), None)
 
-    return ledger.claim(choose)
+    return writer.claim(choose)
 
 
 def epoch(n, accuracy, loss=0.5):
     return Epoch(n, loss, accuracy, loss, accuracy, 0.1)
 
 
-def complete(ledger, length=2):
+def complete(writer, length=2):
     """A trial that is trained to its end."""
-    own = claim(ledger)
-    ledger.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
+    own = claim(writer)
+    writer.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
     for n in range(1, length):
-        ledger.record({own.trial_id: epoch(n, 0.6)}, {}, {})
-    ledger.record({own.trial_id: epoch(length, 0.7)}, {own.trial_id: Ending(Verdict.COMPLETE, 0.7, length)}, {})
+        writer.record({own.trial_id: epoch(n, 0.6)}, {}, {})
+    writer.record({own.trial_id: epoch(length, 0.7)}, {own.trial_id: Ending(Decision.COMPLETE, 0.7, length)}, {})
     return own
 
 
-def states(ledger):
-    return {t.number: t.state for t in ledger.storage.optuna.get_all_trials(ledger.study_id)}
+def states(writer):
+    return {t.number: t.state for t in writer.storage.optuna.get_all_trials(writer.study_id)}
 
 
 def silence(storage, worker, minutes=10):
@@ -79,50 +79,50 @@ def silence(storage, worker, minutes=10):
     storage.write(work)
 
 
-def look_on(ledger, minutes=10):
-    """Let the ledger's worker have watched the others for so long, and beat again."""
-    watched = ledger.worker.watched
-    ledger.worker.watched = {
-        name: (beat, since - timedelta(minutes=minutes)) for name, (beat, since) in watched.items()
+def look_on(writer, minutes=10):
+    """Let the writer's worker have watched the others for so long, and heartbeat again."""
+    watched = writer.worker.watched
+    writer.worker.watched = {
+        name: (heartbeat, since - timedelta(minutes=minutes)) for name, (heartbeat, since) in watched.items()
     }
-    ledger.beat()
+    writer.heartbeat()
 
 
-def test_optuna_reads_what_the_ledger_wrote(storage, ledger, url):
-    own = claim(ledger)
-    ledger.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
-    ledger.record({own.trial_id: epoch(1, 0.6)}, {}, {})
+def test_optuna_reads_what_the_ledger_wrote(storage, writer, url):
+    own = claim(writer)
+    writer.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
+    writer.record({own.trial_id: epoch(1, 0.6)}, {}, {})
     plain = optuna.storages.RDBStorage(url)
     running = optuna.load_study(study_name="s", storage=plain).trials[0]
     assert running.state == TrialState.RUNNING
     assert running.intermediate_values == {1: 0.6}
-    end = Ending(Verdict.COMPLETE, 0.7, 2)
-    assert ledger.record({own.trial_id: epoch(2, 0.7)}, {own.trial_id: end}, {}) == set()
+    end = Ending(Decision.COMPLETE, 0.7, 2)
+    assert writer.record({own.trial_id: epoch(2, 0.7)}, {own.trial_id: end}, {}) == set()
     study = optuna.load_study(study_name="s", storage=plain)
     trial = study.best_trial
     assert (trial.number, trial.value, trial.params) == (0, 0.7, {"learning_rate": 0.3})
     assert trial.intermediate_values == {1: 0.6, 2: 0.7}
-    assert trial.user_attrs == {"slot": 0, "worker": ledger.worker.name, "seed": 5, "epochs": 2, "diverged": False}
+    assert trial.user_attrs == {"slot": 0, "worker": writer.worker.name, "seed": 5, "epochs": 2, "diverged": False}
     assert trial.datetime_start <= trial.datetime_complete
     assert study.metric_names == ["validation accuracy"]
     plain.remove_session()
     plain.engine.dispose()
 
 
-def test_curves_come_back_and_a_loss_that_is_no_number_reads_as_nan(storage, ledger):
-    own = claim(ledger)
-    ledger.record({own.trial_id: epoch(1, 0.1, loss=float("inf"))}, {}, {})
+def test_curves_come_back_and_a_loss_that_is_no_number_reads_as_nan(storage, writer):
+    own = claim(writer)
+    writer.record({own.trial_id: epoch(1, 0.1, loss=float("inf"))}, {}, {})
     row = curve(storage, own.trial_id)[0]
     assert not row.finite
     assert row.train_accuracy == 0.1
 
 
-def test_every_slot_is_claimed_once_by_many_threads(url, storage, ledger):
+def test_every_slot_is_claimed_once_by_many_threads(url, storage, writer):
     total, claims = 20, []
 
     def work():
         own = open_storage(url)
-        its = Ledger(own, ledger.study_id, "s")
+        its = Writer(own, writer.study_id, "s")
         while (got := claim(its, total)) is not None:
             claims.append((got.slot, got.number))
         own.close()
@@ -172,11 +172,11 @@ def test_a_worker_frozen_in_a_transaction_does_not_keep_the_others_waiting(url, 
         impatient = {k: v.replace("60", "2") if isinstance(v, str) else v for k, v in options.items()}
         monkeypatch.setitem(engine.SERVERS, kind, impatient)
     storage = open_storage(url, create=True)
-    ledger = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
     frozen = Session(storage.engine)
-    frozen.get(models.StudyModel, ledger.study_id, with_for_update=True)
+    frozen.get(models.StudyModel, writer.study_id, with_for_update=True)
     storage.outage = lambda problem: True
-    assert claim(ledger).slot == 0
+    assert claim(writer).slot == 0
     with pytest.raises(StorageError) as caught, engine.one_line(storage.url):
         frozen.scalars(select(epochs.c.epoch)).all()
     assert caught.value.passing
@@ -184,76 +184,76 @@ def test_a_worker_frozen_in_a_transaction_does_not_keep_the_others_waiting(url, 
     storage.close()
 
 
-def test_a_study_that_got_the_id_of_a_deleted_one_is_not_taken_for_it(storage, ledger):
-    own = claim(ledger)
+def test_a_study_that_got_the_id_of_a_deleted_one_is_not_taken_for_it(storage, writer):
+    own = claim(writer)
     optuna.delete_study(study_name="s", storage=storage.optuna)
-    other = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    other = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
     theirs = claim(other)
-    assert ledger.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
+    assert writer.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
     assert curve(storage, theirs.trial_id) == []
     with pytest.raises(StudyError, match="was deleted or renamed"):
-        claim(ledger)
+        claim(writer)
 
 
-def test_a_smaller_total_is_not_written_while_workers_of_a_larger_one_are_at_it(storage, ledger):
+def test_a_smaller_total_is_not_written_while_workers_of_a_larger_one_are_at_it(storage, writer):
     for total, expected in [(2, 3), (5, 5), (4, 5)]:
-        set_total(storage, ledger.study_id, total, {})
+        set_total(storage, writer.study_id, total, {})
         assert find_study(storage, "s").total == expected
-    ledger.leave()
-    set_total(storage, ledger.study_id, 2, {})
+    writer.leave()
+    set_total(storage, writer.study_id, 2, {})
     assert find_study(storage, "s").total == 2
 
 
-def test_trials_of_a_silent_worker_are_given_away_and_it_drops_them_when_it_is_back(storage, ledger):
-    gone, own = Ledger(storage, ledger.study_id, "s"), claim(ledger)
+def test_trials_of_a_silent_worker_are_given_away_and_it_drops_them_when_it_is_back(storage, writer):
+    gone, own = Writer(storage, writer.study_id, "s"), claim(writer)
     silent = claim(gone)
     silence(storage, gone.worker)
-    ledger.beat()
-    assert set(states(ledger).values()) == {TrialState.RUNNING}, "a newcomer looks on first"
-    look_on(ledger)
-    assert states(ledger) == {own.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
+    writer.heartbeat()
+    assert set(states(writer).values()) == {TrialState.RUNNING}, "a newcomer looks on first"
+    look_on(writer)
+    assert states(writer) == {own.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
     reason = storage.optuna.get_trial(silent.trial_id).user_attrs["reason"]
     assert reason == f"worker {gone.worker.name} is gone"
-    assert claim(ledger).slot == silent.slot
+    assert claim(writer).slot == silent.slot
     assert gone.record({silent.trial_id: epoch(1, 0.5)}, {}, {}) == {silent.trial_id}
     assert curve(storage, silent.trial_id) == []
     again = claim(gone)
-    ledger.beat()
-    assert states(ledger)[again.number] == TrialState.RUNNING
+    writer.heartbeat()
+    assert states(writer)[again.number] == TrialState.RUNNING
 
 
-def test_a_worker_that_is_silent_within_its_grace_keeps_its_trials(storage, ledger):
-    patient = Ledger(storage, ledger.study_id, "s", grace=3600)
+def test_a_worker_that_is_silent_within_its_grace_keeps_its_trials(storage, writer):
+    patient = Writer(storage, writer.study_id, "s", heartbeat_timeout=3600)
     own = claim(patient)
     silence(storage, patient.worker)
-    ledger.beat()
-    look_on(ledger)
-    assert states(ledger) == {own.number: TrialState.RUNNING}
+    writer.heartbeat()
+    look_on(writer)
+    assert states(writer) == {own.number: TrialState.RUNNING}
     assert patient.record({own.trial_id: epoch(1, 0.5)}, {}, {}) == set()
 
 
-def test_a_worker_that_was_silent_itself_takes_nobody_for_dead_at_once(storage, ledger):
-    other = Ledger(storage, ledger.study_id, "s")
+def test_a_worker_that_was_silent_itself_takes_nobody_for_dead_at_once(storage, writer):
+    other = Writer(storage, writer.study_id, "s")
     own = claim(other)
-    ledger.beat()
+    writer.heartbeat()
     silence(storage, other.worker)
-    ledger.beat()
-    silence(storage, ledger.worker)
-    look_on(ledger)
-    assert states(ledger) == {own.number: TrialState.RUNNING}
-    look_on(ledger)
-    assert states(ledger) == {own.number: TrialState.FAIL}
+    writer.heartbeat()
+    silence(storage, writer.worker)
+    look_on(writer)
+    assert states(writer) == {own.number: TrialState.RUNNING}
+    look_on(writer)
+    assert states(writer) == {own.number: TrialState.FAIL}
 
 
-def test_a_running_trial_of_another_program_is_nobodys_business(storage, ledger):
+def test_a_running_trial_of_another_program_is_nobodys_business(storage, writer):
     optuna.load_study(study_name="s", storage=storage.optuna).ask()
-    ledger.beat()
-    ledger.leave()
-    assert states(ledger) == {0: TrialState.RUNNING}
+    writer.heartbeat()
+    writer.leave()
+    assert states(writer) == {0: TrialState.RUNNING}
     assert "no worker of optbench runs it" in examine(storage)[0].what
 
 
-def test_what_was_committed_before_the_connection_broke_is_not_written_twice(storage, ledger, monkeypatch):
+def test_what_was_committed_before_the_connection_broke_is_not_written_twice(storage, writer, monkeypatch):
     """Every first answer of the database is lost; the transaction behind it was committed."""
     writing, lost = storage._writing, []
 
@@ -268,26 +268,26 @@ def test_what_was_committed_before_the_connection_broke_is_not_written_twice(sto
     storage.outage = lambda problem: told.append(problem) is None
     monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(storage, "_writing", broken)
-    done = [complete(ledger) for _ in range(3)]
+    done = [complete(writer) for _ in range(3)]
     assert [own.slot for own in done] == [own.number for own in done] == [0, 1, 2]
-    assert set(states(ledger).values()) == {TrialState.COMPLETE}
+    assert set(states(writer).values()) == {TrialState.COMPLETE}
     assert len(lost) == len(told) / 2 == 12
     assert [row.epoch for own in done for row in curve(storage, own.trial_id)] == [1, 2] * 3
     monkeypatch.undo()
-    ledger.leave()
+    writer.leave()
     assert examine(storage) == []
 
 
-def test_records_count_by_state(storage, ledger):
+def test_records_count_by_state(storage, writer):
     ends = [
-        Ending(Verdict.COMPLETE, 0.9, 1),
-        Ending(Verdict.DIVERGED, 0.1, 1),
-        Ending(Verdict.PRUNED, 0.95, 1),
-        Ending(Verdict.INTERRUPTED, None, 1, "interrupted"),
+        Ending(Decision.COMPLETE, 0.9, 1),
+        Ending(Decision.DIVERGED, 0.1, 1),
+        Ending(Decision.PRUNED, 0.95, 1),
+        Ending(Decision.INTERRUPTED, None, 1, "interrupted"),
     ]
     for ending in ends:
-        own = claim(ledger)
-        ledger.record({own.trial_id: epoch(1, 0.4)}, {own.trial_id: ending}, {})
+        own = claim(writer)
+        writer.record({own.trial_id: epoch(1, 0.4)}, {own.trial_id: ending}, {})
     record = find_study(storage, "s")
     assert dict(record.counts) == {"complete": 1, "pruned": 1, "diverged": 1, "running": 0, "failed": 1}
     assert (record.best, record.epochs, record.state, record.finished, record.workers) == (0.9, 4, "done", 3, 1)
@@ -300,54 +300,54 @@ def test_records_count_by_state(storage, ledger):
     assert [s.name for s in studies(storage)] == ["s"]
 
 
-def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, ledger):
-    claim(ledger)
+def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, writer):
+    claim(writer)
     assert find_study(storage, "s").state == "running"
-    ledger.leave()
+    writer.leave()
     record = find_study(storage, "s")
     assert (record.state, record.counts["failed"], record.workers) == ("interrupted", 1, 0)
 
 
-def test_a_study_whose_worker_is_gone_does_not_look_as_if_it_ran(storage, ledger):
-    claim(ledger)
-    silence(storage, ledger.worker)
+def test_a_study_whose_worker_is_gone_does_not_look_as_if_it_ran(storage, writer):
+    claim(writer)
+    silence(storage, writer.worker)
     assert find_study(storage, "s").state == "interrupted"
 
 
-def test_the_best_value_is_no_diverged_trials(storage, ledger):
-    own = claim(ledger)
-    ledger.record({}, {own.trial_id: Ending(Verdict.DIVERGED, 0.1, 1)}, {})
+def test_the_best_value_is_no_diverged_trials(storage, writer):
+    own = claim(writer)
+    writer.record({}, {own.trial_id: Ending(Decision.DIVERGED, 0.1, 1)}, {})
     assert find_study(storage, "s").best is None
 
 
-def test_a_trial_told_by_another_program_is_dropped_and_counts_as_it_was_told(storage, ledger):
-    own, other = claim(ledger), claim(ledger)
+def test_a_trial_told_by_another_program_is_dropped_and_counts_as_it_was_told(storage, writer):
+    own, other = claim(writer), claim(writer)
     study = optuna.load_study(study_name="s", storage=storage.optuna)
     study.tell(own.number, 0.5)
-    lost = ledger.record({own.trial_id: epoch(1, 0.6), other.trial_id: epoch(1, 0.6)}, {}, {})
+    lost = writer.record({own.trial_id: epoch(1, 0.6), other.trial_id: epoch(1, 0.6)}, {}, {})
     assert lost == {own.trial_id}
-    assert claim(ledger).slot == 2
+    assert claim(writer).slot == 2
     assert study.trials[own.number].value == 0.5
-    ledger.leave()
+    writer.leave()
     assert ["ended by another program" in finding.what for finding in examine(storage)] == [True]
 
 
-def test_a_study_that_is_deleted_under_a_worker_is_missed_in_words(storage, ledger):
-    own = claim(ledger)
+def test_a_study_that_is_deleted_under_a_worker_is_missed_in_words(storage, writer):
+    own = claim(writer)
     optuna.delete_study(study_name="s", storage=storage.optuna)
-    assert ledger.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
+    assert writer.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
     assert curve(storage, own.trial_id) == []
     with pytest.raises(StudyError, match="study 's' was deleted or renamed by another program"):
-        claim(ledger)
+        claim(writer)
 
 
-def test_deleting_a_study_takes_its_curves_and_refuses_while_somebody_works_on_it(storage, ledger):
-    own = complete(ledger)
+def test_deleting_a_study_takes_its_curves_and_refuses_while_somebody_works_on_it(storage, writer):
+    own = complete(writer)
     with pytest.raises(StudyError, match="has 1 live worker; stop the sweep first"):
-        delete_study(storage, ledger.study_id, "s")
+        delete_study(storage, writer.study_id, "s")
     assert len(curve(storage, own.trial_id)) == 2
-    ledger.leave()
-    delete_study(storage, ledger.study_id, "s")
+    writer.leave()
+    delete_study(storage, writer.study_id, "s")
     assert studies(storage) == []
     assert curve(storage, own.trial_id) == []
     assert examine(storage) == []
@@ -363,7 +363,7 @@ def test_studies_of_other_programs_are_listed_and_left_alone(storage):
     assert examine(storage) == []
 
 
-def test_an_unknown_study_names_the_nearest(storage, ledger):
+def test_an_unknown_study_names_the_nearest(storage, writer):
     with pytest.raises(StudyError, match="no study 'S'"):
         find_study(storage, "S")
 
@@ -371,17 +371,17 @@ def test_an_unknown_study_names_the_nearest(storage, ledger):
 def test_names_of_every_kind(storage):
     for name in ('it\'s "quoted"', "a b/c\\d", "x" * 300, "Größe 🚀", "%s {} ; DROP TABLE trials"):
         study_id, _ = open_study(storage, name, "validation accuracy", HELD)
-        complete(Ledger(storage, study_id, name))
+        complete(Writer(storage, study_id, name))
         assert find_study(storage, name).counts["complete"] == 1
         assert optuna.load_study(study_name=name, storage=storage.optuna).best_value == 0.7
 
 
-def test_names_that_differ_in_case_are_two_studies_or_refused(storage, ledger):
+def test_names_that_differ_in_case_are_two_studies_or_refused(storage, writer):
     if storage.engine.dialect.name == "mysql":
         with pytest.raises(StudyError, match="would be the same here as 's'"):
             open_study(storage, "S", "validation accuracy", HELD)
     else:
-        assert open_study(storage, "S", "validation accuracy", HELD)[0] != ledger.study_id
+        assert open_study(storage, "S", "validation accuracy", HELD)[0] != writer.study_id
 
 
 def test_another_applications_database_is_left_alone(url):
@@ -452,19 +452,19 @@ WRONG = {
 }
 
 
-def test_the_doctor_finds_a_healthy_database_healthy(storage, ledger):
-    complete(ledger)
-    ledger.leave()
+def test_the_doctor_finds_a_healthy_database_healthy(storage, writer):
+    complete(writer)
+    writer.leave()
     assert examine(storage) == []
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_the_doctor_finds_what_is_wrong(new_url, wrong):
     storage = open_storage(new_url("sqlite"), create=True)
-    ledger = Ledger(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
-    complete(ledger)
-    own = complete(ledger)
-    ledger.leave()
+    writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
+    complete(writer)
+    own = complete(writer)
+    writer.leave()
     storage.write(lambda session: WRONG[wrong](session, own))
     found = examine(storage)
     assert any(wrong in finding.what for finding in found)

@@ -1,12 +1,12 @@
-"""Asking and judging, on a real ledger: budget, resumed draws, pruning, divergence, retries."""
+"""Asking and judging, on a real writer: budget, resumed draws, pruning, divergence, retries."""
 
 from types import SimpleNamespace
 
 import optuna
 import pytest
 
-from optbench.job import CHANCE, STOPPED, Ending, Epoch, Verdict
-from optbench.storage import Ledger, find_study, open_storage, open_study, trials
+from optbench.job import CHANCE, STOPPED, Decision, Ending, Epoch
+from optbench.storage import Writer, find_study, open_storage, open_study, trials
 from optbench.strategies import make_sampler
 from optbench.study import Study
 from tests.conftest import sweep_of
@@ -24,18 +24,18 @@ def storage(tmp_path):
 def study_of(storage, **changes):
     sweep = sweep_of(**changes)
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
-    return Study(sweep, Ledger(storage, study_id, sweep.name))
+    return Study(sweep, Writer(storage, study_id, sweep.name))
 
 
 def epoch(n, accuracy, loss=0.5):
     return Epoch(n, loss, accuracy, loss, accuracy, 0.1)
 
 
-def finish(study, job, value=0.5, verdict=Verdict.COMPLETE, epochs=2):
+def finish(study, job, value=0.5, decision=Decision.COMPLETE, epochs=2):
     for n in range(1, epochs + 1):
-        study.judge(job, epoch(n, value))
+        study.decide(job, epoch(n, value))
         study.record({job.number: epoch(n, value)}, {})
-    study.record({}, {job.number: Ending(verdict, value, epochs)})
+    study.record({}, {job.number: Ending(decision, value, epochs)})
 
 
 def rows(storage):
@@ -59,7 +59,7 @@ def test_a_restart_draws_anew(storage):
     for _ in range(4):
         study = study_of(storage)
         job = study.ask("adadelta", TRAINER)
-        drawn.append(job.hyper["learning_rate"])
+        drawn.append(job.hparams["learning_rate"])
         finish(study, job)
     assert len(set(drawn)) == 4
 
@@ -73,16 +73,16 @@ def test_a_restart_carries_a_design_on(storage, name):
     finish(two, two.ask("adadelta", TRAINER))
     whole = study_of(storage, sampler=sampler, name="whole", trials=2)
     jobs = [whole.ask("adadelta", TRAINER) for _ in range(2)]
-    assert [row.hyperparameters for row in rows(storage)] == [job.hyper for job in jobs]
+    assert [row.hyperparameters for row in rows(storage)] == [job.hparams for job in jobs]
 
 
 def test_an_interrupted_trial_is_tried_again_with_the_same_parameters_and_seed(storage):
     study = study_of(storage)
     job = study.ask("adadelta", TRAINER)
-    study.record({}, {job.number: Ending(Verdict.INTERRUPTED, None, 0, STOPPED)})
+    study.record({}, {job.number: Ending(Decision.INTERRUPTED, None, 0, STOPPED)})
     again = study_of(storage).ask("adadelta", TRAINER)
     assert again.number == 1
-    assert (again.hyper, again.seed) == (job.hyper, job.seed)
+    assert (again.hparams, again.seed) == (job.hparams, job.seed)
 
 
 @pytest.mark.parametrize(("reason", "tries"), [("MemoryError", 3), (STOPPED, 5)])
@@ -90,15 +90,15 @@ def test_parameters_that_crash_three_times_are_given_up_but_stopping_is_no_crash
     study, tried = study_of(storage), []
     for _ in range(5):
         job = study.ask("adadelta", TRAINER)
-        tried.append(job.hyper)
-        study.record({}, {job.number: Ending(Verdict.INTERRUPTED, None, 0, reason)})
-    assert [hyper == tried[0] for hyper in tried] == [True] * tries + [False] * (5 - tries)
+        tried.append(job.hparams)
+        study.record({}, {job.number: Ending(Decision.INTERRUPTED, None, 0, reason)})
+    assert [hparams == tried[0] for hparams in tried] == [True] * tries + [False] * (5 - tries)
 
 
 def test_a_design_whose_parameters_crash_again_and_again_goes_on_without_them(storage):
     study = study_of(storage, trials=3, sampler={"name": "random"})
     for _ in range(3):
-        study.record({}, {study.ask("adadelta", TRAINER).number: Ending(Verdict.INTERRUPTED, None, 0, "MemoryError")})
+        study.record({}, {study.ask("adadelta", TRAINER).number: Ending(Decision.INTERRUPTED, None, 0, "MemoryError")})
     for again in (study, study_of(storage, trials=3, sampler={"name": "random"})):
         finish(again, again.ask("adadelta", TRAINER))
         assert again.slots.given_up == {0}
@@ -115,9 +115,9 @@ def test_weak_trials_are_pruned_after_a_restart_too(storage, name):
         pruned = 0
         for _ in range(8):
             job = study.ask("adadelta", TRAINER)
-            verdicts = [study.judge(job, epoch(n, 0.1)) for n in range(1, 9)]
-            pruned += Verdict.PRUNED in verdicts
-            study.record({}, {job.number: Ending(Verdict.PRUNED, 0.1, 8)})
+            decisions = [study.decide(job, epoch(n, 0.1)) for n in range(1, 9)]
+            pruned += Decision.PRUNED in decisions
+            study.record({}, {job.number: Ending(Decision.PRUNED, 0.1, 8)})
         assert pruned >= 5
 
 
@@ -128,7 +128,7 @@ def test_a_trial_that_was_enqueued_by_hand_disturbs_nothing(storage):
     again = study_of(storage)
     job = again.ask("adadelta", TRAINER)
     assert job.number == 2
-    assert job.hyper["learning_rate"] <= 10
+    assert job.hparams["learning_rate"] <= 10
     finish(again, job)
     assert [row.state for row in rows(storage)] == ["complete", "waiting", "complete"]
 
@@ -142,10 +142,10 @@ def test_fixed_trials_run_first_and_are_never_pruned(storage):
         pruner={"name": "successive_halving"},
     )
     job = study.ask("adadelta", TRAINER)
-    assert job.hyper["learning_rate"] == 0.5
+    assert job.hparams["learning_rate"] == 0.5
     for _ in range(3):
         finish(study, study.ask("adadelta", TRAINER), value=0.9, epochs=3)
-    assert study.judge(job, epoch(1, 0.0)) is Verdict.CONTINUE
+    assert study.decide(job, epoch(1, 0.0)) is Decision.CONTINUE
     assert rows(storage)[0].label == "mine"
 
 
@@ -155,8 +155,8 @@ def test_weak_trials_are_pruned_after_the_warm_up_and_strong_ones_are_not(storag
     for _ in range(3):
         finish(study, study.ask("adadelta", TRAINER), value=0.8, epochs=5)
     weak, strong = study.ask("adadelta", TRAINER), study.ask("adadelta", TRAINER)
-    assert [study.judge(weak, epoch(n, 0.2)) for n in (1, 2, 3)] == [Verdict.CONTINUE] * 2 + [Verdict.PRUNED]
-    assert [study.judge(strong, epoch(n, 0.9)) for n in (1, 2, 3)] == [Verdict.CONTINUE] * 3
+    assert [study.decide(weak, epoch(n, 0.2)) for n in (1, 2, 3)] == [Decision.CONTINUE] * 2 + [Decision.PRUNED]
+    assert [study.decide(strong, epoch(n, 0.9)) for n in (1, 2, 3)] == [Decision.CONTINUE] * 3
 
 
 def test_an_audited_trial_runs_on_and_says_when_it_would_have_been_pruned(storage):
@@ -166,13 +166,13 @@ def test_an_audited_trial_runs_on_and_says_when_it_would_have_been_pruned(storag
         finish(study, study.ask("adadelta", TRAINER), value=0.8, epochs=5)
     for _ in range(20):
         job = study.ask("adadelta", TRAINER)
-        verdicts = []
-        while not verdicts or verdicts[-1] is Verdict.CONTINUE:
-            weak = epoch(len(verdicts) + 1, 0.2 - job.number / 1000)
-            verdicts.append(study.judge(job, weak))
+        decisions = []
+        while not decisions or decisions[-1] is Decision.CONTINUE:
+            weak = epoch(len(decisions) + 1, 0.2 - job.number / 1000)
+            decisions.append(study.decide(job, weak))
             study.record({job.number: weak}, {})
-        study.record({}, {job.number: Ending(verdicts[-1], 0.2, len(verdicts))})
-        seen.append(len(verdicts))
+        study.record({}, {job.number: Ending(decisions[-1], 0.2, len(decisions))})
+        seen.append(len(decisions))
     assert set(seen) == {3, 5}
     assert [row.audit for row in rows(storage)][3:] == [3 if epochs == 5 else None for epochs in seen]
 
@@ -181,10 +181,10 @@ def test_divergence_is_a_result(storage):
     study = study_of(storage)
     job = study.ask("adadelta", TRAINER)
     lost = epoch(1, 0.1, loss=float("nan"))
-    assert study.judge(job, lost) is Verdict.DIVERGED
-    study.record({job.number: lost}, {job.number: Ending(Verdict.DIVERGED, CHANCE, 1)})
+    assert study.decide(job, lost) is Decision.DIVERGED
+    study.record({job.number: lost}, {job.number: Ending(Decision.DIVERGED, CHANCE, 1)})
     assert [(row.state, row.value) for row in rows(storage)] == [("diverged", CHANCE)]
-    assert study.mirror.study.trials[0].value == CHANCE
+    assert study.in_memory.study.trials[0].value == CHANCE
 
 
 def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
@@ -194,14 +194,14 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     last = one.ask("adadelta", TRAINER)
     assert [job.number for job in [*jobs, last]] == [0, 1, 2, 3]
     assert two.ask("adadelta", TRAINER) is None
-    assert one.mirror.study.trials[1].value == 0.9
+    assert one.in_memory.study.trials[1].value == 0.9
     assert not one.others_run()
     assert two.others_run()
 
 
 def test_workers_draw_apart(storage):
     workers = [study_of(storage, trials=40) for _ in range(3)]
-    drawn = [worker.ask("adadelta", TRAINER).hyper["learning_rate"] for _ in range(10) for worker in workers]
+    drawn = [worker.ask("adadelta", TRAINER).hparams["learning_rate"] for _ in range(10) for worker in workers]
     assert len(set(drawn)) == 30
 
 

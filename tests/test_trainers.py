@@ -13,7 +13,7 @@ from optbench.training.model import Mlp, batches
 from optbench.training.reference import Reference
 
 MODEL = Mlp((16,))
-HYPER = {name: hyperparameters(name, {}) for name in OPTIMIZERS} | {
+HPARAMS = {name: hyperparameters(name, {}) for name in OPTIMIZERS} | {
     "adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6},
     "sgd": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": 1.0},
 }
@@ -31,13 +31,13 @@ TRAINERS = {
 
 
 def job(optimizer, seed=7, number=0, **changes):
-    return Job(number, optimizer, HYPER[optimizer] | changes, seed, 3)
+    return Job(number, optimizer, HPARAMS[optimizer] | changes, seed, 3)
 
 
 def curve(trainer, one, epochs=3, lane=0):
-    trainer.seat(lane, one)
+    trainer.assign(lane, one)
     rows = [trainer.train()[lane] for _ in range(epochs)]
-    trainer.leave(lane)
+    trainer.release(lane)
     return rows
 
 
@@ -69,7 +69,7 @@ def test_the_same_job_gives_the_same_curve(name, optimizer, digits, expected):
 def test_rates_and_displacements_are_what_the_weights_say(digits):
     trainer = Lanes(3, "sgd", MODEL, 64, digits)
     for lane in range(3):
-        trainer.seat(lane, job("sgd", seed=lane, learning_rate=0.01 * (lane + 1)))
+        trainer.assign(lane, job("sgd", seed=lane, learning_rate=0.01 * (lane + 1)))
     rows = [trainer.train(), trainer.train()][1]
     for lane, row in rows.items():
         pairs = zip(trainer.weights(lane), MODEL.initial(lane), strict=True)
@@ -116,7 +116,7 @@ def test_divergence_shows_in_the_loss(name, digits):
 @pytest.mark.parametrize("name", TRAINERS)
 def test_scores_other_images(name, digits):
     trainer = TRAINERS[name]("adam", digits)
-    trainer.seat(0, job("adam"))
+    trainer.assign(0, job("adam"))
     row = trainer.train()[0]
     assert trainer.test(0, digits.validation) == pytest.approx(row.validation_accuracy, abs=1e-6)
 
@@ -126,8 +126,8 @@ def test_a_lane_is_bit_identical_alone_among_others_and_beside_nan(lane, digits)
     alone = curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta"))
     trainer = Lanes(4, "adadelta", MODEL, 64, digits)
     for other in {0, 1, 2, 3} - {lane}:
-        trainer.seat(other, job("adadelta", seed=other, number=other + 1, learning_rate=1e38 if other == 2 else 0.3))
-    trainer.seat(lane, job("adadelta"))
+        trainer.assign(other, job("adadelta", seed=other, number=other + 1, learning_rate=1e38 if other == 2 else 0.3))
+    trainer.assign(lane, job("adadelta"))
     rounds = [trainer.train() for _ in range(3)]
     assert not rounds[0][2].finite
     assert [_figures(rows[lane]) for rows in rounds] == [_figures(row) for row in alone]
@@ -137,14 +137,14 @@ def test_a_refilled_lane_equals_the_trial_alone_and_nothing_is_traced_again(digi
     alone = curve(Lanes(2, "adam", MODEL, 64, digits), job("adam"))
     trainer = Lanes(4, "adam", MODEL, 64, digits)
     for lane in range(4):
-        trainer.seat(lane, job("adam", seed=lane, number=lane, learning_rate=1e38 if lane == 1 else 0.01))
+        trainer.assign(lane, job("adam", seed=lane, number=lane, learning_rate=1e38 if lane == 1 else 0.01))
     trainer.train()
-    assert [strand.traces for strand in trainer.strands] == [1] * len(trainer.strands)
-    trainer.leave(1)
-    trainer.seat(1, job("adam"))
+    assert [group.traces for group in trainer.groups] == [1] * len(trainer.groups)
+    trainer.release(1)
+    trainer.assign(1, job("adam"))
     refilled = [trainer.train()[1] for _ in range(3)]
     assert [_figures(row) for row in refilled] == [_figures(row) for row in alone]
-    assert [strand.traces for strand in trainer.strands] == [1] * len(trainer.strands)
+    assert [group.traces for group in trainer.groups] == [1] * len(trainer.groups)
 
 
 def test_an_epoch_has_full_batches_and_every_image():

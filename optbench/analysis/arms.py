@@ -116,7 +116,7 @@ class Comparison:
 
     arms: Sequence[Arm]
     fixed: Sequence[Source]
-    openings: Counter[str]
+    test_evaluations: Counter[str]
     differences: Sequence[str]
     left_out: Mapping[str, str] = field(default_factory=dict)
 

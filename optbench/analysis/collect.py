@@ -14,7 +14,7 @@ from optbench.storage import (
     StudyRecord,
     TrialRecord,
     best_trials,
-    count_openings,
+    count_evaluations,
     curves,
     lacks_best,
     studies,
@@ -56,7 +56,7 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False) -> Com
         if not s.study.searches and s.study.origin is None and s.study.metric == "test accuracy"
         and s.definition["epochs"] in lengths
     ]  # fmt: skip
-    return Comparison(arms, fixed, count_openings(storage), different, left_out)
+    return Comparison(arms, fixed, count_evaluations(storage), different, left_out)
 
 
 def _named(sources: Sequence[Source], names: Sequence[str], anyway: bool) -> list[Source]:

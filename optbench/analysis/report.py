@@ -37,7 +37,9 @@ def plots(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) ->
 def details(comparison: Comparison) -> str:
     """Definitions, seeds, versions, hashes, and how often the test images were opened."""
     parts = [f"optbench {__version__}"]
-    parts += [f"test images opened: {count} times in {name}" for name, count in sorted(comparison.openings.items())]
+    parts += [
+        f"test images opened: {count} times in {name}" for name, count in sorted(comparison.test_evaluations.items())
+    ]
     for arm in comparison.arms:
         parts.append(_study(arm.source))
         for place, configuration in enumerate(arm.confirmed, start=1):

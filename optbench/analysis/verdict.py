@@ -155,7 +155,7 @@ def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pa
         "equal_within_points": margin,
         "differences": list(comparison.differences),
         "remarks": remarks(comparison),
-        "test_openings": dict(comparison.openings),
+        "test_evaluations": dict(comparison.test_evaluations),
     }
 
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, Studies, app, complete_study, dress, opened, place
+from optbench.cli.options import (
+    DEFAULT_STORAGE,
+    AsJson,
+    StorageUrl,
+    Studies,
+    app,
+    complete_study,
+    opened,
+    place,
+    refresh,
+)
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
 
@@ -60,7 +70,7 @@ def compare(
         figures = plots(comparison, found, verdicts)
         for arm in comparison.arms:
             said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
-            dress(storage_, arm.source.study.name, said or None, figures)
+            refresh(storage_, arm.source.study.name, said or None, figures)
 
 
 @app.command()

@@ -23,10 +23,10 @@ def confirm(
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
     from dataclasses import replace
 
-    from optbench.cli.running import Order, print_studies, run_here
+    from optbench.cli.running import Request, print_studies, run_here
     from optbench.cli.stop import Stop
     from optbench.confirm import confirmation, place
-    from optbench.storage import GRACE, find_study, trials
+    from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
     from optbench.storage import studies as every
     from optbench.study import RETRIES
 
@@ -43,10 +43,11 @@ def confirm(
             console.print(
                 f"{study.name}: the best {len(sweep.fixed) // seeds} on {seeds} seeds each, as {name}", markup=False
             )
-            order = Order(
+            request = Request(
                 given=name, overrides={}, sweep=replace(sweep, lanes=lanes), study=name, storage=storage,
-                data_dir=data_dir, trainer="lanes", grace=GRACE, retries=RETRIES, origin=study.name,
+                data_dir=data_dir, trainer="lanes", heartbeat_timeout=HEARTBEAT_TIMEOUT, retries=RETRIES,
+                origin=study.name,
             )  # fmt: skip
-            run_here(order, stop)
+            run_here(request, stop)
     if as_json:
         print_studies(storage, names)

@@ -72,7 +72,9 @@ def check_counts(**given: tuple[int | None, int, int]) -> None:
     """Refuse a count outside its bounds: option = (count, least, most)."""
     for option, (number, least, most) in given.items():
         if number is not None and not least <= number <= most:
-            raise DefinitionError(f"--{option} {number}; expected a whole number from {least} to {most}")
+            raise DefinitionError(
+                f"--{option.replace('_', '-')} {number}; expected a whole number from {least} to {most}"
+            )
 
 
 def place(url: str) -> str:
@@ -84,9 +86,9 @@ def place(url: str) -> str:
     return "" if url == here else f" --storage {shlex.quote(shown(parse_url(url)))}"
 
 
-def dress(storage: "Storage", study: str, verdict: Sequence[str] | None = None, figures: Any = None) -> None:
+def refresh(storage: "Storage", study: str, verdict: Sequence[str] | None = None, figures: Any = None) -> None:
     """Bring up to date what optuna-dashboard shows of the study; where that fails, a line says so and nothing ends."""
-    from optbench.dashboard import dress as bring_up
+    from optbench.dashboard import refresh as bring_up
     from optbench.storage import find_study
 
     try:

@@ -89,7 +89,7 @@ class Progress:
         return self.stop() != "now" and time.monotonic() - self.trouble_since < PATIENCE
 
     def _take_in(self, follower: Follower, told: bool) -> None:
-        for frozen in follower.news():
+        for frozen in follower.updates():
             if "slot" not in frozen.user_attrs:
                 continue  # another program's
             trial = trial_record(frozen, len(frozen.intermediate_values))

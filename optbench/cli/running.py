@@ -10,7 +10,7 @@ import typer
 
 from optbench.cli import tables
 from optbench.cli.loading import tensorflow
-from optbench.cli.options import dress, opened, place
+from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.cli.progress import Progress
 from optbench.cli.stop import Stop
@@ -20,7 +20,7 @@ from optbench.sweep import Sweep
 
 
 @dataclass(frozen=True)
-class Order:
+class Request:
     """What `optbench sweep` was asked for; `given` is the sweep as it was typed, `overrides` the keys beside it."""
 
     given: str
@@ -30,70 +30,70 @@ class Order:
     storage: str
     data_dir: Path | None
     trainer: str
-    grace: int
+    heartbeat_timeout: int
     retries: int
     origin: str | None = None
 
     def words(self) -> list[str]:
-        """The same order for another process; the storage goes by the environment, since it may hold a password."""
+        """The same request for another process; the storage goes by the environment, since it may hold a password."""
         options = {**self.overrides, "study": self.study, "data-dir": self.data_dir, "trainer": self.trainer}
-        options |= {"grace": self.grace, "retries": self.retries}
+        options |= {"heartbeat-timeout": self.heartbeat_timeout, "retries": self.retries}
         return [*(f"--{key}={value}" for key, value in options.items() if value is not None), "--", self.given]
 
 
-def run_here(order: Order, stop: Stop) -> None:
+def run_here(request: Request, stop: Stop) -> None:
     """Train in this process, until the study has its total or `stop` says otherwise."""
-    check(order.storage, create=True)
-    with console.status(f"loading TensorFlow and {order.sweep.data}") if console.is_terminal else nullcontext():
-        with tensorflow(order.trainer):
+    check(request.storage, create=True)
+    with console.status(f"loading TensorFlow and {request.sweep.data}") if console.is_terminal else nullcontext():
+        with tensorflow(request.trainer):
             from optbench.launch import carry_on, prepare
             from optbench.training.build import build
-        launch = prepare(order.sweep, order.study, order.storage, order.data_dir, order.origin)
+        launch = prepare(request.sweep, request.study, request.storage, request.data_dir, request.origin)
     try:
         if launch.missing:
-            with progress_of(launch.storage, order, launch.study.study_id, stop) as progress:
+            with progress_of(launch.storage, request, launch.study.study_id, stop) as progress:
 
                 def trainer(optimizer: str) -> Trainer:
-                    return build(order.trainer, launch.sweep, optimizer, launch.split, launch.missing)
+                    return build(request.trainer, launch.sweep, optimizer, launch.split, launch.missing)
 
-                rounds = carry_on(launch, trainer, stop, progress.waiting, order.grace, order.retries)
+                rounds = carry_on(launch, trainer, stop, progress.waiting, request.heartbeat_timeout, request.retries)
                 with closing(rounds):
                     for lost in rounds:
                         progress.lost(lost)
                         progress.look()
                 progress.look(now=True)
         else:
-            nothing_to_do(order, launch.study.finished)
-        conclude(launch.storage, order, stop)
+            nothing_to_do(request, launch.study.finished)
+        conclude(launch.storage, request, stop)
         if launch.missing and not stop.owner:
-            for name in filter(None, (order.study, order.origin)):
-                dress(launch.storage, name)
+            for name in filter(None, (request.study, request.origin)):
+                refresh(launch.storage, name)
     finally:
         launch.storage.close()
 
 
-def progress_of(storage: Storage, order: Order, study_id: int, stop: Stop) -> Progress:
-    follower = Follower(storage, study_id, order.study)
-    progress = Progress(console, follower, order.sweep.trials, stop, "compiling")
+def progress_of(storage: Storage, request: Request, study_id: int, stop: Stop) -> Progress:
+    follower = Follower(storage, study_id, request.study)
+    progress = Progress(console, follower, request.sweep.trials, stop, "compiling")
     storage.outage = progress.outage
     return progress
 
 
-def nothing_to_do(order: Order, finished: int) -> None:
+def nothing_to_do(request: Request, finished: int) -> None:
     """Say that the study has its total already."""
-    said = f"study {order.study!r} has {finished} of {order.sweep.trials} trials already; nothing to do"
+    said = f"study {request.study!r} has {finished} of {request.sweep.trials} trials already; nothing to do"
     console.print(said, markup=False)
 
 
-def conclude(storage: Storage, order: Order, stop: Stop) -> bool:
+def conclude(storage: Storage, request: Request, stop: Stop) -> bool:
     """Print what the study holds now and what to type next, and exit as the signal wants it, if there was one.
 
     Returns whether the study has its total.
     """
-    record = find_study(storage, order.study)
+    record = find_study(storage, request.study)
     records = trials(storage, record.study_id)
     console.print(tables.counts(record), markup=False)
-    if order.sweep.searches:
+    if request.sweep.searches:
         for best in best_trials(records)[:1]:
             console.print(tables.best(record, best), markup=False)
     else:
@@ -102,13 +102,13 @@ def conclude(storage: Storage, order: Order, stop: Stop) -> bool:
     console.print(f"stored in {shown(storage.url)}", markup=False, soft_wrap=True)
     export = [("export", f"export {name}")] if record.best is not None else []
     for what, command in [("look", f"show {name}"), ("browse", "dashboard"), *export]:
-        console.print(f"{what:>7}: optbench {command}{place(order.storage)}", markup=False, soft_wrap=True)
-    if record.finished < order.sweep.trials:
+        console.print(f"{what:>7}: optbench {command}{place(request.storage)}", markup=False, soft_wrap=True)
+    if record.finished < request.sweep.trials:
         why = "stopped" if stop.signal else "the --timeout is over" if stop() else "not every worker got to the end"
         console.print(f"{why}; the same command carries on")
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
-    return record.finished >= order.sweep.trials
+    return record.finished >= request.sweep.trials
 
 
 def print_studies(url: str, names: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ class Stop:
             return "now"
         return "soon" if self.deadline is not None and time.monotonic() >= self.deadline else None
 
-    def news(self) -> list[int]:
+    def updates(self) -> list[int]:
         """The signals since the last call."""
         heard, self.heard = self.heard, []
         return heard

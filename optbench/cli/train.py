@@ -22,7 +22,7 @@ from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError, StorageError, nearest
 
 if TYPE_CHECKING:
-    from optbench.cli.running import Order
+    from optbench.cli.running import Request
     from optbench.cli.stop import Stop
 
 
@@ -51,7 +51,7 @@ def sweep(
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long.")] = None,
     trainer: Annotated[str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")] = "lanes",
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
-    grace: Annotated[
+    heartbeat_timeout: Annotated[
         int, typer.Option(metavar="SECONDS", help="How long a worker may be silent before its trials are given away.")
     ] = 60,
     retries: Annotated[
@@ -67,23 +67,32 @@ def sweep(
 
     _check_options(trainer, lanes, timeout)
     check_counts(
-        workers=(workers, 1, 64), grace=(grace, 2, 86400), retries=(retries, 0, 1000), repeat=(repeat, 1, 1000)
+        workers=(workers, 1, 64),
+        heartbeat_timeout=(heartbeat_timeout, 2, 86400),
+        retries=(retries, 0, 1000),
+        repeat=(repeat, 1, 1000),
     )
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
-    shared = {"storage": storage, "data_dir": data_dir, "trainer": trainer, "grace": grace, "retries": retries}
-    orders = _orders(name, study, repeat, overrides, shared)
+    shared = {
+        "storage": storage,
+        "data_dir": data_dir,
+        "trainer": trainer,
+        "heartbeat_timeout": heartbeat_timeout,
+        "retries": retries,
+    }
+    requests = _requests(name, study, repeat, overrides, shared)
     console.stderr = as_json
-    ran = _run_all(orders, timeout, workers)
+    ran = _run_all(requests, timeout, workers)
     if as_json:
         print_studies(storage, ran)
 
 
-def _orders(
+def _requests(
     name: str, study: str | None, repeat: int, overrides: Mapping[str, int], shared: Mapping[str, Any]
-) -> "list[Order]":
+) -> "list[Request]":
     """What is to be run: the sweep, or `repeat` of it with other seeds."""
-    from optbench.cli.running import Order
+    from optbench.cli.running import Request
     from optbench.definition import check_study_name, load
 
     definition = load(name, overrides)
@@ -91,20 +100,20 @@ def _orders(
         check_study_name(study, "--study")
     called = study or definition.name
     if repeat == 1:
-        return [Order(name, overrides, definition, called, **shared)]
+        return [Request(name, overrides, definition, called, **shared)]
     seeds = [{**overrides, "seed": definition.seed + number} for number in range(repeat)]
-    return [Order(name, own, load(name, own), f"{called}/{n}", **shared) for n, own in enumerate(seeds, start=1)]
+    return [Request(name, own, load(name, own), f"{called}/{n}", **shared) for n, own in enumerate(seeds, start=1)]
 
 
-def _run_all(orders: "Sequence[Order]", timeout: float | None, workers: int) -> list[str]:
+def _run_all(requests: "Sequence[Request]", timeout: float | None, workers: int) -> list[str]:
     """Run one after the other; returns the studies' names, those alone that were begun within the time limit."""
     from optbench.cli.stop import Stop
 
     ran = []
     with Stop(timeout) as stop:
-        for order in orders:
-            _run(order, stop, workers)
-            ran.append(order.study)
+        for request in requests:
+            _run(request, stop, workers)
+            ran.append(request.study)
             if stop():
                 break
     return ran
@@ -119,16 +128,16 @@ def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> No
         raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
 
 
-def _run(order: "Order", stop: "Stop", workers: int) -> None:
+def _run(request: "Request", stop: "Stop", workers: int) -> None:
     """Run it here or in so many processes; a signal while the database is out of reach ends it in good order."""
     from optbench.cli.running import run_here
     from optbench.cli.workers import run_workers
 
     try:
         if workers == 1:
-            run_here(order, stop)
+            run_here(request, stop)
         else:
-            run_workers(order, stop, workers)
+            run_workers(request, stop, workers)
     except StorageError as problem:
         if stop.signal is None:
             raise

@@ -12,29 +12,29 @@ from typing import IO
 
 import typer
 
-from optbench.cli.options import dress
+from optbench.cli.options import refresh
 from optbench.cli.output import console
 from optbench.cli.progress import Progress
-from optbench.cli.running import Order, conclude, nothing_to_do, progress_of
+from optbench.cli.running import Request, conclude, nothing_to_do, progress_of
 from optbench.cli.stop import OWNER, Stop
 from optbench.errors import StorageError, StudyError
 from optbench.storage import Storage, check, find_study, open_storage
 
 
-def run_workers(order: Order, stop: Stop, count: int) -> None:
-    """Start so many processes that run this order, show what they do, and pass signals on to them."""
-    check(order.storage, create=True)
+def run_workers(request: Request, stop: Stop, count: int) -> None:
+    """Start so many processes that run this request, show what they do, and pass signals on to them."""
+    check(request.storage, create=True)
     told = [tempfile.TemporaryFile() for _ in range(count)]  # noqa: SIM115  closed by _finish; a pipe would fill up
-    workers = [_start(order, stop, share, said) for share, said in zip(_shares(count), told, strict=True)]
+    workers = [_start(request, stop, share, said) for share, said in zip(_shares(count), told, strict=True)]
     storage = None
     try:
         with console.status(f"starting {count} workers") if console.is_terminal else nullcontext():
-            storage = _opened(order, workers, stop)
+            storage = _opened(request, workers, stop)
         if storage is not None:
-            study = find_study(storage, order.study)
-            if study.finished >= order.sweep.trials:
-                nothing_to_do(order, study.finished)
-            with progress_of(storage, order, study.study_id, stop) as progress:
+            study = find_study(storage, request.study)
+            if study.finished >= request.sweep.trials:
+                nothing_to_do(request, study.finished)
+            with progress_of(storage, request, study.study_id, stop) as progress:
                 _watch(workers, progress, stop)
     finally:
         lines = _finish(workers, told)
@@ -44,20 +44,20 @@ def run_workers(order: Order, stop: Stop, count: int) -> None:
         raise typer.Exit(128 + stop.signal if stop.signal else 2)
     failed = any(worker.returncode not in (0, 130, 143) for worker in workers)
     try:
-        done = conclude(storage, order, stop)
-        dress(storage, order.study)
+        done = conclude(storage, request, stop)
+        refresh(storage, request.study)
     finally:
         storage.close()
     if failed and not done:
         raise typer.Exit(1)
 
 
-def _start(order: Order, stop: Stop, share: set[int], said: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(request: Request, stop: Stop, share: set[int], said: IO[bytes]) -> "subprocess.Popen[bytes]":
     """A worker on its share of the cores; in a session of its own, so that Ctrl-C reaches it through this process."""
     left = [] if stop.deadline is None else [f"--timeout={max(stop.deadline - time.monotonic(), 0.001)}"]
     worker = subprocess.Popen(
-        [sys.executable, "-m", "optbench", "sweep", *left, *order.words()],
-        env=os.environ | {"OPTBENCH_STORAGE": order.storage, OWNER: str(os.getpid())},
+        [sys.executable, "-m", "optbench", "sweep", *left, *request.words()],
+        env=os.environ | {"OPTBENCH_STORAGE": request.storage, OWNER: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=said,
@@ -78,21 +78,21 @@ def _shares(count: int) -> list[set[int]]:
     return [set(cores[index::count]) for index in range(count)]
 
 
-def _opened(order: Order, workers: "list[subprocess.Popen[bytes]]", stop: Stop) -> Storage | None:
+def _opened(request: Request, workers: "list[subprocess.Popen[bytes]]", stop: Stop) -> Storage | None:
     """The database once a worker has made the study in it; None if all of them ended before."""
     while any(worker.poll() is None for worker in workers):
         _pass_on(workers, stop)
         storage = None
         try:
-            storage = open_storage(order.storage)
-            find_study(storage, order.study)
+            storage = open_storage(request.storage)
+            find_study(storage, request.study)
         except (StorageError, StudyError):
             if storage is not None:
                 storage.close()
             time.sleep(0.5)
         else:
             return storage
-    return open_storage(order.storage) if all(worker.returncode == 0 for worker in workers) else None
+    return open_storage(request.storage) if all(worker.returncode == 0 for worker in workers) else None
 
 
 def _watch(workers: "list[subprocess.Popen[bytes]]", progress: Progress, stop: Stop) -> None:
@@ -104,7 +104,7 @@ def _watch(workers: "list[subprocess.Popen[bytes]]", progress: Progress, stop: S
 
 
 def _pass_on(workers: "list[subprocess.Popen[bytes]]", stop: Stop) -> None:
-    for number in stop.news():
+    for number in stop.updates():
         for worker in workers:
             if worker.poll() is None:
                 worker.send_signal(number)

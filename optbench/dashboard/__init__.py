@@ -1,7 +1,7 @@
 """optuna-dashboard on our storage: served by threads, guarded, and dressed with what optbench knows of each study."""
 
-from optbench.dashboard.dress import dress
 from optbench.dashboard.guard import LOOPBACK, Guard, read_password
+from optbench.dashboard.refresh import refresh
 from optbench.dashboard.serve import serve
 
-__all__ = ["LOOPBACK", "Guard", "dress", "read_password", "serve"]
+__all__ = ["LOOPBACK", "Guard", "read_password", "refresh", "serve"]

@@ -15,7 +15,7 @@ VERDICT = "verdict"
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
 
 
-def dress(
+def refresh(
     storage: Storage,
     study: StudyRecord,
     verdict: Sequence[str] | None = None,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from optbench.dashboard.artifacts import folder, store
-from optbench.dashboard.dress import dress
 from optbench.dashboard.guard import Guard, Password
+from optbench.dashboard.refresh import refresh
 from optbench.errors import DefinitionError
 from optbench.storage import Storage, studies
 
@@ -50,6 +50,6 @@ def _keep_fresh(storage: Storage) -> None:
             for study in studies(storage):
                 state = (study.study_id, study.counts, study.workers)
                 if study.definition is not None and seen.get(study.name) != state:
-                    dress(storage, study)
+                    refresh(storage, study)
                     seen[study.name] = state
         time.sleep(FRESH_SECONDS)

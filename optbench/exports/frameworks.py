@@ -10,7 +10,7 @@ from typing import Any
 
 from optbench.space import KERAS_CLASSES, keras_arguments
 
-Hyper = Mapping[str, float]
+Hparams = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -22,31 +22,31 @@ class Translation:
     difference: str | None = None
 
 
-def keras(optimizer: str, hyper: Hyper, steps: int) -> Translation:
+def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """For `keras.optimizers`; the rules here are Keras' own."""
-    return Translation(KERAS_CLASSES[optimizer], keras_arguments(optimizer, hyper))
+    return Translation(KERAS_CLASSES[optimizer], keras_arguments(optimizer, hparams))
 
 
-def torch(optimizer: str, hyper: Hyper, steps: int) -> Translation:
+def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """For `torch.optim`, in a training of so many steps."""
-    return TORCH[optimizer](hyper, steps)
+    return TORCH[optimizer](hparams, steps)
 
 
-def optax(optimizer: str, hyper: Hyper, steps: int) -> Translation:
+def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """For `optax`, in a training of so many steps."""
-    return OPTAX[optimizer](hyper, steps)
+    return OPTAX[optimizer](hparams, steps)
 
 
-def epsilon_hat(hyper: Hyper, steps: int) -> str:
+def epsilon_hat(hparams: Hparams, steps: int) -> str:
     """What Keras' place of Adam's epsilon amounts to where it is added to the root of the corrected mean square."""
 
     def factor(step: int) -> float:
-        return 1 / math.sqrt(1 - hyper["beta_2"] ** step)
+        return 1 / math.sqrt(1 - hparams["beta_2"] ** step)
 
     sizes = ", ".join(f"x{factor(step):.3g} at step {step}" for step in sorted({1, min(469, steps), steps}))
     return (
         "epsilon stands elsewhere: here it is added to sqrt(v / (1 - beta_2^t)), in Keras to sqrt(v), so that the "
-        f"trial's epsilon = {hyper['epsilon']:g} acted like epsilon / sqrt(1 - beta_2^t) here: {sizes}"
+        f"trial's epsilon = {hparams['epsilon']:g} acted like epsilon / sqrt(1 - beta_2^t) here: {sizes}"
     )
 
 
@@ -60,8 +60,8 @@ WARM = (
 )
 
 
-def _torch_adam(name: str, exact: bool, **more: Any) -> Callable[[Hyper, int], Translation]:
-    def translate(h: Hyper, steps: int) -> Translation:
+def _torch_adam(name: str, exact: bool, **more: Any) -> Callable[[Hparams, int], Translation]:
+    def translate(h: Hparams, steps: int) -> Translation:
         arguments = {"lr": h["learning_rate"], "betas": [h["beta_1"], h["beta_2"]], "eps": h["epsilon"], **more}
         if "weight_decay" in h:
             arguments["weight_decay"] = h["weight_decay"]
@@ -70,7 +70,7 @@ def _torch_adam(name: str, exact: bool, **more: Any) -> Callable[[Hyper, int], T
     return translate
 
 
-TORCH: Mapping[str, Callable[[Hyper, int], Translation]] = {
+TORCH: Mapping[str, Callable[[Hparams, int], Translation]] = {
     "adadelta": lambda h, _: Translation(
         "torch.optim.Adadelta", {"lr": h["learning_rate"], "rho": h["rho"], "eps": h["epsilon"]}
     ),
@@ -98,8 +98,8 @@ TORCH: Mapping[str, Callable[[Hyper, int], Translation]] = {
 }
 
 
-def _optax_adam(name: str, difference: Callable[[Hyper, int], str]) -> Callable[[Hyper, int], Translation]:
-    def translate(h: Hyper, steps: int) -> Translation:
+def _optax_adam(name: str, difference: Callable[[Hparams, int], str]) -> Callable[[Hparams, int], Translation]:
+    def translate(h: Hparams, steps: int) -> Translation:
         arguments = {
             "learning_rate": h["learning_rate"],
             "b1": h["beta_1"],
@@ -113,7 +113,7 @@ def _optax_adam(name: str, difference: Callable[[Hyper, int], str]) -> Callable[
     return translate
 
 
-OPTAX: Mapping[str, Callable[[Hyper, int], Translation]] = {
+OPTAX: Mapping[str, Callable[[Hparams, int], Translation]] = {
     "adadelta": lambda h, _: Translation(
         "optax.adadelta", {"learning_rate": h["learning_rate"], "rho": h["rho"], "eps": h["epsilon"]}
     ),

@@ -27,12 +27,12 @@ class Follower:
         self.last, self.unfinished, self.count = -1, set[int](), 0
         self.token: Any = None
 
-    def news(self) -> Sequence[FrozenTrial]:
+    def updates(self) -> Sequence[FrozenTrial]:
         """The trials that are new or were unfinished when they were last read, by number. Raises StudyError."""
         return self.storage.read(self.read)
 
     def read(self, session: Session) -> Sequence[FrozenTrial]:
-        """The news, in a session that is open already."""
+        """The updates, in a session that is open already."""
         self._check(session)
         trial_id = models.TrialModel.trial_id
         oldest = min(self.unfinished, default=self.last + 1)  # an index leads there: no finished trial is looked at

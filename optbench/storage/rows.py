@@ -9,14 +9,14 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 
-from optbench.job import Ending, Epoch, Verdict
+from optbench.job import Decision, Ending, Epoch
 from optbench.storage.schema import models
 
 STATES = {
-    Verdict.COMPLETE: TrialState.COMPLETE,
-    Verdict.DIVERGED: TrialState.COMPLETE,
-    Verdict.PRUNED: TrialState.PRUNED,
-    Verdict.INTERRUPTED: TrialState.FAIL,
+    Decision.COMPLETE: TrialState.COMPLETE,
+    Decision.DIVERGED: TrialState.COMPLETE,
+    Decision.PRUNED: TrialState.PRUNED,
+    Decision.INTERRUPTED: TrialState.FAIL,
 }
 
 
@@ -60,9 +60,9 @@ def curve_point(trial_id: int, epoch: Epoch) -> dict[str, Any]:
 
 def end(trial: Any, ending: Ending) -> None:
     """Put the ending into a running trial's row."""
-    trial.state = STATES[ending.verdict]
+    trial.state = STATES[ending.decision]
     trial.datetime_complete = datetime.now()
-    said: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.verdict is Verdict.DIVERGED}
+    said: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.decision is Decision.DIVERGED}
     if ending.reason is not None:
         said["reason"] = ending.reason
     trial.user_attributes.extend(attributes(said, trial.trial_id))

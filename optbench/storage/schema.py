@@ -38,7 +38,7 @@ workers = Table(
     Column("grace", Integer, nullable=False),  # seconds: after a silence of so long the worker counts as gone
 )
 
-openings = Table(
+test_evaluations = Table(
     "optbench_openings",
     metadata,
     Column("id", Integer, primary_key=True),

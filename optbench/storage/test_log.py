@@ -6,20 +6,20 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
-from optbench.storage.schema import openings
+from optbench.storage.schema import test_evaluations
 from optbench.storage.workers import clock
 
 
-def log_opening(session: Session, study: str, trial: int, by: str) -> None:
+def log_evaluation(session: Session, study: str, trial: int, by: str) -> None:
     """Note that the test images were opened for a trial, by a "sweep" or a "replay"."""
-    session.execute(insert(openings).values(study=study, trial=trial, by=by, opened=clock(session)))
+    session.execute(insert(test_evaluations).values(study=study, trial=trial, by=by, opened=clock(session)))
 
 
-def count_openings(storage: Storage) -> Counter[str]:
+def count_evaluations(storage: Storage) -> Counter[str]:
     """How often the test images were opened, by study name; studies that were deleted since are among them."""
-    return storage.read(lambda session: Counter(session.scalars(select(openings.c.study))))
+    return storage.read(lambda session: Counter(session.scalars(select(test_evaluations.c.study))))
 
 
 def log_replay(storage: Storage, study: str, trial: int) -> None:
     """Note that a trial was scored on the test images again."""
-    storage.write(lambda session: log_opening(session, study, trial, "replay"))
+    storage.write(lambda session: log_evaluation(session, study, trial, "replay"))

@@ -15,8 +15,8 @@ from optbench.errors import StorageError, StudyError
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, optuna_storage, publish, shown
 from optbench.storage.opening import make_tables
-from optbench.storage.schema import VERSION, epochs, metadata, models, openings, schema_version, workers
-from optbench.storage.workers import GRACE, alive, clock
+from optbench.storage.schema import VERSION, epochs, metadata, models, schema_version, test_evaluations, workers
+from optbench.storage.workers import HEARTBEAT_TIMEOUT, alive, clock
 
 
 def backup(given: str, target: Path) -> int:
@@ -82,7 +82,7 @@ def _nobody_works(url: URL, found: Found) -> None:
     with one_line(url):
         storage = optuna_storage(url)
         with Session(storage.engine) as session:
-            limit = clock(session) - timedelta(seconds=GRACE)
+            limit = clock(session) - timedelta(seconds=HEARTBEAT_TIMEOUT)
             beats = session.scalar(select(func.count()).select_from(workers).where(workers.c.beat > limit))
         storage.engine.dispose()
     if beats:
@@ -113,13 +113,13 @@ def _first(connection: Connection) -> None:
 
 def _second(connection: Connection) -> None:
     """From 2 to 3: a log of the looks at the test images, with those that were taken before there was one."""
-    openings.create(connection, checkfirst=True)
+    test_evaluations.create(connection, checkfirst=True)
     study, trial, held = models.StudyModel, models.TrialModel, models.StudySystemAttributeModel
     tested = held.key == "study:metric_names", held.value_json == '["test accuracy"]'
     columns = study.study_name, trial.number, literal("sweep"), trial._datetime_complete_utc
     looks = select(*columns).join(trial, trial.study_id == study.study_id).join(held, held.study_id == study.study_id)
     looks = looks.where(*tested, trial.state == TrialState.COMPLETE, trial._datetime_complete_utc.is_not(None))
-    connection.execute(insert(openings).from_select(["study", "trial", "by", "opened"], looks))
+    connection.execute(insert(test_evaluations).from_select(["study", "trial", "by", "opened"], looks))
 
 
 STEPS = {1: _first, 2: _second}
@@ -134,7 +134,7 @@ def delete_study(storage: Storage, study_id: int, name: str) -> None:
         if busy:
             raise StudyError(
                 f"study {name!r} has {busy} live worker{'s' if busy > 1 else ''}; stop the sweep first (Ctrl-C), or "
-                "wait until a killed one's time of grace is over"
+                "wait for its heartbeat timeout if it was killed"
             )
         if study is not None:
             session.delete(study)

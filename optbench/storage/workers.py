@@ -11,39 +11,40 @@ from optuna.trial import TrialState
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from optbench.job import Ending, Verdict
+from optbench.job import Decision, Ending
 from optbench.storage.rows import attribute, end
 from optbench.storage.schema import epochs, models, workers
 
-GRACE = 60  # seconds
+HEARTBEAT_TIMEOUT = 60  # seconds
 
 
 class Worker:
     """One worker of one study: its row says until when its running trials are its own."""
 
-    def __init__(self, study_id: int, grace: int = GRACE) -> None:
-        self.study_id, self.grace = study_id, grace
+    def __init__(self, study_id: int, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
+        self.study_id, self.heartbeat_timeout = study_id, heartbeat_timeout
         self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.watched: dict[str, tuple[datetime, datetime]] = {}  # the beat of each other worker, and since when
+        self.watched: dict[str, tuple[datetime, datetime]] = {}  # the heartbeat of each other worker, and since when
 
-    def beat(self, session: Session) -> None:
+    def heartbeat(self, session: Session) -> None:
         """Say that this worker lives."""
         mine = workers.c.worker == self.name
         last = session.execute(select(workers.c.beat).where(mine).with_for_update()).scalar()
         now = clock(session)
         if last is None:
-            own = {"worker": self.name, "study_id": self.study_id, "grace": self.grace}
+            own = {"worker": self.name, "study_id": self.study_id, "grace": self.heartbeat_timeout}
             session.execute(insert(workers).values(**own, host=socket.gethostname(), process=os.getpid(), beat=now))
             return
         session.execute(update(workers).where(mine).values(beat=max(last, now)))
-        if (now - last).total_seconds() >= self.grace / 2:
+        if (now - last).total_seconds() >= self.heartbeat_timeout / 2:
             self.watched.clear()  # frozen, or cut off: the others may have been cut off with it
 
-    def bury(self, session: Session) -> None:
+    def reap(self, session: Session) -> None:
         """End the running trials of this study's workers that are gone: their slots become free.
 
-        Gone is who was silent for its grace, the last half of it under the eyes of this worker: a database that was
-        out of reach makes nobody dead. The trials are read before the workers: whoever joins in between has none.
+        A worker is dead once its last heartbeat is older than its timeout, and this worker has watched it for half of
+        that time: a database that was out of reach makes nobody dead. The trials are read before the workers, so that
+        a worker that joins in between has none.
         """
         now = clock(session)
         found = running(session, self.study_id, lock=True)
@@ -66,8 +67,8 @@ class Worker:
     def _gone(self, rows: Sequence[Any], now: datetime) -> list[Any]:
         before, self.watched, gone = self.watched, {}, []
         for row in rows:
-            beat, since = before.get(row.worker, (None, now))
-            since = since if beat == row.beat else now
+            heartbeat, since = before.get(row.worker, (None, now))
+            since = since if heartbeat == row.beat else now
             self.watched[row.worker] = (row.beat, since)
             if not _lives(row, now) and (now - since).total_seconds() >= row.grace / 2:
                 gone.append(row)
@@ -83,7 +84,7 @@ def clock(session: Session) -> datetime:
 
 
 def alive(session: Session, study_id: int | None = None) -> set[str]:
-    """The workers, of one study or of all, that are within their grace."""
+    """The workers, of one study or of all, that are within their heartbeat_timeout."""
     now = clock(session)
     query = select(workers) if study_id is None else select(workers).where(workers.c.study_id == study_id)
     return {row.worker for row in session.execute(query) if _lives(row, now)}
@@ -107,4 +108,4 @@ def _lives(row: Any, now: datetime) -> bool:
 
 def _interrupt(session: Session, trial: Any, worker: str) -> None:
     trained = session.scalar(select(func.count()).where(epochs.c.trial_id == trial.trial_id)) or 0
-    end(trial, Ending(Verdict.INTERRUPTED, None, trained, f"worker {worker} is gone"))
+    end(trial, Ending(Decision.INTERRUPTED, None, trained, f"worker {worker} is gone"))

@@ -21,10 +21,10 @@ from optbench.errors import StorageError, StudyError
 from optbench.job import Ending, Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
-from optbench.storage.looks import log_opening
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs, models
-from optbench.storage.workers import GRACE, Worker, alive
+from optbench.storage.test_log import log_evaluation
+from optbench.storage.workers import HEARTBEAT_TIMEOUT, Worker, alive
 
 
 @dataclass(frozen=True)
@@ -76,34 +76,34 @@ def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, An
     storage.write(work)
 
 
-class Ledger:
+class Writer:
     """The writing side of a study, for one worker."""
 
-    def __init__(self, storage: Storage, study_id: int, name: str, grace: int = GRACE) -> None:
+    def __init__(self, storage: Storage, study_id: int, name: str, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
         self.storage, self.study_id = storage, study_id
         self.follower = Follower(storage, study_id, name)
-        self.worker = Worker(study_id, grace)
+        self.worker = Worker(study_id, heartbeat_timeout)
         self.claimed: set[int] = set()
-        storage.write(self.worker.beat)
+        storage.write(self.worker.heartbeat)
 
-    def news(self) -> Sequence[FrozenTrial]:
+    def updates(self) -> Sequence[FrozenTrial]:
         """The trials that may have changed since the last call, or the last claim."""
-        return self.follower.news()
+        return self.follower.updates()
 
     def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
-        """A running row for the slot that `choose` takes, told the news, or None; no two workers get the same slot."""
+        """A running row for the slot that `choose` takes, or None; no two workers get the same slot."""
 
         def work(session: Session) -> Claim | None:
             session.get(models.StudyModel, self.study_id, with_for_update=True)
-            news = self.follower.read(session)
-            slot = choose(news)
-            for trial in news:  # claimed by us, in a transaction whose answer was lost
+            updates = self.follower.read(session)
+            slot = choose(updates)
+            for trial in updates:  # claimed by us, in a transaction whose answer was lost
                 ours = trial.user_attrs.get("worker") == self.worker.name and trial.state == TrialState.RUNNING
                 if ours and trial._trial_id not in self.claimed:
                     return Claim(trial._trial_id, trial.number, trial.user_attrs["slot"])
             if slot is None:
                 return None
-            self.worker.beat(session)
+            self.worker.heartbeat(session)
             return Claim(*self._row(session, slot), slot)
 
         claim = self.storage.write(work)
@@ -156,17 +156,17 @@ class Ledger:
             for trial_id in endings.keys() & ours.keys():
                 end(ours[trial_id], endings[trial_id])
                 if endings[trial_id].tested:
-                    log_opening(session, self.follower.name, ours[trial_id].number, "sweep")
+                    log_evaluation(session, self.follower.name, ours[trial_id].number, "sweep")
             return asked - set(ours)
 
         return self.storage.write(work)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Say that this worker lives, and end the running trials of those that are gone; it does not wait long."""
 
         def work(session: Session) -> None:
-            self.worker.beat(session)
-            self.worker.bury(session)
+            self.worker.heartbeat(session)
+            self.worker.reap(session)
 
         self.storage.write(work, patient=False)
 

@@ -15,7 +15,7 @@ LANES_PER_CORE, MOST_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes
 def configure(trainer: str) -> None:
     """Set the process's TensorFlow threads; to be called before TensorFlow computes anything.
 
-    A strand of lanes is one core's work: operations spread over the cores would only wait for each other.
+    A group of lanes is one core's work: operations spread over the cores would only wait for each other.
     """
     if trainer == "lanes":
         tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -24,7 +24,7 @@ def device_name() -> str:
 
 
 def cores() -> int:
-    """How many strands can run at once: the processors that this process may use, or 1 for a GPU."""
+    """How many groups can run at once: the processors that this process may use, or 1 for a GPU."""
     if device() == "GPU":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

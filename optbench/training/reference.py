@@ -14,9 +14,9 @@ from optbench.training.device import device_name
 from optbench.training.model import CLASSES, PIXELS, Array, Mlp, batches
 
 
-def rule(optimizer: str, hyper: Mapping[str, float]) -> Any:
+def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
     """Keras' own optimizer."""
-    return getattr(keras.optimizers, KERAS_CLASSES[optimizer])(**keras_arguments(optimizer, hyper))
+    return getattr(keras.optimizers, KERAS_CLASSES[optimizer])(**keras_arguments(optimizer, hparams))
 
 
 def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
@@ -42,12 +42,12 @@ class Reference:
         self.job: Job | None = None
         self.epoch = 0
 
-    def seat(self, lane: int, job: Job) -> None:
+    def assign(self, lane: int, job: Job) -> None:
         keras.backend.clear_session()
         self.job, self.epoch = job, 0
-        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hyper))
+        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams))
 
-    def leave(self, lane: int) -> None:
+    def release(self, lane: int) -> None:
         self.job = None
 
     def train(self) -> dict[int, Epoch]:

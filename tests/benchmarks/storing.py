@@ -26,8 +26,8 @@ from optuna.trial import TrialState
 from sqlalchemy import insert
 
 from optbench.definition import parse
-from optbench.job import Ending, Epoch, Verdict
-from optbench.storage import Ledger, open_storage, open_study
+from optbench.job import Decision, Ending, Epoch
+from optbench.storage import Writer, open_storage, open_study
 from optbench.storage.rows import attributes, curve_point, epoch_row, parameters
 from optbench.storage.schema import epochs, models
 from optbench.study import Study
@@ -80,7 +80,7 @@ def work(url, go):
     start = time.perf_counter()
     storage, sweep = open_storage(url), parse(SWEEP, "benchmark")
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {})
-    study = Study(sweep, Ledger(storage, study_id, sweep.name))
+    study = Study(sweep, Writer(storage, study_id, sweep.name))
     spent = {"start": time.perf_counter() - start, "sampler": 0.0}
     timed(
         optuna.samplers.TPESampler,
@@ -98,8 +98,8 @@ def work(url, go):
         began = time.perf_counter()
         job = study.ask("adadelta", trainer)
         for n in range(1, EPOCHS + 1):
-            study.judge(job, epoch(n, 1.0))
-            ending = {job.number: Ending(Verdict.COMPLETE, 1.0, n)} if n == EPOCHS else {}
+            study.decide(job, epoch(n, 1.0))
+            ending = {job.number: Ending(Decision.COMPLETE, 1.0, n)} if n == EPOCHS else {}
             study.record({job.number: epoch(n, 1.0)}, ending)
         total += time.perf_counter() - began
     status = Path("/proc/self/status").read_text()  # what getrusage says would be the parent's peak, if that is larger

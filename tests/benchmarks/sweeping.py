@@ -2,8 +2,8 @@
 
 Both train the same model on the same MNIST split, with TPE and the same median pruner, into SQLite, for the same time;
 trial-epochs per second of wall time count, start-up and compilation apart. "Bookkeeping" is the share of wall time that
-is not training or validation: ask, seat, judge, record. The 16 lanes train trials of 5 epochs, not of 50, so that there
-are ten times as many trials to ask for and to seat as in the sweep that ships: the share is an upper bound.
+is not training or validation: ask, assign, decide, record. The 16 lanes train trials of 5 epochs, not of 50, so that
+there are ten times as many trials to ask for and to assign as in the sweep that ships: the share is an upper bound.
 
     python -m tests.benchmarks.sweeping [--seconds S] [--data-dir DIR]
 """
@@ -82,7 +82,7 @@ def ours(split, seconds, folder, changes):
     """The same of our sweep `adadelta`, and the share of bookkeeping."""
     from optbench.definition import load
     from optbench.launch import Launch, carry_on
-    from optbench.storage import GRACE, Ledger, find_study, open_storage, open_study
+    from optbench.storage import HEARTBEAT_TIMEOUT, Writer, find_study, open_storage, open_study
     from optbench.training.build import build
 
     sweep = load("adadelta", changes)
@@ -90,19 +90,19 @@ def ours(split, seconds, folder, changes):
     open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
     launch = Launch(sweep, storage, find_study(storage, sweep.name), split, None)
     end, done, training = time.perf_counter() + seconds, [], []
-    record = Ledger.record
+    record = Writer.record
 
-    def counted(ledger, trained, endings, marks):
-        lost = record(ledger, trained, endings, marks)
+    def counted(writer, trained, endings, marks):
+        lost = record(writer, trained, endings, marks)
         if trained:
             done.extend([time.perf_counter()] * len(trained))
             training.append(sum(epoch.seconds for epoch in trained.values()))
         return lost
 
-    Ledger.record = counted
+    Writer.record = counted
     wish = lambda: "now" if time.perf_counter() > end else None  # noqa: E731
     trainer = lambda optimizer: build("lanes", sweep, optimizer, split, sweep.trials)  # noqa: E731
-    for _ in carry_on(launch, trainer, wish, lambda: None, GRACE, 2):
+    for _ in carry_on(launch, trainer, wish, lambda: None, HEARTBEAT_TIMEOUT, 2):
         pass
     storage.close()
     wall = done[-1] - done[0]  # the first round compiles

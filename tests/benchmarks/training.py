@@ -16,7 +16,7 @@ import time
 
 WAYS = ["article", "keras", *(f"lanes-{n}" for n in (1, 4, 8, 16, 32)), "floor"]
 IMAGES, BATCH, GFLOP = 60_000, 128, 24.5
-HYPER = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
+HPARAMS = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
 
 
 def images():
@@ -34,7 +34,7 @@ def keras_model(**compile_arguments):
 
     layers = [keras.layers.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
     model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
-    optimizer = keras.optimizers.Adadelta(**HYPER)
+    optimizer = keras.optimizers.Adadelta(**HPARAMS)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **compile_arguments)
     return model
 
@@ -61,7 +61,7 @@ def keras(rounds):
 
 
 def lanes(rounds, n):
-    """Our lanes, all seated."""
+    """Our lanes, all assigned."""
     from optbench.job import Job, Split
     from optbench.training.build import configure
     from optbench.training.lanes import Lanes
@@ -70,7 +70,7 @@ def lanes(rounds, n):
     configure("lanes")
     trainer = Lanes(n, "adadelta", Mlp(), BATCH, Split(images(), None, {}))
     for lane in range(n):
-        trainer.seat(lane, Job(lane, "adadelta", HYPER, lane, rounds + 1))
+        trainer.assign(lane, Job(lane, "adadelta", HPARAMS, lane, rounds + 1))
     return [seconds / n for seconds in timed(trainer.train, rounds)]
 
 
