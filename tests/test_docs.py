@@ -1,12 +1,12 @@
-"""The README cannot drift: every command, option, sweep key, module and definition is in it, and its links resolve."""
+"""The manual follows the program: what it says of commands, options, sweep keys, modules and links is true."""
 
 import re
 import subprocess
+import sys
 
 import pytest
-import typer
 
-from optbench.cli import app
+from optbench.cli.docs import topics
 from optbench.definition import shipped
 from optbench.definition.keys import Keys
 from optbench.definition.parse import ACTIVATIONS
@@ -14,28 +14,36 @@ from optbench.definition.parse import parse as parse_definition
 from optbench.space import OPTIMIZERS
 from optbench.sweep import ARGUMENTS
 from tests.conftest import ROOT, TINY
+from tests.generate_docs import COMMANDS, DOCS, pages
 
 README = (ROOT / "README.md").read_text()
+PAGES = {path.stem: path.read_text() for path in sorted(DOCS.glob("*.md"))}
+MANUAL = "\n".join([README, *PAGES.values()])
 
 
-def commands(group, path=()):
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+def test_generated_parts_are_current(path):
+    current = path.read_text(encoding="utf-8") == pages()[path]
+    assert current, f"{path.name} is not current; type `python -m tests.generate_docs` and commit the result"
 
 
-COMMANDS = dict(commands(typer.main.get_command(app)))
+def test_the_index_lists_every_page():
+    assert sorted(topics()) == sorted(set(PAGES) - {"README"})
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_option_is_in_the_reference(name):
-    line = next((line for line in README.splitlines() if line.startswith(f"| `optbench {name} ")), "")
-    assert line, f"no row for `optbench {name}`"
-    for param in COMMANDS[name].params:
-        for option in param.opts:
-            assert option == "--help" or not option.startswith("--") or f"{option}" in line, option
+def optbench(*words):
+    return subprocess.run([sys.executable, "-m", "optbench", *words], capture_output=True, text=True)
+
+
+def test_docs_prints_a_page_as_it_is_in_a_pipe():
+    assert optbench("docs", "sweep-files").stdout == PAGES["sweep-files"]
+    assert optbench("docs").stdout == PAGES["README"]
+
+
+def test_docs_names_the_nearest_page():
+    done = optbench("docs", "sweep-file")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "optbench: there is no page 'sweep-file' in the manual; did you mean 'sweep-files'?\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -52,7 +60,7 @@ def test_every_sweep_key_is_in_the_reference(monkeypatch):
     known |= {key for role in ARGUMENTS.values() for arguments in role.values() for key in arguments}
     known |= {"seeds", "label", "published_test_accuracy", "one_minus_"}
     known |= {name for known_ in OPTIMIZERS.values() for name in known_}
-    reference = README[README.index("## Sweep files") :]
+    reference = PAGES["sweep-files"]
     forms = ("`{}", "{} =", "[{}]")
     assert [key for key in sorted(known) if not any(form.format(key) in reference for form in forms)] == []
 
@@ -68,7 +76,7 @@ def test_every_sweep_key_is_in_the_reference(monkeypatch):
     ],
 )
 def test_every_name_that_can_be_typed_is_mentioned(name):
-    assert f"`{name}`" in README or f'"{name}"' in README
+    assert f"`{name}`" in MANUAL or f'"{name}"' in MANUAL
 
 
 def test_every_module_is_in_the_table():

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from optbench.cli import browse, compare, confirm, export, keep, train  # noqa: F401  they register their commands
+from optbench.cli import browse, compare, confirm, docs, export, keep, train  # noqa: F401  they register their commands
 from optbench.cli.options import app
 from optbench.errors import OptbenchError
 
