@@ -24,6 +24,10 @@ class StorageError(OptbenchError):
         self.passing = passing
 
 
+class OutputError(OptbenchError):
+    """A file that cannot be written."""
+
+
 class StudyError(OptbenchError):
     """A study or a trial that does not exist or was made by another definition."""
 

@@ -1,14 +1,29 @@
-"""Puts a file in its place: all of it or nothing."""
+"""Writes files whole or not at all."""
 
 import os
 import tempfile
 from pathlib import Path
 
-from optbench.errors import StudyError
+from optbench.errors import OutputError
+
+
+def check_writable(path: Path) -> None:
+    """Raise OutputError if `write` could not write the file, so that nobody finds out after minutes of training."""
+    path = path.resolve()
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; expected the name of a file")
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"{path} cannot be written: there is no folder {path.parent}; make it, or choose another file"
+        )
+    target = path if path.exists() and not path.is_file() else path.parent
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{path} cannot be written: no permission; choose another file")
 
 
 def write(content: bytes, path: Path) -> None:
-    """Put the content into the file, all of it or none; into a pipe or a device, as it is. Raises StudyError."""
+    """Put the content into the file, all of it or none; write directly into a pipe or a device. Raises OutputError."""
+    check_writable(path)
     path = path.resolve()
     try:
         if path.exists() and not path.is_file():
@@ -19,4 +34,4 @@ def write(content: bytes, path: Path) -> None:
             whole.write_bytes(content)
             os.replace(whole, path)
     except OSError as problem:
-        raise StudyError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem
+        raise OutputError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem

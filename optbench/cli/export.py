@@ -1,4 +1,4 @@
-"""The command that exports: as text, without TensorFlow; or as a trained model."""
+"""The command that exports: configurations and tables without TensorFlow, or a trained model with it."""
 
 import sys
 import tempfile
@@ -21,35 +21,43 @@ if TYPE_CHECKING:
 def export(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
-    trial: Annotated[int | None, typer.Option(metavar="N", help="A trial. [default: the best complete one]")] = None,
-    top: Annotated[int | None, typer.Option(metavar="K", help="The K best complete trials.")] = None,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="Export this trial. [default: the best complete one]")
+    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="K", help="Export the K best complete trials.")] = None,
     form: Annotated[
         str | None,
         typer.Option("--format", metavar="FORMAT", help="json (default), toml (a sweep), keras, torch, optax, python."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file. [default: print]")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file. [default: print]")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="FILE.keras", help="Train it again and save the model, instead.")
+        Path | None, typer.Option(metavar="FILE.keras", help="Train the trial again and save its network here.")
+    ] = None,
+    trials: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv|.parquet", help="Write a table of every trial.")
+    ] = None,
+    epochs: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv|.parquet", help="Write a table of every epoch of every trial.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write a configuration as a file. Example: optbench export quickstart --format keras -o optimizer.json"""
+    """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
     from optbench.exports import FORMATS, chosen
-    from optbench.files import write
+    from optbench.files import check_writable, write
     from optbench.storage import find_study
 
-    if form is not None and form not in FORMATS:
-        raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
-    if top is not None and (trial is not None or top < 1):
-        raise DefinitionError(f"--top {top}; expected a whole number of at least 1, and no --trial beside it")
-    if model is not None and (model.suffix != ".keras" or (form, output, top) != (None, None, None)):
-        raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and no --format, -o or --top")
-    if data_dir is not None and model is None:
-        raise DefinitionError(f"--data-dir {data_dir}; expected --model beside it: only that trains")
+    tables = {option: path for option, path in (("--trials", trials), ("--epochs", epochs)) if path is not None}
+    _check_options(trial, top, form, output, model, tables, data_dir)
+    for path in filter(None, (output if str(output) != "-" else None, model, *tables.values())):
+        check_writable(path)
     with opened(storage) as storage_:
-        choices = chosen(storage_, find_study(storage_, study), trial, top)
+        record = find_study(storage_, study)
+        if tables:
+            _write_tables(storage_, record.study_id, tables)
+            return
+        choices = chosen(storage_, record, trial, top)
         if model is not None:
             _save_model(storage_, choices[0], model, data_dir)
             return
@@ -64,8 +72,52 @@ def export(
     console.print(f"{study}: {what} written to {output}", markup=False, soft_wrap=True)
 
 
+def _check_options(
+    trial: int | None,
+    top: int | None,
+    form: str | None,
+    output: Path | None,
+    model: Path | None,
+    tables: dict[str, Path],
+    data_dir: Path | None,
+) -> None:
+    """Refuse options that do not go together, before anything is read."""
+    from optbench.exports import FORMATS
+    from optbench.exports.tables import check_table_path
+
+    if form is not None and form not in FORMATS:
+        raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
+    if top is not None and (trial is not None or top < 1):
+        raise DefinitionError(f"--top {top}; expected a whole number of at least 1, and no --trial with it")
+    for option, path in tables.items():
+        check_table_path(path, option)
+        if (trial, top, form, output, model) != (None, None, None, None, None):
+            raise DefinitionError(
+                f"{option} {path} writes every trial; expected no --trial, --top, --format, -o or --model with it"
+            )
+    if model is not None and (model.suffix != ".keras" or (form, output, top) != (None, None, None)):
+        raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and no --format, -o or --top")
+    if data_dir is not None and model is None:
+        raise DefinitionError(f"--data-dir {data_dir}; expected --model with it: nothing else trains")
+
+
+def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) -> None:
+    """Write the trials, the epochs, or both, each to its file."""
+    from optbench.exports.tables import encode_table, epoch_columns, trial_columns
+    from optbench.files import write
+    from optbench.storage import curves, trials
+
+    records = trials(storage, study_id)
+    for option, path in tables.items():
+        of_trials = option == "--trials"
+        columns = trial_columns(records) if of_trials else epoch_columns(records, curves(storage, study_id))
+        write(encode_table(columns, path), path)
+        what = f"{len(columns['trial'])} {'trials' if of_trials else 'epochs'}"
+        console.print(f"{what} written to {path}", markup=False, soft_wrap=True)
+
+
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
-    """Train the trial again; save its network only if it came to what the row says."""
+    """Train the trial again, and save its network only if its accuracies are the stored ones."""
     from optbench.cli.stop import Stop
     from optbench.definition import parse
     from optbench.files import write
@@ -81,12 +133,15 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
             log_replay(storage, study.name, trial.number)
         result = replay(study, trial, before, None, data_dir, stop)
     if not result.same:
-        raise StudyError(f"trial {trial.number} trained again came to other accuracies; `optbench replay` shows them")
+        raise StudyError(
+            f"trial {trial.number} was trained again and its accuracies differ from the stored ones; "
+            f"`optbench replay {study.name} {trial.number}` shows them"
+        )
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.keras"
         save(result.weights, parse(study.definition or {}, "study"), trial.optimizer, trial.hyperparameters, whole)
         write(whole.read_bytes(), path)
     last = result.after[-1]
-    score = ("test", result.tested[1]) if result.tested else ("validation", last.validation_accuracy)
-    told = f"{score[0]} accuracy {score[1]:.4f}, as its row says" if score[1] is not None else "as its row says"
-    console.print(f"trial {trial.number} ({choice.why}) saved in {path}: {told}", markup=False, soft_wrap=True)
+    name, accuracy = ("test", result.tested[1]) if result.tested else ("validation", last.validation_accuracy)
+    reached = f"{name} accuracy {100 * accuracy:.2f} %, as stored" if accuracy is not None else "accuracies as stored"
+    console.print(f"trial {trial.number} ({choice.why}) saved in {path}: {reached}", markup=False, soft_wrap=True)

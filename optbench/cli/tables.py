@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -157,8 +157,12 @@ def show_json(study: StudyRecord, records: Sequence[TrialRecord], top: int = 10)
 
 def trial_json(trial: TrialRecord) -> dict[str, Any]:
     """The trial as plain data."""
-    ended = trial.ended and trial.ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {key: value for key, value in vars(trial).items() if key != "trial_id"} | {"ended": ended}
+    plain = {key: value for key, value in vars(trial).items() if key != "trial_id"}
+    return plain | {"started": _iso(trial.started), "ended": _iso(trial.ended)}
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _table(*columns: str) -> Table:

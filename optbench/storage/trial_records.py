@@ -38,7 +38,11 @@ class TrialRecord:
     device: str | None
     reason: str | None
     audit: int | None  # the epoch after which it would have been pruned, had it not been chosen to run on
-    ended: datetime | None  # in local time
+    started: datetime | None  # in local time, as is the end
+    ended: datetime | None
+    seconds: float  # of its epochs
+    slot: int | None  # its place in the study's budget; None: another program's trial
+    worker: str | None  # the name of the worker that claimed it
 
 
 def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
@@ -46,14 +50,14 @@ def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
 
     def work(session: Session) -> list[TrialRecord]:
         query = (
-            select(models.TrialModel.trial_id, func.count(epochs.c.epoch))
+            select(models.TrialModel.trial_id, func.count(epochs.c.epoch), func.sum(epochs.c.seconds))
             .join(epochs, epochs.c.trial_id == models.TrialModel.trial_id)
             .where(models.TrialModel.study_id == study_id)
             .group_by(models.TrialModel.trial_id)
         )
-        trained: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
+        trained: dict[int, tuple[int, float]] = {row[0]: (row[1], row[2]) for row in session.execute(query)}
         found = read_trials(session, study_id)
-        return [trial_record(trial, trained.get(trial._trial_id, 0)) for trial in found]
+        return [trial_record(trial, *trained.get(trial._trial_id, (0, 0.0))) for trial in found]
 
     return storage.read(work)
 
@@ -78,19 +82,35 @@ def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
     return storage.read(work)
 
 
-def trial_record(trial: FrozenTrial, trained: int) -> TrialRecord:
-    """The record of a trial as Optuna reads it, which trained so many epochs."""
+def trial_record(trial: FrozenTrial, trained: int, seconds: float = 0.0) -> TrialRecord:
+    """The record of a trial as Optuna reads it, which trained so many epochs in so many seconds."""
     attrs = trial.user_attrs
     state = {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
     if attrs.get("diverged"):
         state = "diverged"
     return TrialRecord(
-        trial.number, trial._trial_id, state, trial.values[0] if trial.state == TrialState.COMPLETE else None,
-        trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
-        attrs.get("label"), attrs.get("optimizer", "?"), trial.params, attrs.get("hyperparameters", {}),
-        attrs.get("seed"), trained, attrs.get("lanes"), attrs.get("trainer"), attrs.get("device"), attrs.get("reason"),
-        trial.system_attrs.get(AUDIT), trial.datetime_complete,
-    )  # fmt: skip
+        number=trial.number,
+        trial_id=trial._trial_id,
+        state=state,
+        value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
+        last=trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
+        label=attrs.get("label"),
+        optimizer=attrs.get("optimizer", "?"),
+        params=trial.params,
+        hyperparameters=attrs.get("hyperparameters", {}),
+        seed=attrs.get("seed"),
+        epochs=trained,
+        lanes=attrs.get("lanes"),
+        trainer=attrs.get("trainer"),
+        device=attrs.get("device"),
+        reason=attrs.get("reason"),
+        audit=trial.system_attrs.get(AUDIT),
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+        seconds=seconds,
+        slot=attrs.get("slot"),
+        worker=attrs.get("worker"),
+    )
 
 
 def _epoch(row: Any) -> Epoch:
