@@ -1,12 +1,15 @@
 """The words that everyone shares: what a trainer is given, what it gives back, and what is decided about it."""
 
-import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+from optbench.scheduler.states import Decision, Ending
+
+__all__ = ["CHANCE", "STOPPED", "Decision", "Ending", "Epoch", "Images", "Job", "Split", "Trainer"]
 
 STOPPED = "interrupted"  # the reason of a trial that Ctrl-C or SIGTERM ended
 CHANCE = 0.1  # the accuracy of guessing among ten classes: what a diverged trial is worth
@@ -74,30 +77,6 @@ class Epoch:
         if not self.finite:
             return CHANCE
         return self.train_accuracy if self.validation_accuracy is None else self.validation_accuracy
-
-
-class Decision(enum.Enum):
-    """What becomes of a trial after an epoch."""
-
-    CONTINUE = "continue"
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    DIVERGED = "diverged"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ends, after how many epochs; `reason` says why, where its numbers do not.
-
-    `tested` if the value is of test images, which were opened for it.
-    """
-
-    decision: Decision
-    value: float | None
-    epochs: int
-    reason: str | None = None
-    tested: bool = False
 
 
 class Trainer(Protocol):

@@ -45,12 +45,13 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
     """
     from optbench.training.data import digest, load, load_test  # TensorFlow: only where something trains
 
-    split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
+    split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
     if sweep.batch > len(split.train):
         raise DefinitionError(
-            f"batch = {sweep.batch}, but {sweep.data} leaves {len(split.train)} training images; expected at most that"
+            f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training images; "
+            "expected at most that"
         )
-    test_images = load_test(sweep.data, data_dir) if sweep.validation == 0 and not sweep.searches else None
+    test_images = load_test(sweep.data.name, data_dir) if sweep.data.validation == 0 and not sweep.searches else None
     digests = {**split.digests, "test.sha256": digest(test_images)} if test_images else split.digests
     storage = open_storage(url, create=True)
     fingerprint = sweep.fingerprint(digests)

@@ -9,7 +9,7 @@ import numpy as np
 
 from optbench.randomness import Purpose, generator, seed
 from optbench.space import Choice, point
-from optbench.sweep import Sweep, grid_size
+from optbench.sweep import Grid, Qmc, RandomSampler, Sweep, Tpe, grid_size
 
 
 def optimizer_of(sweep: Sweep, slot: int) -> str:
@@ -25,15 +25,15 @@ def seed_of(sweep: Sweep, slot: int) -> int:
 
 def audited(sweep: Sweep, slot: int) -> bool:
     """Whether the slot's trial runs on where the pruner would stop it."""
-    share = sweep.pruner.audit
-    return share > 0 and bool(generator(Purpose.AUDIT, sweep.seed, slot).random() < share)
+    fraction = sweep.pruner.audit
+    return fraction > 0 and bool(generator(Purpose.AUDIT, sweep.seed, slot).random() < fraction)
 
 
 def params_of(sweep: Sweep, slot: int) -> dict[str, float] | None:
     """The slot's parameters, or None where the sampler is to look at the study first."""
     if slot < len(sweep.fixed):
         return dict(sweep.fixed[slot].params)
-    if sweep.sampler.name == "tpe":
+    if isinstance(sweep.sampler, Tpe):
         return None
     return point(sweep.space, _unit(sweep, slot - len(sweep.fixed)))
 
@@ -41,14 +41,15 @@ def params_of(sweep: Sweep, slot: int) -> dict[str, float] | None:
 def _unit(sweep: Sweep, index: int) -> list[float]:
     """Point `index` of the design in the unit cube, one coordinate per dimension of the space."""
     sampler, d = sweep.sampler, len(sweep.space)
-    if sampler.name == "random":
+    if isinstance(sampler, RandomSampler):
         return list(generator(Purpose.DESIGN, sweep.seed, index).random(d))
-    if sampler.name == "grid":
-        return _grid_point(sweep, int(sampler.arguments["points"]), index)
+    if isinstance(sampler, Grid):
+        return _grid_point(sweep, sampler.points, index)
+    assert isinstance(sampler, Qmc)
     from scipy.stats import qmc  # slow to import, and rarely needed
 
-    design = qmc.Halton if sampler.arguments["qmc_type"] == "halton" else qmc.Sobol
-    engine = design(d, scramble=bool(sampler.arguments["scramble"]), rng=generator(Purpose.DESIGN, sweep.seed))
+    design = qmc.Halton if sampler.qmc_type == "halton" else qmc.Sobol
+    engine = design(d, scramble=sampler.scramble, rng=generator(Purpose.DESIGN, sweep.seed))
     if index:
         engine.fast_forward(index)
     return list(engine.random(1)[0])

@@ -58,7 +58,7 @@ def replay(
     if trial.trainer == "reference" and lanes not in (None, 1):
         raise StudyError(f"trial {trial.number} of {study.name!r} was trained by the reference; leave --lanes out")
     sweep = parse({**study.definition, "lanes": trial.lanes if lanes is None else lanes}, f"study {study.name!r}")
-    split = load(sweep.data, sweep.validation, sweep.seed, data_dir)
+    split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
     for key, digest in split.digests.items():
         if study.fingerprint.get(key) != digest:
             raise StudyError(f"{key} is {study.fingerprint.get(key)} in the study, {digest} here: not the same data")
@@ -71,7 +71,7 @@ def replay(
         after.append(trainer.train()[0])
     tested = None
     if study.metric == "test accuracy" and trial.value is not None:
-        tested = trial.value, trainer.test(0, load_test(sweep.data, data_dir))
+        tested = trial.value, trainer.test(0, load_test(sweep.data.name, data_dir))
     alike = trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
     tolerance = 0.0 if alike else TOLERANCE
     return Replay(before, after, tested, tolerance, trainer.weights(0))

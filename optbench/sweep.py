@@ -2,51 +2,115 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ClassVar
 
 from optbench.space import Choice, Dimension, Float
 
-TWENTY_PERCENT = -1  # the median pruner's warm-up: slow starters are not judged in the first fifth of the epochs
 
-ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, int | float | str | bool]]] = {
-    "sampler": {
-        "tpe": {"multivariate": True, "n_startup_trials": 10, "n_ei_candidates": 24, "constant_liar": True},
-        "random": {},
-        "qmc": {"qmc_type": "sobol", "scramble": True},
-        "grid": {"points": 5},
-    },
-    "pruner": {
-        "median": {
-            "n_startup_trials": 10,
-            "n_warmup_steps": TWENTY_PERCENT,
-            "interval_steps": 1,
-            "n_min_trials": 5,
-            "audit": 0.0,
-        },
-        "hyperband": {"min_resource": 1, "reduction_factor": 3, "audit": 0.0},
-        "successive_halving": {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0, "audit": 0.0},
-        "none": {},
-    },
-}
-"""Every sampler and pruner with its arguments and their defaults.
+@dataclass(frozen=True)
+class DataSource:
+    """A data set by name, and how many of its training images are held back to validate on."""
 
-`audit` is ours: the share of the trials that a pruner would stop that run on, to see what is lost by stopping.
-"""
+    name: str
+    validation: int
 
 
 @dataclass(frozen=True)
-class Strategy:
-    """A sampler or a pruner by name, with every argument written out."""
+class MlpModel:
+    """Dense layers: the units of each hidden one, and their activation."""
 
-    name: str
-    arguments: Mapping[str, int | float | str | bool]
+    hidden: tuple[int, ...] = (128,)
+    activation: str = "relu"
 
-    @property
-    def audit(self) -> float:
-        """The share of the trials that the pruner would stop, and that run on all the same."""
-        return float(self.arguments.get("audit", 0.0))
+
+@dataclass(frozen=True)
+class Tpe:
+    """Optuna's tree-structured Parzen estimator."""
+
+    name: ClassVar[str] = "tpe"
+    multivariate: bool = True
+    n_startup_trials: int = 10
+    n_ei_candidates: int = 24
+    constant_liar: bool = True
+
+
+@dataclass(frozen=True)
+class RandomSampler:
+    """Independent random points."""
+
+    name: ClassVar[str] = "random"
+
+
+@dataclass(frozen=True)
+class Qmc:
+    """Points of a quasi-random sequence, sobol or halton."""
+
+    name: ClassVar[str] = "qmc"
+    qmc_type: str = "sobol"
+    scramble: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A full grid with `points` values of every range."""
+
+    name: ClassVar[str] = "grid"
+    points: int = 5
+
+
+Sampler = Tpe | RandomSampler | Qmc | Grid
+
+
+@dataclass(frozen=True)
+class Median:
+    """Prunes what is worse than the median of the complete trials after the same epoch.
+
+    `audit` is the fraction of the trials to prune that run on all the same, to see what is lost by pruning.
+    """
+
+    name: ClassVar[str] = "median"
+    n_startup_trials: int = 10
+    n_warmup_steps: int = 0
+    interval_steps: int = 1
+    n_min_trials: int = 5
+    audit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """Optuna's Hyperband; `audit` as in Median."""
+
+    name: ClassVar[str] = "hyperband"
+    min_resource: int = 1
+    reduction_factor: int = 3
+    audit: float = 0.0
+
+
+@dataclass(frozen=True)
+class SuccessiveHalving:
+    """Optuna's successive halving; `audit` as in Median."""
+
+    name: ClassVar[str] = "successive_halving"
+    min_resource: int = 1
+    reduction_factor: int = 4
+    min_early_stopping_rate: int = 0
+    audit: float = 0.0
+
+
+@dataclass(frozen=True)
+class NoPruner:
+    """Every trial runs to its end."""
+
+    name: ClassVar[str] = "none"
+    audit: ClassVar[float] = 0.0
+
+
+Pruner = Median | Hyperband | SuccessiveHalving | NoPruner
+
+SAMPLERS: Mapping[str, type[Sampler]] = {kind.name: kind for kind in (Tpe, RandomSampler, Qmc, Grid)}
+PRUNERS: Mapping[str, type[Pruner]] = {kind.name: kind for kind in (Median, Hyperband, SuccessiveHalving, NoPruner)}
 
 
 @dataclass(frozen=True)
@@ -69,12 +133,10 @@ class Sweep:
     epochs: int
     batch: int
     seed: int
-    data: str
-    validation: int
-    hidden: tuple[int, ...]
-    activation: str
-    sampler: Strategy
-    pruner: Strategy
+    data: DataSource
+    model: MlpModel
+    sampler: Sampler
+    pruner: Pruner
     optimizer: str | None = None
     space: Mapping[str, Dimension] = field(default_factory=dict)
     fixed: tuple[FixedTrial, ...] = ()
@@ -99,12 +161,12 @@ class Sweep:
         plain |= {"epochs": self.epochs, "batch": self.batch, "seed": self.seed}
         if self.lanes is not None:
             plain["lanes"] = self.lanes
-        plain["data"] = {"name": self.data, "validation": self.validation}
-        plain["model"] = {"hidden": list(self.hidden), "activation": self.activation}
+        plain["data"] = asdict(self.data)
+        plain["model"] = asdict(self.model) | {"hidden": list(self.model.hidden)}
         if self.searches:
             plain["space"] = {name: _plain_dimension(dimension) for name, dimension in self.space.items()}
-            plain["sampler"] = {"name": self.sampler.name, **self.sampler.arguments}
-            plain["pruner"] = {"name": self.pruner.name, **self.pruner.arguments}
+            plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
+            plain["pruner"] = {"name": self.pruner.name, **asdict(self.pruner)}
         if self.fixed:
             plain["trial"] = _grouped([_plain_trial(trial) for trial in self.fixed])
         return plain

@@ -147,7 +147,7 @@ def test_a_confirmation_takes_the_best_by_validation_on_shared_seeds(storage):
         best = sorted((t for t in records if t.state == "complete"), key=lambda t: (-t.value, t.number))[:3]
         assert [t.params for t in sweeps[-1].fixed[::4]] == [dict(t.hyperparameters) for t in best]
         assert {t.label for t in sweeps[-1].fixed} == {f"trial {t.number}" for t in best}
-        assert (sweeps[-1].validation, sweeps[-1].epochs, sweeps[-1].searches) == (0, 6, False)
+        assert (sweeps[-1].data.validation, sweeps[-1].epochs, sweeps[-1].searches) == (0, 6, False)
     assert [t.seed for t in sweeps[0].fixed] == [t.seed for t in sweeps[1].fixed]
     searched = {t.seed for t in records}
     assert not searched & {t.seed for t in sweeps[0].fixed}

@@ -5,8 +5,10 @@ import tomllib
 import pytest
 
 from optbench.definition import find, load, parse, shipped
+from optbench.definition.stored import read_sweep
 from optbench.errors import DefinitionError
 from optbench.space import Choice, Float
+from optbench.sweep import Median
 from tests.conftest import TINY, sweep_of, write_toml
 
 SHIPPED = sorted(path.stem for path in shipped().glob("*.toml"))
@@ -20,7 +22,7 @@ def test_every_definition_that_ships():
 def test_a_shipped_definition_loads_and_survives_being_written_out(name):
     sweep = load(name, {})
     assert sweep.name == name
-    assert parse(sweep.definition(), name) == sweep
+    assert parse(sweep.definition(), name) == read_sweep(sweep.definition()) == sweep
 
 
 def test_trials_that_differ_in_their_seeds_alone_are_written_as_one():
@@ -47,14 +49,8 @@ def test_the_two_arms_differ_in_nothing_but_optimizer_and_space():
 def test_dimensions_and_defaults():
     sweep = sweep_of()
     assert sweep.space == {"learning_rate": Float(0.01, 10.0, log=True), "epsilon": Choice((1e-7, 1e-6))}
-    assert sweep.pruner.arguments == {
-        "n_startup_trials": 10,
-        "n_warmup_steps": 1,
-        "interval_steps": 1,
-        "n_min_trials": 5,
-        "audit": 0.0,
-    }
-    assert sweep_of(epochs=50).pruner.arguments["n_warmup_steps"] == 10
+    assert sweep.pruner == Median(n_startup_trials=10, n_warmup_steps=1, interval_steps=1, n_min_trials=5, audit=0.0)
+    assert sweep_of(epochs=50).pruner.n_warmup_steps == 10
 
 
 def test_a_fixed_trial_is_put_on_the_scale_of_the_space():
@@ -206,7 +202,7 @@ def test_a_definition_in_the_working_directory_comes_first(tmp_path, monkeypatch
 
 
 def test_overrides_are_checked_like_the_rest():
-    assert load("quickstart", {"trials": 3, "epochs": 7}).pruner.arguments["n_warmup_steps"] == 2
+    assert load("quickstart", {"trials": 3, "epochs": 7}).pruner.n_warmup_steps == 2
     with pytest.raises(DefinitionError, match="trials = 0"):
         load("quickstart", {"trials": 0})
     with pytest.raises(DefinitionError, match="leave --trials out"):
@@ -219,3 +215,16 @@ def test_the_fingerprint_knows_what_changes_a_trial():
     for change in ({"epochs": 3}, {"batch": 32}, {"seed": 1}, {"model": {"hidden": [4]}}, {"optimizer": "adam"}):
         assert sweep_of(**change).fingerprint({"data.sha256": "a"}) != first
     assert sweep_of().fingerprint({"data.sha256": "b"}) != first
+
+
+def test_a_stored_definition_is_read_whatever_todays_checks_say():
+    stored = sweep_of().definition()
+    stored |= {"optimizer": "long gone", "lanes": 4000, "later": 1, "sampler": {"name": "later", "points": 3}}
+    stored |= {"data": {"name": "digits", "validation": 0, "later": True}, "model": {"activation": "mish"}}
+    stored["trial"] = [{"optimizer": "long gone", "rho": 7, "seeds": [5, 6]}]
+    with pytest.raises(DefinitionError):
+        parse(stored, "test.toml")
+    sweep = read_sweep(stored)
+    assert (sweep.optimizer, sweep.lanes, sweep.data.validation) == ("long gone", 4000, 0)
+    assert (sweep.model.hidden, sweep.model.activation) == ((128,), "mish")
+    assert [(trial.params, trial.seed) for trial in sweep.fixed] == [({"rho": 7.0}, 5), ({"rho": 7.0}, 6)]

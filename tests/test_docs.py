@@ -9,10 +9,9 @@ import pytest
 from optbench.cli.docs import topics
 from optbench.definition import shipped
 from optbench.definition.keys import Keys
-from optbench.definition.parse import ACTIVATIONS
+from optbench.definition.parse import ACTIVATIONS, ARGUMENTS
 from optbench.definition.parse import parse as parse_definition
 from optbench.space import OPTIMIZERS
-from optbench.sweep import ARGUMENTS
 from tests.conftest import ROOT, TINY
 from tests.generate_docs import COMMANDS, DOCS, pages
 

@@ -146,7 +146,7 @@ def test_toml_is_a_sweep_of_the_same_trials(optimizer):
     sweep = parse(tomllib.loads(FORMATS["toml"](choices)), "export")
     assert [trial.params for trial in sweep.fixed] == [choice.trial.hyperparameters for choice in choices]
     assert [trial.seed for trial in sweep.fixed] == [7, 7]
-    assert sweep.validation == 300
+    assert sweep.data.validation == 300
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

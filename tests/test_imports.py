@@ -58,7 +58,7 @@ def test_only_storage_imports_sqlalchemy():
 
 
 def test_modules_stay_small():
-    assert {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 200} == {}
+    assert {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 250} == {}
 
 
 @pytest.mark.parametrize("command", [["--help"], ["studies"], ["show", "x"], ["export", "x"], ["sweep", "--help"]])

@@ -44,7 +44,7 @@ class Request:
 def run_here(request: Request, stop: Stop) -> None:
     """Train in this process, until the study has its total or `stop` says otherwise."""
     check(request.storage, create=True)
-    with console.status(f"loading TensorFlow and {request.sweep.data}") if console.is_terminal else nullcontext():
+    with console.status(f"loading TensorFlow and {request.sweep.data.name}") if console.is_terminal else nullcontext():
         with tensorflow(request.trainer):
             from optbench.launch import carry_on, prepare
             from optbench.training.build import build

@@ -9,7 +9,38 @@ from optbench.definition.keys import Keys
 from optbench.definition.parts import check_no_twins, dimension_of, fixed_trials
 from optbench.errors import DefinitionError
 from optbench.space import OPTIMIZERS, Dimension
-from optbench.sweep import ARGUMENTS, TWENTY_PERCENT, FixedTrial, Strategy, Sweep, grid_size
+from optbench.sweep import (
+    PRUNERS,
+    SAMPLERS,
+    DataSource,
+    FixedTrial,
+    MlpModel,
+    Sweep,
+    grid_size,
+)
+
+TWENTY_PERCENT = -1  # the median pruner judges no slow starter in the first fifth of the epochs
+
+ARGUMENTS: Mapping[str, Mapping[str, Mapping[str, int | float | str | bool]]] = {
+    "sampler": {
+        "tpe": {"multivariate": True, "n_startup_trials": 10, "n_ei_candidates": 24, "constant_liar": True},
+        "random": {},
+        "qmc": {"qmc_type": "sobol", "scramble": True},
+        "grid": {"points": 5},
+    },
+    "pruner": {
+        "median": {
+            "n_startup_trials": 10,
+            "n_warmup_steps": TWENTY_PERCENT,
+            "interval_steps": 1,
+            "n_min_trials": 5,
+            "audit": 0.0,
+        },
+        "hyperband": {"min_resource": 1, "reduction_factor": 3, "audit": 0.0},
+        "successive_halving": {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0, "audit": 0.0},
+        "none": {},
+    },
+}
 
 MOST_POINTS = 1_000_000  # of a grid
 MOST_WEIGHTS = 20_000_000  # of one network; every lane holds several times that in memory
@@ -48,9 +79,20 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
     if validation == 0 and space:
         raise DefinitionError(f"{data.where}: validation = 0 with a [space]; expected images to select by, as 10000")
     return Sweep(
-        name, trials, epochs, batch, seed, data_name, validation, hidden, activation,
-        sampler, pruner, optimizer if space else None, space, fixed, lanes,
-    )  # fmt: skip
+        name=name,
+        trials=trials,
+        epochs=epochs,
+        batch=batch,
+        seed=seed,
+        data=DataSource(data_name, validation),
+        model=MlpModel(hidden, activation),
+        sampler=SAMPLERS[sampler.pop("name")](**sampler),
+        pruner=PRUNERS[pruner.pop("name")](**pruner),
+        optimizer=optimizer if space else None,
+        space=space,
+        fixed=fixed,
+        lanes=lanes,
+    )
 
 
 def _hidden(model: Keys) -> tuple[int, ...]:
@@ -74,7 +116,7 @@ def check_study_name(name: str, where: str) -> None:
         )
 
 
-def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> Strategy:
+def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> dict[str, Any]:
     table = Keys(keys.take(role, dict, {"name": default}), f"{where} [{role}]")
     name = table.pick("name", ARGUMENTS[role], default)
     table.only("name", *ARGUMENTS[role][name])
@@ -94,7 +136,7 @@ def _strategy(role: str, default: str, keys: Keys, epochs: int, where: str) -> S
             f"{table.where}: min_resource = {arguments['min_resource']}, but a trial has {epochs} epochs; "
             "expected at most that"
         )
-    return Strategy(name, arguments)
+    return {"name": name, **arguments}
 
 
 def _share(table: Keys, key: str, usual: float) -> float:
@@ -117,7 +159,7 @@ def _trials(
     keys: Keys,
     space: Mapping[str, Dimension],
     fixed: tuple[FixedTrial, ...],
-    sampler: Strategy,
+    sampler: Mapping[str, Any],
     validation: int,
     where: str,
 ) -> int:
@@ -140,8 +182,8 @@ def _trials(
         raise DefinitionError(
             f"{where}: trials = {trials}, but there are {len(fixed)} fixed trials; expected at least that"
         )
-    if sampler.name == "grid":
-        _check_grid(trials - len(fixed), grid_size(space, int(sampler.arguments["points"])), where)
+    if sampler["name"] == "grid":
+        _check_grid(trials - len(fixed), grid_size(space, int(sampler["points"])), where)
     return trials
 
 

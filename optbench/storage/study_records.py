@@ -9,10 +9,12 @@ from optuna.trial import TrialState
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from optbench.definition.stored import read_sweep
 from optbench.errors import StudyError, nearest
 from optbench.storage.engine import Storage, shown
 from optbench.storage.schema import epochs, models
 from optbench.storage.workers import alive, running
+from optbench.sweep import Sweep
 
 COUNTED = ("complete", "pruned", "diverged")
 """The states of a finished trial; "failed" ones, and those whose worker is gone, are tried again."""
@@ -22,7 +24,7 @@ COUNTED = ("complete", "pruned", "diverged")
 class StudyRecord:
     """One study and its trials by state.
 
-    `definition` is None where optbench did not make it; `best` also where nothing is selected.
+    `sweep` and `definition` are None where optbench did not make it; `best` also where nothing is selected.
     """
 
     study_id: int
@@ -38,6 +40,7 @@ class StudyRecord:
     changed: datetime | None
     workers: int
     origin: str | None  # the study whose configurations it confirms
+    sweep: Sweep | None = None
 
     @property
     def state(self) -> str:
@@ -139,10 +142,29 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
         best = None
     metric = (frozen.system_attrs.get("study:metric_names") or ["value"])[0]
     return StudyRecord(
-        study_id, frozen.study_name, attrs.get("definition"), attrs.get("fingerprint", {}), attrs.get("versions", {}),
-        metric, attrs.get("trials"), _counts(session, study_id, of_study, lost), best, trained or 0, changed,
-        len(alive(session, study_id)), attrs.get("origin"),
-    )  # fmt: skip
+        study_id=study_id,
+        name=frozen.study_name,
+        definition=attrs.get("definition"),
+        fingerprint=attrs.get("fingerprint", {}),
+        versions=attrs.get("versions", {}),
+        metric=metric,
+        total=attrs.get("trials"),
+        counts=_counts(session, study_id, of_study, lost),
+        best=best,
+        epochs=trained or 0,
+        changed=changed,
+        workers=len(alive(session, study_id)),
+        origin=attrs.get("origin"),
+        sweep=_sweep(attrs.get("definition")),
+    )
+
+
+def _sweep(definition: Mapping[str, Any] | None) -> Sweep | None:
+    """The sweep that a study's attribute describes; None if it does not describe one."""
+    try:
+        return None if definition is None else read_sweep(definition)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _counts(session: Session, study_id: int, of_study: Any, lost: Any) -> dict[str, int]:

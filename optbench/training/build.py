@@ -27,7 +27,7 @@ def configure(trainer: str) -> None:
 
 def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
     """The trainer `lanes` (the sweep's number of them, or two per core, but no more than `trials`) or `reference`."""
-    model = Mlp(sweep.hidden, sweep.activation)
+    model = Mlp(sweep.model.hidden, sweep.model.activation)
     if trainer == "reference":
         return Reference(optimizer, model, sweep.batch, split)
     usual = MOST_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MOST_LANES)

@@ -1,0 +1,70 @@
+"""Reads the definition that a study keeps. It refuses nothing: a study that was accepted once stays readable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from optbench.space import Choice, Dimension, Float
+from optbench.sweep import PRUNERS, SAMPLERS, DataSource, FixedTrial, MlpModel, NoPruner, RandomSampler, Sweep
+
+Kind = TypeVar("Kind")
+OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds")
+
+
+def read_sweep(definition: Mapping[str, Any]) -> Sweep:
+    """The sweep of a stored definition, whatever today's checks would say of it.
+
+    Keys that are missing have their defaults, unknown ones are ignored. Raises TypeError, ValueError or AttributeError
+    where the definition is not of optbench's form at all.
+    """
+    space = {name: _dimension(given) for name, given in definition.get("space", {}).items()}
+    optimizer = definition.get("optimizer")
+    fixed = _fixed_trials(definition.get("trial", []), optimizer)
+    model = _made(MlpModel, definition.get("model", {}))
+    return Sweep(
+        name=str(definition.get("name", "")),
+        trials=int(definition.get("trials", len(fixed))),
+        epochs=int(definition.get("epochs", 1)),
+        batch=int(definition.get("batch", 128)),
+        seed=int(definition.get("seed", 0)),
+        data=_made(DataSource, {"name": "", "validation": 0, **definition.get("data", {})}),
+        model=MlpModel(tuple(model.hidden), model.activation),
+        sampler=_chosen(SAMPLERS, definition.get("sampler", {"name": "tpe"}), RandomSampler),
+        pruner=_chosen(PRUNERS, definition.get("pruner", {"name": "none"}), NoPruner),
+        optimizer=optimizer if space else None,
+        space=space,
+        fixed=fixed,
+        lanes=definition.get("lanes"),
+    )
+
+
+def _made(kind: type[Kind], table: Mapping[str, Any]) -> Kind:
+    """One of our records from those keys of a table that it has."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in table.items() if key in known})
+
+
+def _chosen(kinds: Mapping[str, type[Kind]], table: Mapping[str, Any], other: type[Kind]) -> Kind:
+    """The sampler or pruner that a table names; `other` where a later optbench knew one that this one does not."""
+    return _made(kinds.get(table.get("name", ""), other), table)
+
+
+def _dimension(given: Any) -> Dimension:
+    if isinstance(given, Mapping):
+        return Float(float(given["low"]), float(given["high"]), bool(given.get("log", False)))
+    return Choice(tuple(float(value) for value in (given if isinstance(given, list) else [given])))
+
+
+def _fixed_trials(tables: Sequence[Mapping[str, Any]], optimizer: str | None) -> tuple[FixedTrial, ...]:
+    """A trial for each seed, with the parameters as they were stored."""
+    return tuple(
+        FixedTrial(
+            optimizer=str(table.get("optimizer", optimizer)),
+            params={name: float(value) for name, value in table.items() if name not in OF_A_TRIAL},
+            seed=seed,
+            label=table.get("label"),
+            published_test_accuracy=table.get("published_test_accuracy"),
+        )
+        for table in tables
+        for seed in table.get("seeds", [None])
+    )

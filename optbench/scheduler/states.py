@@ -1,0 +1,52 @@
+"""The states of a trial, what is decided about it after an epoch, how it ends, and what it is scored by."""
+
+import enum
+from dataclasses import dataclass
+
+
+class State(enum.StrEnum):
+    """A trial's state as people see it.
+
+    COMPLETE, PRUNED and DIVERGED are results, and count towards a study's total. INTERRUPTED was ended by Ctrl-C or
+    SIGTERM, or its worker died; FAILED crashed its worker. The slots of both are trained again. WAITING was enqueued by
+    another program and never runs.
+    """
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    WAITING = "waiting"
+
+
+class Decision(enum.StrEnum):
+    """What becomes of a trial after an epoch."""
+
+    CONTINUE = "continue"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+
+
+class Metric(enum.StrEnum):
+    """What a study's trials are scored by: validation images where something is selected, test images otherwise."""
+
+    VALIDATION_ACCURACY = "validation accuracy"
+    TEST_ACCURACY = "test accuracy"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ends, after how many epochs; `reason` says why, where its numbers do not.
+
+    `tested` means that the value is the accuracy on the test images, which were evaluated for it.
+    """
+
+    decision: Decision
+    value: float | None
+    epochs: int
+    reason: str | None = None
+    tested: bool = False
