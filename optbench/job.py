@@ -50,8 +50,8 @@ class Job:
 class Epoch:
     """Mean loss and accuracy of an epoch: over its training batches as they come, and on validation images after it.
 
-    `rate` is the median over the weights of the effective learning rate after the epoch (see rules.Rule), `moved` the
-    Euclidean distance of all weights from their start; None where the trainer does not measure them.
+    `effective_lr` is the median over the weights of the effective learning rate after the epoch (see rules.Rule), and
+    `weight_distance` the Euclidean distance of all weights from their start; None if the trainer does not measure them.
     """
 
     epoch: int
@@ -60,8 +60,8 @@ class Epoch:
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
-    rate: float | None = None
-    moved: float | None = None
+    effective_lr: float | None = None
+    weight_distance: float | None = None
 
     @property
     def finite(self) -> bool:

@@ -14,6 +14,7 @@ from optbench.storage import (
     check,
     count_evaluations,
     curve,
+    curves,
     engine,
     find_study,
     open_storage,
@@ -23,7 +24,8 @@ from optbench.storage import (
 from optbench.storage.check import look
 from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs
-from optbench.storage.upkeep import backup, upgrade
+from optbench.storage.upgrade import upgrade
+from optbench.storage.upkeep import backup
 from tests.conftest import ROOT
 from tests.test_storage import HELD, claim, complete, epoch, together
 
@@ -102,7 +104,7 @@ def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, 
             open_storage(f"sqlite:///{file}", create)
     assert file.read_bytes() == (DATA / name).read_bytes()
     done, copy = upgrade(f"sqlite:///{file}")
-    assert done == "is brought up to schema 3"
+    assert done == "is brought up to schema 4"
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(name)] == []
     with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(DATA / name)) as kept:
         assert list(old.iterdump()) == list(kept.iterdump())
@@ -122,12 +124,12 @@ def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, writer):
     for ours, optuna, message in [
         (99, "v3.0.0.d", "newer optbench"),
         (1, "v99", "newer Optuna"),
-        (3, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
+        (4, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
     ]:
         versions(ours, optuna)
         with pytest.raises(StorageError, match=message):
             upgrade(f"sqlite:///{file}")
-    versions(3, revision)
+    versions(4, revision)
     assert [path.name for path in file.parent.iterdir() if "before" in path.name] == []
 
 
@@ -137,7 +139,7 @@ def test_an_upgrade_that_was_tried_before_keeps_another_copy(tmp_path):
     for _ in range(2):
         shutil.copy(DATA / "first.db", file)
         copies.append(upgrade(f"sqlite:///{file}")[1].name)
-    assert copies == ["first.db.before-schema-3", "first.db.before-schema-3-2"]
+    assert copies == ["first.db.before-schema-4", "first.db.before-schema-4-2"]
 
 
 def test_a_file_without_tables_may_be_started_by_many(file):
@@ -251,10 +253,39 @@ def test_an_upgrade_logs_the_looks_at_the_test_images_that_were_taken_before(fil
     writer.leave()
     storage.close()
     with closing(sqlite3.connect(file)) as other, other:
-        other.execute("DROP TABLE optbench_openings")
+        other.execute("DROP TABLE optbench_test_evaluations")
+        other.execute("ALTER TABLE optbench_epochs RENAME COLUMN effective_lr TO rate")
+        other.execute("ALTER TABLE optbench_epochs RENAME COLUMN weight_distance TO moved")
+        other.execute("ALTER TABLE optbench_workers RENAME COLUMN heartbeat TO beat")
         other.execute("UPDATE optbench_schema SET version = 2")
     upgrade(f"sqlite:///{file}")
     again = open_storage(f"sqlite:///{file}")
     assert count_evaluations(again) == {"fixed": 1}
     assert trials(again, study_id)[own.number].value == 0.7
     again.close()
+
+
+def test_a_database_of_schema_3_is_upgraded_with_everything_that_it_holds(tmp_path):
+    file = tmp_path / "old.db"
+    shutil.copy(DATA / "schema3" / "optbench.db", file)
+    with closing(sqlite3.connect(DATA / "schema3" / "optbench.db")) as old:
+        rows = old.execute("SELECT * FROM optbench_epochs ORDER BY trial_id, epoch").fetchall()
+        log = old.execute('SELECT study, trial, "by", opened FROM optbench_openings ORDER BY id').fetchall()
+    with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade --storage"):
+        open_storage(f"sqlite:///{file}")
+    assert upgrade(f"sqlite:///{file}") == ("is brought up to schema 4", tmp_path / "old.db.before-schema-4")
+    with closing(sqlite3.connect(file)) as new:
+        named = (
+            "SELECT trial_id, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, seconds, "
+            "effective_lr, weight_distance FROM optbench_epochs ORDER BY trial_id, epoch"
+        )
+        assert new.execute(named).fetchall() == rows
+        columns = "study_name, trial_number, occasion, evaluated"
+        assert new.execute(f"SELECT {columns} FROM optbench_test_evaluations ORDER BY id").fetchall() == log
+    storage = open_storage(f"sqlite:///{file}")
+    assert examine(storage) == []
+    assert find_study(storage, "search").epochs == 83
+    found = {trial_id: len(rows) for trial_id, rows in curves(storage, find_study(storage, "search").study_id).items()}
+    assert sum(found.values()) == 83
+    assert count_evaluations(storage) == {"fixed": 4, "search/confirm": 6, "rival/confirm": 6}
+    storage.close()

@@ -73,8 +73,8 @@ def silence(storage, worker, minutes=10):
 
     def work(session):
         mine = workers.c.worker == worker.name
-        old = session.execute(select(workers.c.beat).where(mine)).scalar_one() - timedelta(minutes=minutes)
-        session.execute(update(workers).where(mine).values(beat=old))
+        old = session.execute(select(workers.c.heartbeat).where(mine)).scalar_one() - timedelta(minutes=minutes)
+        session.execute(update(workers).where(mine).values(heartbeat=old))
 
     storage.write(work)
 
@@ -446,8 +446,8 @@ WRONG = {
         .where(models.StudyUserAttributeModel.key == "fingerprint")
         .values(value_json='{"epochs": 7}')
     ),
-    "are not 0 to n - 1": lambda s, own: s.execute(
-        update(models.TrialModel).where(models.TrialModel.trial_id == own.trial_id).values(number=7)
+    "2 of its trials have the number 1": lambda s, own: s.add(
+        models.TrialModel(study_id=1, number=1, state=TrialState.WAITING)
     ),
 }
 

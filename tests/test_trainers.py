@@ -74,16 +74,16 @@ def test_rates_and_displacements_are_what_the_weights_say(digits):
     for lane, row in rows.items():
         pairs = zip(trainer.weights(lane), MODEL.initial(lane), strict=True)
         moved = math.sqrt(sum(((now - start) ** 2).sum(dtype=float) for now, start in pairs))
-        assert row.moved == pytest.approx(moved, rel=1e-6)
-        assert row.rate == pytest.approx(0.01 * (lane + 1), rel=1e-6)
+        assert row.weight_distance == pytest.approx(moved, rel=1e-6)
+        assert row.effective_lr == pytest.approx(0.01 * (lane + 1), rel=1e-6)
 
 
 def test_adadeltas_rate_scales_with_its_learning_rate_and_its_moves_do_not_count_it(digits):
     slow, fast = (
         curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta", learning_rate=r)) for r in (1e-6, 1e-5)
     )
-    assert fast[-1].rate == pytest.approx(10 * slow[-1].rate, rel=1e-3)
-    assert slow[0].moved < slow[-1].moved < fast[-1].moved
+    assert fast[-1].effective_lr == pytest.approx(10 * slow[-1].effective_lr, rel=1e-3)
+    assert slow[0].weight_distance < slow[-1].weight_distance < fast[-1].weight_distance
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -66,12 +66,14 @@ def rates(comparison: Comparison) -> Section:
 
 def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], optimizer: str, kind: str) -> bool:
     """A line and a sentence on the rates of these curves; False where they were not recorded."""
-    whole = [[e.rate for e in curve] for curve in curves if curve and all(e.rate is not None for e in curve)]
+    whole = [
+        [e.effective_lr for e in curve] for curve in curves if curve and all(e.effective_lr is not None for e in curve)
+    ]
     length = min(map(len, whole), default=0)
     if not length:
         return False
     rate = np.median(np.array([row[:length] for row in whole], dtype=float), axis=0).tolist()
-    moved = [curve[-1].moved for curve in curves if curve and curve[-1].moved is not None]
+    moved = [curve[-1].weight_distance for curve in curves if curve and curve[-1].weight_distance is not None]
     found.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=kind))
     said.append(f"{name}: {_grew(rate)}; the weights moved {np.median(moved):.3g} from their start.")
     return True

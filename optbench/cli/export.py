@@ -130,7 +130,7 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
             from optbench.replay import replay
             from optbench.training.saving import save
         if study.metric == "test accuracy" and trial.value is not None:
-            log_replay(storage, study.name, trial.number)
+            log_replay(storage, study.study_id, trial.number)
         result = replay(study, trial, before, None, data_dir, stop)
     if not result.same:
         raise StudyError(

@@ -31,7 +31,7 @@ def upgrade(
 ) -> None:
     """Bring a database of an older optbench or Optuna up to date. Example: optbench upgrade --yes"""
     from optbench.storage import check, shown
-    from optbench.storage.upkeep import upgrade as bring_up
+    from optbench.storage.upgrade import upgrade as bring_up
 
     url = check(storage)
     if url.get_backend_name() != "sqlite":

@@ -169,7 +169,7 @@ def replay(
             from optbench.replay import replay as train_again
         if record.metric == "test accuracy" and chosen.value is not None:
             with opened(storage) as storage_:
-                log_replay(storage_, record.name, chosen.number)
+                log_replay(storage_, record.study_id, chosen.number)
         result = train_again(record, chosen, before, lanes, data_dir, stop)
     if as_json:
         print_json(tables.replay_json(result))

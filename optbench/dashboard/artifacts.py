@@ -64,7 +64,8 @@ def _put(storage: Storage, study: StudyRecord, name: str, kind: str, content: st
 def _curves(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> str:
     text = io.StringIO()
     table = csv.writer(text)
-    columns = "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "rate", "moved"
+    measured = "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"
+    columns = *measured, "seconds", "effective_lr", "weight_distance"
     table.writerow(["trial", "state", "optimizer", "epoch", *columns])
     found = curves(storage, study.study_id)
     for record in records:

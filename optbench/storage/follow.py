@@ -25,7 +25,12 @@ class Follower:
     def __init__(self, storage: Storage, study_id: int, name: str) -> None:
         self.storage, self.study_id, self.name = storage, study_id, name
         self.last, self.unfinished, self.count = -1, set[int](), 0
-        self.token: Any = None
+        self.identity: Any = None  # the study's name and token (as JSON) when it was first read
+
+    @property
+    def token(self) -> str | None:
+        """The study's token, once it has been read."""
+        return json.loads(self.identity[1]) if self.identity and self.identity[1] else None
 
     def updates(self) -> Sequence[FrozenTrial]:
         """The trials that are new or were unfinished when they were last read, by number. Raises StudyError."""
@@ -33,7 +38,7 @@ class Follower:
 
     def read(self, session: Session) -> Sequence[FrozenTrial]:
         """The updates, in a session that is open already."""
-        self._check(session)
+        self.check(session)
         trial_id = models.TrialModel.trial_id
         oldest = min(self.unfinished, default=self.last + 1)  # an index leads there: no finished trial is looked at
         wanted = or_(trial_id > self.last, trial_id.in_(self.unfinished))
@@ -44,14 +49,17 @@ class Follower:
             (self.unfinished.discard if frozen.state.is_finished() else self.unfinished.add)(frozen._trial_id)
         return found
 
-    def _check(self, session: Session) -> None:
-        """Whether it is still the same study: SQLite gives the id of a deleted one to the next."""
+    def check(self, session: Session) -> None:
+        """Check that the study of that id is still the same one: SQLite gives the id of a deleted study to the next.
+
+        Raises StudyError.
+        """
         study, held = models.StudyModel, models.StudySystemAttributeModel
         same = and_(held.study_id == study.study_id, held.key == TOKEN)
         query = select(study.study_name, held.value_json).outerjoin(held, same).where(study.study_id == self.study_id)
         found = session.execute(query).first()
-        self.token = self.token or found
-        if found is None or found != self.token:
+        self.identity = self.identity or found
+        if found is None or found != self.identity:
             raise StudyError(
                 f"study {self.name!r} was deleted or renamed by another program; `optbench studies` lists what is there"
             )

@@ -45,10 +45,10 @@ def parameters(trial_id: int, params: Mapping[str, float], distributions: Mappin
     ]
 
 
-def epoch_row(trial_id: int, epoch: Epoch) -> dict[str, Any]:
-    """An epoch for our table; what is not a finite number becomes null."""
+def epoch_row(trial_id: int, epoch: Epoch, study_token: str | None, trial_number: int) -> dict[str, Any]:
+    """The row of our table for an epoch; a number that is not finite becomes null."""
     values = {key: value if math.isfinite(value or 0.0) else None for key, value in vars(epoch).items()}
-    return {"trial_id": trial_id, **values}
+    return {"trial_id": trial_id, "study_token": study_token, "trial_number": trial_number, **values}
 
 
 def curve_point(trial_id: int, epoch: Epoch) -> dict[str, Any]:

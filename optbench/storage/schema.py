@@ -3,13 +3,13 @@
 from typing import Any
 
 from optuna.storages._rdb import models as optuna_models
-from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table
+from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
 
 models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
 metadata = models.BaseModel.metadata
-VERSION = 3  # of our tables; upkeep.py brings older ones up to it
+VERSION = 4  # of our tables; upgrade.py brings older ones up to it
 AUDIT = "optbench:audit"  # a system attribute of a trial that ran on: the epoch after which it would have been pruned
-TOKEN = "optbench:token"  # a system attribute that tells a study from another one that got its id later
+TOKEN = "optbench:token"  # a system attribute: a study's identity, which outlives its name and its id
 
 schema_version = Table("optbench_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
@@ -23,9 +23,22 @@ epochs = Table(
     Column("validation_loss", Float(53)),  # null: not finite, or no validation images
     Column("validation_accuracy", Float(53)),
     Column("seconds", Float(53), nullable=False),
-    Column("rate", Float(53)),  # null: not measured, or not finite; so is the next one
-    Column("moved", Float(53)),
+    Column("effective_lr", Float(53)),  # null: not measured, or not finite; the same holds for the next column
+    Column("weight_distance", Float(53)),
+    Column("study_token", String(32)),  # with the number, the trial's identity: see ATTACHED
+    Column("trial_number", Integer),
 )
+
+_held = models.StudySystemAttributeModel.__table__
+_trials = models.TrialModel.__table__
+
+# An epoch belongs to the trial at its trial_id only if that trial also has its number, in a study that has its token.
+# SQLite gives the id of a deleted trial to the next new one, and Optuna's own programs delete without foreign keys, so
+# a row may outlive its trial and lie at another trial's id. Every query that reads epochs reads them from this join.
+_same_trial = and_(_trials.c.trial_id == epochs.c.trial_id, _trials.c.number == epochs.c.trial_number)
+_token_json = literal('"') + epochs.c.study_token + literal('"')
+_same_study = and_(_held.c.study_id == _trials.c.study_id, _held.c.key == TOKEN, _held.c.value_json == _token_json)
+ATTACHED = epochs.join(_trials, _same_trial).join(_held, _same_study)
 
 workers = Table(
     "optbench_workers",
@@ -34,18 +47,19 @@ workers = Table(
     Column("study_id", ForeignKey("studies.study_id", ondelete="CASCADE"), nullable=False),
     Column("host", String(255), nullable=False),
     Column("process", Integer, nullable=False),
-    Column("beat", DateTime, nullable=False),  # by the database's clock
-    Column("grace", Integer, nullable=False),  # seconds: after a silence of so long the worker counts as gone
+    Column("heartbeat", DateTime, nullable=False),  # when the last one came, by the database's clock
+    Column("timeout", Integer, nullable=False),  # seconds after its last heartbeat at which the worker counts as dead
 )
 
 test_evaluations = Table(
-    "optbench_openings",
+    "optbench_test_evaluations",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("study", String(512), nullable=False),  # by name: the log outlives a study that is deleted
-    Column("trial", Integer, nullable=False),
-    Column("by", String(16), nullable=False),  # sweep: the trial's score; replay: looked at again
-    Column("opened", DateTime, nullable=False),  # by the database's clock
+    Column("study_name", String(512), nullable=False),  # at that time: the log outlives a study that is deleted
+    Column("study_token", String(32)),  # null in a log that was kept before there were tokens
+    Column("trial_number", Integer, nullable=False),
+    Column("occasion", String(16), nullable=False),  # sweep: the trial's score; replay: scored again
+    Column("evaluated", DateTime, nullable=False),  # by the database's clock
 )
 
 KNOWN = frozenset(metadata.tables) | {"alembic_version"}

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from optbench.definition.stored import read_sweep
 from optbench.errors import StudyError, nearest
 from optbench.storage.engine import Storage, shown
-from optbench.storage.schema import epochs, models
+from optbench.storage.schema import ATTACHED, models
 from optbench.storage.workers import alive, running
 from optbench.sweep import Sweep
 
@@ -132,9 +132,7 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
         .join_from(value, trial)
         .where(of_study, trial.state == TrialState.COMPLETE, trial.trial_id.not_in(lost))
     )
-    trained = session.scalar(
-        select(func.count()).join_from(epochs, trial, epochs.c.trial_id == trial.trial_id).where(of_study)
-    )
+    trained = session.scalar(select(func.count()).select_from(ATTACHED).where(of_study))
     changed = session.scalar(
         select(func.max(func.coalesce(trial._datetime_complete_utc, trial._datetime_start_utc))).where(of_study)
     )

@@ -1,25 +1,50 @@
-"""The log of every look at the test images: it can be counted, and nothing takes a look back."""
+"""The log of test-set evaluations: every score on the test set is one row, and no row is ever taken back."""
 
+import json
 from collections import Counter
+from enum import StrEnum
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
-from optbench.storage.schema import test_evaluations
+from optbench.storage.schema import TOKEN, models, test_evaluations
 from optbench.storage.workers import clock
 
 
-def log_evaluation(session: Session, study: str, trial: int, by: str) -> None:
-    """Note that the test images were opened for a trial, by a "sweep" or a "replay"."""
-    session.execute(insert(test_evaluations).values(study=study, trial=trial, by=by, opened=clock(session)))
+class Occasion(StrEnum):
+    """Why a trial was scored on the test set."""
+
+    SWEEP = "sweep"  # its own score
+    REPLAY = "replay"  # scored again, by a replay or an export of its weights
+
+
+def log_evaluation(session: Session, study: str, token: str | None, trial_number: int, occasion: Occasion) -> None:
+    """Log that a trial of the study of that name and token was scored on the test set."""
+    row = {"study_name": study, "study_token": token, "trial_number": trial_number, "occasion": occasion.value}
+    session.execute(insert(test_evaluations).values(**row, evaluated=clock(session)))
 
 
 def count_evaluations(storage: Storage) -> Counter[str]:
-    """How often the test images were opened, by study name; studies that were deleted since are among them."""
-    return storage.read(lambda session: Counter(session.scalars(select(test_evaluations.c.study))))
+    """The number of test-set evaluations by study: by its present name, or by its last one if it was deleted."""
+    study, held = models.StudyModel, models.StudySystemAttributeModel
+    named = select(held.value_json, study.study_name).join(study, study.study_id == held.study_id)
+    logged = select(test_evaluations.c.study_token, test_evaluations.c.study_name)
+
+    def work(session: Session) -> Counter[str]:
+        names = {json.loads(row[0]): row[1] for row in session.execute(named.where(held.key == TOKEN))}
+        return Counter(names.get(token, name) for token, name in session.execute(logged))
+
+    return storage.read(work)
 
 
-def log_replay(storage: Storage, study: str, trial: int) -> None:
-    """Note that a trial was scored on the test images again."""
-    storage.write(lambda session: log_evaluation(session, study, trial, "replay"))
+def log_replay(storage: Storage, study_id: int, trial_number: int) -> None:
+    """Log that a trial was scored on the test set again."""
+
+    def work(session: Session) -> None:
+        study = session.get(models.StudyModel, study_id)
+        if study is not None:
+            found = (json.loads(row.value_json) for row in study.system_attributes if row.key == TOKEN)
+            log_evaluation(session, study.study_name, next(found, None), trial_number, Occasion.REPLAY)
+
+    storage.write(work)

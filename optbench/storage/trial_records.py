@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from optbench.job import Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
-from optbench.storage.schema import AUDIT, epochs, models
+from optbench.storage.schema import ATTACHED, AUDIT, epochs, models
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
 
     def work(session: Session) -> list[TrialRecord]:
         query = (
-            select(models.TrialModel.trial_id, func.count(epochs.c.epoch), func.sum(epochs.c.seconds))
-            .join(epochs, epochs.c.trial_id == models.TrialModel.trial_id)
+            select(epochs.c.trial_id, func.count(), func.sum(epochs.c.seconds))
+            .select_from(ATTACHED)
             .where(models.TrialModel.study_id == study_id)
-            .group_by(models.TrialModel.trial_id)
+            .group_by(epochs.c.trial_id)
         )
         trained: dict[int, tuple[int, float]] = {row[0]: (row[1], row[2]) for row in session.execute(query)}
         found = read_trials(session, study_id)
@@ -64,14 +64,13 @@ def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
 
 def curve(storage: Storage, trial_id: int) -> list[Epoch]:
     """Every epoch of a trial, in order; a loss that was not finite reads as NaN."""
-    query = select(epochs).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
+    query = select(epochs).select_from(ATTACHED).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
     return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
 
 
 def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
     """Every epoch of every trial of the study, by trial id."""
-    trial = models.TrialModel
-    query = select(epochs).join(trial, trial.trial_id == epochs.c.trial_id).where(trial.study_id == study_id)
+    query = select(epochs).select_from(ATTACHED).where(models.TrialModel.study_id == study_id)
 
     def work(session: Session) -> dict[int, list[Epoch]]:
         found: dict[int, list[Epoch]] = {}
@@ -123,8 +122,8 @@ def _epoch(row: Any) -> Epoch:
         (lost if row.validation_loss is None else row.validation_loss) if validated else None,
         row.validation_accuracy,
         row.seconds,
-        row.rate,
-        row.moved,
+        row.effective_lr,
+        row.weight_distance,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from optbench.job import Decision, Ending
 from optbench.storage.rows import attribute, end
-from optbench.storage.schema import epochs, models, workers
+from optbench.storage.schema import ATTACHED, epochs, models, workers
 
 HEARTBEAT_TIMEOUT = 60  # seconds
 
@@ -29,13 +29,15 @@ class Worker:
     def heartbeat(self, session: Session) -> None:
         """Say that this worker lives."""
         mine = workers.c.worker == self.name
-        last = session.execute(select(workers.c.beat).where(mine).with_for_update()).scalar()
+        last = session.execute(select(workers.c.heartbeat).where(mine).with_for_update()).scalar()
         now = clock(session)
         if last is None:
-            own = {"worker": self.name, "study_id": self.study_id, "grace": self.heartbeat_timeout}
-            session.execute(insert(workers).values(**own, host=socket.gethostname(), process=os.getpid(), beat=now))
+            own = {"worker": self.name, "study_id": self.study_id, "timeout": self.heartbeat_timeout}
+            session.execute(
+                insert(workers).values(**own, host=socket.gethostname(), process=os.getpid(), heartbeat=now)
+            )
             return
-        session.execute(update(workers).where(mine).values(beat=max(last, now)))
+        session.execute(update(workers).where(mine).values(heartbeat=max(last, now)))
         if (now - last).total_seconds() >= self.heartbeat_timeout / 2:
             self.watched.clear()  # frozen, or cut off: the others may have been cut off with it
 
@@ -55,7 +57,7 @@ class Worker:
             if worker not in present:
                 _interrupt(session, trial, worker)
         for row in gone:
-            session.execute(delete(workers).where(workers.c.worker == row.worker, workers.c.beat == row.beat))
+            session.execute(delete(workers).where(workers.c.worker == row.worker, workers.c.heartbeat == row.heartbeat))
 
     def leave(self, session: Session) -> None:
         """Say that this worker is gone; a trial that it claimed and never got to train ends here."""
@@ -68,9 +70,9 @@ class Worker:
         before, self.watched, gone = self.watched, {}, []
         for row in rows:
             heartbeat, since = before.get(row.worker, (None, now))
-            since = since if heartbeat == row.beat else now
-            self.watched[row.worker] = (row.beat, since)
-            if not _lives(row, now) and (now - since).total_seconds() >= row.grace / 2:
+            since = since if heartbeat == row.heartbeat else now
+            self.watched[row.worker] = (row.heartbeat, since)
+            if not _lives(row, now) and (now - since).total_seconds() >= row.timeout / 2:
                 gone.append(row)
         return gone
 
@@ -103,9 +105,10 @@ def running(session: Session, study_id: int, lock: bool = False) -> list[tuple[A
 
 
 def _lives(row: Any, now: datetime) -> bool:
-    return bool((now - row.beat).total_seconds() < row.grace)
+    return bool((now - row.heartbeat).total_seconds() < row.timeout)
 
 
 def _interrupt(session: Session, trial: Any, worker: str) -> None:
-    trained = session.scalar(select(func.count()).where(epochs.c.trial_id == trial.trial_id)) or 0
+    query = select(func.count()).select_from(ATTACHED).where(epochs.c.trial_id == trial.trial_id)
+    trained = session.scalar(query) or 0
     end(trial, Ending(Decision.INTERRUPTED, None, trained, f"worker {worker} is gone"))

@@ -23,7 +23,7 @@ from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs, models
-from optbench.storage.test_log import log_evaluation
+from optbench.storage.test_log import Occasion, log_evaluation
 from optbench.storage.workers import HEARTBEAT_TIMEOUT, Worker, alive
 
 
@@ -84,7 +84,7 @@ class Writer:
         self.follower = Follower(storage, study_id, name)
         self.worker = Worker(study_id, heartbeat_timeout)
         self.claimed: set[int] = set()
-        storage.write(self.worker.heartbeat)
+        storage.write(self._join)
 
     def updates(self) -> Sequence[FrozenTrial]:
         """The trials that may have changed since the last call, or the last claim."""
@@ -149,14 +149,18 @@ class Writer:
             mine = {trial_id: epoch for trial_id, epoch in trained.items() if trial_id in ours}
             if mine:
                 points = insert(models.TrialIntermediateValueModel)
-                session.execute(insert(epochs), [epoch_row(*item) for item in mine.items()])
+                token = self.follower.token
+                rows = [epoch_row(t, epoch, token, ours[t].number) for t, epoch in mine.items()]
+                session.execute(insert(epochs), rows)
                 session.execute(points, [curve_point(*item) for item in mine.items()])
             for trial_id in marks.keys() & ours.keys():
                 session.add_all(attributes(marks[trial_id], trial_id, models.TrialSystemAttributeModel))
             for trial_id in endings.keys() & ours.keys():
                 end(ours[trial_id], endings[trial_id])
                 if endings[trial_id].tested:
-                    log_evaluation(session, self.follower.name, ours[trial_id].number, "sweep")
+                    log_evaluation(
+                        session, self.follower.name, self.follower.token, ours[trial_id].number, Occasion.SWEEP
+                    )
             return asked - set(ours)
 
         return self.storage.write(work)
@@ -173,6 +177,11 @@ class Writer:
     def leave(self) -> None:
         """Say that this worker is gone (see Worker.leave)."""
         self.storage.write(self.worker.leave, patient=False)
+
+    def _join(self, session: Session) -> None:
+        """Make sure that the study is there, and say that this worker lives."""
+        self.follower.check(session)
+        self.worker.heartbeat(session)
 
     def _claimed_here(self, trial_id: Any) -> Any:
         """Whether this worker claimed the trial of that column: SQLite gives the id of a deleted one to the next."""
@@ -194,5 +203,5 @@ class Writer:
         trial.user_attributes = attributes({"slot": slot, "worker": self.worker.name})
         session.add(trial)
         session.flush()
-        session.execute(delete(epochs).where(epochs.c.trial_id == trial.trial_id))  # SQLite uses an id again
+        session.execute(delete(epochs).where(epochs.c.trial_id == trial.trial_id))  # left by a deleted trial
         return trial.trial_id, number

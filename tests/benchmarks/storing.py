@@ -29,7 +29,7 @@ from optbench.definition import parse
 from optbench.job import Decision, Ending, Epoch
 from optbench.storage import Writer, open_storage, open_study
 from optbench.storage.rows import attributes, curve_point, epoch_row, parameters
-from optbench.storage.schema import epochs, models
+from optbench.storage.schema import TOKEN, epochs, models
 from optbench.study import Study
 from tests.conftest import TINY
 from tests.servers import KINDS
@@ -49,6 +49,7 @@ def fill(url, size):
     chance, sweep = random.Random(0), parse(SWEEP, "benchmark")
     storage = open_storage(url, create=True)
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {"definition": sweep.definition()})
+    token = storage.optuna.get_study_system_attrs(study_id)[TOKEN]
     now, complete = datetime.now(), TrialState.COMPLETE
 
     def work(session):
@@ -65,7 +66,7 @@ def fill(url, size):
             session.add_all(attributes({"slot": n, "worker": "filled", "epochs": EPOCHS, "diverged": False}, n + 1))
             session.add(models.TrialValueModel(trial_id=n + 1, objective=0, value=value, value_type="FINITE"))
         points = [(n + 1, epoch(e, chance.random())) for n in range(size) for e in range(1, EPOCHS + 1)]
-        session.execute(insert(epochs), [epoch_row(*point) for point in points])
+        session.execute(insert(epochs), [epoch_row(*point, token, point[0] - 1) for point in points])
         session.execute(insert(models.TrialIntermediateValueModel), [curve_point(*point) for point in points])
         if storage.engine.dialect.name == "postgresql":
             session.connection().exec_driver_sql(f"ALTER SEQUENCE trials_trial_id_seq RESTART WITH {size + 1}")
