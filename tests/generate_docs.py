@@ -69,7 +69,8 @@ def _row(param: Any) -> str:
         names = f"`{_argument(param).strip('[]')}`"
     elif not getattr(param, "is_flag", False):
         names += f" {param.metavar or param.name.upper()}"
-    return f"| {names} | {text.strip()} | {default} |".replace("|  |", "| |")
+    cells = [cell.strip().replace("|", "\\|") for cell in (names, text, default)]
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
 
 def sweep_reference() -> str:

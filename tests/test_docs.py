@@ -1,11 +1,17 @@
 """The manual follows the program: what it says of commands, options, sweep keys, modules and links is true."""
 
+import inspect
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import typer
 
+from optbench.analysis import budget, pvalues, search, statistics
+from optbench.cli import app
 from optbench.cli.docs import topics
 from optbench.definition import shipped
 from optbench.definition.keys import Keys
@@ -15,9 +21,11 @@ from optbench.space import OPTIMIZERS
 from tests.conftest import ROOT, TINY
 from tests.generate_docs import COMMANDS, DOCS, pages
 
-README = (ROOT / "README.md").read_text()
+README_PATH = ROOT / "README.md"
+README = README_PATH.read_text()
 PAGES = {path.stem: path.read_text() for path in sorted(DOCS.glob("*.md"))}
-MANUAL = "\n".join([README, *PAGES.values()])
+TEXTS = {"the README": README, **PAGES}
+MANUAL = "\n".join(TEXTS.values())
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
@@ -78,15 +86,115 @@ def test_every_name_that_can_be_typed_is_mentioned(name):
     assert f"`{name}`" in MANUAL or f'"{name}"' in MANUAL
 
 
-def test_every_module_is_in_the_table():
-    parts = {path.stem + ".py" for path in (ROOT / "optbench").glob("*.py") if not path.stem.startswith("_")}
-    parts |= {path.parent.name + "/" for path in (ROOT / "optbench").glob("*/__init__.py")}
-    assert [part for part in sorted(parts) if f"| `{part}` |" not in README] == []
+def test_every_module_is_in_the_architecture():
+    parts = {path.name for path in (ROOT / "optbench").glob("*.py") if path.name != "__main__.py"}
+    parts |= {path.parent.name + "/" for path in (ROOT / "optbench").glob("*/*.py")}
+    assert [part for part in sorted(parts) if f"| `{part}` |" not in PAGES["architecture"]] == []
 
 
-def test_relative_links_resolve():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_every_statistic_has_a_section():
+    public = {
+        name
+        for module in (statistics, search, budget, pvalues)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert sorted(public - set(re.findall(r"^### (\w+)$", PAGES["statistics"], re.MULTILINE))) == []
+
+
+def blocks(language):
+    """Every code block of a language, with the page it is on."""
+    return [
+        pytest.param(block, id=f"{name}-{number}")
+        for name, text in TEXTS.items()
+        for number, block in enumerate(re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    ]
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_command_lines_parse(block):
+    for line in block.splitlines():
+        for part in line.split("&&"):
+            words = shlex.split(part, comments=True)
+            if words and words[0].removeprefix(".venv/bin/") == "optbench":
+                parse_command(words[1:])
+
+
+def parse_command(words):
+    """Parse a command line as typer does, without running it."""
+    command, name = typer.main.get_command(app), "optbench"
+    while hasattr(command, "commands") and words and words[0] in command.commands:
+        command, name, *words = command.commands[words[0]], *words
+    assert not words or not hasattr(command, "commands"), f"optbench has no command {words[0]!r}"
+    command.make_context(name, list(words))
+
+
+def test_commands_and_options_in_the_text_exist():
+    options = {option for command in COMMANDS.values() for param in command.params for option in param.opts}
+    options |= {"--help", "--version", "--install-completion", "--show-completion"}
+    for page, text in TEXTS.items():
+        for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)):
+            if found := re.match(r"optbench (data )?([a-z]+)", code):
+                assert "".join(filter(None, found.groups())) in COMMANDS, f"{page}: {code}"
+            if code.startswith(("optbench", "-")):
+                assert set(re.findall(r"(?<!\S)--[a-z-]+", code)) <= options, f"{page}: {code}"
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_sweep_files_in_the_text_parse(block):
+    parse_definition(tomllib.loads(block), "the manual")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_resolve(name):
+    page = README_PATH if name == "the README" else DOCS / f"{name}.md"
+    for target, _, anchor in re.findall(r"\]\((?!http)([^)#]*)(#([^)]*))?\)", TEXTS[name]):
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text()), f"{target}#{anchor}"
+
+
+def anchors(text):
+    """The anchors that a web page gives the headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_python_commands_exist(name):
+    for module, options in re.findall(r"python -m ([\w.]+)((?: --?[\w-]+(?: [\w./]+)?)*)", TEXTS[name]):
+        path = ROOT / (module.replace(".", "/") + ".py")
+        assert path.exists(), module
+        for option in re.findall(r"--[\w-]+", options):
+            assert option in path.read_text(), f"{module} {option}"
+
+
+OLD = [
+    "strands?",
+    "ledger",
+    "exams?",
+    "buried",
+    "bury",
+    "dress",
+    "dresses",
+    "seats?",
+    "seated",
+    "news",
+    "grace",
+    "silence",
+    "gone",
+    "hyper",
+]
+CODES = [r"\+-", r"[SP]\d{1,2}"]  # instead of ±, and instead of a paper
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_old_word_is_left(name):
+    assert re.findall(rf"(?<![\w&-])(?:{'|'.join(OLD + CODES)})(?![\w-])", TEXTS[name]) == []
+
+
+def test_the_readme_is_short():
+    assert len(README.split()) <= 600
 
 
 def test_no_other_top_level_entry():
