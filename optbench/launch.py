@@ -1,8 +1,9 @@
 """Puts the parts of a sweep together: data, study, trainers and database; and carries it to its total."""
 
+import shlex
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,10 +12,13 @@ from typing import Any
 
 from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split, Trainer
-from optbench.runner import run
 from optbench.storage import Storage, StudyRecord, Writer, find_study, glance, open_storage, open_study, set_total
 from optbench.study import Study
 from optbench.sweep import Sweep
+from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
+from optbench.worker.loop import run
+from optbench.worker.patience import Patience
+from optbench.worker.stop import StopRequest
 
 HEARTBEATS = 6  # heartbeats in one heartbeat timeout
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
@@ -78,38 +82,44 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
 def carry_on(
     launch: Launch,
     build: Callable[[str], Trainer],
-    stop: Callable[[], str | None],
-    waiting: Callable[[], None],
+    stop: Callable[[], StopRequest | None],
+    listener: Listener,
     heartbeat_timeout: int,
     retries: int,
-) -> Generator[set[int]]:
-    """Trains until the study has its total, one optimizer after the other; yields as runner.run does.
+) -> None:
+    """Trains until the study has its total, one optimizer after the other.
 
-    `build` makes an optimizer's trainer. Where the last trials are another worker's, it waits for them, calling
-    `waiting`, and takes them over if that worker dies: once its last heartbeat is older than its `heartbeat_timeout`,
-    in seconds. Raises StudyError where workers crashed with the same parameters more than `retries` times.
+    `build` makes an optimizer's trainer. Where the last trials are another worker's, it waits for them, and takes them
+    over if that worker dies: once its last heartbeat is older than its `heartbeat_timeout`, in seconds. Raises
+    StudyError where workers crashed with the same parameters more than `retries` times.
     """
+    launch.storage.outage = Patience(stop, listener)
+    listener(StudyOpened(launch.study.name, launch.sweep.trials, launch.study.finished))
     writer = Writer(launch.storage, launch.study.study_id, launch.study.name, heartbeat_timeout)
     with _heartbeat(writer, heartbeat_timeout / HEARTBEATS) as check:
         study = Study(launch.sweep, writer, retries)
+
+        def observe(event: Event) -> None:
+            listener(event)
+            if isinstance(event, RoundFinished):
+                check()
+
         trainers = {optimizer: build(optimizer) for optimizer in launch.sweep.optimizers}
         while True:
             for optimizer, trainer in trainers.items():
-                for lost in run(study, trainer, optimizer, stop, launch.test_images):
-                    yield lost
-                    check()
+                run(study, trainer, optimizer, stop, observe, launch.test_images)
             if stop() or not study.others_run():
                 break
             check()
-            waiting()
-            yield set()
+            listener(Waiting())
             time.sleep(1)
         if study.slots.given_up and not stop():
             raise StudyError(
-                f"study {launch.study.name!r} lacks {len(study.slots.given_up)} of its trials: their parameters were "
-                f"tried {retries} more time(s) after a worker crashed with them, and crashed it again; `optbench show` "
-                f"says how, --retries {retries + 3} tries again"
+                f"study {launch.study.name!r} lacks {len(study.slots.given_up)} of its trials: their hyperparameters "
+                f"crashed a worker {retries + 1} time(s); `optbench show {shlex.quote(launch.study.name)}` gives the "
+                f"reasons, --retries {retries + 3} tries them again"
             )
+    listener(StudyLeft(launch.study.name))
 
 
 def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:

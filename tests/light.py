@@ -9,11 +9,11 @@ import time
 
 import optuna
 
-from optbench.cli.stop import Stop
 from optbench.definition import load
 from optbench.job import Epoch
 from optbench.launch import Launch, carry_on
 from optbench.storage import find_study, open_storage, open_study
+from optbench.worker.stop import Stop
 
 
 class Light:
@@ -49,8 +49,7 @@ def main(file, heartbeat_timeout):
     open_study(storage, sweep.name, "validation accuracy", held)
     launch = Launch(sweep, storage, find_study(storage, sweep.name), None, None)
     with Stop() as stop:
-        for _ in carry_on(launch, lambda optimizer: Light(), stop, lambda: None, heartbeat_timeout, 2):
-            pass
+        carry_on(launch, lambda optimizer: Light(), stop, lambda event: None, heartbeat_timeout, 2)
     storage.close()
     sys.exit(128 + stop.signal if stop.signal else 0)
 

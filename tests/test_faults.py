@@ -32,7 +32,7 @@ def test_a_server_that_restarts_costs_time_and_nothing_else(crew_on, server, kin
         assert "s3cret" not in text
 
 
-def test_a_worker_frozen_for_longer_than_its_grace_drops_what_was_given_away(crew_on):
+def test_a_worker_frozen_for_longer_than_its_heartbeat_timeout_drops_what_others_took_over(crew_on):
     crew = crew_on("sqlite", 60)
     frozen, other = crew.start(), crew.start()
     crew.wait(lambda: crew.training(frozen) and crew.training(other))
@@ -41,7 +41,7 @@ def test_a_worker_frozen_for_longer_than_its_grace_drops_what_was_given_away(cre
     crew.hit(frozen, signal.SIGCONT)
     told = crew.finish()
     assert frozen.returncode == other.returncode == 0
-    assert "given to another worker after a silence; dropped here" in told[0]
+    assert "another worker took it over after this one's heartbeat timed out" in told[0]
     assert check(crew)["trained again"] in (1, 2)
 
 
@@ -78,7 +78,7 @@ def test_parameters_that_the_definition_gives_are_not_tried_for_ever(crew_on):
     second = crew.start()
     out = crew.said(second, end=120)
     assert second.returncode == 2
-    assert "lacks 2 of its trials: their parameters were tried 0 more time(s)" in out.splitlines()[-1]
+    assert "lacks 2 of its trials: their hyperparameters crashed a worker 1 time(s)" in out.splitlines()[-1]
     assert finished(crew, 1)
 
 
@@ -125,7 +125,7 @@ def test_what_is_told_or_deleted_elsewhere_is_said_in_one_line(crew_on):
     optuna.delete_study(study_name="crew", storage=crew.url)
     out = crew.said(member, end=60)
     assert member.returncode == 2
-    assert f"trial {told} was ended by another program" in out
+    assert f"trial {told} is no longer this worker's: another program ended it" in out
     assert out.splitlines()[-1].startswith("optbench: study 'crew' was deleted or renamed by another program")
     assert "Traceback" not in out
 

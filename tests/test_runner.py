@@ -4,7 +4,9 @@ import pytest
 
 from optbench.errors import StorageError
 from optbench.job import Decision, Epoch, Job
-from optbench.runner import run
+from optbench.worker.events import EpochFinished, RoundFinished, TrialFinished, TrialLost, TrialStarted
+from optbench.worker.loop import run
+from optbench.worker.stop import StopRequest
 
 
 class FakeTrainer:
@@ -55,9 +57,40 @@ class FakeStudy:
         return self.lost & trained.keys()
 
 
+def events_of(study, trainer, stop=lambda: None, **more):
+    """The events of a run to its end."""
+    events = []
+    run(study, trainer, "adam", stop, events.append, **more)
+    return events
+
+
+def test_every_step_of_a_trial_is_an_event():
+    kinds = [(type(event), getattr(event, "number", None)) for event in events_of(FakeStudy(2), FakeTrainer(2))]
+    assert kinds == [
+        (TrialStarted, None),
+        (EpochFinished, 0),
+        (RoundFinished, None),
+        (EpochFinished, 0),
+        (TrialFinished, 0),
+        (RoundFinished, None),
+    ]
+
+
+def test_a_listener_that_raises_leaves_nothing_running():
+    def broken(event):
+        if isinstance(event, RoundFinished):
+            raise ValueError("no room")
+
+    study, trainer = FakeStudy(9), FakeTrainer(2)
+    with pytest.raises(ValueError, match="no room"):
+        run(study, trainer, "adam", lambda: None, broken)
+    assert study.endings[0].reason == "ValueError: no room"
+    assert not trainer.assigned
+
+
 def test_a_freed_lane_is_refilled_in_the_next_round():
     study, trainer = FakeStudy(1, 3, -2, 1), FakeTrainer(2)
-    list(run(study, trainer, "adam", lambda: None))
+    events_of(study, trainer)
     assert study.rounds == [[0, 1], [1, 2], [1, 2], [3]]
     assert trainer.log == [(0, 0), (1, 1), (0, 2), (0, 3)]
     assert list(study.endings) == [0, 1, 2, 3]
@@ -68,22 +101,22 @@ def test_a_freed_lane_is_refilled_in_the_next_round():
 
 def test_more_lanes_than_trials():
     study = FakeStudy(2, 2)
-    assert len(list(run(study, FakeTrainer(8), "adam", lambda: None))) == 2
+    events_of(study, FakeTrainer(8))
     assert study.rounds == [[0, 1], [0, 1]]
 
 
 def test_stopping_now_ends_what_runs():
-    study, trainer, wishes = FakeStudy(9, 9, 9), FakeTrainer(2), iter([None, None, "now"])
-    list(run(study, trainer, "adam", lambda: next(wishes)))
+    study, trainer, requests = FakeStudy(9, 9, 9), FakeTrainer(2), iter([None, None, StopRequest.NOW])
+    events_of(study, trainer, lambda: next(requests))
     assert {n: e.decision for n, e in study.endings.items()} == {0: Decision.INTERRUPTED, 1: Decision.INTERRUPTED}
     assert {(e.epochs, e.reason) for e in study.endings.values()} == {(2, "interrupted")}
     assert study.asked == 2
     assert not trainer.assigned
 
 
-def test_stopping_soon_lets_running_trials_finish_and_seats_no_more():
-    study, wishes = FakeStudy(2, 3, 9), iter([None, "soon", "soon", "soon"])
-    list(run(study, FakeTrainer(2), "adam", lambda: next(wishes)))
+def test_draining_lets_running_trials_finish_and_starts_no_more():
+    study, requests = FakeStudy(2, 3, 9), iter([None, *[StopRequest.DRAIN] * 3])
+    events_of(study, FakeTrainer(2), lambda: next(requests))
     assert {n: e.decision for n, e in study.endings.items()} == {0: Decision.COMPLETE, 1: Decision.COMPLETE}
 
 
@@ -94,15 +127,16 @@ def test_a_crash_of_the_trainer_leaves_nothing_running():
 
     study = FakeStudy(2, 2)
     with pytest.raises(RuntimeError, match="no more memory"):
-        list(run(study, Broken(2), "adam", lambda: None))
+        events_of(study, Broken(2))
     assert {(e.decision, e.reason) for e in study.endings.values()} == {
         (Decision.INTERRUPTED, "RuntimeError: no more memory")
     }
 
 
-def test_a_trial_that_was_given_away_is_dropped_without_an_end():
+def test_a_trial_that_another_worker_took_over_is_dropped_without_an_end():
     study, trainer = FakeStudy(1, 1, lost={0}), FakeTrainer(2)
-    assert list(run(study, trainer, "adam", lambda: None)) == [{0}]
+    lost = [event.number for event in events_of(study, trainer) if isinstance(event, TrialLost)]
+    assert lost == [0]
     assert not trainer.assigned
 
 
@@ -115,10 +149,10 @@ def test_a_database_that_is_gone_is_not_asked_again():
 
     trainer = FakeTrainer(2)
     with pytest.raises(StorageError, match="out of reach"):
-        list(run(Gone(2, 2), trainer, "adam", lambda: None))
+        events_of(Gone(2, 2), trainer)
 
 
 def test_test_images_score_only_complete_trials():
     study = FakeStudy(1, -1)
-    list(run(study, FakeTrainer(2), "adam", lambda: None, test_images=object()))
+    events_of(study, FakeTrainer(2), test_images=object())
     assert (study.endings[0].value, study.endings[1].value) == (0.5, 0.1)

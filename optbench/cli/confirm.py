@@ -24,11 +24,11 @@ def confirm(
     from dataclasses import replace
 
     from optbench.cli.running import Request, print_studies, run_here
-    from optbench.cli.stop import Stop
     from optbench.confirm import confirmation, place
     from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
     from optbench.storage import studies as every
     from optbench.study import RETRIES
+    from optbench.worker.stop import Stop
 
     check_counts(top=(top, 1, 100), seeds=(seeds, 1, 200), epochs=(epochs, 1, 1_000_000), lanes=(lanes, 1, 256))
     with opened(storage) as storage_:

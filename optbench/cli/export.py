@@ -118,10 +118,10 @@ def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) ->
 
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
     """Train the trial again, and save its network only if its accuracies are the stored ones."""
-    from optbench.cli.stop import Stop
     from optbench.definition import parse
     from optbench.files import write
     from optbench.storage import curve, log_replay
+    from optbench.worker.stop import Stop
 
     study, trial = choice.study, choice.trial
     before = curve(storage, trial.trial_id)

@@ -10,11 +10,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from optbench.errors import StorageError
 from optbench.storage import COUNTED, Follower, TrialRecord, trial_record
+from optbench.worker.events import Event, RoundFinished, StorageOutage, StorageRecovered, TrialLost, Waiting
+from optbench.worker.stop import StopRequest
 
 LOOK_SECONDS = 0.5
-PATIENCE = 600  # seconds that a sweep waits for a database that does not answer
+ENDING = {
+    StopRequest.NOW: "stopping after this epoch",
+    StopRequest.DRAIN: "the time limit is reached: running trials finish",
+}
 
 
 def settings(values: Mapping[str, float]) -> str:
@@ -26,14 +30,14 @@ class Progress:
     """Follows a study's trials in the database; `stop` says whether the sweep is about to end (see stop.Stop)."""
 
     def __init__(
-        self, console: Console, follower: Follower, total: int, stop: Callable[[], str | None], note: str
+        self, console: Console, follower: Follower, total: int, stop: Callable[[], StopRequest | None], note: str
     ) -> None:
         self.console, self.follower, self.total, self.stop, self.note = console, follower, total, stop, note
         self.counts = dict.fromkeys(COUNTED, 0)
         self.best: TrialRecord | None = None
         self.running: dict[int, int] = {}  # epochs of the trials that run
         self.epochs = 0  # of those that ended
-        self.looked, self.trouble_since = 0.0, 0.0
+        self.looked = 0.0
         self._take_in(follower, told=False)
         self.before, self.ended_before, self.start = self.trained, self.done, time.monotonic()
         self.ended_epochs = 0
@@ -66,27 +70,23 @@ class Progress:
             self._take_in(self.follower, told=True)
             self.looked = time.monotonic()
 
-    def waiting(self) -> None:
-        """Say that the last trials are another worker's."""
-        self._say("waiting for the last trials, which other workers are running")
-
-    def lost(self, numbers: set[int]) -> None:
-        """Say which trials are no longer this worker's."""
-        for number in sorted(numbers):
-            self._line(
-                f"trial {number} was ended by another program, or given to another worker after a silence; dropped here"
-            )
-
-    def outage(self, problem: StorageError | None) -> bool:
-        """Say that the database does not answer, once, and that it does again; returns whether to keep trying."""
-        if problem is None:
-            self.trouble_since = 0.0
-            self._line("the database answers again")
-            return True
-        if not self.trouble_since:
-            self.trouble_since = time.monotonic()
-            self._line(f"{problem}; trying again for {PATIENCE // 60} minutes (Ctrl-C stops)")
-        return self.stop() != "now" and time.monotonic() - self.trouble_since < PATIENCE
+    def __call__(self, event: Event) -> None:
+        """Show what a worker reports; what concerns a trial is read from the database, for every worker's alike."""
+        match event:
+            case RoundFinished():
+                self.look()
+            case Waiting():
+                self._say("waiting for the last trials, which other workers are training")
+                self.look()
+            case TrialLost(number):
+                self._line(
+                    f"trial {number} is no longer this worker's: another program ended it, or another worker took it "
+                    "over after this one's heartbeat timed out"
+                )
+            case StorageOutage(problem, patience):
+                self._line(f"{problem}; trying again for {patience / 60:.0f} minutes (Ctrl-C stops)")
+            case StorageRecovered():
+                self._line("the database answers again")
 
     def _take_in(self, follower: Follower, told: bool) -> None:
         for frozen in follower.updates():
@@ -136,8 +136,9 @@ class Progress:
         table.add_row("best", Text(f"{best.value:.4f}  {settings(best.hyperparameters)}" if best else "none yet"))
         table.add_row("speed", f"{epochs} trial-epochs, {epochs / seconds:.2f} per second")
         table.add_row("time", f"{_clock(seconds)} so far, {self._remaining(epochs / seconds)}")
-        ending = {"now": "stopping after this epoch", "soon": "time is up: running trials finish"}
-        return Group(Text(f"{self.follower.name}  {ending.get(self.stop() or '', self.note)}", style="bold"), table)
+        request = self.stop()
+        note = self.note if request is None else ENDING[request]
+        return Group(Text(f"{self.follower.name}  {note}", style="bold"), table)
 
     def _remaining(self, rate: float) -> str:
         """The time left if the trials to come train as many epochs as those that ended in this run."""

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from optbench.cli.loading import tensorflow
 from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.cli.progress import Progress
-from optbench.cli.stop import Stop
 from optbench.job import Trainer
 from optbench.storage import Follower, Storage, best_trials, check, find_study, shown, trials
 from optbench.sweep import Sweep
+from optbench.worker.patience import Patience
+from optbench.worker.stop import Stop
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,7 @@ def run_here(request: Request, stop: Stop) -> None:
                 def trainer(optimizer: str) -> Trainer:
                     return build(request.trainer, launch.sweep, optimizer, launch.split, launch.missing)
 
-                rounds = carry_on(launch, trainer, stop, progress.waiting, request.heartbeat_timeout, request.retries)
-                with closing(rounds):
-                    for lost in rounds:
-                        progress.lost(lost)
-                        progress.look()
+                carry_on(launch, trainer, stop, progress, request.heartbeat_timeout, request.retries)
                 progress.look(now=True)
         else:
             nothing_to_do(request, launch.study.finished)
@@ -75,7 +72,7 @@ def run_here(request: Request, stop: Stop) -> None:
 def progress_of(storage: Storage, request: Request, study_id: int, stop: Stop) -> Progress:
     follower = Follower(storage, study_id, request.study)
     progress = Progress(console, follower, request.sweep.trials, stop, "compiling")
-    storage.outage = progress.outage
+    storage.outage = Patience(stop, progress)
     return progress
 
 

@@ -23,7 +23,7 @@ from optbench.errors import DefinitionError, StorageError, nearest
 
 if TYPE_CHECKING:
     from optbench.cli.running import Request
-    from optbench.cli.stop import Stop
+    from optbench.worker.stop import Stop
 
 
 def complete_sweep(begun: str) -> list[str]:
@@ -107,7 +107,7 @@ def _requests(
 
 def _run_all(requests: "Sequence[Request]", timeout: float | None, workers: int) -> list[str]:
     """Run one after the other; returns the studies' names, those alone that were begun within the time limit."""
-    from optbench.cli.stop import Stop
+    from optbench.worker.stop import Stop
 
     ran = []
     with Stop(timeout) as stop:
@@ -156,9 +156,9 @@ def replay(
 ) -> None:
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
     from optbench.cli import tables
-    from optbench.cli.stop import Stop
     from optbench.exports import choose
     from optbench.storage import curve, find_study, log_replay, trials
+    from optbench.worker.stop import Stop
 
     with opened(storage) as storage_:
         record = find_study(storage_, study)

@@ -16,9 +16,9 @@ from optbench.cli.options import refresh
 from optbench.cli.output import console
 from optbench.cli.progress import Progress
 from optbench.cli.running import Request, conclude, nothing_to_do, progress_of
-from optbench.cli.stop import OWNER, Stop
 from optbench.errors import StorageError, StudyError
 from optbench.storage import Storage, check, find_study, open_storage
+from optbench.worker.stop import OWNER, Stop
 
 
 def run_workers(request: Request, stop: Stop, count: int) -> None:
@@ -104,7 +104,7 @@ def _watch(workers: "list[subprocess.Popen[bytes]]", progress: Progress, stop: S
 
 
 def _pass_on(workers: "list[subprocess.Popen[bytes]]", stop: Stop) -> None:
-    for number in stop.updates():
+    for number in stop.new_signals():
         for worker in workers:
             if worker.poll() is None:
                 worker.send_signal(number)

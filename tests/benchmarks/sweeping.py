@@ -84,6 +84,7 @@ def ours(split, seconds, folder, changes):
     from optbench.launch import Launch, carry_on
     from optbench.storage import HEARTBEAT_TIMEOUT, Writer, find_study, open_storage, open_study
     from optbench.training.build import build
+    from optbench.worker.stop import StopRequest
 
     sweep = load("adadelta", changes)
     storage = open_storage(f"sqlite:///{folder}/ours.db", create=True)
@@ -100,10 +101,9 @@ def ours(split, seconds, folder, changes):
         return lost
 
     Writer.record = counted
-    wish = lambda: "now" if time.perf_counter() > end else None  # noqa: E731
+    stop = lambda: StopRequest.NOW if time.perf_counter() > end else None  # noqa: E731
     trainer = lambda optimizer: build("lanes", sweep, optimizer, split, sweep.trials)  # noqa: E731
-    for _ in carry_on(launch, trainer, wish, lambda: None, HEARTBEAT_TIMEOUT, 2):
-        pass
+    carry_on(launch, trainer, stop, lambda event: None, HEARTBEAT_TIMEOUT, 2)
     storage.close()
     wall = done[-1] - done[0]  # the first round compiles
     return {"rate": rate(done), "bookkeeping": 1 - sum(training[1:]) / wall}

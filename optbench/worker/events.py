@@ -1,0 +1,101 @@
+"""What a worker reports while it carries a study: typed events, for whoever shows, logs or counts them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from optbench.job import Ending, Epoch, Job
+
+
+@dataclass(frozen=True)
+class StudyOpened:
+    """The worker has joined the study, which has `finished` of its `total` trials."""
+
+    study: str
+    total: int
+    finished: int
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """The trial was assigned to a lane."""
+
+    job: Job
+    lane: int
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """A running trial has trained one more epoch."""
+
+    number: int
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """The trial has ended and is written down: complete, pruned, diverged, or interrupted because the worker stops."""
+
+    number: int
+    ending: Ending
+
+
+@dataclass(frozen=True)
+class TrialLost:
+    """The trial is no longer this worker's.
+
+    Another program ended or deleted it, or another worker took it over after this one's heartbeat timed out.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """Every running trial has trained an epoch, and all of it is written down."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Every trial is finished or running elsewhere: the worker waits, to take over the trials of workers that die."""
+
+
+@dataclass(frozen=True)
+class StorageOutage:
+    """The database does not answer; the worker tries again for `patience` seconds."""
+
+    problem: str
+    patience: float
+
+
+@dataclass(frozen=True)
+class StorageRecovered:
+    """The database answers again."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StudyLeft:
+    """The worker has left the study: it has its total, or the worker was asked to stop."""
+
+    study: str
+
+
+Event = (
+    StudyOpened
+    | TrialStarted
+    | EpochFinished
+    | TrialFinished
+    | TrialLost
+    | RoundFinished
+    | Waiting
+    | StorageOutage
+    | StorageRecovered
+    | StudyLeft
+)
+
+
+class Listener(Protocol):
+    """Called with every event, in order, on the worker's thread: it should return quickly, and not raise."""
+
+    def __call__(self, event: Event) -> None: ...

@@ -1,0 +1,111 @@
+"""The loop: assign, train, decide, record, refill. It decides nothing about trials and writes nothing itself."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from optbench.errors import StorageError
+from optbench.job import STOPPED, Decision, Ending, Epoch, Images, Job, Trainer
+from optbench.worker.events import EpochFinished, Listener, RoundFinished, TrialFinished, TrialLost, TrialStarted
+from optbench.worker.stop import StopRequest
+
+
+class Decider(Protocol):
+    """What the loop needs of a study (see study.Study)."""
+
+    def ask(self, optimizer: str, trainer: Trainer) -> Job | None: ...
+    def decide(self, job: Job, epoch: Epoch) -> Decision: ...
+    def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]: ...
+
+
+def run(
+    study: Decider,
+    trainer: Trainer,
+    optimizer: str,
+    stop: Callable[[], StopRequest | None],
+    listener: Listener,
+    test_images: Images | None = None,
+) -> None:
+    """Trains trials of one optimizer until the study has none left, or until `stop`, which is called before each round.
+
+    `listener` is called with every event. `test_images` are what a trial is scored on after its last epoch; only
+    studies that select nothing have them. Whatever happens in between, this loop leaves no trial running.
+    """
+    assigned: dict[int, Job] = {}
+    epochs: dict[int, int] = {}
+    reason = STOPPED
+    try:
+        while (request := stop()) is not StopRequest.NOW:
+            if request is None:
+                _assign(study, trainer, optimizer, assigned, listener)
+            if not assigned:
+                return
+            epochs |= _round(study, trainer, assigned, listener, test_images)
+            listener(RoundFinished())
+    except StorageError:
+        assigned.clear()  # nothing can be written: other workers take the trials over after the heartbeat timeout
+        raise
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"[:500]
+        raise
+    finally:
+        if assigned:
+            numbers = [job.number for job in assigned.values()]
+            interrupted = {n: Ending(Decision.INTERRUPTED, None, epochs.get(n, 0), reason) for n in numbers}
+            _record(study, trainer, assigned, {}, interrupted, listener)
+
+
+def _assign(study: Decider, trainer: Trainer, optimizer: str, assigned: dict[int, Job], listener: Listener) -> None:
+    """Fills the free lanes."""
+    for lane in range(trainer.lanes):
+        if lane not in assigned:
+            job = study.ask(optimizer, trainer)
+            if job is None:
+                return
+            assigned[lane] = job
+            trainer.assign(lane, job)
+            listener(TrialStarted(job, lane))
+
+
+def _round(
+    study: Decider, trainer: Trainer, assigned: dict[int, Job], listener: Listener, test_images: Images | None
+) -> dict[int, int]:
+    """Trains every assigned trial for an epoch, and ends those that are over. Returns how many epochs each has now."""
+    epochs = trainer.train()
+    trained = {assigned[lane].number: epoch for lane, epoch in epochs.items()}
+    endings: dict[int, Ending] = {}
+    for lane, epoch in epochs.items():
+        decision = study.decide(assigned[lane], epoch)
+        if decision is not Decision.CONTINUE:
+            endings[assigned[lane].number] = _ending(decision, epoch, trainer, lane, test_images)
+    _record(study, trainer, assigned, trained, endings, listener)
+    return {number: epoch.epoch for number, epoch in trained.items()}
+
+
+def _record(
+    study: Decider,
+    trainer: Trainer,
+    assigned: dict[int, Job],
+    trained: Mapping[int, Epoch],
+    endings: Mapping[int, Ending],
+    listener: Listener,
+) -> None:
+    """Writes epochs and endings, by trial number; frees the lanes of the trials that ended or were lost."""
+    lost = study.record(trained, endings)
+    for lane, job in list(assigned.items()):
+        if job.number in lost or job.number in endings:
+            trainer.release(lane)
+            del assigned[lane]
+        if job.number in lost:
+            listener(TrialLost(job.number))
+            continue
+        if job.number in trained:
+            listener(EpochFinished(job.number, trained[job.number]))
+        if job.number in endings:
+            listener(TrialFinished(job.number, endings[job.number]))
+
+
+def _ending(decision: Decision, epoch: Epoch, trainer: Trainer, lane: int, test_images: Images | None) -> Ending:
+    """How a trial ends; a pruned one keeps its last report as its value, as Optuna's do."""
+    if decision is Decision.COMPLETE and test_images is not None:
+        return Ending(decision, trainer.test(lane, test_images), epoch.epoch, tested=True)
+    return Ending(decision, epoch.objective, epoch.epoch)
