@@ -12,7 +12,7 @@ import typer
 
 from optbench.analysis import budget, pvalues, search, statistics
 from optbench.cli import app
-from optbench.cli.docs import topics
+from optbench.cli.docs import for_terminal, topics
 from optbench.definition import shipped
 from optbench.definition.keys import Keys
 from optbench.definition.parse import ACTIVATIONS, ARGUMENTS
@@ -51,6 +51,13 @@ def test_docs_names_the_nearest_page():
     done = optbench("docs", "sweep-file")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "optbench: there is no page 'sweep-file' in the manual; did you mean 'sweep-files'?\n"
+
+
+def test_a_terminal_is_told_how_to_read_a_linked_page():
+    text = (
+        "<!-- a\ncomment -->\nSee [the words](studies-and-workers.md#the-words), [exports](exports.md), [it](x.json)."
+    )
+    assert for_terminal(text) == "See the words (`optbench docs studies-and-workers`), `optbench docs exports`, it."
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -55,10 +55,10 @@ def docs(
     else:
         from rich.markdown import Markdown
 
-        console.print(Markdown(_for_terminal(page(topic))), width=min(console.width, WIDTH))
+        console.print(Markdown(for_terminal(page(topic))), width=min(console.width, WIDTH))
 
 
-def _for_terminal(text: str) -> str:
+def for_terminal(text: str) -> str:
     """The page without what only works on the web: comments, and links to other pages and to files."""
 
     def say(link: re.Match[str]) -> str:
