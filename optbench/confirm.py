@@ -5,8 +5,8 @@ from typing import Any
 
 from optbench.definition import parse
 from optbench.errors import StudyError
+from optbench.optimizers import OPTIMIZERS
 from optbench.randomness import Purpose, seed
-from optbench.space import keras_arguments
 from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
 from optbench.sweep import Sweep
 
@@ -33,7 +33,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
             {
                 "label": label_of(trial.number),
                 "optimizer": trial.optimizer,
-                **keras_arguments(trial.optimizer, trial.hyperparameters),
+                **OPTIMIZERS[trial.optimizer].keras_arguments(trial.hyperparameters),
                 "seeds": fresh,
             }
             for trial in best

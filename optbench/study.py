@@ -13,9 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optbench.in_memory import InMemoryStudy
 from optbench.job import Decision, Ending, Epoch, Job, Trainer
+from optbench.optimizers import OPTIMIZERS
 from optbench.plan import audited, params_of, seed_of
 from optbench.slots import Failure, Slots
-from optbench.space import Choice, hyperparameters
+from optbench.space import Choice
 from optbench.storage import AUDIT, Writer
 from optbench.sweep import Sweep
 
@@ -59,7 +60,7 @@ class Study:
         distributions = self._distributions(params)
         for name, distribution in distributions.items():
             trial._suggest(name, distribution)
-        hparams = hyperparameters(optimizer, trial.params)
+        hparams = OPTIMIZERS[optimizer].resolve(trial.params)
         fixed = self.sweep.fixed[claim.slot] if claim.slot < len(self.sweep.fixed) else None
         attributes: dict[str, Any] = {
             "optimizer": optimizer,

@@ -25,7 +25,7 @@ from optbench.dashboard import refresh
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
 from optbench.job import Decision, Ending, Epoch
-from optbench.space import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS
 from optbench.storage import (
     Writer,
     best_trials,
@@ -54,7 +54,7 @@ SPACES = {
 }
 FIXED = [
     {"optimizer": "adadelta", "label": "AdaDelta, Keras", "seeds": [0, 1], "published_test_accuracy": 0.8653}
-    | {name: h.default for name, h in OPTIMIZERS["adadelta"].items()},
+    | OPTIMIZERS["adadelta"].defaults,
     {"optimizer": "adadelta", "label": "AdaDelta, paper", "learning_rate": 1.0, "epsilon": 1e-6, "seeds": [0, 1]},
     {"optimizer": "adam", "label": "Adam, Keras", "seeds": [0, 1], "published_test_accuracy": 0.9811},
 ]

@@ -120,6 +120,10 @@ WRONG = {
     "a rate of true": ({"space": {"learning_rate": True}}, "learning_rate = True; expected a finite number above 0"),
     "an audit of all": ({"pruner": {"name": "median", "audit": 1.5}}, "audit = 1.5; expected a share from 0 to 1"),
     "one_minus of 2": ({"space": {"one_minus_rho": {"low": 0.5, "high": 2.0}}}, "expected above 0, at most 1"),
+    "a range of a flag": (
+        {"optimizer": "sgd", "space": {"nesterov": {"low": 0, "high": 1}}},
+        "expected true or false, or a list of them: try nesterov = [false, true]",
+    ),
     "twins": ({"space": {"rho": 0.5, "one_minus_rho": 0.5}}, "both 'rho' and 'one_minus_rho'"),
     "text in the space": ({"space": {"rho": "high"}}, "rho = 'high'; expected { low"),
     "twice the same choice": ({"space": {"rho": [0.5, 0.5]}}, "a list of different numbers"),

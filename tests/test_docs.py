@@ -17,7 +17,7 @@ from optbench.definition import shipped
 from optbench.definition.keys import Keys
 from optbench.definition.parse import ACTIVATIONS, ARGUMENTS
 from optbench.definition.parse import parse as parse_definition
-from optbench.space import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS
 from tests.conftest import ROOT, TINY
 from tests.generate_docs import COMMANDS, DOCS, pages
 
@@ -73,7 +73,7 @@ def test_every_sweep_key_is_in_the_reference(monkeypatch):
     assert {"epochs", "validation", "hidden", "low", "n_min_trials"} <= known
     known |= {key for role in ARGUMENTS.values() for arguments in role.values() for key in arguments}
     known |= {"seeds", "label", "published_test_accuracy", "one_minus_"}
-    known |= {name for known_ in OPTIMIZERS.values() for name in known_}
+    known |= {name for optimizer in OPTIMIZERS.values() for name in optimizer.hyperparameters}
     reference = PAGES["sweep-files"]
     forms = ("`{}", "{} =", "[{}]")
     assert [key for key in sorted(known) if not any(form.format(key) in reference for form in forms)] == []

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optbench.optimizers import OPTIMIZERS
 from optbench.plan import params_of, seed_of
-from optbench.space import Choice, Float, hyperparameters, point
+from optbench.space import Choice, Float, point
 from tests.conftest import sweep_of
 
 DESIGNS = ["random", "qmc", "grid"]
@@ -58,5 +59,5 @@ def test_every_point_of_the_unit_cube_lies_in_the_space(low, factor, unit, log):
 
 
 def test_one_minus_is_undone():
-    values = hyperparameters("adam", {"one_minus_beta_1": 0.25, "learning_rate": 0.1})
+    values = OPTIMIZERS["adam"].resolve({"one_minus_beta_1": 0.25, "learning_rate": 0.1})
     assert values == {"learning_rate": 0.1, "beta_1": 0.75, "beta_2": 0.999, "epsilon": 1e-7}

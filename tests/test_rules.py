@@ -3,27 +3,44 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from optbench.space import KERAS_CLASSES, OPTIMIZERS
-from optbench.training.rules import RULES
+from optbench.optimizers import OPTIMIZERS
 
 GRADIENTS = [0.5, -0.25, 1, 0, -2, 0.125, 3, -0.01, 0.7, 0.3]
 PAPER = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
-DEFAULTS = {name: {key: h.default for key, h in known.items()} for name, known in OPTIMIZERS.items()}
+DEFAULTS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()}
 
 
-def trajectory(name, hparams, gradients, start=0.0, dtype=tf.float64):
+class NumpyOps:
+    """The functions that rules need, for one weight tensor without lanes."""
+
+    sqrt, abs, sign, minimum, maximum = np.sqrt, np.abs, np.sign, np.minimum, np.maximum
+    where = staticmethod(np.where)
+
+    def norm(self, x):
+        return np.sqrt(np.sum(x * x))
+
+    def lookup(self, values, index):
+        return np.asarray(values, index.dtype)[index.astype(int)]
+
+
+OPS = NumpyOps()
+
+
+def typed(hparams, dtype):
+    return {key: np.asarray(value, dtype) for key, value in hparams.items()}
+
+
+def trajectory(name, hparams, gradients, start=0.0, dtype=np.float64):
     """x after every step, from `start`."""
-    rule = RULES[name]
-    hparams = {key: tf.constant(value, dtype) for key, value in hparams.items()}
-    x = tf.constant(start, dtype)
-    slots = (tf.zeros_like(x),) * rule.slots
+    rule, hparams = OPTIMIZERS[name].rule, typed(hparams, dtype)
+    x = np.asarray(start, dtype)
+    state = {key: np.zeros_like(x) for key in rule.state}
     path = []
     for step, gradient in enumerate(gradients, start=1):
-        delta, slots = rule.update(x, tf.constant(gradient, dtype), slots, hparams, tf.constant(step, dtype))
-        x -= delta
-        path.append(x.numpy())
+        delta, state = rule.update(OPS, x, np.asarray(gradient, dtype), state, hparams, np.asarray(step, dtype))
+        x = x - delta
+        path.append(x)
     return np.array(path)
 
 
@@ -85,10 +102,10 @@ def test_equal_to_keras_over_50_steps(name, hparams, scale):
     gradients = scale * rng.normal(size=(50, 7)).astype(np.float32)
     start = rng.normal(size=7).astype(np.float32) if name == "adamw" else np.zeros(7, np.float32)
     variable = keras.Variable(start)
-    optimizer = getattr(keras.optimizers, KERAS_CLASSES[name])(**hparams)
+    optimizer = getattr(keras.optimizers, OPTIMIZERS[name].translations.keras)(**hparams)
     for gradient in gradients:
         optimizer.apply([gradient], [variable])
-    ours = trajectory(name, hparams, gradients, start=start, dtype=tf.float32)[-1]
+    ours = trajectory(name, hparams, gradients, start=start, dtype=np.float32)[-1]
     np.testing.assert_allclose(
         ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name == "adamw" else 1e-9
     )
@@ -96,17 +113,17 @@ def test_equal_to_keras_over_50_steps(name, hparams, scale):
 
 @pytest.mark.parametrize(("name", "hparams"), SETTINGS)
 def test_the_effective_rate_is_what_a_steady_gradient_is_multiplied_by(name, hparams):
-    rule, gradient = RULES[name], tf.constant(0.7, tf.float64)
-    hparams = {key: tf.constant(value, tf.float64) for key, value in hparams.items()} | {"weight_decay": 0.0}
-    slots, last = (tf.zeros((), tf.float64),) * rule.slots, None
-    for step in range(1, 301):
-        delta, new = rule.update(
-            tf.constant(0.0, tf.float64), gradient, slots, hparams, tf.constant(float(step), tf.float64)
-        )
-        held = (new[0], slots[1]) if name == "adadelta" else new  # its step looks back at the moves before it
-        last, slots = rule.rate(held, hparams, tf.constant(float(step), tf.float64)), new
+    rule, hparams = OPTIMIZERS[name].rule, typed(hparams | {"weight_decay": 0.0}, np.float64)
+    x, gradient = np.zeros(()), np.asarray(0.7)
+    state = {key: np.zeros_like(x) for key in rule.state}
+    for step in map(np.float64, range(1, 301)):
+        delta, new = rule.update(OPS, x, gradient, state, hparams, step)
+        # AdaDelta's step looks back at the deltas before it
+        looked_at = new | {"deltas": state["deltas"]} if name == "adadelta" else new
+        rate, state = rule.effective_lr(OPS, x, looked_at, hparams, step), new
+        x = x - delta
     steady = 1 / (1 - hparams["momentum"]) if name == "sgd" else 1.0  # momentum adds up what the rate multiplies
-    assert float(delta) == pytest.approx(float(steady * last * gradient), rel=1e-3)
+    assert delta == pytest.approx(steady * rate * gradient, rel=1e-3)
 
 
 def test_large_epsilon_makes_adadelta_sgd():

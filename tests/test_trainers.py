@@ -7,13 +7,13 @@ import pytest
 
 from optbench.definition.parse import ACTIVATIONS
 from optbench.job import Job
-from optbench.space import OPTIMIZERS, hyperparameters
+from optbench.optimizers import OPTIMIZERS
 from optbench.training.lanes import Lanes
 from optbench.training.model import Mlp, batches
 from optbench.training.reference import Reference
 
 MODEL = Mlp((16,))
-HPARAMS = {name: hyperparameters(name, {}) for name in OPTIMIZERS} | {
+HPARAMS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()} | {
     "adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6},
     "sgd": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": 1.0},
 }

@@ -8,10 +8,9 @@ from typing import Any
 
 from optbench.analysis.baseline import Setting, by_label
 from optbench.job import Epoch
-from optbench.space import hyperparameters
+from optbench.optimizers import OPTIMIZERS
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 
-PAPERS = {"adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}}  # Zeiler 2012
 EXPLORING = ("random", "qmc")
 
 
@@ -135,12 +134,14 @@ def explores(study: StudyRecord) -> bool:
 
 def is_paper(trial: TrialRecord) -> bool:
     """Whether a trial has what the paper of its optimizer sets, where that is not Keras' default."""
-    return dict(trial.hyperparameters) == PAPERS.get(trial.optimizer)
+    known = OPTIMIZERS.get(trial.optimizer)
+    return known is not None and known.complete(trial.hyperparameters) == known.paper
 
 
 def is_default(trial: TrialRecord) -> bool:
     """Whether a trial has Keras' default of every hyperparameter."""
-    return dict(trial.hyperparameters) == hyperparameters(trial.optimizer, {})
+    known = OPTIMIZERS.get(trial.optimizer)
+    return known is not None and known.complete(trial.hyperparameters) == known.defaults
 
 
 def shared_seeds(a: Arm, b: Arm) -> list[int]:

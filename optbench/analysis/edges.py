@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from optbench.analysis.search import End, boundary, wider
 from optbench.definition import parse
-from optbench.space import ONE_MINUS, OPTIMIZERS, Float
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS
+from optbench.space import Float
 from optbench.storage import StudyRecord, TrialRecord
 
 
@@ -34,7 +35,7 @@ def edges(study: StudyRecord, best: Sequence[TrialRecord]) -> list[Edge]:
         units = [dimension.unit(trial.params[name]) for trial in best if name in trial.params]
         for end in boundary(units).ends if units else ():
             low, high = wider(dimension.low, dimension.high, dimension.log, end)
-            known = OPTIMIZERS[study.optimizer][name.removeprefix(ONE_MINUS)]
+            known = OPTIMIZERS[study.optimizer].hyperparameters[name.removeprefix(ONE_MINUS)]
             high = min(high, 1.0) if name.startswith(ONE_MINUS) else min(high, known.high)
             low = max(low, 0.0 if name.startswith(ONE_MINUS) else known.low)
             if (low, high) != (dimension.low, dimension.high):

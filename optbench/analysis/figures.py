@@ -11,17 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 
 from optbench.analysis.edges import Edge
+from optbench.optimizers import OPTIMIZERS
 from optbench.space import Float
 
-COLOURS = {
-    "adadelta": "#0072B2",
-    "adagrad": "#E69F00",
-    "adam": "#D55E00",
-    "adamw": "#56B4E9",
-    "nadam": "#CC79A7",
-    "rmsprop": "#009E73",
-    "sgd": "#7F7F7F",
-}
 OTHER = "#9A8B00"
 WARNING, REFERENCE = "#D6303F", "#888888"  # seen on white and on black
 SYMBOLS = {"complete": "circle", "pruned": "x", "diverged": "triangle-down"}
@@ -54,7 +46,7 @@ class Point:
 
 def colour(optimizer: str) -> str:
     """The optimizer's colour."""
-    return COLOURS.get(optimizer, OTHER)
+    return OPTIMIZERS[optimizer].colour if optimizer in OPTIMIZERS else OTHER
 
 
 def lines(found: Sequence[Line], x: str, y: str, log_y: bool = False) -> go.Figure:

@@ -8,7 +8,8 @@ from typing import Any
 from optbench.definition.keys import Keys
 from optbench.definition.parts import check_no_twins, dimension_of, fixed_trials
 from optbench.errors import DefinitionError
-from optbench.space import OPTIMIZERS, Dimension
+from optbench.optimizers import OPTIMIZERS
+from optbench.space import Dimension
 from optbench.sweep import (
     PRUNERS,
     SAMPLERS,

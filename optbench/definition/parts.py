@@ -6,16 +6,8 @@ from typing import Any
 
 from optbench.definition.keys import Keys
 from optbench.errors import DefinitionError, nearest
-from optbench.space import (
-    ONE_MINUS,
-    OPTIMIZERS,
-    Choice,
-    Dimension,
-    Float,
-    check_dimension,
-    check_value,
-    hyperparameters,
-)
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS
+from optbench.space import Choice, Dimension, Float, check_dimension
 from optbench.sweep import FixedTrial
 
 
@@ -40,7 +32,7 @@ def dimension_of(optimizer: str, name: str, given: Any, where: str) -> Dimension
                 "a list of different numbers, or a number"
             )
         for value in values:
-            check_value(optimizer, name, value, where)
+            OPTIMIZERS[optimizer].check(name, value, where)
         dimension = Choice(tuple(float(v) for v in values))
     check_dimension(optimizer, name, dimension, where)
     return dimension
@@ -85,10 +77,10 @@ def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimensio
         if name not in ("optimizer", "label", "published_test_accuracy", "seeds"):
             if type(value) not in (int, float, bool):
                 raise DefinitionError(f"{keys.where}: {name} = {value!r}; expected a number")
-            check_value(own, name, value, keys.where)
+            OPTIMIZERS[own].check(name, value, keys.where)
             given[name] = float(value)
     check_no_twins(given, keys.where)
-    values = hyperparameters(own, given)
+    values = OPTIMIZERS[own].resolve(given)
     params = _in_space(values, given, space, keys.where) if space else values
     if not space and label is None:
         label = " ".join([own, *(f"{name}={value:g}" for name, value in values.items())])

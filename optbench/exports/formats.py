@@ -12,6 +12,7 @@ from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
+from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.storage import StudyRecord
 
 IMAGES = {"digits": 1500, "fashion_mnist": 60_000, "kmnist": 60_000, "mnist": 60_000}  # to train and validate on
@@ -33,7 +34,7 @@ def as_toml(choices: Sequence[Choice]) -> str:
         {
             "label": f"{study.name}, trial {trial.number}",
             "optimizer": trial.optimizer,
-            **frameworks.keras(trial.optimizer, trial.hyperparameters, 0).arguments,
+            **OPTIMIZERS[trial.optimizer].keras_arguments(trial.hyperparameters),
             "seeds": [trial.seed],
         }
         for trial in (choice.trial for choice in choices)
@@ -81,7 +82,7 @@ def steps_of(study: StudyRecord) -> int:
     return int(definition["epochs"] * math.ceil(images / definition["batch"]))
 
 
-def _translated(choices: Sequence[Choice], translate: Callable[..., frameworks.Translation]) -> str:
+def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]) -> str:
     contents = []
     for choice in choices:
         found = translate(choice.trial.optimizer, choice.trial.hyperparameters, steps_of(choice.study))

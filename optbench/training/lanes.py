@@ -13,35 +13,37 @@ import numpy as np
 import tensorflow as tf
 
 from optbench.job import Epoch, Images, Job, Split
-from optbench.space import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS
 from optbench.training.device import cores, device_name
 from optbench.training.model import Array, Mlp, Tensor, batches
-from optbench.training.rules import RULES
+from optbench.training.tensorflow.ops import LANE_OPS
 
 CHUNK = 2000  # images evaluated at a time: the activations of a chunk stay in the cache
 
 
 class LaneGroup:
-    """Lanes that step together: weights, slots, hyperparameters and step counts, [W, ...] each, in variables."""
+    """Lanes that step together: weights, optimizer state, hyperparameters and steps, variables [W, ...] each."""
 
     def __init__(self, width: int, model: Mlp, optimizer: str) -> None:
-        self.width, self.model, self.rule = width, model, RULES[optimizer]
+        self.width, self.model = width, model
+        self.optimizer = OPTIMIZERS[optimizer]
+        self.rule = self.optimizer.rule
         self.weights = [tf.Variable(tf.zeros((width, *shape))) for shape in model.shapes]
-        self.slots = [tuple(tf.Variable(tf.zeros_like(w)) for _ in range(self.rule.slots)) for w in self.weights]
-        self.hparams = {name: tf.Variable(tf.ones(width)) for name in OPTIMIZERS[optimizer]}
+        self.state = [{name: tf.Variable(tf.zeros_like(w)) for name in self.rule.state} for w in self.weights]
+        self.hparams = {name: tf.Variable(tf.ones(width)) for name in self.optimizer.hyperparameters}
         self.count = tf.Variable(tf.zeros(width))
         self.start = [np.zeros((width, *shape), np.float32) for shape in model.shapes]
         self.traces = 0
 
     def assign(self, lane: int, weights: list[Array], hparams: Mapping[str, float]) -> None:
         """Put a new trial in the lane; no other lane changes."""
-        for variable, slots, start, value in zip(self.weights, self.slots, self.start, weights, strict=True):
+        for variable, state, start, value in zip(self.weights, self.state, self.start, weights, strict=True):
             variable[lane].assign(value)
             start[lane] = value
-            for slot in slots:
-                slot[lane].assign(tf.zeros_like(value))
-        for name, variable in self.hparams.items():
-            variable[lane].assign(np.float32(hparams[name]))
+            for held in state.values():
+                held[lane].assign(tf.zeros_like(value))
+        for name, number in self.optimizer.complete(hparams).items():
+            self.hparams[name][lane].assign(np.float32(number))
         self.count[lane].assign(0.0)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
@@ -55,12 +57,12 @@ class LaneGroup:
             losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: no lane's gradient holds another's loss
         self.count.assign_add(tf.ones(self.width))
-        for variable, slots, gradient in zip(self.weights, self.slots, tape.gradient(total, weights), strict=True):
-            held = tuple(slot.read_value() for slot in slots)
-            delta, new = self.rule.update(variable.read_value(), gradient, held, *self._wide(variable))
+        for variable, state, gradient in zip(self.weights, self.state, tape.gradient(total, weights), strict=True):
+            held = {name: value.read_value() for name, value in state.items()}
+            delta, new = self.rule.update(LANE_OPS, variable.read_value(), gradient, held, *self._wide(variable))
             variable.assign_sub(delta)
-            for slot, value in zip(slots, new, strict=True):
-                slot.assign(value)
+            for name, value in new.items():
+                state[name].assign(value)
         return losses, _correct(logits, labels)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
@@ -82,9 +84,9 @@ class LaneGroup:
     def motion(self) -> Array:
         """The median effective learning rate of every lane's weights, and their distance from the start: [2, W]."""
         rates, moved = [], np.zeros(self.width)
-        for variable, slots, start in zip(self.weights, self.slots, self.start, strict=True):
-            rate = self.rule.rate(slots, *self._wide(variable))
-            rates.append(rate.numpy().reshape(self.width, -1))
+        for variable, state, start in zip(self.weights, self.state, self.start, strict=True):
+            rate = self.rule.effective_lr(LANE_OPS, variable, state, *self._wide(variable))
+            rates.append(np.broadcast_to(rate.numpy(), variable.shape).reshape(self.width, -1))
             moved += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
         return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(moved)])
 

@@ -8,15 +8,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from optbench.errors import DefinitionError
 from optbench.job import Epoch, Images, Job, Split
-from optbench.space import KERAS_CLASSES, keras_arguments
+from optbench.optimizers import OPTIMIZERS
 from optbench.training.device import device_name
 from optbench.training.model import CLASSES, PIXELS, Array, Mlp, batches
 
 
 def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
-    """Keras' own optimizer."""
-    return getattr(keras.optimizers, KERAS_CLASSES[optimizer])(**keras_arguments(optimizer, hparams))
+    """Keras' own optimizer. Raises DefinitionError where it has none of that name."""
+    known = OPTIMIZERS[optimizer]
+    if known.translations.keras is None:
+        raise DefinitionError(f"Keras has no {optimizer}, so it cannot train it; leave --trainer out to train in lanes")
+    return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
 
 
 def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:

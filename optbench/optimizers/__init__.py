@@ -1,0 +1,30 @@
+"""Every optimizer, one file each. To add one:
+
+ 1. Write `optimizers/NAME.py` after `sgd.py`; it imports nothing but `optbench.optimizers.contract` (and numpy).
+ 2. `update(ops, weight, gradient, state, hparams, step)` returns what to subtract from the weight, and the new state.
+ 3. `effective_lr(...)` returns what the gradient, or its running mean, is multiplied by after a step.
+ 4. Write both with `+ - * / **` and the functions of `ops` (sqrt, where, ...), as the paper's equations have them.
+ 5. List its hyperparameters with Keras' defaults and bounds; use `FLAG` for what is true or false.
+ 6. Name its class in `keras.optimizers`, and its translations to `torch.optim` and `optax`, or None where it has none.
+ 7. Say in a translation's `difference` what differs there; leave it out where the algebra is the same.
+ 8. Add the optimizer to `_ALL` below. Sweep files, lanes, replays, exports and reports know it from then on.
+ 9. Add one or two settings to SETTINGS in tests/test_rules.py, which holds the rule to Keras over 50 steps.
+10. Add its row to the manual's tables, which a test asks for, and a sweep to `sweeps/`.
+"""
+
+from collections.abc import Mapping
+
+from optbench.optimizers.adadelta import ADADELTA
+from optbench.optimizers.adagrad import ADAGRAD
+from optbench.optimizers.adam import ADAM
+from optbench.optimizers.adamw import ADAMW
+from optbench.optimizers.contract import ONE_MINUS, Hyperparameter, Kind, Optimizer, Rule, Translation
+from optbench.optimizers.nadam import NADAM
+from optbench.optimizers.rmsprop import RMSPROP
+from optbench.optimizers.sgd import SGD
+
+_ALL = (ADADELTA, ADAGRAD, ADAM, ADAMW, NADAM, RMSPROP, SGD)
+
+OPTIMIZERS: Mapping[str, Optimizer] = {optimizer.name: optimizer for optimizer in _ALL}
+
+__all__ = ["ONE_MINUS", "OPTIMIZERS", "Hyperparameter", "Kind", "Optimizer", "Rule", "Translation"]

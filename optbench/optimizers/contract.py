@@ -1,0 +1,194 @@
+"""What an optimizer is here: its hyperparameters, its update rule, and its names in other frameworks.
+
+Nothing here or in an optimizer's file imports TensorFlow. A rule takes the array functions that it needs from `Ops`.
+"""
+
+import enum
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from optbench.errors import DefinitionError, nearest
+
+Tensor = Any
+State = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]
+Hparams = Mapping[str, float]
+Argument = float | bool | Sequence[float]
+
+ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: a decay rate matters by its distance from 1
+
+
+class Ops(Protocol):
+    """The array functions that a rule may use, beside the arithmetic of the arrays themselves."""
+
+    def sqrt(self, x: Tensor) -> Tensor: ...
+    def abs(self, x: Tensor) -> Tensor: ...
+    def sign(self, x: Tensor) -> Tensor: ...
+    def minimum(self, x: Tensor, y: Tensor) -> Tensor: ...
+    def maximum(self, x: Tensor, y: Tensor) -> Tensor: ...
+    def where(self, condition: Tensor, x: Tensor, y: Tensor) -> Tensor: ...
+
+    def norm(self, x: Tensor) -> Tensor:
+        """The Euclidean norm of one weight tensor, a separate one for each lane: no sum ever runs over lanes."""
+
+    def lookup(self, values: Sequence[float], index: Tensor) -> Tensor:
+        """`values[index]` for a tensor of whole numbers, in the tensor's own type."""
+
+
+class Kind(enum.Enum):
+    """What values a hyperparameter takes."""
+
+    FLOAT = "a number"
+    FLAG = "true or false"
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """Keras' default of a hyperparameter, and the open interval that it must lie in; `closed` includes `low`.
+
+    A flag is 1.0 or 0.0. An `optional` one stands in a trial's row only where the definition gives it: it was added
+    when there were studies without it, and a row without it means the default.
+    """
+
+    default: float
+    low: float = 0.0
+    high: float = math.inf
+    closed: bool = False
+    kind: Kind = Kind.FLOAT
+    optional: bool = False
+
+    @property
+    def flag(self) -> bool:
+        """Whether it is true or false."""
+        return self.kind is Kind.FLAG
+
+    @property
+    def decay(self) -> bool:
+        """Whether it weighs the past of an average, and may be given as one minus itself."""
+        return self.high == 1.0 and not self.flag
+
+    def accepts(self, value: float, one_minus: bool = False) -> bool:
+        """Whether the value, or one minus it, is allowed in single precision, in which training computes."""
+        if self.flag:
+            return value in (0, 1)
+        single = _single(1 - value if one_minus else value)
+        inside = self.low < single < self.high or (self.closed and single == self.low)
+        return inside and not isinstance(value, bool)
+
+    def expected(self, one_minus: bool = False) -> str:
+        """The allowed values in words."""
+        if self.flag:
+            return self.kind.value
+        if self.decay:
+            if one_minus:
+                return "above 0, at most 1" if self.closed else "above 0, below 1"
+            return "0 to 1, 1 excluded" if self.closed else "above 0, below 1"
+        return f"a finite number of at least {self.low:g}" if self.closed else f"a finite number above {self.low:g}"
+
+
+FLAG = Hyperparameter(0.0, closed=True, high=1.0, kind=Kind.FLAG)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an optimizer moves a weight tensor.
+
+    `state` names the tensors that it keeps for each weight tensor, of the same shape, all zero at first.
+    `update(ops, weight, gradient, state, hparams, step)`, step from 1, returns what to subtract from the weight, and
+    the new state. `effective_lr(ops, weight, state, hparams, step)` is the effective learning rate after a step: what
+    the gradient, or its running mean, is multiplied by; it broadcasts to the weight's shape.
+
+    All arguments are arrays (or plain numbers) and broadcast: scalars in a test, [lanes, 1, 1] in the trainer.
+    """
+
+    state: tuple[str, ...]
+    update: Callable[[Ops, Tensor, Tensor, State, Tensors, Tensor], tuple[Tensor, State]]
+    effective_lr: Callable[[Ops, Tensor, State, Tensors, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A class or function with its arguments; `difference` is None where its algebra is the same as Keras'."""
+
+    name: str
+    arguments: Mapping[str, Argument]
+    difference: str | None = None
+
+
+Translate = Callable[[Hparams, int], Translation]  # of the hyperparameters, in a training of so many steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translations:
+    """The class in `keras.optimizers`, and the translations to `torch.optim` and `optax`; None: it is not there."""
+
+    keras: str | None
+    torch: Translate | None
+    optax: Translate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """One optimizer: everything that optbench knows about it. `paper` is its paper's setting where Keras' differs."""
+
+    name: str
+    hyperparameters: Mapping[str, Hyperparameter]
+    rule: Rule
+    translations: Translations
+    colour: str
+    paper: Hparams | None = None
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """Keras' default of every hyperparameter."""
+        return {name: known.default for name, known in self.hyperparameters.items()}
+
+    def resolve(self, params: Hparams) -> dict[str, float]:
+        """The hyperparameters by Keras' names: `params`, with `one_minus_` undone, over the defaults.
+
+        An optional hyperparameter is left out unless it is given.
+        """
+        values = {name: known.default for name, known in self.hyperparameters.items() if not known.optional}
+        for name, value in params.items():
+            if name.startswith(ONE_MINUS):
+                values[name.removeprefix(ONE_MINUS)] = 1 - value
+            else:
+                values[name] = value
+        return values
+
+    def complete(self, hparams: Hparams) -> dict[str, float]:
+        """The hyperparameters of a trial's row with the optional ones that it lacks."""
+        return self.defaults | dict(hparams)
+
+    def keras_arguments(self, hparams: Hparams) -> dict[str, float | bool]:
+        """The hyperparameters as the class in `keras.optimizers` takes them."""
+        return {name: bool(value) if self.hyperparameters[name].flag else value for name, value in hparams.items()}
+
+    def find(self, name: str, where: str) -> Hyperparameter:
+        """The hyperparameter behind `name`, which may begin with `one_minus_`. Raises DefinitionError."""
+        decays = [key for key, known in self.hyperparameters.items() if known.decay]
+        base = name.removeprefix(ONE_MINUS)
+        if base not in (decays if name.startswith(ONE_MINUS) else self.hyperparameters):
+            names = [*self.hyperparameters, *(ONE_MINUS + key for key in decays)]
+            raise DefinitionError(f"{where}: {self.name} has no hyperparameter {name!r}; {nearest(name, names)}")
+        return self.hyperparameters[base]
+
+    def check(self, name: str, value: float, where: str) -> None:
+        """Refuse a value that the hyperparameter cannot take in single precision. Raises DefinitionError."""
+        known, one_minus = self.find(name, where), name.startswith(ONE_MINUS)
+        if not known.accepts(value, one_minus):
+            precision = "" if known.flag else " (in single precision)"
+            raise DefinitionError(f"{where}: {name} = {value!r}; expected {known.expected(one_minus)}{precision}")
+
+
+def _single(value: float) -> float:
+    """The value in single precision; infinite where that has no room for it."""
+    try:
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+    except OverflowError:  # a whole number that no float has room for
+        return math.inf

@@ -1,0 +1,1 @@
+"""The trainers, and everything else that computes with TensorFlow."""
