@@ -91,7 +91,9 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def _optimizers() -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name, known in OPTIMIZERS.items():
-        values = (f"`{key}` {_value(bool(h.default) if h.flag else h.default)}" for key, h in known.hyperparameters.items())
+        values = (
+            f"`{key}` {_value(bool(h.default) if h.flag else h.default)}" for key, h in known.hyperparameters.items()
+        )
         rows.append((f"`{name}`", ", ".join(values)))
     return rows
 
