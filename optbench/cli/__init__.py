@@ -4,62 +4,89 @@ Commands import what they need when they run, so that `--help` is quick and only
 """
 
 import errno
-import io
 import logging
-import os
+import platform
 import sys
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
+from optbench import __version__
 from optbench.cli import browse, compare, confirm, docs, export, keep, train  # noqa: F401  they register their commands
-from optbench.cli.options import app
+from optbench.cli.logs import set_up
+from optbench.cli.options import app, data_app
+from optbench.cli.output import console
+from optbench.cli.streams import drop_output, open_missing, print_error
+from optbench.cli.usage import explain
 from optbench.errors import OptbenchError
 
-CHATTER = ("sqlalchemy.pool", "waitress")  # a lost connection is told in our own words, a full queue not at all
+VERSIONS = ("optuna", "optuna-dashboard", "tensorflow", "keras", "numpy", "scipy", "sqlalchemy")
+log = logging.getLogger(__name__)
 
 
 def main() -> NoReturn:
     """Run the command line: exits with 0, 1 (something differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that a terminal cannot show must not end a sweep
-            stream.reconfigure(errors="backslashreplace")
-    for talker in CHATTER:
-        logging.getLogger(talker).setLevel(logging.CRITICAL)
+    open_missing()
     try:
-        code = app(standalone_mode=False)
+        code = app(_verbose_first(sys.argv[1:]), prog_name="optbench", standalone_mode=False)
         sys.stdout.flush()
     except OptbenchError as problem:
+        log.debug("the command ends with an error", exc_info=True)
         code = _refuse(str(problem))
     except typer.TyperException as problem:
-        message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
-        code = _refuse(f"{message.rstrip('.')}; type `{_command(getattr(problem, 'ctx', None))} --help`")
+        code = _refuse(explain(problem))
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
-        code = _drop_output(0)
+        drop_output()
+        code = 0
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
             raise
-        code = _drop_output(_refuse("the output cannot be written: no space left; expected room for it"))
+        code = _refuse("the output cannot be written: no space left on the device")
+        drop_output()
     sys.exit(code)
 
 
-def _command(context: Any) -> str:
-    """The command that was being read, as it is typed."""
-    words: list[str] = []
-    while context is not None and context.parent is not None:
-        words.insert(0, context.info_name)
-        context = context.parent
-    return " ".join(["optbench", *words])
+@app.callback(invoke_without_command=True)
+def application(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the versions that matter.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            help="Log what happens to standard error; also after the command. OPTBENCH_LOG=debug logs more.",
+        ),
+    ] = False,
+) -> None:
+    set_up(verbose)
+    if show_version:
+        versions = ", ".join(f"{package} {version(package)}" for package in VERSIONS)
+        console.print(f"optbench {__version__} (Python {platform.python_version()}, {versions})", markup=False)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        console.print(context.get_help(), markup=False)
+    else:
+        log.info("optbench %s on Python %s: %s", __version__, platform.python_version(), context.invoked_subcommand)
 
 
-def _drop_output(code: int) -> int:
-    """What is still to be printed goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
+@data_app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        console.print(context.get_help(), markup=False)
+
+
+def _verbose_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a `--verbose` that stands after the command moved before it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    others = [argument for argument in options if argument != "--verbose"]
+    return [*(["--verbose"] if len(others) < len(options) else []), *others, *rest]
 
 
 def _refuse(message: str) -> int:
-    print(f"optbench: {' '.join(message.split())}", file=sys.stderr)
+    print_error(message)
     return 2

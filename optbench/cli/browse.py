@@ -1,19 +1,14 @@
 """The commands that read: studies, show, dashboard. None of them loads TensorFlow."""
 
-import platform
 import webbrowser
-from importlib.metadata import version as number
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from optbench import __version__
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, data_app, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
-
-VERSIONS = ("optuna", "optuna-dashboard", "tensorflow", "keras", "numpy", "scipy", "sqlalchemy")
 
 
 @app.command()
@@ -82,21 +77,3 @@ def dashboard(
 
     with opened(storage) as storage_:
         serve(storage_, host, port, ready, read_only, password)
-
-
-@app.callback(invoke_without_command=True)
-def version(
-    context: typer.Context,
-    ask: Annotated[bool, typer.Option("--version", help="Print the versions that matter.")] = False,
-) -> None:
-    if ask:
-        versions = ", ".join(f"{package} {number(package)}" for package in VERSIONS)
-        console.print(f"optbench {__version__} (Python {platform.python_version()}, {versions})", markup=False)
-    elif context.invoked_subcommand is None:
-        console.print(context.get_help(), markup=False)
-
-
-@data_app.callback(invoke_without_command=True)
-def data(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        console.print(context.get_help(), markup=False)

@@ -9,7 +9,7 @@ import typer
 
 from optbench.cli.loading import tensorflow
 from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, opened
-from optbench.cli.output import console
+from optbench.cli.output import console, write_text
 from optbench.errors import DefinitionError, StudyError, nearest
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def export(
         print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
     text = FORMATS[form or "json"](choices)
     if output is None or str(output) == "-":
-        sys.stdout.write(text)
+        write_text(text)
         return
     write(text.encode(), output)
     what = ", ".join(f"trial {choice.trial.number} ({choice.why})" for choice in choices)

@@ -5,18 +5,35 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from optbench.errors import DefinitionError, OptbenchError
 
 if TYPE_CHECKING:
     from optbench.storage import Storage
 
+log = logging.getLogger(__name__)
+
+ORDER = (
+    "sweep", "confirm", "compare", "report", "studies", "show", "export", "replay", "dashboard",
+    "worker", "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
+)  # fmt: skip
+
+
+class ByUse(TyperGroup):
+    """Lists the commands in the order in which people come to need them; unknown ones follow."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
+    cls=ByUse,
     help="Sweep optimizers honestly: many small networks trained in one compiled step, studies kept in a database.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -38,10 +55,12 @@ def complete_study(begun: str) -> list[str]:
     """The studies in the usual database whose names begin so, for the shell; none where it cannot be read."""
     from optbench.storage import open_storage, studies
 
-    with suppress(OptbenchError):
+    try:
         storage = open_storage(os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE)
         return [study.name for study in studies(storage) if study.name.startswith(begun)]
-    return []
+    except OptbenchError as problem:
+        log.info("no study can be completed: %s", problem)
+        return []
 
 
 StudyName = Annotated[
@@ -75,6 +94,18 @@ def check_counts(**given: tuple[int | None, int, int]) -> None:
             raise DefinitionError(
                 f"--{option.replace('_', '-')} {number}; expected a whole number from {least} to {most}"
             )
+
+
+def trial_number(study: str, given: str) -> int | None:
+    """The number of the trial that was named; None for `best`. Raises DefinitionError."""
+    if given == "best":
+        return None
+    if not (given.isascii() and given.isdecimal()):
+        raise DefinitionError(
+            f"trial {given[:80]!r} is not a number; `optbench show {shlex.quote(study)}` lists the trials, "
+            "and `best` names the best one"
+        )
+    return int(given)
 
 
 def place(url: str) -> str:

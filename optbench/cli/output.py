@@ -1,36 +1,45 @@
-"""Where the commands print: a console for people, JSON for programs; what nobody reads ends no training."""
+"""Where the commands print: a console for people, JSON for programs. A reader that goes away ends no training."""
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 
-if sys.stdout is None:  # closed by whoever started this
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no width to fit
+from optbench.cli.streams import drop_output
+
+_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: the shell closed it
+console = Console(highlight=False, width=None if _terminal else 200)  # a pipe has no width to fit
 
 
 def _fall_silent() -> None:
-    """Nobody reads on: what is still to be printed goes nowhere, and what is being done is done."""
+    """Print nothing more, because nobody reads it, and let the command finish its work."""
     console.quiet = True
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    drop_output()
 
 
 console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
 
 
 def print_json(content: Any) -> None:
-    """Plain data on standard output, with nothing beside it."""
+    """Print plain data as JSON on standard output."""
     plain = "utf" not in (sys.stdout.encoding or "").lower()
-    sys.stdout.write(json.dumps(_finite(content), indent=2, ensure_ascii=plain, default=str, allow_nan=False) + "\n")
+    write_text(json.dumps(_finite(content), indent=2, ensure_ascii=plain, default=str, allow_nan=False) + "\n")
+
+
+def write_text(text: str) -> None:
+    """Write text to standard output as it is; a reader that goes away ends nothing."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
 
 
 def _finite(content: Any) -> Any:
-    """The data with null for what is not a finite number, for which JSON has no word."""
+    """The data with null in place of numbers that are not finite, which JSON lacks."""
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):

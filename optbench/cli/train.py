@@ -17,6 +17,7 @@ from optbench.cli.options import (
     check_counts,
     data_app,
     opened,
+    trial_number,
 )
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError, StorageError, nearest
@@ -148,7 +149,7 @@ def _run(request: "Request", stop: "Stop", workers: int) -> None:
 @app.command()
 def replay(
     study: StudyName,
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.")],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="The trial's number, or best.")],
     storage: StorageUrl = DEFAULT_STORAGE,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Lanes to train with. [default: the trial's]")] = None,
     data_dir: DataDir = None,
@@ -160,9 +161,10 @@ def replay(
     from optbench.storage import curve, find_study, log_replay, trials
     from optbench.worker.stop import Stop
 
+    number = trial_number(study, trial)
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        chosen = choose(record, trials(storage_, record.study_id), trial)[0].trial
+        chosen = choose(record, trials(storage_, record.study_id), number)[0].trial
         before = curve(storage_, chosen.trial_id)
     with Stop() as stop:
         with tensorflow(chosen.trainer or "lanes"):
