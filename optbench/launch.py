@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from optbench.definition.fingerprint import compact, differences
+from optbench.definition.stored import ordered_as
 from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.job import Images, Split, Trainer
 from optbench.storage import Storage, StudyRecord, Writer, find_study, glance, open_storage, open_study, set_total
@@ -62,7 +64,7 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
     metric = "test accuracy" if test_images else "validation accuracy"
     wanted: dict[str, Any] = glance(None) | {
         "definition": sweep.definition(),
-        "fingerprint": fingerprint,
+        "fingerprint": compact(fingerprint),
         "optimizer": ", ".join(sweep.optimizers),
         "sweep": sweep.name,
         "trials": sweep.trials,
@@ -73,9 +75,10 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
     study_id, held = open_study(storage, name, metric, wanted)
     _compare(name, held.get("fingerprint"), fingerprint)
     study = find_study(storage, name)
+    sweep = ordered_as(sweep, study.sweep)
     launch = Launch(sweep, storage, study, split, test_images)
     if launch.missing:  # another total, other lanes, the versions that carry it on
-        set_total(storage, study_id, sweep.trials, {key: wanted[key] for key in ("definition", "versions")})
+        set_total(storage, study_id, sweep.trials, {"definition": sweep.definition(), "versions": wanted["versions"]})
     return launch
 
 
@@ -122,20 +125,16 @@ def carry_on(
     listener(StudyLeft(launch.study.name))
 
 
-def _compare(name: str, held: Any, wanted: dict[str, Any]) -> None:
+def _compare(name: str, held: Any, wanted: Mapping[str, Any]) -> None:
     if held is None:
         raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
-    differing = [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]
+    differing = differences(held, wanted)
     if differing:
-        words = "; ".join(f"{key} is {_shown(held, key)} there, {_shown(wanted, key)} here" for key in differing[:3])
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise StudyError(
-            f"study {name!r} was made by another definition: {words}{more}; choose another name with --study"
+            f"study {name!r} was made by another definition: {'; '.join(differing[:3])}{more}; "
+            "choose another name with --study"
         )
-
-
-def _shown(found: Mapping[str, Any], key: str) -> str:
-    return repr(found[key]) if key in found else "absent"
 
 
 @contextmanager

@@ -186,8 +186,7 @@ class Sweep:
         marks = {
             f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
         }
-        flat = {key: value for key, value in _flat(plain).items() if (key, value) != ("pruner.audit", 0.0)}
-        return {**flat, **digests, **marks}  # studies of before there were audits have no share of them
+        return {**_flat(plain), **digests, **marks}
 
 
 def grid_size(space: Mapping[str, Dimension], points: int) -> int:

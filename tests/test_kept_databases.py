@@ -1,12 +1,17 @@
 """Studies that earlier versions made, on copies of the databases that they left."""
 
 import shutil
+import tomllib
 
 import pytest
 
-from optbench.definition import parse
-from optbench.storage import open_storage, studies
-from tests.conftest import ROOT
+from optbench.definition import load, parse
+from optbench.definition.stored import ordered_as
+from optbench.errors import StudyError
+from optbench.launch import prepare
+from optbench.plan import params_of
+from optbench.storage import find_study, open_storage, studies, trials
+from tests.conftest import ROOT, write_toml
 
 KEPT = ROOT / "tests" / "data" / "schema3"
 NAMES = [
@@ -28,3 +33,42 @@ def test_every_study_reads_as_the_sweep_that_its_definition_gives(kept):
     assert sorted(found) == sorted(NAMES)
     for name in NAMES:
         assert found[name].sweep == parse(found[name].definition, name)
+
+
+FILES = {
+    "search": "search", "rival": "rival", "fixed": "fixed", "repeated/1": "repeated", "repeated/2": "repeated",
+    "unfinished": "halving", "partial": "rival",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("name", FILES)
+def test_every_study_opens_with_its_file_whatever_the_order_of_its_keys(kept, tmp_path, name, swapped):
+    before = find_study(kept, name)
+    table = tomllib.loads((KEPT / f"{FILES[name]}.toml").read_text())
+    if swapped:
+        table = {
+            key: dict(reversed(value.items())) if isinstance(value, dict) else value
+            for key, value in reversed(table.items())
+        }
+    changes = {"seed": 1} if name == "repeated/2" else {"trials": 8} if name == "partial" else {}
+    launch = prepare(load(str(write_toml(tmp_path / "x.toml", table)), changes), name, str(kept.url), None)
+    launch.storage.close()
+    assert launch.missing == (12 if name == "unfinished" else 0)
+    assert list(launch.sweep.space) == list(before.sweep.space)
+    assert find_study(kept, name).fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize("name", ["unfinished", "repeated/1", "repeated/2"])
+def test_a_design_goes_on_where_it_was(kept, name):
+    sweep = parse(find_study(kept, name).definition, name)
+    carried_on = ordered_as(sweep, find_study(kept, name).sweep)
+    records = trials(kept, find_study(kept, name).study_id)
+    assert records
+    assert [params_of(carried_on, slot) for slot in range(len(records))] == [record.params for record in records]
+
+
+def test_another_file_is_refused_with_the_key_that_differs(kept):
+    sweep = load(str(KEPT / "search.toml"), {"epochs": 5})
+    with pytest.raises(StudyError, match="made by another definition: epochs is 4 there, 5 here; choose another name"):
+        prepare(sweep, "search", str(kept.url), None)

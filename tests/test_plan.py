@@ -29,7 +29,7 @@ def test_another_seed_is_another_design(name):
 def test_a_grid_has_every_point_once():
     sweep = sweep_of(sampler={"name": "grid", "points": 3}, trials=6)
     points = {tuple(params_of(sweep, slot).values()) for slot in range(6)}
-    rates = sorted({rate for rate, _ in points})
+    rates = sorted({rate for _, rate in points})
     assert rates == pytest.approx([0.01, 10**-0.5, 10.0])
     assert len(points) == 6
 

@@ -90,7 +90,7 @@ def parse(table: Mapping[str, Any], where: str) -> Sweep:
         sampler=SAMPLERS[sampler.pop("name")](**sampler),
         pruner=PRUNERS[pruner.pop("name")](**pruner),
         optimizer=optimizer if space else None,
-        space=space,
+        space=dict(sorted(space.items())),  # the order of the keys in the file changes nothing
         fixed=fixed,
         lanes=lanes,
     )

@@ -1,7 +1,7 @@
 """Reads the definition that a study keeps. It refuses nothing: a study that was accepted once stays readable."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from optbench.space import Choice, Dimension, Float
@@ -36,6 +36,16 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         fixed=fixed,
         lanes=definition.get("lanes"),
     )
+
+
+def ordered_as(sweep: Sweep, stored: Sweep | None) -> Sweep:
+    """The sweep with its [space] in the order in which a study of it was begun: the points of its design depend on it.
+
+    A new study has its space in alphabetical order; earlier ones kept the order of their file.
+    """
+    if stored is None or stored.space.keys() != sweep.space.keys():
+        return sweep
+    return replace(sweep, space={name: sweep.space[name] for name in stored.space})
 
 
 def _made(kind: type[Kind], table: Mapping[str, Any]) -> Kind:

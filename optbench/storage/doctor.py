@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from optbench.definition import parse
-from optbench.errors import OptbenchError
+from optbench.definition.fingerprint import expand
+from optbench.definition.stored import read_sweep
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
 from optbench.storage.schema import ATTACHED, epochs, models
@@ -96,10 +96,10 @@ def _curves(session: Session, study_id: int) -> dict[int, Curve]:
 
 def _definition(held: Mapping[str, Any]) -> Iterator[str]:
     """Whether the definition still gives the fingerprint, and the present packages may carry it on."""
-    fingerprint = held["fingerprint"]
+    fingerprint = expand(held["fingerprint"])
     try:
-        expected = parse(held["definition"], "definition").fingerprint({})
-    except (OptbenchError, KeyError) as problem:
+        expected = expand(read_sweep(held["definition"]).fingerprint({}))
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
         yield f"its definition cannot be read: {problem}"
         return
     for key, value in expected.items():

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from optbench.definition.fingerprint import expand
 from optbench.definition.stored import read_sweep
 from optbench.errors import StudyError, nearest
 from optbench.storage.engine import Storage, shown
@@ -143,7 +144,7 @@ def _study(session: Session, frozen: Any) -> StudyRecord:
         study_id=study_id,
         name=frozen.study_name,
         definition=attrs.get("definition"),
-        fingerprint=attrs.get("fingerprint", {}),
+        fingerprint=expand(attrs["fingerprint"]) if attrs else {},
         versions=attrs.get("versions", {}),
         metric=metric,
         total=attrs.get("trials"),

@@ -1,0 +1,137 @@
+"""Fingerprints: what they keep, what does not matter to them, how two of them differ; and the designs of studies."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from optbench.definition import fingerprint as module
+from optbench.definition import load
+from optbench.definition.fingerprint import compact, differences, expand
+from optbench.definition.stored import ordered_as, read_sweep
+from optbench.plan import params_of
+from optbench.storage import find_study, open_storage, trials
+from tests.conftest import sweep_of, write_toml
+
+GRID = {
+    "name": "grid",
+    "optimizer": "sgd",
+    "trials": 3,
+    "epochs": 1,
+    "batch": 100,
+    "data": {"name": "digits", "validation": 300},
+    "model": {"hidden": [8]},
+    "space": {"learning_rate": [0.01, 0.1, 1.0], "momentum": [0.0, 0.9]},
+    "sampler": {"name": "grid"},
+    "pruner": {"name": "none"},
+}
+SWAPPED = GRID | {"trials": 6, "space": dict(reversed(GRID["space"].items()))}
+SETTINGS = {"space": None, "trials": None, "optimizer": None}
+
+
+def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
+    full = sweep_of(sampler={"n_startup_trials": 4}, epochs=7).fingerprint({"data.sha256": "a"})
+    kept = {key: value for key, value in compact(full).items() if not key.endswith(".major")}
+    assert kept == {
+        "version": 2,
+        "data.name": "digits",
+        "data.sha256": "a",
+        "data.validation": 300,
+        "batch": 64,
+        "epochs": 7,
+        "model.hidden": [8],
+        "optimizer": "adadelta",
+        "sampler.n_startup_trials": 4,
+        "space.epsilon": [1e-07, 1e-06],
+        "space.learning_rate.high": 10.0,
+        "space.learning_rate.log": True,
+        "space.learning_rate.low": 0.01,
+    }
+    assert list(kept)[1:] == sorted(kept)[:-1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"pruner": {"name": "median", "n_warmup_steps": 0, "audit": 0.1}, "sampler": {"name": "random"}},
+        {"pruner": {"name": "hyperband"}, "sampler": {"name": "qmc", "scramble": False}},
+        {"pruner": {"name": "successive_halving"}, "sampler": {"name": "grid", "points": 7}},
+        {"pruner": {"name": "none"}, "space": {"rho": {"low": 0.1, "high": 0.5}}, "seed": 4},
+        SETTINGS | {"trial": [{"optimizer": "adam", "seeds": [1, 2]}], "batch": 128},
+    ],
+)
+def test_what_is_left_out_is_filled_in_again(changes):
+    full = sweep_of(**changes).fingerprint({"data.sha256": "a"})
+    assert expand(compact(full)) == expand(full) == full
+
+
+def test_a_new_key_with_its_default_changes_no_older_study(monkeypatch):
+    old = sweep_of().fingerprint({})
+    stored = [old, compact(old)]  # version 1 had no version number
+    later = dict(module.BY_NAME) | {("pruner", "median"): {**module.BY_NAME["pruner", "median"], "patience": 3}}
+    monkeypatch.setattr(module, "BY_NAME", later)
+    new = old | {"pruner.patience": 3}
+    assert compact(new) == stored[1]
+    assert [differences(held, new) for held in stored] == [[], []]
+    assert differences(stored[1], old | {"pruner.patience": 4}) == ["pruner.patience is 3 there, 4 here"]
+
+
+def test_a_new_hyperparameter_with_its_default_changes_no_older_list_of_fixed_trials():
+    new = sweep_of(**SETTINGS, trial=[{"optimizer": "adam"}]).fingerprint({})
+    old = new | {"trial": [{key: value for key, value in new["trial"][0].items() if key != "epsilon"}]}
+    assert differences(old, new) == []
+
+
+def test_the_trial_and_the_key_that_differ_are_named():
+    listed = [{"optimizer": "adadelta", "rho": 0.5 + n / 100, "seeds": [0, 1]} for n in range(10)]
+    held = sweep_of(**SETTINGS, trial=listed).fingerprint({})
+    changed = [*listed[:3], listed[3] | {"rho": 0.9, "seeds": [0]}, {**listed[3], "seeds": [1]}, *listed[4:]]
+    wanted = sweep_of(**SETTINGS, trial=changed).fingerprint({})
+    assert len(held["trial"]) == 20
+    assert differences(held, wanted) == ["fixed trial 6: rho is 0.53 there, 0.9 here"]
+    shorter = sweep_of(**SETTINGS, trial=listed[:9]).fingerprint({})
+    assert differences(held, shorter) == ["it has 20 fixed trials there, 18 here"]
+
+
+@pytest.mark.parametrize("name", ["grid", "random", "qmc"])
+def test_the_order_of_the_keys_changes_neither_fingerprint_nor_design(name):
+    space = {"rho": [0.1, 0.5, 0.9], "epsilon": [1e-7, 1e-6], "learning_rate": {"low": 0.1, "high": 1.0}}
+    one = sweep_of(sampler={"name": name}, space=space)
+    two = sweep_of(sampler={"name": name}, space=dict(reversed(space.items())))
+    assert one.fingerprint({}) == two.fingerprint({})
+    assert [params_of(one, slot) for slot in range(6)] == [params_of(two, slot) for slot in range(6)]
+
+
+@pytest.mark.parametrize("name", ["grid", "random", "qmc"])
+def test_a_study_keeps_the_order_in_which_it_was_begun(name):
+    stored = sweep_of(sampler={"name": name}).definition()
+    stored["space"] = dict(reversed(stored["space"].items()))  # what a file's order gave before
+    begun = read_sweep(stored)
+    assert list(begun.space) == ["learning_rate", "epsilon"]
+    carried_on = ordered_as(sweep_of(sampler={"name": name}), begun)
+    points = [params_of(begun, slot) for slot in range(6)]
+    assert points == [params_of(carried_on, slot) for slot in range(6)]
+    assert points != [params_of(sweep_of(sampler={"name": name}), slot) for slot in range(6)]
+    assert list(carried_on.definition()["space"]) == ["learning_rate", "epsilon"]
+
+
+def test_a_grid_whose_lines_are_swapped_is_carried_on_and_trains_every_point_once(tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db"
+    for table in (GRID, SWAPPED):
+        file = write_toml(tmp_path / "grid.toml", table)
+        command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", url]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+        assert done.returncode == 0, done.stderr
+    storage = open_storage(url)
+    records = trials(storage, find_study(storage, "grid").study_id)
+    storage.close()
+    points = [(record.params["learning_rate"], record.params["momentum"]) for record in records]
+    assert sorted(points) == [(rate, momentum) for rate in (0.01, 0.1, 1.0) for momentum in (0.0, 0.9)]
+
+
+def test_the_file_of_a_sweep_may_be_in_any_order(tmp_path):
+    sweeps = [load(str(write_toml(tmp_path / "a.toml", table)), {"trials": 3}) for table in (GRID, SWAPPED)]
+    assert sweeps[0] == sweeps[1]
+    assert compact(sweeps[0].fingerprint({})) == compact(sweeps[1].fingerprint({}))
