@@ -11,6 +11,7 @@ from optbench.errors import StudyError
 from optbench.launch import prepare
 from optbench.plan import params_of
 from optbench.storage import find_study, open_storage, studies, trials
+from optbench.storage.upgrade import upgrade
 from tests.conftest import ROOT, write_toml
 
 KEPT = ROOT / "tests" / "data" / "schema3"
@@ -21,8 +22,9 @@ NAMES = [
 
 @pytest.fixture
 def kept(tmp_path):
-    """The storage of a copy of the database of schema 3."""
+    """The storage of a copy of the database of schema 3, brought up to today's tables."""
     shutil.copy(KEPT / "optbench.db", tmp_path / "kept.db")
+    upgrade(f"sqlite:///{tmp_path}/kept.db")
     opened = open_storage(f"sqlite:///{tmp_path}/kept.db")
     yield opened
     opened.close()
