@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optbench.space import OPTIMIZERS, hyperparameters
+from optbench.optimizers import OPTIMIZERS
 
 VERSION = 2
 
@@ -89,8 +89,8 @@ def _searches(flat: Mapping[str, Any]) -> bool:
 
 def _whole(trial: Mapping[str, Any]) -> dict[str, Any]:
     """A trial of a list with the hyperparameters that its optimizer got later, at their defaults."""
-    optimizer = trial["optimizer"]
-    return {**(hyperparameters(optimizer, {}) if optimizer in OPTIMIZERS else {}), **trial}
+    known = OPTIMIZERS.get(trial["optimizer"])
+    return {**(known.defaults if known else {}), **trial}
 
 
 def _between_trials(held: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
