@@ -44,9 +44,10 @@ def test_nobody_imports_the_command_line():
     assert {name for name in importers("optbench.cli") if not name.startswith("cli/")} == {"__main__.py"}
 
 
-def test_only_the_study_the_storage_and_the_dashboard_use_optuna():
+def test_only_the_study_the_storage_the_dashboard_and_the_report_use_optuna():
     assert {name for name in importers("optuna") if not name.startswith(("storage/", "dashboard/"))} == {
         "in_memory.py",
+        "report/importance.py",
         "strategies.py",
         "study.py",
     }

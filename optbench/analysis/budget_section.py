@@ -1,4 +1,4 @@
-"""The section of the report on budgets: what the best of k draws comes to, from searches that explored evenly."""
+"""The section of the report on budgets: how good the best of k draws is, from searches that explored evenly."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -7,7 +7,6 @@ from optbench.analysis import figures, pictures
 from optbench.analysis.arms import Arm, Source, points
 from optbench.analysis.budget import (
     band_of_k,
-    best_of_k,
     best_of_k_unbiased,
     largest_k,
     median_of_k,
@@ -15,67 +14,83 @@ from optbench.analysis.budget import (
     win_probability,
 )
 from optbench.analysis.figures import Line, colour
-from optbench.analysis.page import Section, table
 from optbench.definition import load, parse, shipped
+from optbench.report.model import Figure, Section, Table
 
-DELTA = 0.005  # half a point: what S4 counts as near the best
-BUDGETS = (1, 2, 4, 6, 8, 16, 32, 64)  # draws that the sentences and the table tell of, as far as a band holds
-HEAD = ["arm", "draws", "mean of the best", "unbiased", "median of the best", "95 % band of the median"]
+NEAR = 0.005  # half a percentage point: what counts as near the best
+BUDGETS = (1, 2, 4, 6, 8, 16, 32, 64)  # the numbers of draws in the text and the table, as far as the band is defined
+HEAD = ["Arm", "Draws", "Mean of the best", "Median of the best", "95 % band of the median"]
 
 
 def budgets(arms: Sequence[Arm]) -> Section:
     """What k trials are worth, from independent draws that ran to their ends."""
-    explored = [(arm, _ended(arm.explored)) for arm in arms if arm.explored is not None]
-    said = [_missing(arm) for arm in arms if arm.explored is None] + [_tunable(*pair) for pair in explored]
+    explored = [(arm, _values(arm.explored)) for arm in arms if arm.explored is not None]
+    text = [_missing(arm) for arm in arms if arm.explored is None] + [_tunability(*pair) for pair in explored]
     lines: list[Line] = []
     rows: list[list[str]] = []
     for arm, values in explored:
         lines += pictures.budget_lines(f"{arm.name}, ", values, colour(arm.optimizer))
         rows += _rows(arm.name, values)
     for (a, ours), (b, theirs) in combinations(explored, 2):
-        chances = [f"{100 * win_probability(ours, theirs, k):.0f} % at {k}" for k in _budgets(ours, theirs)]
+        chances = [f"{100 * win_probability(ours, theirs, k):.0f} % with {k}" for k in _budgets(ours, theirs)]
         if chances:
-            said.append(f"With as many draws, {a.name} beats {b.name} with a chance of {', '.join(chances)}.")
-    drawn = [figures.lines(lines, "draws", "best validation accuracy")] if lines else []
-    return Section("What a budget is worth", said, drawn, [table(HEAD, rows)] if rows else [])
+            text.append(f"With equally many draws, the chance that {a.name} beats {b.name} is {', '.join(chances)}.")
+    if explored:
+        text.append(
+            "The curves stop where the 95 % band of the median is no longer defined: few draws say little about the "
+            "best of many."
+        )
+    caption = "Best validation accuracy of k independent draws: mean, and median with its 95 % band"
+    plot = figures.lines(lines, "draws", "best validation accuracy")
+    return Section(
+        title="What a budget is worth",
+        text=text,
+        figures=[Figure(caption=caption, plot=plot)] if lines else [],
+        tables=[Table(caption="Best validation accuracy of k draws, in percent", head=HEAD, rows=rows)] if rows else [],
+    )
 
 
 def _missing(arm: Arm) -> str:
-    """What makes the arm's curve: a definition that ships, if it is of the same space and data, else words."""
+    """What is to be typed to get the arm's curve."""
+    study = arm.source.study
+    if arm.source.explores:
+        return (
+            f"{arm.name}: {study.finished} of {study.total} trials are finished; the curve needs all of them. Carry on "
+            f"with `optbench sweep {arm.source.definition['name']}`."
+        )
     own, name = parse(arm.source.definition, arm.name), f"{arm.optimizer}-explore"
-    how = 'a sweep of the same space and epochs with the sampler "qmc" and the pruner "none"'
+    how = 'Sweep the same space and epochs with the sampler "qmc" and the pruner "none" to get the curve.'
     if (shipped() / f"{name}.toml").exists():
         other = load(name, {"epochs": own.epochs}).fingerprint({})
         if all(other.get(k) == v for k, v in own.fingerprint({}).items() if not k.startswith(("sampler", "pruner"))):
-            how = f"`optbench sweep {name} --epochs {own.epochs}`"
-    return f"{arm.name}: nothing looked at its space evenly; {how} makes the curve."
+            how = f"`optbench sweep {name} --epochs {own.epochs}` makes the curve."
+    return f"{arm.name}: no finished study explores its space with independent draws. {how}"
 
 
-def _tunable(arm: Arm, values: Sequence[float]) -> str:
-    near = tunability(values, DELTA)
-    share = f"{100 * near.share:.0f} % [{100 * near.low:.0f}, {100 * near.high:.0f}] of {len(values)} draws"
-    chance = f"{near.trials} draws find one with 95 % chance"
-    return f"{arm.name}: {share} come within {100 * DELTA:.1f} points of the best; {chance}."
+def _tunability(arm: Arm, values: Sequence[float]) -> str:
+    near = tunability(values, NEAR)
+    part = f"{100 * near.share:.0f} % [{100 * near.low:.0f}, {100 * near.high:.0f}] of {len(values)} draws"
+    chance = f"{near.trials} draws contain one of them with a probability of 95 %"
+    return f"{arm.name}: {part} come within {100 * NEAR:.1f} percentage points of the best; {chance}."
 
 
 def _rows(name: str, values: Sequence[float]) -> list[list[str]]:
     k = _budgets(values)
     if not k:
         return []
-    means, unbiased, medians = best_of_k(values, k), best_of_k_unbiased(values, k), median_of_k(values, k)
-    columns = zip(k, means, unbiased, medians, *band_of_k(values, k), strict=True)
+    columns = zip(k, best_of_k_unbiased(values, k), median_of_k(values, k), *band_of_k(values, k), strict=True)
     return [
-        [name, str(n), points(mean), points(fair), points(median), f"{points(low)} to {points(high)}"]
-        for n, mean, fair, median, low, high in columns
+        [name, str(draws), points(mean), points(median), f"{points(low)} to {points(high)}"]
+        for draws, mean, median, low, high in columns
     ]
 
 
 def _budgets(*samples: Sequence[float]) -> list[int]:
-    """The numbers of draws that all of the samples can tell of."""
-    most = largest_k(min(map(len, samples)))
-    return [k for k in BUDGETS if k <= most]
+    """The numbers of draws for which all samples have a band."""
+    largest = largest_k(min(map(len, samples)))
+    return [k for k in BUDGETS if k <= largest]
 
 
-def _ended(source: Source) -> list[float]:
-    """The values of all trials that ended, diverged ones as chance."""
+def _values(source: Source) -> list[float]:
+    """The values of all trials that ended; a diverged one has the accuracy of guessing."""
     return [t.last for t in source.trials if t.last is not None and t.state in ("complete", "diverged")]

@@ -1,115 +1,139 @@
-"""The sections of the report that look at curves: learning, and the effective learning rate."""
+"""The sections of the report on curves: learning, and the effective learning rate."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Comparison, Source, dash, is_default, points
+from optbench.analysis.arms import Arm, Comparison, Source, dash, is_default, points
 from optbench.analysis.figures import Line, colour
-from optbench.analysis.page import Section
 from optbench.analysis.search import growth
+from optbench.job import Epoch
+from optbench.report.model import Figure, Section
 from optbench.storage import TrialRecord
 
-CHANGE = 1.05  # a smaller factor is called no change
+UNCHANGED = 1.05  # growth by a smaller factor is called no change
 
 
 def learning(comparison: Comparison) -> Section:
-    """Training accuracy over the epochs where all images are trained on, the search's validation accuracy elsewhere."""
-    found, articles = [], []
+    """Training accuracy where all images are trained on, the search's validation accuracy elsewhere."""
+    lines, published = [], []
     for source in comparison.fixed:
         for setting, trial in source.settings:
-            curves = _of(source, trial.label)
+            curves = _complete_curves(source, trial.label)
             if not curves:
                 continue
-            found.append(pictures.line(setting.label, curves, trial.optimizer, _kind(trial)))
+            lines.append(pictures.line(setting.label, curves, trial.optimizer, _dash(trial)))
             if setting.published is not None:
-                name = f"article: test accuracy, {trial.optimizer}"
-                articles.append(Line(name, [len(curves[0])], [setting.published], colour(trial.optimizer)))
-    said = []
+                name = f"published test accuracy, {trial.optimizer}"
+                published.append(Line(name, [len(curves[0])], [setting.published], colour(trial.optimizer)))
+    text = []
     for arm in comparison.arms:
         best = arm.best[0]
         curve = arm.source.curves[best.trial_id]
-        ends = f"{points(curve[0].objective)} % after one epoch, {points(best.value or 0)} % after {best.epochs}"
-        said.append(f"{arm.name}: the best trial of the search reached a validation accuracy of {ends}.")
-        if arm.confirmed:
-            whole = [c for c in arm.confirmed[0].curves if len(c) == arm.confirmed[0].epochs]
-            kind = dash(comparison.arms, arm)
-            found.append(pictures.line(f"{arm.name}, confirmed", whole or [curve], arm.optimizer, kind))
-        else:
-            line = pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, "longdashdot")
-            found.append(line)
-    said.append(
-        "Training accuracy, median and range over seeds; dotted: Keras' defaults; dashed: other fixed settings; dots: "
-        "what was published."
-    )
-    return Section("Learning curves", said, [figures.lines([*found, *articles], "epoch", "accuracy")])
+        ends = f"{points(curve[0].objective)} % after one epoch and {points(best.value or 0)} % after {best.epochs}"
+        text.append(f"{arm.name}: the best trial of the search has a validation accuracy of {ends}.")
+        lines.append(_arm_line(comparison, arm))
+    if any(arm.confirmed for arm in comparison.arms) or comparison.fixed:
+        text.append(
+            "Lines of confirmed and fixed settings show training accuracy, because all training images are trained on."
+        )
+    caption = "Accuracy over the epochs: median over seeds, with the range from min to max as a band"
+    plot = figures.lines([*lines, *published], "epoch", "accuracy")
+    return Section(title="Learning curves", text=text, figures=[Figure(caption=caption, plot=plot)])
 
 
-def rates(comparison: Comparison) -> Section:
-    """The median effective learning rate over the epochs: does it shrink, as the article thinks."""
-    found: list[Line] = []
-    said: list[str] = []
+def _arm_line(comparison: Comparison, arm: Arm) -> Line:
+    kind, curve = dash(comparison.arms, arm), arm.source.curves[arm.best[0].trial_id]
+    if not arm.confirmed:
+        return pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, kind)
+    whole = [c for c in arm.confirmed[0].curves if len(c) == arm.confirmed[0].epochs]
+    return pictures.line(f"{arm.name}, confirmed (training)", whole or [curve], arm.optimizer, kind)
+
+
+@dataclass
+class _Rates:
+    """The lines and sentences of the section on effective learning rates, while it is put together."""
+
+    lines: list[Line] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+
+    def add(self, name: str, curves: Sequence[Sequence[Epoch]], optimizer: str, kind: str) -> bool:
+        """Add a line and a sentence on these curves; False where their rates were not recorded."""
+        whole = [
+            [e.effective_lr for e in curve]
+            for curve in curves
+            if curve and all(e.effective_lr is not None for e in curve)
+        ]
+        length = min(map(len, whole), default=0)
+        if not length:
+            return False
+        rate = np.median(np.array([row[:length] for row in whole], dtype=float), axis=0).tolist()
+        distances = [curve[-1].weight_distance for curve in curves if curve and curve[-1].weight_distance is not None]
+        moved = f"; the weights moved by {np.median(distances):.3g} (L2 norm)" if distances else ""
+        self.lines.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=kind))
+        self.text.append(f"{name}: {_growth(rate)}{moved}.")
+        return True
+
+
+def effective_learning_rates(comparison: Comparison) -> Section:
+    """The median effective learning rate over the epochs, and whether it shrinks, as the article supposes."""
+    found = _Rates()
     for source in comparison.fixed:
         for setting, trial in source.settings:
-            added = _add(found, said, setting.label, _of(source, trial.label), trial.optimizer, _kind(trial))
+            curves = _complete_curves(source, trial.label)
+            added = found.add(setting.label, curves, trial.optimizer, _dash(trial))
             if added and trial.optimizer == "adadelta" and is_default(trial):
-                said.append(_reason(found[-1].y))
+                found.text.append(_articles_reason(found.lines[-1].y))
     for arm in comparison.arms:
         curves = list(arm.confirmed[0].curves) if arm.confirmed else [arm.source.curves[arm.best[0].trial_id]]
-        _add(found, said, f"{arm.name}, tuned", curves, arm.optimizer, dash(comparison.arms, arm))
-    drawn = [figures.lines(found, "epoch", "median effective learning rate", log_y=True)] if found else []
-    return Section("Does it shrink the learning rate?", said or ["Nothing was recorded."], drawn)
+        found.add(f"{arm.name}, tuned", curves, arm.optimizer, dash(comparison.arms, arm))
+    title = "Effective learning rate"
+    if not found.lines:
+        return Section(title=title, text=["No effective learning rates were recorded."])
+    found.text.insert(
+        0,
+        "The effective learning rate is the factor by which a weight's gradient is multiplied, for example "
+        "learning_rate / sqrt(v) in Adam. It is therefore much larger than learning_rate where gradients are small.",
+    )
+    caption = "Median effective learning rate of all weights over the epochs, on a logarithmic axis"
+    plot = figures.lines(found.lines, "epoch", "median effective learning rate", log_y=True)
+    return Section(title=title, text=found.text, figures=[Figure(caption=caption, plot=plot)])
 
 
-def _add(found: list[Line], said: list[str], name: str, curves: Sequence[Any], optimizer: str, kind: str) -> bool:
-    """A line and a sentence on the rates of these curves; False where they were not recorded."""
-    whole = [
-        [e.effective_lr for e in curve] for curve in curves if curve and all(e.effective_lr is not None for e in curve)
-    ]
-    length = min(map(len, whole), default=0)
-    if not length:
-        return False
-    rate = np.median(np.array([row[:length] for row in whole], dtype=float), axis=0).tolist()
-    moved = [curve[-1].weight_distance for curve in curves if curve and curve[-1].weight_distance is not None]
-    found.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=kind))
-    said.append(f"{name}: {_grew(rate)}; the weights moved {np.median(moved):.3g} from their start.")
-    return True
-
-
-def _reason(rate: Sequence[Any]) -> str:
+def _articles_reason(rate: Sequence[float | None]) -> str:
     """Whether the article's reason holds: "I think because it shrinks the learning rate"."""
     factor = growth(rate)
     if math.isnan(factor):
-        return "Whether the learning rate shrinks cannot be said from one epoch."
+        return "One epoch does not show whether the learning rate shrinks."
+    verdict = "holds" if factor < 1 / UNCHANGED else "does not hold"
     return (
-        f'The reason "because it shrinks the learning rate" {"holds" if factor < 1 / CHANGE else "does not hold"} for '
-        f"AdaDelta with the defaults of Keras: over the epochs it {_way(factor)}. It was {rate[0]:.2g} after the first "
-        f"epoch and {rate[-1]:.2g} after the last."
+        f"The article's reason, \"because it shrinks the learning rate\", {verdict} for AdaDelta with Keras' defaults: "
+        f"over the epochs its median effective learning rate {_change(factor)} ({rate[0]:.2g} to {rate[-1]:.2g})."
     )
 
 
-def _grew(curve: Sequence[float]) -> str:
+def _growth(curve: Sequence[float]) -> str:
     factor = growth(curve)
     if math.isnan(factor):
         return f"the median effective learning rate is {curve[0]:.3g}"
-    ends = f"from {curve[0]:.3g} to {curve[-1]:.3g}, over {len(curve)} epochs"
-    return f"the median effective learning rate {_way(factor)}, {ends}"
+    ends = f"({curve[0]:.2g} to {curve[-1]:.2g}) over {len(curve)} epochs"
+    return f"the median effective learning rate {_change(factor)} {ends}"
 
 
-def _way(factor: float) -> str:
-    if 1 / CHANGE <= factor <= CHANGE:
-        return f"stayed as it was (x {factor:.3g})"
-    return f"{'grew' if factor > 1 else 'shrank'} x {factor:.3g}"
+def _change(factor: float) -> str:
+    if 1 / UNCHANGED <= factor <= UNCHANGED:
+        return "did not change"
+    return f"grew {factor:.2g}-fold" if factor > 1 else f"shrank {1 / factor:.2g}-fold"
 
 
-def _kind(trial: TrialRecord) -> str:
-    """How a fixed setting's line is drawn."""
+def _dash(trial: TrialRecord) -> str:
+    """How a fixed setting's line is drawn: dotted for Keras' defaults, else dashed."""
     return "dot" if is_default(trial) else "dash"
 
 
-def _of(source: Source, label: str | None) -> list[Any]:
+def _complete_curves(source: Source, label: str | None) -> list[list[Epoch]]:
     complete = [t for t in source.trials if t.label == label and t.state == "complete"]
     return [source.curves[t.trial_id] for t in complete if t.trial_id in source.curves]

@@ -1,6 +1,6 @@
-"""Where a search space cuts its best trials off, and the range to try instead."""
+"""Where a search space cuts its best trials off, and the wider range to try."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optbench.analysis.search import End, boundary, wider
@@ -9,8 +9,11 @@ from optbench.optimizers import ONE_MINUS, OPTIMIZERS
 from optbench.space import Float
 from optbench.storage import StudyRecord, TrialRecord
 
+USEFUL: Mapping[str, float] = {"epsilon": 1.0}
+"""Up to where a wider range is proposed. A larger epsilon outweighs the average beside it: it only scales the rate."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Edge:
     """An end of a hyperparameter's range, at `bound`, where the best trials sit; `low` to `high` is a wider range."""
 
@@ -21,23 +24,31 @@ class Edge:
     high: float
 
     @property
-    def said(self) -> str:
+    def sentence(self) -> str:
         """The warning in words."""
         return f"{self.name}: the best trials sit at its {self.end} end; try {self.low:.2g} to {self.high:.2g}."
 
 
 def edges(study: StudyRecord, best: Sequence[TrialRecord]) -> list[Edge]:
-    """Every end at which the study's best trials, best first, sit, unless the hyperparameter ends there itself. S16."""
+    """Every end of a range at which the study's best trials sit (best first), unless no wider range is useful."""
     sweep, found = parse(study.definition or {}, f"study {study.name!r}"), []
     for name, dimension in sweep.space.items():
         if not isinstance(dimension, Float):
             continue
         units = [dimension.unit(trial.params[name]) for trial in best if name in trial.params]
         for end in boundary(units).ends if units else ():
-            low, high = wider(dimension.low, dimension.high, dimension.log, end)
-            known = OPTIMIZERS[study.optimizer].hyperparameters[name.removeprefix(ONE_MINUS)]
-            high = min(high, 1.0) if name.startswith(ONE_MINUS) else min(high, known.high)
-            low = max(low, 0.0 if name.startswith(ONE_MINUS) else known.low)
+            low, high = _proposal(study.optimizer, name, dimension, end)
             if (low, high) != (dimension.low, dimension.high):
-                found.append(Edge(name, end, dimension.low if end == "low" else dimension.high, low, high))
+                bound = dimension.low if end == "low" else dimension.high
+                found.append(Edge(name=name, end=end, bound=bound, low=low, high=high))
     return found
+
+
+def _proposal(optimizer: str, name: str, dimension: Float, end: End) -> tuple[float, float]:
+    """The range made wider at that end, as far as the hyperparameter allows and as it is useful."""
+    low, high = wider(dimension.low, dimension.high, dimension.log, end)
+    if name.startswith(ONE_MINUS):
+        return max(low, 0.0), min(high, 1.0)
+    known = OPTIMIZERS[optimizer].hyperparameters[name]
+    useful = max(USEFUL.get(name, known.high), dimension.high)
+    return max(low, known.low), min(high, known.high, useful)

@@ -1,67 +1,82 @@
-"""Figures of the trials of studies, made from their records; None where there is nothing to show yet."""
+"""Figures of a study's trials, made from their records; None where there is nothing to show yet."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from optbench.analysis.arms import explores
-from optbench.analysis.budget import band_of_k, best_of_k, largest_k, median_of_k
+from optbench.analysis.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
 from optbench.analysis.edges import edges
-from optbench.analysis.figures import Line, Point, colour, lines, warned
+from optbench.analysis.figures import Line, Point, colour, lines, with_warnings
 from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
 from optbench.job import Epoch
 from optbench.space import Float
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 
-TOP = 5  # trials whose learning curves are drawn
+TOP = 5  # how many of the best trials have their learning curves drawn
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> Any:
-    """Validation accuracy (or training accuracy, where nothing is validated) over the epochs: of the best trials, or
-    of each fixed setting, the median of its seeds.
+    """Validation accuracy (training accuracy where nothing is validated) over the epochs: of the best trials, or the
+    median over seeds of each fixed setting.
     """
-    found = []
-    if study.searches:
-        trained = [trial for trial in best_trials(records) if trial.trial_id in curves]
-        for rank, trial in enumerate(trained[:TOP]):
-            name = f"trial {trial.number}: {trial.value:.4f}"
-            found.append(line(name, [curves[trial.trial_id]], trial.optimizer, DASHES[rank]))
-    else:
-        groups: dict[str, list[TrialRecord]] = {}
-        for trial in records:
-            if trial.state == "complete" and trial.trial_id in curves:
-                groups.setdefault(trial.label or f"trial {trial.number}", []).append(trial)
-        seen: dict[str, int] = {}
-        for label, group in groups.items():
-            optimizer = group[0].optimizer
-            dash = DASHES[seen.setdefault(optimizer, 0) % len(DASHES)]
-            seen[optimizer] += 1
-            found.append(line(label, [curves[trial.trial_id] for trial in group], optimizer, dash))
+    found = _of_best(records, curves) if study.searches else _of_settings(records, curves)
     validated = bool(study.definition and study.definition["data"]["validation"])
     return lines(found, "epoch", f"{'validation' if validated else 'training'} accuracy") if found else None
 
 
-def slices(study: StudyRecord, records: Sequence[TrialRecord], least: float | None = None) -> list[Any]:
-    """The objective against each hyperparameter that was searched, a figure each, with a warning on the axis where the
-    best trials sit at an end of its range; `least` is the lower end of the objective's axis.
+def _of_best(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> list[Line]:
+    trained = [trial for trial in best_trials(records) if trial.trial_id in curves]
+    return [
+        line(
+            f"trial {trial.number}: {100 * (trial.value or 0):.2f} %",
+            [curves[trial.trial_id]],
+            trial.optimizer,
+            DASHES[rank],
+        )
+        for rank, trial in enumerate(trained[:TOP])
+    ]
+
+
+def _of_settings(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> list[Line]:
+    groups: dict[str, list[TrialRecord]] = {}
+    for trial in records:
+        if trial.state == "complete" and trial.trial_id in curves:
+            groups.setdefault(trial.label or f"trial {trial.number}", []).append(trial)
+    found: list[Line] = []
+    drawn: Counter[str] = Counter()  # lines of one optimizer have one colour, and differ in their dashes
+    for label, group in groups.items():
+        optimizer = group[0].optimizer
+        dash = DASHES[drawn[optimizer] % len(DASHES)]
+        drawn[optimizer] += 1
+        found.append(line(label, [curves[trial.trial_id] for trial in group], optimizer, dash))
+    return found
+
+
+def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None = None) -> dict[str, Any]:
+    """The objective against each hyperparameter that was searched, by its name, with a warning on the axis where the
+    best trials sit at an end of its range; `low` is where the objective's axis begins.
     """
     sweep = parse(study.definition or {}, f"study {study.name!r}")
     crossed = edges(study, best_trials(records))
     shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
-    drawn = []
+    drawn = {}
     for name, dimension in sweep.space.items():
-        points = [Point(r.params[name], r.last or 0.0, r.state, r.number) for r in shown if name in r.params]
+        points = [
+            Point(x=r.params[name], y=r.last or 0.0, state=r.state, number=r.number) for r in shown if name in r.params
+        ]
         if points and isinstance(dimension, Float):
-            figure = slice_figure(points, name, dimension, study.metric, colour(study.optimizer), least)
-            drawn.append(warned(figure, [edge for edge in crossed if edge.name == name]))
+            figure = slice_figure(points, name, dimension, study.metric, colour(study.optimizer), low)
+            drawn[name] = with_warnings(figure, [edge for edge in crossed if edge.name == name])
     return drawn
 
 
 def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
-    """What the best of k draws comes to, where the study's trials are independent draws that ran to their ends."""
+    """How good the best of k draws is, where the study's trials are independent draws that ran to their ends."""
     values = [r.last for r in records if r.last is not None and r.state in ("complete", "diverged")]
     if not explores(study) or study.state != "done" or not values:
         return None
@@ -70,12 +85,12 @@ def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
 
 
 def budget_lines(prefix: str, values: Sequence[float], tint: str) -> list[Line]:
-    """Mean and median of the best of k draws, the median with its band, for every k for which the band holds."""
+    """Mean and median of the best of k draws, the median with its band, for every k for which the band is defined."""
     k = list(range(1, largest_k(len(values)) + 1))
     if len(k) < 2:
         return []
     low, high = band_of_k(values, k)
-    mean, median = best_of_k(values, k).tolist(), median_of_k(values, k).tolist()
+    mean, median = best_of_k_unbiased(values, k).tolist(), median_of_k(values, k).tolist()
     return [
         Line(f"{prefix}mean", k, mean, tint, dash="dot"),
         Line(f"{prefix}median", k, median, tint, low.tolist(), high.tolist()),
@@ -83,7 +98,7 @@ def budget_lines(prefix: str, values: Sequence[float], tint: str) -> list[Line]:
 
 
 def line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str) -> Line:
-    """The median of several curves, and the band between the least and the most of them."""
+    """The median of several curves, with the band between their minimum and maximum."""
     length = min(len(curve) for curve in found)
     values = np.array([[epoch.objective for epoch in curve[:length]] for curve in found])
     x = list(range(1, length + 1))

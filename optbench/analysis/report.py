@@ -1,61 +1,110 @@
 """The report: the comparison of the named studies as one page."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import tomli_w
 
 from optbench import __version__
-from optbench.analysis.arms import Comparison, Source
-from optbench.analysis.page import page
+from optbench.analysis.arms import Comparison, Source, points
 from optbench.analysis.sections import sections
 from optbench.analysis.verdict import Pair, Row
+from optbench.report.model import Page, StudyDetails
+from optbench.report.render import render
 
 
-def report(
-    comparison: Comparison,
-    rows: Sequence[Row],
-    pairs: Sequence[Pair],
-    importances: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> str:
-    """The page as HTML; `importances` by arm, evaluator and hyperparameter."""
+def report(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair], now: datetime | None = None) -> str:
+    """The page as HTML; `now` is the date that stands on it."""
     names = ", ".join(arm.name for arm in comparison.arms)
-    return page(f"optbench: {names}", sections(comparison, rows, pairs, importances), details(comparison))
+    return render(
+        Page(
+            title=f"optbench: {names}",
+            facts=facts(comparison, now or datetime.now()),
+            sections=sections(comparison, rows, pairs),
+            notes=list(notes(comparison)),
+            details=[details(source) for source in studies(comparison)],
+        )
+    )
 
 
 def plots(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> dict[str, Any]:
     """The page's figures by name, for optuna-dashboard; without the small ones, of which a study has its own there."""
-    shown = [section for section in sections(comparison, rows, pairs, {}) if not section.small]
+    shown = [section for section in sections(comparison, rows, pairs) if not section.small]
     return {
-        f"{'-'.join(re.findall('[a-z]+', section.title.lower()))}-{number}": figure
+        f"{section.anchor}-{number}": figure.plot
         for section in shown
         for number, figure in enumerate(section.figures, start=1)
     }
 
 
-def details(comparison: Comparison) -> str:
-    """Definitions, seeds, versions, hashes, and how often the test images were opened."""
-    parts = [f"optbench {__version__}"]
-    parts += [
-        f"test images opened: {count} times in {name}" for name, count in sorted(comparison.test_evaluations.items())
-    ]
+def facts(comparison: Comparison, now: datetime) -> dict[str, str]:
+    """What a reader wants to know first: when, on what, and from how much training."""
+    trials = [trial for source in studies(comparison) for trial in source.trials]
+    confirming = [curve for arm in comparison.arms for one in arm.confirmed for curve in one.curves]
+    curves = [curve for source in studies(comparison) for curve in source.curves.values()] + confirming
+    ended = [trial.ended for trial in trials if trial.ended is not None]
+    devices = sorted({trial.device for trial in trials if trial.device})
+    epochs, seconds = sum(map(len, curves)), sum(epoch.seconds for curve in curves for epoch in curve)
+    found = {
+        "Date of this report": f"{now:%Y-%m-%d %H:%M}",
+        "Last trial ended": f"{max(ended):%Y-%m-%d %H:%M}" if ended else "",
+        "Processor": ", ".join(devices),
+        "Trainings": f"{len(trials) + len(confirming):,}, of {epochs:,} epochs together",
+        "Training time": _duration(seconds) + ", summed over trials that may have run side by side",
+        "Made with": f"optbench {__version__}",
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def studies(comparison: Comparison) -> list[Source]:
+    """Every study that the page uses, each once: searches, their explorations, lists of fixed settings."""
+    found: dict[int, Source] = {}
     for arm in comparison.arms:
-        parts.append(_study(arm.source))
-        for place, configuration in enumerate(arm.confirmed, start=1):
-            scores = ", ".join(f"{seed}: {value:.4f}" for seed, value in sorted(configuration.scores.items()))
-            parts.append(
-                f"{arm.name}, number {place} by validation, trial {configuration.trial.number}, confirmed in "
-                f"{configuration.study} for {configuration.epochs} epochs; test accuracy by seed: {scores}"
-            )
+        for one in arm.repeats or [arm]:
+            found.setdefault(one.source.study.study_id, one.source)
         if arm.explored is not None:
-            parts.append(_study(arm.explored))
-    parts += [_study(source) for source in comparison.fixed]
-    return "\n\n".join(parts)
+            found.setdefault(arm.explored.study.study_id, arm.explored)
+    for source in comparison.fixed:
+        found.setdefault(source.study.study_id, source)
+    return list(found.values())
 
 
-def _study(source: Source) -> str:
+def notes(comparison: Comparison) -> Iterator[str]:
+    """How often the test set was evaluated, and every seed's score of every confirmed configuration."""
+    for name, count in sorted(comparison.test_evaluations.items()):
+        yield f"Test-set evaluations of {name}: {count}."
+    for arm in comparison.arms:
+        for place, configuration in enumerate(arm.confirmed, start=1):
+            scores = ", ".join(
+                f"{points(value)} % (seed {seed})" for seed, value in sorted(configuration.scores.items())
+            )
+            yield (
+                f"{arm.name}: trial {configuration.trial.number}, number {place} by validation accuracy, was confirmed "
+                f"in {configuration.study} for {configuration.epochs} epochs. Test accuracy by seed: {scores}."
+            )
+
+
+def details(source: Source) -> StudyDetails:
+    """Versions, hashes of the data, and the definition of one study."""
     study = source.study
-    marks = {key: value for key, value in study.fingerprint.items() if key.endswith(("sha256", ".major"))}
-    versions = ", ".join(f"{name} {number}" for name, number in study.versions.items())
-    return f"study {study.name}: {versions}; {marks}\n{tomli_w.dumps(dict(source.definition))}"
+    hashes = {key: str(value) for key, value in study.fingerprint.items() if key.endswith("sha256")}
+    return StudyDetails(
+        name=study.name,
+        facts={
+            "Trials": f"{study.by_state}, of {study.total}",
+            "Versions": ", ".join(f"{name} {number}" for name, number in study.versions.items()),
+            **{_HASHES.get(key, key): value for key, value in hashes.items()},
+        },
+        definition=tomli_w.dumps(dict(source.definition)),
+    )
+
+
+_HASHES: Mapping[str, str] = {"data.sha256": "SHA-256 of the data", "split.sha256": "SHA-256 of the split"}
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"

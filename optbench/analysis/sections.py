@@ -1,80 +1,90 @@
-"""The sections of the report: each a title, sentences that say what is seen, taken from the data, and figures."""
+"""The sections of the report: each has a title, sentences taken from the data, tables, and figures."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from optbench.analysis import budget_section, curve_sections, figures, search_sections
-from optbench.analysis.arms import Comparison, points
-from optbench.analysis.figures import colour
-from optbench.analysis.page import Section, table
+from optbench.analysis.arms import Arm, Comparison, points
+from optbench.analysis.baseline import Setting
+from optbench.analysis.figures import Interval, colour
 from optbench.analysis.remarks import remarks
 from optbench.analysis.statistics import confirmation
 from optbench.analysis.verdict import Pair, Row, interval
+from optbench.report.model import Figure, Section, Table
+from optbench.storage import TrialRecord
 
-NEAR = 2.0  # points from the best: what a second figure shows more closely
+CLOSE = 2.0  # percentage points below the best: what a second figure shows in detail
+EXPLANATION = (
+    'Test accuracies are means in percent with 95 % t-intervals over seeds. "Search" is the winner\'s validation '
+    "accuracy. It is usually higher than the test accuracy, because the winner was picked by it and because the two "
+    "sets differ in difficulty.",
+    "The intervals cover the choice of seeds only. They cover neither the finite test set (at 98 % of 10,000 images, "
+    "for example, its standard error is 0.14 percentage points) nor the luck of the search (Bouthillier et al. 2021).",
+)
 
 
-def sections(
-    comparison: Comparison,
-    found: Sequence[Row],
-    verdicts: Sequence[Pair],
-    importances: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> list[Section]:
-    """Everything that the page shows, in order."""
+def sections(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Section]:
+    """Every section of the page, in order; one that would have nothing to say is left out."""
     arms = comparison.arms
-    return [
-        verdict(comparison, found, verdicts),
-        stages(comparison, found),
+    found = [
+        verdict(comparison, rows, pairs),
+        stages(comparison, rows),
         curve_sections.learning(comparison),
         budget_section.budgets(arms),
         search_sections.traces(arms),
         *search_sections.spaces(arms),
         search_sections.rate_and_epsilon(arms),
-        search_sections.importance(arms, importances),
-        curve_sections.rates(comparison),
+        search_sections.importance(arms),
+        curve_sections.effective_learning_rates(comparison),
         search_sections.targets(arms),
-        search_sections.audits(arms),
-        *search_sections.luck(arms),
+        search_sections.pruning(arms),
+        search_sections.repeats(arms),
     ]
+    return [section for section in found if section is not None]
 
 
-def verdict(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pair]) -> Section:
-    """The sentences, and the tables they rest on."""
+def verdict(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> Section:
+    """The sentences of the comparison, and the tables they rest on."""
+    tables = [_arms(rows), _confirmed(comparison.arms), _pairs(pairs)]
+    return Section(
+        title="The verdict",
+        text=[*remarks(comparison), *EXPLANATION],
+        warnings=[f"Not a fair comparison: {difference}." for difference in comparison.differences],
+        verdicts=[pair.sentence for pair in pairs],
+        tables=[table for table in tables if table.rows],
+    )
+
+
+def _arms(rows: Sequence[Row]) -> Table:
     cells = [
         [
             row.arm.name, interval(row.tuned), interval(row.default), interval(row.paper),
             points(row.arm.trial.value or 0), "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
             str(row.arm.trials), str(row.arm.consumed),
         ]
-        for row in found
+        for row in rows
     ]  # fmt: skip
-    head = ["arm", "tuned, confirmed", "default", "paper", "in the search", "search less tuned", "trials", "epochs"]
-    unfair = [f"Not a fair comparison: {difference}." for difference in comparison.differences]
-    note = (
-        "Test accuracy in percent with 95 % t-intervals over seeds; in the search, the tuned trial had that validation "
-        "accuracy: what it is more than the confirmed one flattered it, as far as its validation images are no easier."
+    head = ["Arm", "Tuned, confirmed", "Default", "Paper", "Search", "Validation - test", "Trials", "Epochs"]
+    return Table(
+        caption="Test accuracy in percent, from default to tuned, and what the search cost", head=head, rows=cells
     )
-    tables = [table(head, cells), *_confirmed(comparison), *_paired(verdicts)]
-    sentences = [pair.sentence for pair in verdicts]
-    return Section("The verdict", [*remarks(comparison), note], tables=tables, warnings=unfair, verdicts=sentences)
 
 
-def _confirmed(comparison: Comparison) -> list[str]:
-    """Every confirmed configuration over its seeds, as a table."""
+def _confirmed(arms: Sequence[Arm]) -> Table:
     cells = []
-    for arm in comparison.arms:
+    for arm in arms:
         for place, configuration in enumerate(arm.confirmed, start=1):
             c = confirmation(list(configuration.scores.values()))
             middle = [points(value) for value in (c.median, c.iqm, c.least, c.most)]
             cells.append([arm.name, str(place), str(configuration.trial.number), str(c.n), interval(c), *middle])
-    head = ["confirmed", "by validation", "trial", "seeds", "mean", "median", "middle half", "least", "most"]
-    return [table(head, cells)] if cells else []
+    head = ["Arm", "Rank by validation", "Trial", "Seeds", "Mean", "Median", "Interquartile mean", "Min", "Max"]
+    return Table(
+        caption="Test accuracy in percent of every confirmed configuration over its seeds", head=head, rows=cells
+    )
 
 
-def _paired(verdicts: Sequence[Pair]) -> list[str]:
-    """Every pair's tests, as a table."""
+def _pairs(pairs: Sequence[Pair]) -> Table:
     cells = []
-    for pair in verdicts:
+    for pair in pairs:
         d, e, i = pair.difference, pair.equal, pair.better
         ninety = f"[{100 * e.low:+.3f}, {100 * e.high:+.3f}]"
         wins = f"{100 * i.share:.0f} % [{100 * i.low:.0f}, {100 * i.high:.0f}]"
@@ -82,45 +92,62 @@ def _paired(verdicts: Sequence[Pair]) -> list[str]:
         values = [f"{p:.3g}" for p in (d.sign_flip_p, pair.p, d.wilcoxon_p)]
         cells.append([f"{pair.a.name} - {pair.b.name}", mean, *values, ninety, f"{e.p:.3g}", wins])
     head = [
-        "pair", "points, 95 %", "p, sign flips", "corrected", "p, Wilcoxon", "90 %", "p, not equal",
-        "a run of the first wins",
+        "Pair", "Difference [95 % CI]", "p (sign flips)", "p (corrected)", "p (Wilcoxon)", "90 % CI (TOST)", "p (TOST)",
+        "P(first > second)",
     ]  # fmt: skip
-    return [table(head, cells)] if cells else []
+    return Table(caption="Paired differences on shared seeds, in percentage points", head=head, rows=cells)
 
 
-def stages(comparison: Comparison, found: Sequence[Row]) -> Section:
+def stages(comparison: Comparison, rows: Sequence[Row]) -> Section:
     """Default, paper and tuned as dots with intervals, beside the published figures."""
-    dots, seen = [], set()
-    for row in found:
-        for stage, value in (("default", row.default), ("paper", row.paper), ("tuned", row.tuned)):
-            key = (row.arm.optimizer if stage != "tuned" else row.arm.name, stage)
-            if value is not None and key not in seen:
-                seen.add(key)
-                low, high = (value.mean, value.mean) if value.n < 2 else (value.low, value.high)
-                dots.append((f"{key[0]}, {stage}", 100 * value.mean, 100 * low, 100 * high, colour(row.arm.optimizer)))
-    marks = {f"article, {t.optimizer}": 100 * s.published for s, t in _settings(comparison) if s.published is not None}
+    settings = [pair for source in comparison.fixed for pair in source.settings]
+    dots = _dots(rows)
     if not dots:
-        return Section("From default to tuned", ["Nothing is measured on the test images yet."])
-    kept = [
-        f"{s.label}: {points(s.accuracy.mean)} % over {s.accuracy.n} seeds, published {points(s.published)} % "
-        f"({s.difference:+.2f} points)."
-        for s, _ in _settings(comparison)
+        return Section(title="From default to tuned", text=["Nothing has been evaluated on the test set yet."])
+    published = {f"article, {t.optimizer}": 100 * s.published for s, t in settings if s.published is not None}
+    caption = "Mean test accuracy with its 95 % interval over seeds; dotted lines are published figures"
+    drawn = [Figure(caption=caption, plot=figures.dots(dots, "test accuracy %", published))]
+    best = max(dot.value for dot in dots)
+    near = [dot for dot in dots if best - dot.value < CLOSE]
+    if 1 < len(near) < len(dots):
+        marks = {name: value for name, value in published.items() if abs(best - value) < CLOSE}
+        plot = figures.dots(near, "test accuracy %", marks)
+        drawn.append(Figure(caption=f"The same for those within {CLOSE:g} percentage points of the best", plot=plot))
+    return Section(title="From default to tuned", text=[*_published(settings), *_gains(rows)], figures=drawn)
+
+
+def _dots(rows: Sequence[Row]) -> list[Interval]:
+    """A dot for each stage that was measured. Arms of one optimizer share its default and paper settings."""
+    found: dict[str, Interval] = {}
+    for row in rows:
+        optimizer = row.arm.optimizer
+        for name, value in (
+            (f"{optimizer}, default", row.default),
+            (f"{optimizer}, paper", row.paper),
+            (f"{row.arm.name}, tuned", row.tuned),
+        ):
+            if value is not None:
+                low, high = (value.mean, value.mean) if value.n < 2 else (value.low, value.high)
+                dot = Interval(
+                    name=name, value=100 * value.mean, low=100 * low, high=100 * high, colour=colour(optimizer)
+                )
+                found.setdefault(name, dot)
+    return list(found.values())
+
+
+def _published(settings: Sequence[tuple[Setting, TrialRecord]]) -> list[str]:
+    return [
+        f"{s.label}: {points(s.accuracy.mean)} % over {s.accuracy.n} seeds; {points(s.published)} % was published "
+        f"({s.difference:+.2f} percentage points)."
+        for s, _ in settings
         if s.published is not None
     ]
-    gains = [
-        f"{row.arm.name}: tuned, it is at {100 * (row.tuned.mean - row.default.mean):+.2f} points from Keras' defaults."
-        for row in found
+
+
+def _gains(rows: Sequence[Row]) -> list[str]:
+    return [
+        f"{row.arm.name}: tuning changed the test accuracy by {100 * (row.tuned.mean - row.default.mean):+.2f} "
+        "percentage points from Keras' defaults."
+        for row in rows
         if row.tuned and row.default
     ]
-    drawn = [figures.dots(dots, "test accuracy %", marks)]
-    best = max(dot[1] for dot in dots)
-    near = [dot for dot in dots if best - dot[1] < NEAR]
-    if 1 < len(near) < len(dots):
-        drawn.append(
-            figures.dots(near, "test accuracy %, the best of them", {k: v for k, v in marks.items() if best - v < NEAR})
-        )
-    return Section("From default to tuned", [*kept, *gains], drawn)
-
-
-def _settings(comparison: Comparison) -> list[Any]:
-    return [pair for source in comparison.fixed for pair in source.settings]

@@ -23,7 +23,6 @@ from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Comparison
-    from optbench.storage import Storage
 
 Equal = Annotated[
     float, typer.Option("--equal", metavar="POINTS", help="The difference in percentage points that counts as equal.")
@@ -65,7 +64,7 @@ def compare(
             for sentence in [*(pair.sentence for pair in verdicts), *remarks(comparison, place(storage))]:
                 console.print(sentence, markup=False, soft_wrap=True)
         if report is not None:
-            _write(storage_, comparison, report, equal)
+            _write(comparison, report, equal)
             print(f"the page is in {report}", file=sys.stderr)
         figures = plots(comparison, found, verdicts)
         for arm in comparison.arms:
@@ -86,18 +85,16 @@ def report(
 
     _check(equal)
     with opened(storage) as storage_:
-        _write(storage_, collect(storage_, studies, anyway), output, equal)
+        _write(collect(storage_, studies, anyway), output, equal)
     console.print(f"the page is in {output}", markup=False, soft_wrap=True)
 
 
-def _write(storage: "Storage", comparison: "Comparison", path: Path, equal: float) -> None:
+def _write(comparison: "Comparison", path: Path, equal: float) -> None:
     from optbench.analysis.report import report as make
     from optbench.analysis.verdict import pairs, rows
     from optbench.files import write
-    from optbench.storage import importances
 
-    shares = {arm.name: importances(storage, arm.source.study.name) for arm in comparison.arms}
-    write(make(comparison, rows(comparison), pairs(comparison.arms, equal), shares).encode(), path)
+    write(make(comparison, rows(comparison), pairs(comparison.arms, equal)).encode(), path)
 
 
 def _check(equal: float) -> None:

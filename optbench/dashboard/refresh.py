@@ -89,6 +89,6 @@ def plots(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) 
 
     found = {"learning-curves": pictures.learning_curves(study, records, curves(storage, study.study_id))}
     if study.searches:
-        found |= {f"slice-{n}": figure for n, figure in enumerate(pictures.slices(study, records), start=1)}
+        found |= {f"slice-{n}": figure for n, figure in enumerate(pictures.slices(study, records).values(), start=1)}
         found["best-of-k"] = pictures.budget_curve(study, records)
     return {name: figure for name, figure in found.items() if figure is not None}

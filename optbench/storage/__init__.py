@@ -7,7 +7,6 @@ study_records.py and trial_records.py read it back; upkeep.py copies, upgrades a
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
-from optbench.storage.importance import importances
 from optbench.storage.opening import open_storage
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT, TOKEN
@@ -37,7 +36,6 @@ __all__ = [
     "distinct",
     "find_study",
     "glance",
-    "importances",
     "lacks_best",
     "log_replay",
     "one_line",

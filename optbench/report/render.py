@@ -1,0 +1,62 @@
+"""Renders a page as one HTML file that loads nothing and suits light and dark screens, phones and paper."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from optbench.report.model import Page, Section
+
+
+def render(page: Page) -> str:
+    """The page as HTML."""
+    sections = list(zip(_anchors(page.sections), page.sections, strict=True))
+    plots = {
+        f"{anchor}-figure-{number}": json.loads(figure.plot.to_json())
+        for anchor, section in sections
+        for number, figure in enumerate(section.figures, start=1)
+    }
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            sections=sections,
+            plots=plots,
+            style=_asset("page.css"),
+            script=_asset("page.js"),
+            plotly=Markup(get_plotlyjs()),
+        )
+    )
+
+
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """What a link to each section ends in; titles that differ only in punctuation are numbered."""
+    seen: Counter[str] = Counter()
+    found = []
+    for section in sections:
+        seen[section.anchor] += 1
+        number = seen[section.anchor]
+        found.append(section.anchor if number == 1 else f"{section.anchor}-{number}")
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("optbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _asset(name: str) -> Markup:
+    """A style or script of ours, which is put into the page as it is."""
+    return Markup((files("optbench.report") / "templates" / name).read_text(encoding="utf-8"))

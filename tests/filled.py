@@ -1,0 +1,96 @@
+"""Studies filled without training, for tests of what is concluded from them: searches, confirmations, a baseline."""
+
+import numpy as np
+
+from optbench.confirm import confirmation, place
+from optbench.job import Decision, Ending, Epoch
+from optbench.optimizers import OPTIMIZERS
+from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials
+from optbench.study import Study
+from tests.conftest import TINY, sweep_of
+from tests.test_study import TRAINER
+
+SPACES = {
+    "adadelta": {
+        "learning_rate": {"low": 0.01, "high": 10.0, "log": True},
+        "epsilon": {"low": 1e-9, "high": 1e-3, "log": True},
+    },
+    "adam": {
+        "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
+        "epsilon": {"low": 1e-9, "high": 1e-3, "log": True},
+    },
+}
+FIXED = [
+    {"optimizer": "adadelta", "label": "AdaDelta, Keras", "seeds": [0, 1], "published_test_accuracy": 0.8653}
+    | OPTIMIZERS["adadelta"].defaults,
+    {"optimizer": "adadelta", "label": "AdaDelta, paper", "learning_rate": 1.0, "epsilon": 1e-6, "seeds": [0, 1]},
+    {"optimizer": "adam", "label": "Adam, Keras", "seeds": [0, 1], "published_test_accuracy": 0.9811},
+]
+
+
+def run(storage, sweep, name, score, origin=None, test_images=False):
+    """Fill a study without training: `score(job)` is what a trial comes to; NaN lets it diverge."""
+    fingerprint = sweep.fingerprint({"data.sha256": "d"})
+    held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
+    if origin:
+        held["origin"] = origin
+    study_id, _ = open_study(storage, name, "test accuracy" if test_images else "validation accuracy", held)
+    writer = Writer(storage, study_id, name)
+    study = Study(sweep, writer)
+    for optimizer in sweep.optimizers:
+        while (job := study.ask(optimizer, TRAINER)) is not None:
+            end = float(np.clip(score(job), 0, 1))
+            loss = 0.5 + 0 * end
+            for n in range(1, sweep.epochs + 1):
+                value = end * (1 - 0.5**n) if end == end else 0.1
+                row = Epoch(
+                    n, loss, value, None if test_images else 0.5, None if test_images else value, 0.1, 1e-3 * n, 0.2 * n
+                )
+                verdict = study.decide(job, row)
+                study.record({job.number: row}, {})
+                if verdict is not Decision.CONTINUE:
+                    break
+            study.record(
+                {}, {job.number: Ending(verdict, end if verdict is Decision.COMPLETE else value, n, tested=test_images)}
+            )
+    writer.leave()
+
+
+def search(name="adadelta", **changes):
+    optimizer = changes.pop("optimizer", name.split("-")[0].split("/")[0])
+    keys = {"name": name, "optimizer": optimizer, "space": SPACES[optimizer], "trials": 30, "epochs": 6}
+    return sweep_of(**(keys | {"pruner": {"name": "median", "audit": 0.5}} | changes))
+
+
+def peak(job):
+    """Best at learning_rate 1 (AdaDelta) or 0.01 (Adam)."""
+    best = {"adadelta": 1.0, "adam": 0.01}[job.optimizer]
+    return 0.95 - 0.05 * abs(np.log10(job.hparams["learning_rate"] / best))
+
+
+def confirm(storage, name, level, seeds=10, noise=0.001):
+    study = find_study(storage, name)
+    sweep = confirmation(study, trials(storage, study.study_id), 2, seeds, None)
+    run(
+        storage, sweep, place(sweep, studies(storage)),
+        lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal(), name,
+        test_images=True,
+    )  # fmt: skip
+
+
+def comparison_database(folder):
+    """The URL of a database with a whole comparison: two searches, confirmed and explored, and a baseline."""
+    url = f"sqlite:///{folder}/x.db"
+    storage = open_storage(url, create=True)
+    for name in ("adadelta", "adam"):
+        run(storage, search(name), name, peak)
+        explore = search(f"{name}-explore", sampler={"name": "qmc"}, pruner={"name": "none"}, trials=64)
+        run(storage, explore, f"{name}-explore", peak)
+    fixed = {k: v for k, v in TINY.items() if k not in ("space", "optimizer", "trials")}
+    fixed |= {"name": "base", "epochs": 6, "data": {"name": "digits", "validation": 0}, "trial": FIXED}
+    levels = {"adadelta": 0.87, "adam": 0.98}
+    run(storage, sweep_of(**(dict.fromkeys(TINY) | fixed)), "base", lambda job: levels[job.optimizer], test_images=True)
+    confirm(storage, "adadelta", 0.981)
+    confirm(storage, "adam", 0.970)
+    storage.close()
+    return url

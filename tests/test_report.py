@@ -1,0 +1,299 @@
+"""The report: what its sections say, how importances degrade, and how the page looks in a browser."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import optuna
+import pytest
+
+from optbench.analysis.budget import best_of_k_unbiased, largest_k
+from optbench.analysis.budget_section import budgets
+from optbench.analysis.collect import collect
+from optbench.analysis.edges import edges
+from optbench.analysis.report import report
+from optbench.analysis.search_sections import pruning, spaces
+from optbench.analysis.verdict import pairs, rows
+from optbench.report.importance import importances
+from optbench.report.model import Page, Section, StudyDetails, Table
+from optbench.report.render import render
+from optbench.space import Choice, Float
+from optbench.storage import find_study, open_storage, trials
+from tests.conftest import ROOT, TINY, write_toml
+from tests.filled import SPACES, comparison_database, peak, run, search
+
+BROWSERS_OWN = re.compile(r"https?://([\w-]+\.)*google(apis)?\.com/")  # updates and accounts, whatever page is open
+
+
+@pytest.fixture
+def storage(tmp_path):
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    return comparison_database(tmp_path_factory.mktemp("report"))
+
+
+def test_the_price_of_pruning_is_what_beat_the_best_of_the_trials_that_had_ended(storage):
+    run(storage, search(), "adadelta", peak)
+    (arm,) = collect(storage, []).arms
+    first, *rest = [t for t in arm.source.trials if t.state == "complete"]
+    late = replace(first, number=0, value=0.9999, ended=rest[-1].ended + timedelta(hours=1))
+    audited = replace(rest[-1], audit=3)
+    told = pruning([replace(arm, source=replace(arm.source, trials=[late, *rest[:-1], audited]))]).text[0]
+    best = max(t.value for t in rest[:-1])
+    regret = 100 * max(0.0, audited.last - best)
+    assert f"by at most {regret:.2f} percentage points" in told
+
+
+def test_few_draws_and_lost_curves_make_a_page_all_the_same(storage):
+    run(storage, search("adadelta", trials=12), "adadelta", peak)
+    run(storage, search("adadelta-explore", sampler={"name": "random"}, pruner={"name": "none"}, trials=5), "few", peak)
+    lost = optuna.load_study(study_name="adadelta", storage=storage.optuna)
+    lost.add_trial(optuna.trial.create_trial(value=0.999))
+    comparison = collect(storage, ["adadelta"])
+    assert "What a budget is worth" in report(comparison, rows(comparison), [])
+
+
+def test_a_space_that_is_too_narrow_is_warned_of_on_its_axis(storage):
+    space = SPACES["adadelta"] | {"learning_rate": {"low": 0.01, "high": 1.1, "log": True}}
+    run(storage, search(space=space, sampler={"name": "qmc"}), "adadelta", peak)
+    (arm,) = collect(storage, []).arms
+    (section,) = spaces([arm])
+    assert section.warnings == ["learning_rate: the best trials sit at its high end; try 0.01 to 12."]
+    rate, epsilon = (figure.layout.xaxis.title.text for figure in (f.plot for f in section.figures))
+    assert (rate, epsilon) == ("learning_rate (best at its high end)", "epsilon")
+    assert [line.x0 for line in section.figures[0].plot.layout.shapes] == [1.1]
+    assert len(section.figures[1].plot.layout.shapes) == 0
+
+
+def test_no_range_of_epsilon_is_proposed_in_which_it_only_scales_the_learning_rate(storage):
+    space = SPACES["adadelta"] | {"epsilon": {"low": 1e-9, "high": 1e-1, "log": True}}
+    run(storage, search(space=space, sampler={"name": "qmc"}), "adadelta", lambda job: job.hparams["epsilon"])
+    (arm,) = collect(storage, []).arms
+    (edge,) = [edge for edge in edges(arm.source.study, arm.best) if edge.name == "epsilon"]
+    assert (edge.end, edge.low, edge.high) == ("high", 1e-9, 1.0)
+
+
+def test_a_budget_is_told_as_far_as_its_band_holds(url):
+    storage = open_storage(url)
+    arms = collect(storage, []).arms
+    section = budgets(arms)
+    (figure,) = section.figures
+    curves = {trace.name: trace for trace in figure.plot.data if trace.name}
+    assert list(curves) == ["adadelta, mean", "adadelta, median", "adam, mean", "adam, median"]
+    assert {len(trace.x) for trace in curves.values()} == {largest_k(64)}
+    (table,) = section.tables
+    means = {row[1]: row[2] for row in table.rows if row[0] == "adadelta"}
+    assert list(means) == ["1", "2", "4", "6"]
+    drawn = [t.last for t in arms[0].explored.trials]
+    assert means["4"] == f"{100 * best_of_k_unbiased(drawn, 4)[0]:.2f}"
+    assert any("the chance that adadelta beats adam is" in text for text in section.text)
+    storage.close()
+
+
+def test_an_unfinished_exploration_is_to_be_carried_on(storage):
+    sweep = search("adadelta-explore", sampler={"name": "qmc"}, pruner={"name": "none"}, trials=16)
+    run(storage, sweep, "adadelta-explore", peak)
+    storage.optuna.set_study_user_attr(find_study(storage, "adadelta-explore").study_id, "trials", 64)
+    (text,) = budgets(collect(storage, ["adadelta-explore"]).arms).text
+    assert "16 of 64 trials are finished" in text
+    assert text.endswith("Carry on with `optbench sweep adadelta-explore`.")
+
+
+def test_importances_are_fractions(url):
+    storage = open_storage(url)
+    arm = collect(storage, []).arms[0]
+    storage.close()
+    found = importances(arm.source.trials, {name: Float(**d) for name, d in SPACES["adadelta"].items()})
+    assert set(found.by_method) == {"PED-ANOVA", "fANOVA"}
+    for fractions in found.by_method.values():
+        assert sum(fractions.values()) == pytest.approx(1)
+        assert max(fractions, key=fractions.get) == "learning_rate"
+
+
+RATE = {"low": 0.01, "high": 10.0, "log": True}
+
+
+@pytest.mark.parametrize(
+    ("space", "count", "score", "reason"),
+    [
+        ({"learning_rate": 1.0}, 10, peak, "every trial has the same learning_rate, so there is nothing to rank"),
+        (
+            {"learning_rate": 1.0, "epsilon": [1e-7]},
+            10,
+            peak,
+            "every trial has the same learning_rate and epsilon, so there is nothing to rank",
+        ),
+        (
+            {"learning_rate": RATE, "epsilon": [1e-7]},
+            10,
+            peak,
+            "only learning_rate varies, so there is nothing to rank",
+        ),
+        (
+            {"learning_rate": RATE, "epsilon": [1e-7, 1e-6]},
+            9,
+            peak,
+            "9 complete trials are too few; expected 10 or more",
+        ),
+        (
+            {"learning_rate": RATE, "epsilon": [1e-7, 1e-6]},
+            10,
+            lambda job: 1.0,
+            "all 10 complete trials reached the same accuracy, so no hyperparameter made a difference",
+        ),
+    ],
+)
+def test_where_nothing_can_be_ranked_a_sentence_says_why(storage, space, count, score, reason):
+    sweep = search(space=space, trials=count, pruner={"name": "none"}, sampler={"name": "random"})
+    run(storage, sweep, "adadelta", score)
+    found = importances(trials(storage, find_study(storage, "adadelta").study_id), sweep.space)
+    assert (dict(found.by_method), found.reason) == ({}, reason)
+    comparison = collect(storage, ["adadelta"])
+    assert f"<p>adadelta: {reason}.</p>" in report(comparison, rows(comparison), [])
+
+
+def test_a_method_that_finds_no_variance_is_left_out(storage):
+    """One differing trial of many: no tree of fANOVA need find it."""
+    space = {"learning_rate": Choice((0.1, 1.0)), "epsilon": Choice((1e-7, 1e-6))}
+    run(storage, search(space={n: list(d.values) for n, d in space.items()}, trials=12), "adadelta", peak)
+    records = trials(storage, find_study(storage, "adadelta").study_id)
+    complete = [
+        replace(r, state="complete", value=0.9, params={"learning_rate": 0.1, "epsilon": 1e-7}) for r in records
+    ]
+    complete[0] = replace(complete[0], value=0.9 + 1e-17, params={"learning_rate": 1.0, "epsilon": 1e-6})
+    assert importances(complete, space).by_method == {}
+
+
+def optbench(*arguments):
+    done = subprocess.run([sys.executable, "-m", "optbench", *arguments], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "sentence"),
+    [
+        (
+            {"trials": 10, "epochs": 1, "space": {"learning_rate": 1.0}},
+            [],
+            "every trial has the same learning_rate, so there is nothing to rank",
+        ),
+        (
+            {
+                "optimizer": "sgd", "trials": 10, "epochs": 6, "batch": 50, "data": {"name": "digits", "validation": 1},
+                "model": {"hidden": [32]}, "space": {"learning_rate": {"low": 0.05, "high": 0.2, "log": True}},
+                "sampler": {"name": "random"},
+            },
+            ["--seed", "1"],
+            "only learning_rate varies, so there is nothing to rank",
+        ),
+    ],
+)  # fmt: skip
+def test_a_trained_search_with_nothing_to_rank_is_reported(tmp_path, changes, options, sentence):
+    file = write_toml(tmp_path / "single.toml", TINY | {"name": "single", "pruner": {"name": "none"}} | changes)
+    url, page = f"sqlite:///{tmp_path}/x.db", tmp_path / "x.html"
+    optbench("sweep", str(file), "--storage", url, *options)
+    optbench("report", "single", "--storage", url, "-o", str(page))
+    assert sentence in page.read_text()
+
+
+def test_reporting_writes_nothing_to_the_database(url, tmp_path):
+    file = tmp_path / "copy.db"
+    shutil.copyfile(url.removeprefix("sqlite:///"), file)
+    before = file.read_bytes()
+    optbench("report", "adadelta", "adam", "--storage", f"sqlite:///{file}", "-o", str(tmp_path / "page.html"))
+    assert file.read_bytes() == before
+
+
+def test_the_page_shows_everything_and_loads_nothing(url):
+    storage = open_storage(url)
+    comparison = collect(storage, [])
+    text = report(comparison, rows(comparison), pairs(comparison.arms, 0.1), now=datetime(2026, 1, 2, 3, 4))
+    storage.close()
+    titles = {
+        "the-verdict": "The verdict", "from-default-to-tuned": "From default to tuned",
+        "learning-curves": "Learning curves", "what-a-budget-is-worth": "What a budget is worth",
+        "how-the-searches-went": "How the searches went", "the-search-of-adadelta": "The search of adadelta",
+        "learning-rate-and-epsilon": "Learning rate and epsilon", "importances": "Importances",
+        "effective-learning-rate": "Effective learning rate", "time-to-target": "Time to target",
+        "what-pruning-cost": "What pruning cost", "how-it-was-done": "How it was done",
+    }  # fmt: skip
+    for anchor, title in titles.items():
+        assert f'<a href="#{anchor}">{title}</a>' in text
+        assert re.search(rf'<section id="{anchor}">\s*<h2>{title}</h2>', text)
+    assert "<dt>Date of this report</dt><dd>2026-01-02 03:04</dd>" in text
+    assert re.search(r"<dt>Trainings</dt><dd>234, of [\d,]+ epochs together</dd>", text)
+    assert "its median effective learning rate grew 6-fold (0.001 to 0.006)" in text
+    assert "that would have been pruned were trained to their ends" in text
+    assert "Test-set evaluations of adam/confirm: 20." in text
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", text)
+
+
+def test_every_study_is_described_once_and_without_python(url):
+    storage = open_storage(url)
+    comparison = collect(storage, ["adadelta", "adadelta-explore"], anyway=True)
+    text = report(comparison, rows(comparison), [])
+    storage.close()
+    names = re.findall("<h3>(.*?)</h3>", text)
+    assert names == ["adadelta", "adadelta-explore", "base"]
+    details = text[text.index('<section id="how-it-was-done">') : text.index("</main>")]
+    assert "{" not in details.replace("{ low", "").replace("{ name", "")
+
+
+def test_pruning_is_left_out_where_nothing_was_pruned(storage):
+    run(storage, search(pruner={"name": "none"}, trials=5), "adadelta", peak)
+    comparison = collect(storage, ["adadelta"])
+    assert "What pruning cost" not in report(comparison, rows(comparison), [])
+
+
+def test_texts_are_escaped():
+    evil = "<script>alert(1)</script>"
+    table = Table(caption=evil, head=[evil], rows=[[evil]])
+    section = Section(title=evil, text=[evil], warnings=[evil], verdicts=[evil], tables=[table])
+    details = StudyDetails(name=evil, facts={evil: evil}, definition=evil)
+    text = render(Page(title=evil, facts={evil: evil}, sections=[section], notes=[evil], details=[details]))
+    assert evil not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 17
+
+
+def test_sections_of_one_title_have_links_of_their_own():
+    sections = [Section(title="The search of a/1"), Section(title="The search of a-1")]
+    text = render(Page(title="x", facts={}, sections=sections, notes=[], details=[]))
+    assert '<section id="the-search-of-a-1">' in text
+    assert '<section id="the-search-of-a-1-2">' in text
+
+
+def test_a_wheel_has_the_templates(tmp_path):
+    """Hatchling packs what is in the package; a rule that leaves files out would be noticed here."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as packed:
+        names = {name.rpartition("/")[2] for name in packed.namelist() if name.startswith("optbench/report/templates/")}
+    assert names == {"page.html.j2", "page.css", "page.js"}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(url, tmp_path, width, chromium):
+    page = tmp_path / "report.html"
+    command = [sys.executable, "-m", "optbench", "report", "adadelta", "adam", "--storage", url, "-o", str(page)]
+    subprocess.run(command, check=True, capture_output=True)
+    net = tmp_path / "net.json"
+    options = ["--virtual-time-budget=9000", f"--log-net-log={net}", f"--window-size={width},900"]
+    run = chromium(page.as_uri(), tmp_path, *options)
+    figures = re.findall(r'<div class="plot[^"]*" id="([\w-]+)"', page.read_text())
+    assert len(figures) >= 9
+    drawn = re.findall(r'<div class="plot[^"]*js-plotly-plot[^"]*" id="([\w-]+)"', run.stdout)
+    assert drawn == figures
+    assert [line for line in run.stderr.splitlines() if ":CONSOLE" in line] == []
+    asked = {url for url in re.findall(r'"url":"(https?://[^"]+)"', net.read_text()) if not BROWSERS_OWN.match(url)}
+    assert asked == set()
