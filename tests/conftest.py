@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -34,9 +35,11 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _tensorflow_threads() -> None:
-    from optbench.training.build import configure
+    """Set TensorFlow's threads before it computes anything; tests that do not import it do not wait for it."""
+    if "tensorflow" in sys.modules:
+        from optbench.training.build import configure
 
-    configure("lanes")
+        configure("lanes")
 
 
 @pytest.fixture(scope="session")
