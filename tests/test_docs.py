@@ -102,7 +102,7 @@ def test_every_statistic_has_a_section():
     public = {
         node.name
         for name in ("statistics", "paired", "power", "search", "budget", "pvalues")
-        for path in (ROOT / "optbench").rglob(f"{name}.py")
+        for path in (ROOT / "optbench").glob(f"[acs]*/{name}.py")  # not those of report/
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     }
