@@ -27,12 +27,15 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
             yield " ".join((*path, name)), command
 
 
-COMMANDS: Mapping[str, Any] = dict(commands(typer.main.get_command(app)))
+ROOT: Any = typer.main.get_command(app)
+COMMANDS: Mapping[str, Any] = dict(commands(ROOT))
 
 
 def command_reference() -> str:
-    """A section for each command: what it does, how it is called, its arguments and options."""
-    return "\n\n".join(_section(name, command) for name, command in COMMANDS.items())
+    """The options of optbench itself, then for each command what it does, how it is called, and its options."""
+    shared = _table(("option of optbench itself", "what it does", "default"), [])
+    parts = ["\n".join([shared, *map(_row, ROOT.params)])]
+    return "\n\n".join([*parts, *(_section(name, command) for name, command in COMMANDS.items())])
 
 
 def _section(name: str, command: Any) -> str:

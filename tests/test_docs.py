@@ -8,9 +8,7 @@ import sys
 import tomllib
 
 import pytest
-import typer
 
-from optbench.cli import app
 from optbench.cli.docs import for_terminal, topics
 from optbench.definition import shipped
 from optbench.definition.keys import Keys
@@ -19,6 +17,7 @@ from optbench.definition.parse import parse as parse_definition
 from optbench.optimizers import OPTIMIZERS
 from tests.conftest import ROOT, TINY
 from tests.generate_docs import COMMANDS, DOCS, pages
+from tests.generate_docs import ROOT as ROOT_COMMAND
 
 README_PATH = ROOT / "README.md"
 README = README_PATH.read_text()
@@ -125,13 +124,15 @@ def test_command_lines_parse(block):
     for line in block.splitlines():
         for part in line.split("&&"):
             words = shlex.split(part, comments=True)
+            while words and re.match(r"\w+=", words[0]):  # a variable of the environment
+                words = words[1:]
             if words and words[0].removeprefix(".venv/bin/") == "optbench":
                 parse_command(words[1:])
 
 
 def parse_command(words):
     """Parse a command line as typer does, without running it."""
-    command, name = typer.main.get_command(app), "optbench"
+    command, name = ROOT_COMMAND, "optbench"
     while hasattr(command, "commands") and words and words[0] in command.commands:
         command, name, *words = command.commands[words[0]], *words
     assert not words or not hasattr(command, "commands"), f"optbench has no command {words[0]!r}"
@@ -140,7 +141,7 @@ def parse_command(words):
 
 def test_commands_and_options_in_the_text_exist():
     options = {option for command in COMMANDS.values() for param in command.params for option in param.opts}
-    options |= {"--help", "--version", "--install-completion", "--show-completion"}
+    options |= {option for param in ROOT_COMMAND.params for option in param.opts} | {"--help"}
     for page, text in TEXTS.items():
         for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)):
             if found := re.match(r"optbench (data )?([a-z]+)", code):
@@ -152,6 +153,11 @@ def test_commands_and_options_in_the_text_exist():
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_sweep_files_in_the_text_parse(block):
     parse_definition(tomllib.loads(block), "the manual")
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_in_the_text_runs(block):
+    exec(block, {})
 
 
 @pytest.mark.parametrize("name", TEXTS)
