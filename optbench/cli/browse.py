@@ -1,4 +1,4 @@
-"""The commands that read: studies, show, dashboard. None of them loads TensorFlow."""
+"""The commands that show studies: studies, show, dashboard. None of them loads TensorFlow."""
 
 import webbrowser
 from pathlib import Path
@@ -13,7 +13,7 @@ from optbench.errors import DefinitionError
 
 @app.command()
 def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
-    """List every study: its state, its trials by state, its best value. Example: optbench studies"""
+    """List every study with its state, trials and best value. Example: optbench studies --json"""
     from optbench.cli import tables
     from optbench.storage import studies as every
 
@@ -22,17 +22,17 @@ def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> N
     if as_json:
         print_json([tables.study_json(record) for record in records])
     else:
-        console.print(tables.studies(records, console.width))
+        console.print(tables.studies(records))
 
 
 @app.command()
 def show(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
-    top: Annotated[int, typer.Option(metavar="N", help="How many trials.")] = 10,
+    top: Annotated[int, typer.Option(metavar="N", help="How many trials to show of each kind.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show a study's best trials, its definition and its versions. Example: optbench show quickstart --top 5"""
+    """Show a study's trials, workers, failures and definition. Example: optbench show quickstart --top 5"""
     from optbench.cli import tables
     from optbench.storage import find_study, trials
 
@@ -51,27 +51,29 @@ def show(
 @app.command()
 def dashboard(
     storage: StorageUrl = DEFAULT_STORAGE,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on; 0: any.", min=0, max=65535)] = 8080,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse whatever would change something.")] = False,
+    host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Listen on this port; 0 takes a free one.", min=0, max=65535)] = 8080,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Refuse requests that would change something.")
+    ] = False,
     password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file with the password that browsers are asked for.")
+        Path | None, typer.Option(metavar="FILE", help="Ask browsers for the password in this file.")
     ] = None,
-    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let others in without a password.")] = False,
-    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let anybody in without a password.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the web browser.")] = False,
 ) -> None:
     """Browse the studies in optuna-dashboard, also while sweeps run. Example: optbench dashboard --port 8081"""
     from optbench.dashboard import LOOPBACK, read_password, serve
 
     if host not in LOOPBACK and password_file is None and not no_auth:
         raise DefinitionError(
-            f"--host {host}: whoever reaches it could delete studies; expected --password-file FILE, or --no-auth"
+            f"--host {host}: whoever reaches it could delete studies; expected --password-file FILE or --no-auth"
         )
     password = None if password_file is None else read_password(password_file)
 
     def ready(url: str) -> None:
         only = ", read-only" if read_only else ""
-        console.print(f"optuna-dashboard on {url} (Ctrl-C ends it{only})", markup=False)
+        console.print(f"optuna-dashboard on {url} (Ctrl-C stops it{only})", markup=False)
         if open_:
             webbrowser.open(url)
 

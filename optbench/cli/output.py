@@ -11,7 +11,8 @@ from rich.console import Console
 from optbench.cli.streams import drop_output
 
 _terminal = sys.stdout is not None and sys.stdout.isatty()  # None: the shell closed it
-console = Console(highlight=False, width=None if _terminal else 200)  # a pipe has no width to fit
+UNLIMITED = 10_000  # columns: a pipe has no width to fit
+console = Console(highlight=False, width=None if _terminal else UNLIMITED)
 
 
 def _fall_silent() -> None:

@@ -1,0 +1,22 @@
+"""How studies, trials, replays and comparisons look on a terminal, and as JSON with stable keys."""
+
+from optbench.cli.tables.comparisons import arms
+from optbench.cli.tables.plain import replay_json, show_json, study_json, trial_json
+from optbench.cli.tables.replays import curves, verdict
+from optbench.cli.tables.studies import best, counts, fixed, studies
+from optbench.cli.tables.trials import show
+
+__all__ = [
+    "arms",
+    "best",
+    "counts",
+    "curves",
+    "fixed",
+    "replay_json",
+    "show",
+    "show_json",
+    "studies",
+    "study_json",
+    "trial_json",
+    "verdict",
+]

@@ -1,0 +1,27 @@
+"""A comparison on a terminal: what the default, the published and the tuned setting of every arm reach."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optbench.cli.tables.fitting import Column, Fitted
+
+if TYPE_CHECKING:
+    from optbench.analysis.verdict import Row
+
+
+def arms(rows: "Sequence[Row]") -> Fitted:
+    """One row per arm; accuracies in percent, on test images but for the best validation accuracy."""
+    from optbench.analysis.arms import points
+    from optbench.analysis.verdict import interval
+
+    columns = [
+        Column("arm", [row.arm.name for row in rows], text=True),
+        Column("trials", [str(row.arm.trials) for row in rows]),
+        Column("epochs", [str(row.arm.consumed) for row in rows]),
+        Column("best validation %", [points(row.arm.trial.value or 0) for row in rows]),
+        Column("default %", [interval(row.default) for row in rows]),
+        Column("paper %", [interval(row.paper) for row in rows]),
+        Column("tuned %", [interval(row.tuned) for row in rows]),
+        Column("seeds", [str(row.tuned.n) if row.tuned else "-" for row in rows]),
+    ]
+    return Fitted(columns)

@@ -1,0 +1,59 @@
+"""Records as plain data for JSON, with stable keys; accuracies are fractions."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from optbench.cli.tables.trials import ranked
+from optbench.replay import Replay
+from optbench.storage import StudyRecord, TrialRecord
+
+
+def replay_json(result: Replay) -> dict[str, Any]:
+    """The replay as plain data."""
+    return {
+        "same": result.same,
+        "tolerance": result.tolerance,
+        "epochs": [{"before": vars(a), "after": vars(b)} for a, b in zip(result.before, result.after, strict=True)],
+        "test_accuracy": None if result.tested is None else {"before": result.tested[0], "after": result.tested[1]},
+    }
+
+
+def study_json(study: StudyRecord) -> dict[str, Any]:
+    """The study as plain data."""
+    return {
+        "name": study.name,
+        "sweep": None if study.sweep is None else study.sweep.name,
+        "optimizer": study.optimizer,
+        "state": study.state,
+        "total": study.total,
+        "trials": dict(study.counts),
+        "metric": study.metric,
+        "best": study.best,
+        "epochs": study.epochs,
+        "changed": study.changed.isoformat() + "Z" if study.changed else None,
+        "definition": None if study.sweep is None else study.sweep.definition(),
+        "fingerprint": study.fingerprint,
+        "versions": study.versions,
+    }
+
+
+def show_json(study: StudyRecord, records: Sequence[TrialRecord], top: int = 10) -> dict[str, Any]:
+    """The study with its best trials as plain data, and with the settings of a list of fixed trials."""
+    shown = {"top": [trial_json(trial) for trial in ranked(study, records)[:top]]}
+    if not study.searches:
+        from optbench.analysis.baseline import by_label
+
+        shown["settings"] = [asdict(setting) for setting in by_label(study.sweep, records)]
+    return study_json(study) | shown
+
+
+def trial_json(trial: TrialRecord) -> dict[str, Any]:
+    """The trial as plain data."""
+    plain = {key: value for key, value in vars(trial).items() if key != "trial_id"}
+    return plain | {"started": _iso(trial.started), "ended": _iso(trial.ended)}
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

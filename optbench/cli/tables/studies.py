@@ -1,0 +1,59 @@
+"""Studies on a terminal: a list of them, a line about one, and the settings of a list of fixed trials."""
+
+from collections.abc import Sequence
+
+from optbench.cli.progress import settings
+from optbench.cli.tables.fitting import Column, Fitted
+from optbench.cli.tables.words import NOTHING, percent, score
+from optbench.storage import StudyRecord, TrialRecord
+
+
+def counts(study: StudyRecord) -> str:
+    """One line on the study's trials."""
+    total = f"{study.finished}/{study.total or '?'} trials, {study.state} ({study.by_state or 'none yet'})"
+    return f"study {study.name}: {total}; {study.epochs} epochs"
+
+
+def best(study: StudyRecord, trial: TrialRecord) -> str:
+    """One line on the best trial."""
+    value = score(study.metric, trial.value)
+    return f"best: {study.metric} {value} in trial {trial.number}: {settings(trial.hyperparameters)}"
+
+
+def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
+    """Each fixed setting's mean over its seeds, and how far it is from the published figure."""
+    from optbench.analysis.baseline import by_label  # loads scipy.stats, which takes a second
+
+    found = by_label(study.sweep, records)
+    accuracies = [setting.accuracy for setting in found]
+    columns = [
+        Column("setting", [setting.label for setting in found], text=True),
+        Column("seeds", [str(a.n) for a in accuracies], rank=2),
+        Column(f"{study.metric} %", [percent(a.mean) for a in accuracies]),
+        Column("SD", [percent(a.deviation) if a.n > 1 else NOTHING for a in accuracies], rank=3),
+        Column("95 % interval", [f"±{percent(a.margin)}" if a.n > 1 else NOTHING for a in accuracies], rank=1),
+    ]
+    if any(setting.published is not None for setting in found):
+        differences = [NOTHING if s.difference is None else f"{s.difference:+.2f}" for s in found]
+        columns += [
+            Column("published %", [percent(setting.published) for setting in found], rank=2),
+            Column("difference, percentage points", differences, rank=1),
+        ]
+    return Fitted(columns)
+
+
+def studies(records: Sequence[StudyRecord]) -> Fitted:
+    """One row per study; on a narrow terminal the columns that say most, and which ones are left out."""
+    changed = [s.changed.strftime("%m-%d %H:%M") if s.changed else NOTHING for s in records]
+    columns = [
+        Column("study", [s.name for s in records], text=True),
+        Column("state", [s.state for s in records]),
+        Column("trials", [f"{s.finished}/{s.total or '?'}" for s in records]),
+        Column("best", [score(s.metric, s.best) for s in records]),
+        Column("optimizer", [s.optimizer for s in records], rank=1, text=True),
+        Column("by state", [s.by_state or NOTHING for s in records], rank=2, text=True),
+        Column("epochs", [str(s.epochs) for s in records], rank=3),
+        Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=5, text=True),
+        Column("changed (UTC)", changed, rank=4),
+    ]
+    return Fitted(columns)

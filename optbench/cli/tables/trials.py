@@ -1,0 +1,131 @@
+"""A study's trials on a terminal: the best, those that run, those that failed, and last what the study is."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import tomli_w
+from rich.console import RenderableType
+from rich.text import Text
+
+from optbench.cli.tables.fitting import Column, Fitted
+from optbench.cli.tables.studies import counts, fixed
+from optbench.cli.tables.words import ago, as_written, hyperparameter, is_accuracy, percent, score
+from optbench.optimizers import ONE_MINUS
+from optbench.scheduler.states import State
+from optbench.storage import StudyRecord, TrialRecord, best_trials
+
+LOST = (State.FAILED, State.INTERRUPTED)
+
+
+def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Complete trials by value; all by number where none is complete, or where nothing is selected."""
+    return (study.searches and best_trials(records)) or list(records)
+
+
+def show(study: StudyRecord, records: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
+    """What `optbench show` prints: trials first, then the study's definition and versions."""
+    yield Text(counts(study))
+    if not study.searches and study.sweep is not None:
+        yield fixed(study, records)
+    finished = [record for record in records if record.state not in (*LOST, State.RUNNING)]
+    yield from _best(study, ranked(study, finished)[:top])
+    yield from _running(study, [record for record in records if record.state == State.RUNNING])
+    yield from _lost(records, top)
+    if study.sweep is not None:
+        yield Text("\ndefinition", style="bold")
+        yield Text(tomli_w.dumps(as_written(study.sweep.definition())))
+    if study.versions:
+        yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
+
+
+def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[RenderableType]:
+    """The trials with their hyperparameters; a hyperparameter that nothing varies has a line of its own below."""
+    if not shown:
+        return
+    values = [named_hyperparameters(record) for record in shown]
+    names = list(dict.fromkeys(name for hparams in values for name in hparams))
+    searched = {name for record in shown for name in record.params}
+    same = [name for name in names if name not in searched and len({hparams.get(name) for hparams in values}) == 1]
+    columns = [
+        Column("trial", [str(r.number) for r in shown]),
+        _values(study.metric, [r.value for r in shown]),
+        Column("state", [r.state for r in shown], rank=2),
+        Column("epochs", [str(r.epochs) for r in shown], rank=3),
+        Column("seed", [hyperparameter(r.seed) for r in shown], rank=4),
+    ]
+    if len({record.optimizer for record in shown}) > 1:
+        columns.append(Column("optimizer", [r.optimizer for r in shown]))
+    columns += [
+        Column(name, [hyperparameter(hparams.get(name)) for hparams in values]) for name in names if name not in same
+    ]
+    if any(record.label for record in shown):
+        columns.append(Column("label", [r.label or "" for r in shown], rank=1, text=True))
+    yield Fitted(columns)
+    if same:
+        alike = ", ".join(f"{name} = {hyperparameter(values[0][name])}" for name in same)
+        yield Text(f"the same in all of them: {alike}", style="dim")
+
+
+def _running(study: StudyRecord, running: Sequence[TrialRecord]) -> Iterator[RenderableType]:
+    """The trials that run, with their workers, and how many workers the study has."""
+    if study.workers:
+        yield Text(f"\n{study.workers} {'worker' if study.workers == 1 else 'workers'} on this study", style="bold")
+    if not running:
+        return
+    total, now = study.sweep.epochs if study.sweep else "?", datetime.now()
+    yield Text("running trials", style="bold")
+    columns = [
+        Column("trial", [str(r.number) for r in running]),
+        Column("epochs", [f"{r.epochs}/{total}" for r in running]),
+        Column("last " + ("accuracy %" if is_accuracy(study.metric) else "value"), _last(study, running), rank=1),
+        Column("running for", [ago(r.started, now) for r in running], rank=2),
+        Column("worker", [r.worker or "another program" for r in running], rank=3, text=True),
+    ]
+    yield Fitted(columns)
+
+
+def _last(study: StudyRecord, records: Sequence[TrialRecord]) -> list[str]:
+    return [percent(r.last) if is_accuracy(study.metric) else score(study.metric, r.last) for r in records]
+
+
+def _lost(records: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
+    """The newest failed and interrupted trials: why they ended, how often their parameters were tried, and where."""
+    lost = [record for record in records if record.state in LOST]
+    if not lost:
+        return
+    tried = Counter(_parameters(record) for record in records)
+    shown = lost[-top:]
+    newest = f", the newest {len(shown)}" if len(shown) < len(lost) else ""
+    yield Text(f"\n{len(lost)} failed or interrupted trials{newest}", style="bold")
+    columns = [
+        Column("trial", [str(r.number) for r in shown]),
+        Column("state", [r.state for r in shown], rank=1),
+        Column("epochs", [str(r.epochs) for r in shown], rank=3),
+        Column("times tried", [str(tried[_parameters(r)]) for r in shown], rank=2),
+        Column("reason", [r.reason or "not recorded" for r in shown], text=True),
+        Column("worker", [r.worker or "another program" for r in shown], rank=4, text=True),
+    ]
+    yield Fitted(columns)
+
+
+def _parameters(record: TrialRecord) -> tuple[Any, ...]:
+    """What tells one set of parameters in one slot from others; a trial that never got any stands alone."""
+    own = () if record.params else (record.number,)
+    return (record.slot, *own, *sorted(record.params.items()))
+
+
+def _values(metric: str, values: Sequence[float | None]) -> Column:
+    if is_accuracy(metric):
+        return Column(f"{metric} %", [percent(value) for value in values])
+    return Column(metric, [score(metric, value) for value in values])
+
+
+def named_hyperparameters(record: TrialRecord) -> Mapping[str, Any]:
+    """The trial's hyperparameters, under the names of the search space where they were searched."""
+    searched = {name.removeprefix(ONE_MINUS) for name in record.params}
+    return {
+        **record.params,
+        **{name: value for name, value in record.hyperparameters.items() if name not in searched},
+    }

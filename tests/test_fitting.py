@@ -1,0 +1,145 @@
+"""Tables at every width: no number is cut, what is left out is named, and the trial table says what people need."""
+
+import re
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from optbench.cli import tables
+from optbench.cli.tables.fitting import Column, Fitted
+from optbench.cli.tables.words import ago, as_written, score
+from optbench.storage import StudyRecord, TrialRecord
+from tests.conftest import sweep_of
+
+ADAM = {"learning_rate": 2.60394e-05, "one_minus_beta_1": 0.1, "one_minus_beta_2": 1.23456e-06, "epsilon": 9.87654e-09}
+
+
+def printed(parts, width):
+    console = Console(width=width, highlight=False, color_system=None)
+    with console.capture() as capture:
+        for part in parts if not isinstance(parts, Fitted) else [parts]:
+            console.print(part)
+    return capture.get()
+
+
+def study_of(**changes):
+    sweep = sweep_of(optimizer="adam", space={name: {"low": 1e-6, "high": 0.5, "log": True} for name in ADAM}, trials=9)
+    given = {
+        "study_id": 1, "name": "narrow", "fingerprint": {}, "versions": {"optbench": "0.1.0"}, "total": 9,
+        "metric": "validation accuracy", "best": 0.9789, "epochs": 18, "changed": None, "workers": 0,
+        "origin": None, "sweep": sweep,
+        "counts": {"complete": 2, "pruned": 0, "diverged": 0, "running": 0, "failed": 0},
+    }  # fmt: skip
+    return StudyRecord(**({field.name: sweep.definition() for field in fields(StudyRecord)} | given | changes))
+
+
+def trial_of(number, **changes):
+    hparams = {"learning_rate": 2.60394e-05, "beta_1": 0.9, "beta_2": 0.999998765, "epsilon": 9.87654e-09}
+    given = {
+        "number": number, "trial_id": number, "state": "complete", "value": 0.9789, "last": 0.9789, "optimizer": "adam",
+        "params": ADAM, "hyperparameters": hparams, "seed": 4_294_967_295, "epochs": 2, "slot": number, "seconds": 1.0,
+        "worker": "host-1-abc",
+    }  # fmt: skip
+    return TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given | changes))
+
+
+NUMBERS = ["97.89", "2.60394e-05", "0.1", "1.23456e-06", "9.87654e-09"]
+
+
+@pytest.mark.parametrize("width", [*range(12, 130), 200])
+def test_no_number_is_cut_at_any_width(width):
+    out = printed(tables.show(study_of(), [trial_of(0), trial_of(1)], 10), width)
+    shown = out.partition("definition")[0]
+    assert all(re.search(rf"(?<![\w.]){re.escape(number)}(?!\S)", shown) for number in NUMBERS), shown
+    assert "..." not in out
+    assert "…" not in out
+    assert all(len(line.rstrip()) <= width for line in out.splitlines())
+
+
+def test_a_search_with_adam_fits_80_columns_without_epochs_and_seeds_and_says_so():
+    out = printed(tables.show(study_of(), [trial_of(0)], 10), 80)
+    assert "80 columns are too narrow for: epochs, seed; --json has everything" in out
+    assert "4294967295" not in out
+    assert "4294967295" in printed(tables.show(study_of(), [trial_of(0)], 10), 100)
+
+
+def test_searched_parameters_have_the_names_and_values_that_the_user_wrote():
+    space = {"learning_rate": {"low": 0.01, "high": 1.0}, "one_minus_rho": [1 - 0.95, 0.1]}
+    study = study_of(sweep=sweep_of(space=space))
+    hparams = {"learning_rate": 0.5, "rho": 0.95, "epsilon": 1e-7}
+    trial = trial_of(
+        0, optimizer="adadelta", params={"learning_rate": 0.5, "one_minus_rho": 1 - 0.95}, hyperparameters=hparams
+    )
+    out = printed(tables.show(study, [trial], 10), 200)
+    assert "one_minus_rho" in out.splitlines()[1]
+    assert "0.05 " in out.splitlines()[2]
+    assert "0.05000000000000" not in out
+    assert "the same in all of them: epsilon = 1e-07" in out
+
+
+def test_trials_come_first_and_the_definition_last():
+    lines = printed(tables.show(study_of(), [trial_of(0)], 10), 200).splitlines()
+    assert lines[0].startswith("study narrow: ")
+    assert lines[2].split()[:2] == ["0", "97.89"]
+    assert lines.index("definition") > 3
+    assert lines[-1] == "versions: optbench 0.1.0"
+
+
+def test_failed_trials_are_shown_with_their_reason_how_often_they_were_tried_and_their_worker():
+    reason = "worker host-1-abc is gone"
+    records = [
+        trial_of(0, state="failed", value=None, reason=reason),
+        trial_of(1, state="failed", value=None, slot=0, reason=reason),
+        trial_of(2, state="interrupted", value=None, reason="interrupted", params={**ADAM, "epsilon": 1e-7}),
+        trial_of(3),
+    ]
+    out = printed(tables.show(study_of(), records, 10), 200)
+    rows = [line for line in out.splitlines() if "host-1-abc" in line]
+    assert "3 failed or interrupted trials" in out
+    assert rows[0].split() == ["0", "failed", "2", "2", *reason.split(), "host-1-abc"]
+    assert rows[1].split()[:4] == ["1", "failed", "2", "2"]
+    assert rows[2].split() == ["2", "interrupted", "2", "1", "interrupted", "host-1-abc"]
+    assert "3 failed or interrupted trials, the newest 1" in printed(tables.show(study_of(), records, 1), 200)
+
+
+def test_a_running_study_shows_its_workers_and_running_trials():
+    started = datetime.now() - timedelta(seconds=42)
+    running = trial_of(5, state="running", value=None, last=0.5, epochs=1, started=started)
+    out = printed(tables.show(study_of(workers=2), [trial_of(0), running], 10), 200)
+    assert "2 workers on this study" in out
+    row = next(line for line in out.splitlines() if line.startswith("5 "))
+    assert row.split()[:3] == ["5", "1/2", "50.00"]
+    assert row.split()[-1] == "host-1-abc"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_list_of_studies_says_which_columns_it_left_out(width):
+    records = [replace(study_of(), name=f"study {n}", changed=datetime(2026, 1, 2, 3, 4)) for n in range(3)]
+    out = printed(tables.studies(records), width)
+    titles = ["optimizer", "by state", "epochs", "sweep", "changed (UTC)"]
+    missing = [title for title in titles if title.split()[0] not in out.splitlines()[0] + out.splitlines()[1]]
+    note = " ".join(out.split("\n\n")[-1].split())
+    assert (f"{width} columns are too narrow for: {', '.join(missing)};" in note) is bool(missing)
+    assert "97.89 %" in out
+
+
+def test_below_every_table_a_row_is_a_block_of_lines():
+    columns = [Column("trial", ["1", "2"]), Column("learning_rate", ["2.60394e-05", "1"])]
+    assert printed(Fitted(columns), 15) == "trial: 1\nlearning_rate: \n2.60394e-05\n\ntrial: 2\nlearning_rate: \n1\n"
+
+
+def test_numbers_and_times_as_people_read_them():
+    assert as_written({"rho": [1 - 0.95, 1 / 3], "n": 3, "s": "x"}) == {
+        "rho": [0.05, 0.333333333333333],
+        "n": 3,
+        "s": "x",
+    }
+    assert (score("validation accuracy", 0.9789), score("value", 1234567.0), score("value", None)) == (
+        "97.89 %",
+        "1.23457e+06",
+        "-",
+    )
+    now = datetime(2026, 1, 2)
+    assert [ago(now - timedelta(seconds=s), now) for s in (42, 300, 11520)] == ["42 s", "5 min", "3.2 h"]
