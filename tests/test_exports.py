@@ -37,9 +37,21 @@ def hyper_of(optimizer, **changes):
 def choice_of(optimizer, number=3, **changes):
     sweep = sweep_of(optimizer=optimizer, space={"learning_rate": {"low": 0.1, "high": 1.0}}, trials=9)
     record = StudyRecord(
-        1, 'it\'s a "study"', sweep.definition(), sweep.fingerprint({}), {"optuna": "5.0.0"}, "validation accuracy", 9,
-        dict.fromkeys(("complete", "pruned", "diverged", "running", "failed"), 3), 0.9, 18, None, 0, None,
-    )  # fmt: skip
+        study_id=1,
+        name='it\'s a "study"',
+        definition=sweep.definition(),
+        sweep=sweep,
+        fingerprint=sweep.fingerprint({}),
+        versions={"optuna": "5.0.0"},
+        metric="validation accuracy",
+        total=9,
+        counts=dict.fromkeys(("complete", "pruned", "diverged", "running", "failed"), 3),
+        best=0.9,
+        epochs=18,
+        changed=None,
+        workers=0,
+        origin=None,
+    )
     given = {"number": number, "trial_id": 4, "state": "complete", "value": 0.9, "last": 0.9, "optimizer": optimizer}
     given |= {"params": {}, "hyperparameters": hyper_of(optimizer, **changes), "seed": 7, "epochs": 2, "lanes": 1}
     trial = TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given))
@@ -184,4 +196,4 @@ def test_pruned_and_diverged_trials_never_win():
     ]
     found = choose(study, rows, None, top=9)
     assert [choice.trial.number for choice in found] == [3, 2]
-    assert [choice.why.split(" of")[0] for choice in found] == ["the best", "number 2"]
+    assert [choice.why.split(" of")[0] for choice in found] == ["the best", "rank 2"]

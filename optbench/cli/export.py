@@ -44,7 +44,7 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
-    from optbench.exports import FORMATS, chosen
+    from optbench.exports import FORMATS, Format, chosen
     from optbench.files import check_writable, write
     from optbench.storage import find_study
 
@@ -63,7 +63,7 @@ def export(
             return
     if top is not None and top > len(choices):
         print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
-    text = FORMATS[form or "json"](choices)
+    text = FORMATS[Format(form or Format.JSON)](choices)
     if output is None or str(output) == "-":
         write_text(text)
         return
@@ -82,11 +82,11 @@ def _check_options(
     data_dir: Path | None,
 ) -> None:
     """Refuse options that do not go together, before anything is read."""
-    from optbench.exports import FORMATS
+    from optbench.exports import Format
     from optbench.exports.tables import check_table_path
 
-    if form is not None and form not in FORMATS:
-        raise DefinitionError(f"--format {form}: no such format; {nearest(form, FORMATS)}")
+    if form is not None and form not in list(Format):
+        raise DefinitionError(f"--format {form}: no such format; {nearest(form, Format)}")
     if top is not None and (trial is not None or top < 1):
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1, and no --trial with it")
     for option, path in tables.items():

@@ -91,11 +91,11 @@ def delete(
 
 
 def _ask(question: str, yes: bool) -> None:
-    """Go on only if the answer is yes. Raises StudyError where there is nobody to ask."""
+    """Go on only if the answer is yes. Raises StudyError if standard input is no terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise StudyError(f"{question} There is nobody to ask here: --yes says so")
+        raise StudyError(f"{question} Standard input is not a terminal, so nobody can answer; type --yes to agree")
     if not typer.confirm(question):
         console.print("nothing was changed")
         raise typer.Exit(0)

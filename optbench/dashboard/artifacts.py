@@ -11,7 +11,7 @@ from pathlib import Path
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from optbench.exports import FORMATS, chosen
+from optbench.exports import FORMATS, Format, chosen
 from optbench.storage import TOKEN, Storage, StudyRecord, TrialRecord, curves
 
 CURVES, BEST = "learning-curves.csv", "best.json"
@@ -33,7 +33,7 @@ def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -
     folder(storage).mkdir(parents=True, exist_ok=True)
     _put(storage, study, CURVES, "text/csv", _curves(storage, study, records))
     if study.searches and study.best is not None:
-        _put(storage, study, BEST, "application/json", FORMATS["json"](chosen(storage, study)))
+        _put(storage, study, BEST, "application/json", FORMATS[Format.JSON](chosen(storage, study)))
 
 
 def identities(storage: Storage, study: StudyRecord) -> list[str]:

@@ -1,6 +1,6 @@
-"""The configurations that won, in the formats that people load. schema.json describes the JSON."""
+"""A study's best configurations and its trials, in formats that other programs load. schema.json describes the JSON."""
 
 from optbench.exports.choice import Choice, choose, chosen
-from optbench.exports.formats import FORMATS
+from optbench.exports.formats import FORMATS, Format
 
-__all__ = ["FORMATS", "Choice", "choose", "chosen"]
+__all__ = ["FORMATS", "Choice", "Format", "choose", "chosen"]

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What a configuration reached on fresh seeds: its mean test accuracy, with the 95 % interval of the mean."""
+    """A configuration's mean test accuracy on fresh seeds, with the 95 % confidence interval of the mean."""
 
     study: str
     seeds: int
     test_accuracy: float
-    low: float | None  # None: one seed says nothing of spread
+    low: float | None  # None: a single seed gives no interval
     high: float | None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A trial to export; `why` it was chosen, in words."""
+    """A trial to export, and in words why it was chosen."""
 
     study: StudyRecord
     trial: TrialRecord
@@ -33,46 +33,48 @@ class Choice:
 
 
 def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | None, top: int = 1) -> list[Choice]:
-    """The trial of that number, or the `top` best complete ones, best first. Raises StudyError if there is none.
+    """The trial with that number, or the `top` best complete trials, best first. Raises StudyError if there is none.
 
-    Pruned and diverged trials never win. Nothing is selected by test accuracy: where that is the value, the trial has
-    to be named.
+    Pruned and diverged trials never win. Nothing is selected by test accuracy: in a study that has it as its value, a
+    trial must be chosen by its number.
     """
     if number is not None:
-        return [Choice(study, _named(study, records, number), "named by its number")]
+        return [Choice(study, _named(study, records, number), "chosen by its number")]
     if not study.searches:
-        raise StudyError(f"study {study.name!r} selects nothing, so it has no best trial; name one with --trial N")
+        raise StudyError(f"study {study.name!r} is no search, so it has no best trial; choose one by its number")
     best = distinct(best_trials(records))
     if not best:
         raise lacks_best(study)
     chosen = []
     for rank, trial in enumerate(best[:top], start=1):
-        place = "the best" if rank == 1 else f"number {rank}"
+        place = "the best" if rank == 1 else f"rank {rank}"
         chosen.append(Choice(study, trial, f"{place} of {len(best)} complete trials by {study.metric}"))
     return chosen
 
 
 def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top: int | None = None) -> list[Choice]:
-    """What is exported of the study: the trial of that number, the `top` best, or the winner of its confirmation if it
-    was confirmed, else the best; each with what it reached on fresh seeds, as far as that is known. Raises StudyError.
+    """The trials to export: the one with that number, the `top` best, or else the winner of the study's confirmation.
+
+    Without a confirmation the best trial is the winner. A choice has its test accuracy on fresh seeds if it was
+    confirmed. Raises StudyError.
     """
     choices = choose(study, trials(storage, study.study_id), number, top or 1)
     if not any(other.origin == study.name for other in studies(storage)):
-        return choices  # and scipy, which takes a second, is not loaded
+        return choices  # without loading scipy, which takes a second
     from optbench.analysis.collect import confirmations
 
     configurations = confirmations(storage, study)
     if configurations and number is None and top is None:
         why = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
         if (found := choices[0].trial).number != configurations[0].trial.number:
-            why += f", before trial {found.number} was found, which is better and not confirmed"
+            why += f"; trial {found.number}, which was found later, is better but not confirmed"
         choices = [Choice(study, configurations[0].trial, why)]
     known = {found.trial.number: found for found in configurations}
     return [_with_scores(choice, known.get(choice.trial.number)) for choice in choices]
 
 
 def _with_scores(choice: Choice, found: "Configuration | None") -> Choice:
-    """The choice with what its configuration reached on fresh seeds."""
+    """The choice with its configuration's test accuracy on fresh seeds."""
     if found is None:
         return choice
     from optbench.analysis.statistics import confirmation
@@ -87,5 +89,6 @@ def _named(study: StudyRecord, records: Sequence[TrialRecord], number: int) -> T
     for record in records:
         if record.number == number and record.hyperparameters:
             return record
-    expected = f"expected 0 to {len(records) - 1}" if records else "it has none yet"
+    numbers = [record.number for record in records if record.hyperparameters]
+    expected = f"expected {numbers[0]} to {numbers[-1]}" if numbers else "it has none yet"
     raise StudyError(f"study {study.name!r} has no trial {number} with hyperparameters; {expected}")

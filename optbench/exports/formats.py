@@ -1,5 +1,6 @@
-"""Exports as text, in the formats that people load; hyperparameters are as the trial had them, never read back."""
+"""Configurations as text, in formats that other programs load; hyperparameters are exactly those of the trial."""
 
+import enum
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,22 +15,34 @@ from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.storage import StudyRecord
+from optbench.sweep import Sweep
 
 IMAGES = {"digits": 1500, "fashion_mnist": 60_000, "kmnist": 60_000, "mnist": 60_000}  # to train and validate on
 
 
+class Format(enum.StrEnum):
+    """What `optbench export --format` writes."""
+
+    JSON = "json"
+    KERAS = "keras"
+    OPTAX = "optax"
+    PYTHON = "python"
+    TOML = "toml"
+    TORCH = "torch"
+
+
 def as_json(choices: Sequence[Choice]) -> str:
-    """Everything that says what the trials were and what they reached, as schema.json describes it."""
+    """What the trials were and what they reached; schema.json describes it."""
     return _dump([_record(choice) for choice in choices])
 
 
 def as_toml(choices: Sequence[Choice]) -> str:
-    """A sweep definition of these trials with their seeds: `optbench sweep FILE` gives the same accuracies."""
+    """A sweep file with these trials and their seeds: `optbench sweep FILE` gives the same accuracies."""
     study = choices[0].study
-    definition = study.definition or {}
+    plain = made_here(study).definition()
     numbers = "-".join(str(choice.trial.number) for choice in choices)
     content: dict[str, Any] = {"name": f"{study.name[:200]}-trial-{numbers}"[:300]}
-    content |= {key: definition[key] for key in ("epochs", "batch", "seed", "data", "model")}
+    content |= {key: plain[key] for key in ("epochs", "batch", "seed", "data", "model")}
     content["trial"] = [
         {
             "label": f"{study.name}, trial {trial.number}",
@@ -44,7 +57,7 @@ def as_toml(choices: Sequence[Choice]) -> str:
 
 
 def as_keras(choices: Sequence[Choice]) -> str:
-    """What `keras.optimizers.deserialize(json.load(file))` takes."""
+    """A configuration that `keras.optimizers.deserialize(json.load(file))` loads."""
     contents = []
     for trial in (choice.trial for choice in choices):
         found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
@@ -53,33 +66,37 @@ def as_keras(choices: Sequence[Choice]) -> str:
 
 
 def as_torch(choices: Sequence[Choice]) -> str:
-    """The class in `torch.optim` and its keyword arguments; whether the rule is the same, and if not, what differs."""
+    """The class in `torch.optim`, its keyword arguments, and what differs from the trial's rule, if anything does."""
     return _translated(choices, frameworks.torch)
 
 
 def as_optax(choices: Sequence[Choice]) -> str:
-    """The function in `optax` and its keyword arguments; whether the rule is the same, and if not, what differs."""
+    """The function in `optax`, its keyword arguments, and what differs from the trial's rule, if anything does."""
     return _translated(choices, frameworks.optax)
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Choice]], str]] = {
-    "json": as_json,
-    "keras": as_keras,
-    "optax": as_optax,
-    "python": as_python,
-    "toml": as_toml,
-    "torch": as_torch,
+FORMATS: Mapping[Format, Callable[[Sequence[Choice]], str]] = {
+    Format.JSON: as_json,
+    Format.KERAS: as_keras,
+    Format.OPTAX: as_optax,
+    Format.PYTHON: as_python,
+    Format.TOML: as_toml,
+    Format.TORCH: as_torch,
 }
 
 
+def made_here(study: StudyRecord) -> Sweep:
+    """The study's sweep. Raises StudyError where another program made the study."""
+    if study.sweep is None:
+        raise StudyError(f"study {study.name!r} was not made by optbench, so its model and data are unknown")
+    return study.sweep
+
+
 def steps_of(study: StudyRecord) -> int:
-    """How many steps a trial of the study takes; of a data set of unknown size, as on MNIST."""
-    definition = study.definition
-    if definition is None:
-        raise StudyError(f"study {study.name!r} was not made by optbench; nothing says how long its trials are")
-    data = definition["data"]
-    images = IMAGES.get(data["name"], IMAGES["mnist"]) - data["validation"]
-    return int(definition["epochs"] * math.ceil(images / definition["batch"]))
+    """How many optimizer steps a trial of the study takes; a data set of unknown size counts as MNIST."""
+    sweep = made_here(study)
+    images = IMAGES.get(sweep.data.name, IMAGES["mnist"]) - sweep.data.validation
+    return sweep.epochs * math.ceil(images / sweep.batch)
 
 
 def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]) -> str:
@@ -100,7 +117,7 @@ def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]
 
 def _record(choice: Choice) -> dict[str, Any]:
     study, trial = choice.study, choice.trial
-    definition = study.definition or {}
+    plain = {} if study.sweep is None else study.sweep.definition()
     return {
         "study": study.name,
         "trial": trial.number,
@@ -113,9 +130,9 @@ def _record(choice: Choice) -> dict[str, Any]:
         "hyperparameters": dict(trial.hyperparameters),
         "seed": trial.seed,
         "epochs": trial.epochs,
-        "batch": definition.get("batch"),
-        "data": definition.get("data"),
-        "model": definition.get("model"),
+        "batch": plain.get("batch"),
+        "data": plain.get("data"),
+        "model": plain.get("model"),
         "fingerprint": study.fingerprint,
         "versions": {**study.versions, "exported by optbench": __version__},
     }
@@ -123,7 +140,7 @@ def _record(choice: Choice) -> dict[str, Any]:
 
 def _comment(choice: Choice) -> str:
     study, trial = choice.study, choice.trial
-    value = "" if trial.value is None else f", {study.metric} {trial.value:.4f}"
+    value = "" if trial.value is None else f", {study.metric} {100 * trial.value:.2f} %"
     return json.dumps(f"{study.name}, trial {trial.number}{value}: {choice.why}", ensure_ascii=False).strip('"')
 
 

@@ -1,7 +1,6 @@
-"""A short Keras script that trains an exported configuration, for people who do not want optbench."""
+"""A short Keras script that trains an exported configuration without optbench."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from optbench import __version__
 from optbench.errors import StudyError
@@ -22,7 +21,7 @@ x_train, y_train = data["train"]["image"].reshape(-1, 784), data["train"]["label
 x_test, y_test = data["test"]["image"].reshape(-1, 784), data["test"]["label"]
 """
 SCRIPT = """# {title}
-# Trains on all training images of {data} and says the test accuracy; weights and batch order differ from run to run.
+# Trains on all training images of {data} and prints the test accuracy. Weights and batch order differ between runs.
 
 import keras
 import numpy as np
@@ -50,19 +49,20 @@ def as_python(choices: Sequence[Choice]) -> str:
     if len(choices) > 1:
         raise StudyError(f"--format python writes one configuration, not {len(choices)}; leave --top out")
     study, trial = choices[0].study, choices[0].trial
-    definition: Any = study.definition
+    if study.sweep is None:
+        raise StudyError(f"study {study.name!r} was not made by optbench, so its model and data are unknown")
+    sweep = study.sweep
     found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
-    value = "" if trial.value is None else f", which had {study.metric} {trial.value:.4f}"
-    name, model = definition["data"]["name"], definition["model"]
+    value = "" if trial.value is None else f", which had {study.metric} {100 * trial.value:.2f} %"
+    layers = [f"keras.layers.Dense({units}, activation={sweep.model.activation!r})," for units in sweep.model.hidden]
+    load = DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name)
     return SCRIPT.format(
         title=f"Trial {trial.number} of the study {study.name!r}{value} (optbench {__version__}).",
-        data=name,
-        load=f"\n{DIGITS if name == 'digits' else TFDS.format(name=name)}".rstrip("\n") + "\n",
+        data=sweep.data.name,
+        load=f"\n{load}".rstrip("\n") + "\n",
         kind=found.name,
         arguments=",\n    ".join(f"{key}={value!r}" for key, value in found.arguments.items()),
-        layers="\n".join(
-            f"        keras.layers.Dense({units}, activation={model['activation']!r})," for units in model["hidden"]
-        ),
-        batch=definition["batch"],
-        epochs=definition["epochs"],
+        layers="\n".join(f"        {layer}" for layer in layers),
+        batch=sweep.batch,
+        epochs=sweep.epochs,
     )
