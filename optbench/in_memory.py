@@ -6,8 +6,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from optbench.job import Ending
 from optbench.median import Median
+from optbench.scheduler.states import Ending
 from optbench.storage import AUDIT, STATES
 from optbench.strategies import make_pruner, make_sampler
 from optbench.sweep import Sweep

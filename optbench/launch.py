@@ -10,13 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from optbench.data import Images, Split
 from optbench.definition.fingerprint import compact, differences
 from optbench.definition.stored import ordered_as
 from optbench.errors import DefinitionError, StorageError, StudyError
-from optbench.job import Images, Split, Trainer
 from optbench.storage import Storage, StudyRecord, Writer, find_study, glance, open_storage, open_study, set_total
 from optbench.study import Study
 from optbench.sweep import Sweep
+from optbench.training.contract import Trainer
 from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
 from optbench.worker.loop import run
 from optbench.worker.patience import Patience
@@ -49,7 +50,7 @@ def prepare(sweep: Sweep, name: str, url: str, data_dir: Path | None, origin: st
 
     Raises an OptbenchError; a StudyError names the keys in which the definition differs from the study's.
     """
-    from optbench.training.data import digest, load, load_test  # TensorFlow: only where something trains
+    from optbench.data import digest, load, load_test  # TensorFlow: only where something trains
 
     split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
     if sweep.batch > len(split.train):

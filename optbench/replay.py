@@ -8,8 +8,8 @@ from typing import Any
 
 from optbench.definition import parse
 from optbench.errors import StudyError
-from optbench.job import Epoch, Job
 from optbench.storage import StudyRecord, TrialRecord
+from optbench.training.contract import Epoch, Job
 
 TOLERANCE = 0.005  # in accuracy, on another device or TensorFlow: rounding differs, and grows with the steps
 
@@ -50,8 +50,8 @@ def replay(
 
     Raises StudyError, and KeyboardInterrupt once `stop` says something, which is asked before every epoch.
     """
-    from optbench.training.build import build
-    from optbench.training.data import load, load_test
+    from optbench.data import load, load_test
+    from optbench.training.tensorflow.build import build
 
     if study.definition is None or not before or trial.seed is None or trial.lanes is None or trial.trainer is None:
         raise StudyError(f"trial {trial.number} of {study.name!r} trained no epoch by optbench; nothing to replay")

@@ -4,8 +4,8 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optbench.job import STOPPED
 from optbench.plan import optimizer_of, params_of
+from optbench.scheduler.states import STOPPED
 from optbench.sweep import Sweep
 
 

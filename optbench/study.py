@@ -12,13 +12,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from optbench.in_memory import InMemoryStudy
-from optbench.job import Decision, Ending, Epoch, Job, Trainer
 from optbench.optimizers import OPTIMIZERS
 from optbench.plan import audited, params_of, seed_of
+from optbench.scheduler.states import Decision, Ending
 from optbench.slots import Failure, Slots
 from optbench.space import Choice
 from optbench.storage import AUDIT, Writer
 from optbench.sweep import Sweep
+from optbench.training.contract import Epoch, Job, Trainer
 
 RETRIES = 2  # how often the parameters of a trial whose worker crashed are tried again
 

@@ -13,8 +13,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
+from optbench.data import Split
 from optbench.definition import parse
-from optbench.job import Split
 from optbench.storage import open_storage
 from optbench.sweep import Sweep
 from tests.servers import KINDS, missing
@@ -37,14 +37,14 @@ TINY: dict[str, Any] = {
 def _tensorflow_threads() -> None:
     """Set TensorFlow's threads before it computes anything; tests that do not import it do not wait for it."""
     if "tensorflow" in sys.modules:
-        from optbench.training.build import configure
+        from optbench.training.tensorflow.build import configure
 
         configure("lanes")
 
 
 @pytest.fixture(scope="session")
 def digits() -> Split:
-    from optbench.training.data import load
+    from optbench.data import load
 
     return load("digits", 300, 0)
 

@@ -3,10 +3,11 @@
 import numpy as np
 
 from optbench.confirm import confirmation, place
-from optbench.job import Decision, Ending, Epoch
 from optbench.optimizers import OPTIMIZERS
+from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials
 from optbench.study import Study
+from optbench.training.contract import Epoch
 from tests.conftest import TINY, sweep_of
 from tests.test_study import TRAINER
 

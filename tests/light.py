@@ -10,9 +10,9 @@ import time
 import optuna
 
 from optbench.definition import load
-from optbench.job import Epoch
 from optbench.launch import Launch, carry_on
 from optbench.storage import find_study, open_storage, open_study
+from optbench.training.contract import Epoch
 from optbench.worker.stop import Stop
 
 

@@ -19,7 +19,7 @@ from optbench.confirm import confirmation, place
 from optbench.dashboard import refresh
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
-from optbench.job import Decision, Ending, Epoch
+from optbench.scheduler.states import Decision, Ending
 from optbench.storage import (
     Writer,
     best_trials,
@@ -31,6 +31,7 @@ from optbench.storage import (
     trials,
 )
 from optbench.study import Study
+from optbench.training.contract import Epoch
 from tests.filled import comparison_database, confirm, peak, run, search
 from tests.test_study import TRAINER
 

@@ -1,10 +1,14 @@
 """Data sets: digits with no network, the split, MNIST from its original files, and what cannot be loaded."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from optbench.data import load, load_test, prepare
+from optbench.data.tfds import MNIST_FILES
 from optbench.errors import DataError
-from optbench.training.data import load, load_test, prepare
 from tests.conftest import MNIST
 
 needs_mnist = [
@@ -70,6 +74,15 @@ def test_original_files_that_are_not_there(tmp_path):
         prepare("mnist", tmp_path, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_data_folder_that_cannot_be_written(tmp_path):
+    for file in MNIST_FILES:
+        (tmp_path / file).touch()
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file/data cannot be written .* expected a writable --data-dir"):
+        prepare("mnist", tmp_path, tmp_path / "file" / "data")
+
+
 @pytest.fixture(scope="module")
 def mnist_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
@@ -88,14 +101,24 @@ class TestMnist:
         assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
     def test_one_epoch_of_adam_on_mnist_learns(self, mnist_dir):
-        from optbench.job import Job
-        from optbench.training.lanes import Lanes
-        from optbench.training.model import Mlp
+        from optbench.training.contract import Job
+        from optbench.training.tensorflow.lanes import Lanes
+        from optbench.training.tensorflow.mlp import Mlp
 
         trainer = Lanes(2, "adam", Mlp(), 128, load("mnist", 10_000, 0, mnist_dir))
         hparams = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
         trainer.assign(0, Job(0, "adam", hparams, 0, 1))
         assert trainer.train()[0].validation_accuracy > 0.93
+
+    def test_two_processes_prepare_the_same_folder_at_once(self, tmp_path):
+        command = [sys.executable, "-m", "optbench", "data", "prepare", "mnist", "--from", str(MNIST)]
+        command += ["--data-dir", str(tmp_path / "data")]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+        ended = [(*process.communicate(timeout=600), process.returncode) for process in running]
+        assert [code for _, _, code in ended] == [0, 0], ended
+        lines = {out.splitlines()[-1].decode() for out, _, _ in ended}
+        assert lines == {f"mnist is in {tmp_path / 'data' / 'mnist' / '3.0.1'}"}
+        assert len(load_test("mnist", tmp_path / "data")) == 10_000
 
     def test_damaged_files_are_refused(self, tmp_path):
         for file in MNIST.glob("*.gz"):

@@ -31,12 +31,19 @@ def importers(*packages):
     }
 
 
-def test_only_training_imports_tensorflow():
-    assert all(name.startswith("training/") for name in importers("tensorflow", "keras", "tensorflow_datasets"))
+def test_only_training_and_data_import_tensorflow():
+    assert all(name.startswith("training/tensorflow/") for name in importers("tensorflow", "keras"))
+    assert importers("tensorflow_datasets") == {"data/tfds.py"}
+
+
+def test_optimizers_and_data_know_nothing_above_them():
+    above = {path.name for path in (ROOT / "optbench").iterdir()} - {"errors.py", "randomness.py", "optimizers", "data"}
+    outside = importers(*(f"optbench.{name.removesuffix('.py')}" for name in above if not name.startswith("__")))
+    assert not any(name.startswith(("optimizers/", "data/")) for name in outside)
 
 
 def test_training_knows_no_study_no_database_no_command_line():
-    outside = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.study")
+    outside = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.study", "optbench.scheduler")
     assert not any(name.startswith("training/") for name in outside)
 
 

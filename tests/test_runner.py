@@ -3,7 +3,8 @@
 import pytest
 
 from optbench.errors import StorageError
-from optbench.job import Decision, Epoch, Job
+from optbench.scheduler.states import Decision
+from optbench.training.contract import Epoch, Job
 from optbench.worker.events import EpochFinished, RoundFinished, TrialFinished, TrialLost, TrialStarted
 from optbench.worker.loop import run
 from optbench.worker.stop import StopRequest

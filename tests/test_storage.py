@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, delete, insert, inspect, select, text, upd
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
-from optbench.job import Decision, Ending, Epoch
+from optbench.scheduler.states import Decision, Ending
 from optbench.storage import (
     Writer,
     check,
@@ -27,6 +27,7 @@ from optbench.storage import (
 from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs, models, workers
 from optbench.storage.upkeep import delete_study
+from optbench.training.contract import Epoch
 from tests.conftest import sweep_of
 
 RATE = {"learning_rate": FloatDistribution(0.1, 1.0)}

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import optuna
 import pytest
 
-from optbench.job import CHANCE, STOPPED, Decision, Ending, Epoch
+from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, trials
 from optbench.strategies import make_sampler
 from optbench.study import Study
+from optbench.training.contract import CHANCE, Epoch
 from tests.conftest import sweep_of
 
 TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1)

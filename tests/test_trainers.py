@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from optbench.definition.parse import ACTIVATIONS
-from optbench.job import Job
 from optbench.optimizers import OPTIMIZERS
-from optbench.training.lanes import Lanes
-from optbench.training.model import Mlp, batches
-from optbench.training.reference import Reference
+from optbench.training.contract import Job
+from optbench.training.order import batches
+from optbench.training.tensorflow.lanes import Lanes
+from optbench.training.tensorflow.mlp import Mlp
+from optbench.training.tensorflow.reference import Reference
 
 MODEL = Mlp((16,))
 HPARAMS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()} | {

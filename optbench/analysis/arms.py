@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from optbench.analysis.baseline import Setting, by_label
-from optbench.job import Epoch
 from optbench.optimizers import OPTIMIZERS
 from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.training.contract import Epoch
 
 EXPLORING = ("random", "qmc")
 

@@ -10,9 +10,9 @@ from optbench.analysis import figures, pictures
 from optbench.analysis.arms import Arm, Comparison, Source, dash, is_default, points
 from optbench.analysis.figures import Line, colour
 from optbench.analysis.search import growth
-from optbench.job import Epoch
 from optbench.report.model import Figure, Section
 from optbench.storage import TrialRecord
+from optbench.training.contract import Epoch
 
 UNCHANGED = 1.05  # growth by a smaller factor is called no change
 

@@ -12,9 +12,9 @@ from optbench.analysis.edges import edges
 from optbench.analysis.figures import Line, Point, colour, lines, with_warnings
 from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
-from optbench.job import Epoch
 from optbench.space import Float
 from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.training.contract import Epoch
 
 TOP = 5  # how many of the best trials have their learning curves drawn
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

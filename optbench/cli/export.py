@@ -128,7 +128,7 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
     with Stop() as stop:
         with tensorflow(trial.trainer or "lanes"):
             from optbench.replay import replay
-            from optbench.training.saving import save
+            from optbench.training.tensorflow.saving import save
         if study.metric == "test accuracy" and trial.value is not None:
             log_replay(storage, study.study_id, trial.number)
         result = replay(study, trial, before, None, data_dir, stop)

@@ -19,7 +19,7 @@ def tensorflow(trainer: str) -> Iterator[None]:
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        from optbench.training.build import configure
+        from optbench.training.tensorflow.build import configure
 
         configure(trainer)
         yield

@@ -13,9 +13,9 @@ from optbench.cli.loading import tensorflow
 from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.cli.progress import Progress
-from optbench.job import Trainer
 from optbench.storage import Follower, Storage, best_trials, check, find_study, shown, trials
 from optbench.sweep import Sweep
+from optbench.training.contract import Trainer
 from optbench.worker.patience import Patience
 from optbench.worker.stop import Stop
 
@@ -48,7 +48,7 @@ def run_here(request: Request, stop: Stop) -> None:
     with console.status(f"loading TensorFlow and {request.sweep.data.name}") if console.is_terminal else nullcontext():
         with tensorflow(request.trainer):
             from optbench.launch import carry_on, prepare
-            from optbench.training.build import build
+            from optbench.training.tensorflow.build import build
         launch = prepare(request.sweep, request.study, request.storage, request.data_dir, request.origin)
     try:
         if launch.missing:

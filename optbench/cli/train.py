@@ -193,5 +193,5 @@ def prepare(
 ) -> None:
     """Prepare a data set once. Example: optbench data prepare mnist --from ~/mnist"""
     with tensorflow("lanes"):
-        from optbench.training.data import prepare as make
+        from optbench.data import prepare as make
     console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from optbench.errors import DefinitionError
-from optbench.job import Epoch
 from optbench.storage import TrialRecord
+from optbench.training.contract import Epoch
 
 Cell = int | float | str | bool | datetime | None
 Columns = dict[str, list[Any]]

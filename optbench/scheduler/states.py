@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+STOPPED = "interrupted"  # the reason of a trial that Ctrl-C or SIGTERM ended
+
 
 class State(enum.StrEnum):
     """A trial's state as people see it.

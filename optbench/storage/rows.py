@@ -9,8 +9,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 
-from optbench.job import Decision, Ending, Epoch
+from optbench.scheduler.states import Decision, Ending
 from optbench.storage.schema import models
+from optbench.training.contract import Epoch
 
 STATES = {
     Decision.COMPLETE: TrialState.COMPLETE,

@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from optbench.job import Epoch
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
 from optbench.storage.schema import ATTACHED, AUDIT, epochs, models
+from optbench.training.contract import Epoch
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from optbench.job import Decision, Ending
+from optbench.scheduler.states import Decision, Ending
 from optbench.storage.rows import attribute, end
 from optbench.storage.schema import ATTACHED, epochs, models, workers
 

@@ -18,13 +18,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
-from optbench.job import Ending, Epoch
+from optbench.scheduler.states import Ending
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs, models
 from optbench.storage.test_log import Occasion, log_evaluation
 from optbench.storage.workers import HEARTBEAT_TIMEOUT, Worker, alive
+from optbench.training.contract import Epoch
 
 
 @dataclass(frozen=True)

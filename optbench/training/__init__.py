@@ -1,1 +1,1 @@
-"""Everything that needs TensorFlow: data, model, rules and the two trainers. It knows no study and no database."""
+"""Training: what a trainer is (`contract`), what depends on a trial's seed (`order`), and the trainers themselves."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from optbench.job import Ending, Epoch, Job
+from optbench.scheduler.states import Ending
+from optbench.training.contract import Epoch, Job
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from optbench.data import Images
 from optbench.errors import StorageError
-from optbench.job import STOPPED, Decision, Ending, Epoch, Images, Job, Trainer
+from optbench.scheduler.states import STOPPED, Decision, Ending
+from optbench.training.contract import Epoch, Job, Trainer
 from optbench.worker.events import EpochFinished, Listener, RoundFinished, TrialFinished, TrialLost, TrialStarted
 from optbench.worker.stop import StopRequest
 

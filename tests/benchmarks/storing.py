@@ -26,11 +26,12 @@ from optuna.trial import TrialState
 from sqlalchemy import insert
 
 from optbench.definition import parse
-from optbench.job import Decision, Ending, Epoch
+from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, open_storage, open_study
 from optbench.storage.rows import attributes, curve_point, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs, models
 from optbench.study import Study
+from optbench.training.contract import Epoch
 from tests.conftest import TINY
 from tests.servers import KINDS
 

@@ -83,7 +83,7 @@ def ours(split, seconds, folder, changes):
     from optbench.definition import load
     from optbench.launch import Launch, carry_on
     from optbench.storage import HEARTBEAT_TIMEOUT, Writer, find_study, open_storage, open_study
-    from optbench.training.build import build
+    from optbench.training.tensorflow.build import build
     from optbench.worker.stop import StopRequest
 
     sweep = load("adadelta", changes)
@@ -119,8 +119,8 @@ def measure(side, seconds, data_dir):
     """One side, in this process."""
     import optuna
 
-    from optbench.training.build import configure
-    from optbench.training.data import load
+    from optbench.data import load
+    from optbench.training.tensorflow.build import configure
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if side != "usual":

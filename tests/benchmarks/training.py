@@ -23,7 +23,7 @@ def images():
     """Random images of MNIST's size: the arithmetic does not care what they show."""
     import numpy as np
 
-    from optbench.job import Images
+    from optbench.data import Images
 
     rng = np.random.default_rng(0)
     return Images(rng.integers(0, 256, (IMAGES, 784), np.uint8), rng.integers(0, 10, IMAGES).astype(np.int32))
@@ -62,10 +62,11 @@ def keras(rounds):
 
 def lanes(rounds, n):
     """Our lanes, all assigned."""
-    from optbench.job import Job, Split
-    from optbench.training.build import configure
-    from optbench.training.lanes import Lanes
-    from optbench.training.model import Mlp
+    from optbench.data import Split
+    from optbench.training.contract import Job
+    from optbench.training.tensorflow.build import configure
+    from optbench.training.tensorflow.lanes import Lanes
+    from optbench.training.tensorflow.mlp import Mlp
 
     configure("lanes")
     trainer = Lanes(n, "adadelta", Mlp(), BATCH, Split(images(), None, {}))

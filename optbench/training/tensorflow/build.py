@@ -2,12 +2,13 @@
 
 import tensorflow as tf
 
-from optbench.job import Split, Trainer
+from optbench.data import Split
 from optbench.sweep import Sweep
-from optbench.training.device import cores, device
-from optbench.training.lanes import Lanes
-from optbench.training.model import Mlp
-from optbench.training.reference import Reference
+from optbench.training.contract import Trainer
+from optbench.training.tensorflow.device import cores, device
+from optbench.training.tensorflow.lanes import Lanes
+from optbench.training.tensorflow.mlp import Mlp
+from optbench.training.tensorflow.reference import Reference
 
 LANES_PER_CORE, MOST_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes per core train fastest
 

@@ -8,11 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from optbench.data import Images, Split
 from optbench.errors import DefinitionError
-from optbench.job import Epoch, Images, Job, Split
 from optbench.optimizers import OPTIMIZERS
-from optbench.training.device import device_name
-from optbench.training.model import CLASSES, PIXELS, Array, Mlp, batches
+from optbench.training.contract import Epoch, Job
+from optbench.training.order import Array, batches
+from optbench.training.tensorflow.device import device_name
+from optbench.training.tensorflow.mlp import CLASSES, PIXELS, Mlp
 
 
 def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
@@ -35,7 +37,7 @@ def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
 
 
 class Reference:
-    """One Keras model and optimizer per trial (see job.Trainer)."""
+    """One Keras model and optimizer per trial (see optbench.training.contract.Trainer)."""
 
     name = "reference"
     lanes = 1

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from optbench.sweep import Sweep
-from optbench.training.model import Array, Mlp
-from optbench.training.reference import network, rule
+from optbench.training.order import Array
+from optbench.training.tensorflow.mlp import Mlp
+from optbench.training.tensorflow.reference import network, rule
 
 
 def save(weights: list[Array], sweep: Sweep, optimizer: str, hparams: Mapping[str, float], path: Path) -> None:

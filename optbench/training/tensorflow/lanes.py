@@ -12,10 +12,12 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from optbench.job import Epoch, Images, Job, Split
+from optbench.data import Images, Split
 from optbench.optimizers import OPTIMIZERS
-from optbench.training.device import cores, device_name
-from optbench.training.model import Array, Mlp, Tensor, batches
+from optbench.training.contract import Epoch, Job
+from optbench.training.order import Array, batches
+from optbench.training.tensorflow.device import cores, device_name
+from optbench.training.tensorflow.mlp import Mlp, Tensor
 from optbench.training.tensorflow.ops import LANE_OPS
 
 CHUNK = 2000  # images evaluated at a time: the activations of a chunk stay in the cache
@@ -109,7 +111,7 @@ def _correct(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class Lanes:
-    """The default trainer: `lanes` trials of one optimizer at a time (see job.Trainer)."""
+    """The default trainer: `lanes` trials of one optimizer at a time (see optbench.training.contract.Trainer)."""
 
     name = "lanes"
 
@@ -133,6 +135,8 @@ class Lanes:
         self.assigned.pop(lane, None)
 
     def train(self) -> dict[int, Epoch]:
+        if not self.assigned:
+            return {}
         start = time.perf_counter()
         steps = math.ceil(self.size / self.batch)
         orders = np.zeros((len(self.places), steps, self.batch), np.int32)

@@ -1,0 +1,120 @@
+"""MNIST and other data sets of 28x28 images in 10 classes, through tensorflow-datasets."""
+
+import fcntl
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import numpy as np
+
+from optbench.data.dataset import Images
+from optbench.errors import DataError, nearest
+
+SUGGESTED = ("digits", "fashion_mnist", "kmnist", "mnist")  # of all data sets that fit
+MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+
+
+def images(name: str, part: str, data_dir: Path | None) -> Images:
+    """The images of a part, "train" or "test"; the data set is downloaded if it is not there. Raises DataError."""
+    builder = _builder(name, data_dir)
+    if not builder.is_prepared():
+        prepare(name, None, data_dir)
+        builder = _builder(name, data_dir)
+    data = builder.as_dataset(split=part, batch_size=-1)
+    return Images(data["image"].numpy().reshape(-1, 784), data["label"].numpy().astype(np.int32))
+
+
+def prepare(name: str, source: Path | None = None, data_dir: Path | None = None) -> Path:
+    """The folder of the data set, after preparing it: from the original files in `source`, or by a download.
+
+    Several processes may do this at once: one prepares the data set, and the others wait for it. Raises DataError.
+    """
+    import tensorflow_datasets
+
+    if name == "digits":
+        raise DataError("digits comes with scikit-learn and needs no preparing; type `optbench sweep quickstart`")
+    if source is not None:
+        missing = [file for file in MNIST_FILES if not (source / file).is_file()]
+        if missing:
+            raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
+    if not sys.stderr.isatty():
+        tensorflow_datasets.disable_progress_bar()
+    builder = _builder(name, data_dir)
+    folder = Path(builder.data_dir)
+    if builder.is_prepared():
+        return folder
+    if source is None:
+        _check_reachable(name, builder)
+    with _one_at_a_time(folder):
+        if not _builder(name, data_dir).is_prepared():  # another process may have prepared it meanwhile
+            _prepare(name, builder, source)
+    return folder
+
+
+def _prepare(name: str, builder: Any, source: Path | None) -> None:
+    import tensorflow_datasets
+
+    config = tensorflow_datasets.download.DownloadConfig(manual_dir=None if source is None else str(source.resolve()))
+    try:
+        builder.download_and_prepare(download_config=config)
+    except Exception as problem:  # tensorflow-datasets raises exceptions of many kinds: network, checksum, disk
+        line = (str(problem).splitlines() or [type(problem).__name__])[0]
+        advice = f"type `optbench data prepare {name} --from DIR` with the original files in DIR"
+        if source is not None:
+            advice = f"check that {source} has the original files of {name} and that {builder.data_dir} is writable"
+        raise DataError(f"{name} could not be prepared: {line.rstrip(':')}; {advice}") from problem
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process prepares a data set beside `folder`, and keep others waiting meanwhile.
+
+    The operating system releases the lock of a process that dies, so no lock is ever left behind. Where the file
+    system has no locks, processes prepare side by side, and only the first one moves its data into place.
+    """
+    home = folder.parents[1]
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        file = (home / ".optbench.lock").open("w")
+    except OSError as problem:
+        raise DataError(f"{home} cannot be written ({problem.strerror}); expected a writable --data-dir") from problem
+    with file:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_reachable(name: str, builder: Any) -> None:
+    """Raise DataError at once if the data set's server cannot be reached: its download would retry for minutes."""
+    if getproxies():
+        return  # the proxy reaches it, or reports that it cannot
+    for url in list(builder.url_infos)[:1]:
+        parts = urlsplit(url)
+        try:
+            socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
+        except OSError as problem:
+            raise DataError(
+                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); with the original "
+                f"files in DIR, type `optbench data prepare {name} --from DIR`; `optbench sweep quickstart` needs none"
+            ) from problem
+
+
+def _builder(name: str, data_dir: Path | None) -> Any:
+    """The builder of the data set. Raises DataError unless its images are 28x28 in 10 classes."""
+    import tensorflow_datasets
+
+    try:
+        builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
+    except Exception as problem:  # DatasetNotFoundError or ValueError: depends on how the name is wrong
+        raise DataError(f"unknown data set {name!r}; {nearest(name, SUGGESTED)}") from problem
+    features = builder.info.features or {}
+    shape = features["image"].shape if "image" in features else None
+    classes = getattr(features["label"], "num_classes", None) if "label" in features else None
+    if shape != (28, 28, 1) or classes != 10:
+        raise DataError(f"data set {name!r} has images {shape} of {classes} classes; expected 28x28x1 of 10: try mnist")
+    return builder

@@ -1,0 +1,84 @@
+"""What a trainer is: the job that it is given, and what it reports of every epoch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from optbench.data.dataset import Images
+
+CHANCE = 0.1  # the accuracy of guessing among ten classes: what a diverged trial is worth
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to train. Its numbers depend on this, and on the data, the model and the batch size, alone."""
+
+    number: int
+    optimizer: str
+    hparams: Mapping[str, float]
+    seed: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Mean loss and accuracy of an epoch: over the training batches while it trains, on validation images after it.
+
+    `effective_lr` is the median over the weights of the effective learning rate after the epoch (see
+    `optbench.optimizers.contract.Rule`), and `weight_distance` the Euclidean distance of all weights from their initial
+    values; None if the trainer does not measure them.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+    effective_lr: float | None = None
+    weight_distance: float | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses are finite. The accuracy of a diverged network is finite, so it cannot tell."""
+        return math.isfinite(self.train_loss) and math.isfinite(self.validation_loss or 0.0)
+
+    @property
+    def objective(self) -> float:
+        """The validation accuracy, or the training accuracy if there are no validation images.
+
+        Chance level once the network has diverged.
+        """
+        if not self.finite:
+            return CHANCE
+        return self.train_accuracy if self.validation_accuracy is None else self.validation_accuracy
+
+
+class Trainer(Protocol):
+    """Trains up to `lanes` jobs side by side, one epoch of all of them at a time.
+
+    A job gives the same numbers in any lane, alone or among others, the first time or replayed.
+    `optbench.testing.trainers` tests all of this for any trainer.
+    """
+
+    name: str
+    lanes: int
+    device: str
+
+    def assign(self, lane: int, job: Job) -> None:
+        """Start `job` in a free lane, from its own initial weights."""
+
+    def release(self, lane: int) -> None:
+        """Free the lane."""
+
+    def train(self) -> dict[int, Epoch]:
+        """One more epoch of every assigned job, by lane; nothing if no lane is taken."""
+
+    def test(self, lane: int, images: Images) -> float:
+        """The accuracy of the lane's network, as it is now, on other images."""
+
+    def weights(self, lane: int) -> list[np.ndarray[Any, np.dtype[Any]]]:
+        """The weights of the lane's network as they are now: kernel and bias of each layer in turn, float32."""
