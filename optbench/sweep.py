@@ -17,6 +17,9 @@ class DataSource:
     validation: int
 
 
+ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
+
+
 @dataclass(frozen=True)
 class MlpModel:
     """Dense layers: the units of each hidden one, and their activation."""

@@ -1,5 +1,7 @@
 """Definitions: what ships loads, what is wrong is refused in one line that says what was given and what to do."""
 
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -92,10 +94,10 @@ WRONG = {
     "a float for a count": ({"trials": 1.5}, "trials = 1.5; expected a whole number"),
     "true for a count": ({"trials": True}, "trials = True; expected a whole number"),
     "a list for a table": ({"data": []}, "data = []; expected a table of keys"),
-    "no epochs": ({"epochs": 0}, "epochs = 0; expected a whole number of at least 1"),
-    "no trials": ({"trials": 0}, "trials = 0; expected a whole number of at least 1"),
-    "no lanes": ({"lanes": 0}, "lanes = 0; expected a whole number of at least 1"),
-    "no batch": ({"batch": -1}, "batch = -1; expected a whole number of at least 1"),
+    "no epochs": ({"epochs": 0}, "epochs = 0; expected 1 or more"),
+    "no trials": ({"trials": 0}, "trials = 0; expected 1 or more"),
+    "no lanes": ({"lanes": 0}, "lanes = 0; expected 1 or more"),
+    "no batch": ({"batch": -1}, "batch = -1; expected 1 or more"),
     "unknown optimizer": ({"optimizer": "adadelte"}, "unknown optimizer 'adadelte'; did you mean 'adadelta'?"),
     "unknown activation": ({"model": {"activation": "rulu"}}, "did you mean 'relu'?"),
     "hidden": ({"model": {"hidden": [0]}}, "hidden = [0]; expected a list of whole numbers above 0"),
@@ -118,7 +120,7 @@ WRONG = {
     "rho of 1": ({"space": {"rho": {"low": 0.5, "high": 1.0}}}, "rho = 1.0; expected 0 to 1, 1 excluded"),
     "rho of 2": ({"space": {"rho": 2.0}}, "rho = 2.0; expected 0 to 1, 1 excluded"),
     "a rate of true": ({"space": {"learning_rate": True}}, "learning_rate = True; expected a finite number above 0"),
-    "an audit of all": ({"pruner": {"name": "median", "audit": 1.5}}, "audit = 1.5; expected a share from 0 to 1"),
+    "an audit of all": ({"pruner": {"name": "median", "audit": 1.5}}, "audit = 1.5; expected a fraction from 0 to 1"),
     "one_minus of 2": ({"space": {"one_minus_rho": {"low": 0.5, "high": 2.0}}}, "expected above 0, at most 1"),
     "a range of a flag": (
         {"optimizer": "sgd", "space": {"nesterov": {"low": 0, "high": 1}}},
@@ -140,10 +142,16 @@ WRONG = {
     "unknown sampler": ({"sampler": {"name": "tpa"}}, "unknown name 'tpa'"),
     "a sampler's argument": ({"sampler": {"name": "tpe", "startup": 3}}, "unknown key 'startup'"),
     "unknown pruner": ({"pruner": {"name": "medium"}}, "did you mean 'median'?"),
-    "a pruner's argument": ({"pruner": {"name": "hyperband", "reduction_factor": 1}}, "at least 2"),
+    "a pruner's argument": (
+        {"pruner": {"name": "hyperband", "reduction_factor": 1}},
+        "reduction_factor = 1; expected 2 or more",
+    ),
     "more trials than grid": ({"sampler": {"name": "grid", "points": 2}, "trials": 5}, "the grid has 4 points"),
     "nothing to run": ({"space": None, "trials": None}, "nothing to run"),
-    "a search without validation": ({"data": {"name": "digits", "validation": 0}}, "validation = 0 with a [space]"),
+    "a search without validation": (
+        {"data": {"name": "digits", "validation": 0}},
+        "[data] validation must be above 0",
+    ),
     "a rate that rounds to 1": ({"space": {"one_minus_rho": {"low": 1e-12, "high": 0.5}}}, "in single precision"),
     "an epsilon that rounds to 0": ({"space": {"epsilon": 1e-50}}, "expected a finite number above 0"),
     "misspelt table": ({"space": None, "spce": {}}, "unknown key 'spce'; did you mean 'space'?"),
@@ -151,7 +159,10 @@ WRONG = {
         {"optimizer": None, "optimiser": "adam"},
         "unknown key 'optimiser'; did you mean 'optimizer'?",
     ),
-    "more resource than epochs": ({"pruner": {"name": "hyperband", "min_resource": 9}}, "but a trial has 2 epochs"),
+    "more resource than epochs": (
+        {"pruner": {"name": "hyperband", "min_resource": 9}},
+        "= 9; expected 2 or less",
+    ),
     "one label for two settings": (
         {
             "space": None,
@@ -168,10 +179,10 @@ WRONG = {
     ),
     "published, but validated": (
         {"space": None, "trials": None, "trial": [{"published_test_accuracy": 0.8}]},
-        "only 0 opens the test set",
+        "published_test_accuracy needs test images",
     ),
     "a huge network": ({"model": {"hidden": [10**9]}}, "expected at most 20,000,000"),
-    "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected a whole number of at most 256"),
+    "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected 256 or less"),
     "no name": ({"name": " "}, "name ' ' has 1 characters"),
 }
 
@@ -207,8 +218,10 @@ def test_a_definition_in_the_working_directory_comes_first(tmp_path, monkeypatch
 
 def test_overrides_are_checked_like_the_rest():
     assert load("quickstart", {"trials": 3, "epochs": 7}).pruner.n_warmup_steps == 2
-    with pytest.raises(DefinitionError, match="trials = 0"):
+    with pytest.raises(DefinitionError, match="--trials 0: expected 1 or more"):
         load("quickstart", {"trials": 0})
+    with pytest.raises(DefinitionError, match="--trials 1: expected 2 or more: there are 2 fixed trials"):
+        load("quickstart", {"trials": 1})
     with pytest.raises(DefinitionError, match="leave --trials out"):
         load("baseline", {"trials": 3})
 
@@ -232,3 +245,66 @@ def test_a_stored_definition_is_read_whatever_todays_checks_say():
     assert (sweep.optimizer, sweep.lanes, sweep.data.validation) == ("long gone", 4000, 0)
     assert (sweep.model.hidden, sweep.model.activation) == ((128,), "mish")
     assert [(trial.params, trial.seed) for trial in sweep.fixed] == [({"rho": 7.0}, 5), ({"rho": 7.0}, 6)]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("epochs", -3, "--epochs -3: expected 1 or more"),
+        ("lanes", 9999, "--lanes 9999: expected 256 or less"),
+        ("seed", -1, "--seed -1: expected 0 or more"),
+        ("epochs", 2, "--epochs 2: expected 3 or more, the pruner's min_resource"),
+    ],
+)
+def test_a_value_from_the_command_line_is_blamed_on_its_flag(tmp_path, flag, value, expected):
+    file = write_toml(tmp_path / "x.toml", TINY | {"epochs": 9, "pruner": {"name": "hyperband", "min_resource": 3}})
+    with pytest.raises(DefinitionError) as caught:
+        load(str(file), {flag: value})
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"trial": [3]}, "test.toml [[trial]] 1: expected a table of keys, got 3"),
+        ({"trial": {"rho": 0.5}}, "test.toml: trial = {'rho': 0.5}; expected a list of tables: [[trial]]"),
+        ({"space": 3}, "test.toml: space = 3; expected a table of keys"),
+        ({"sampler": []}, "test.toml: sampler = []; expected a table of keys"),
+        ({"space": {"rho": []}}, "test.toml [space]: rho = []; expected a list of different numbers"),
+        ({"space": {"rho": {"low": 1, "hihg": 2}}}, "test.toml [space] rho: unknown key 'hihg'; did you mean 'high'?"),
+        ({"space": {"rho": {"low": 0.1}}}, "test.toml [space] rho: 'high' is missing; expected a number"),
+        ({"space": {"rho": {"low": "0", "high": 0.5}}}, "test.toml [space] rho: low = '0'; expected a number"),
+        ({"sampler": {"name": 3}}, "test.toml [sampler]: unknown name '3'; known: grid, qmc, random, tpe"),
+        ({"data": {"name": 3, "validation": 0}}, "test.toml [data]: name = 3; expected a text in quotes"),
+        ({"data": {"name": "digits"}}, "test.toml [data]: 'validation' is missing; expected a whole number"),
+        ({"data": None}, "test.toml: 'data' is missing; expected a table of keys"),
+        ({"trials": None}, "test.toml: 'trials' is missing; expected a whole number"),
+        ({"optimizer": ["adam"]}, None),
+        ({"sampler": {"multivariate": 1}}, "test.toml [sampler]: multivariate = 1; expected true or false"),
+        (
+            {"sampler": {"name": "qmc", "qmc_type": "sob"}},
+            "test.toml [sampler]: unknown qmc_type 'sob'; did you mean 'sobol'?",
+        ),
+        (
+            {"data": {"name": "digits", "validation": 0}},
+            "test.toml: [data] validation must be above 0 when there is a [space], for example 10000",
+        ),
+    ],
+)
+def test_messages_in_full(changes, expected):
+    with pytest.raises(DefinitionError) as caught:
+        sweep_of(**changes)
+    assert "\n" not in str(caught.value)
+    if expected is not None:
+        assert str(caught.value) == expected
+
+
+def test_pydantic_is_loaded_only_where_a_file_is_read():
+    code = (
+        "import sys\n"
+        "import optbench.definition, optbench.definition.stored, optbench.definition.fingerprint, optbench.cli\n"
+        "from optbench.storage import studies\n"
+        "print([name for name in sys.modules if name.startswith('pydantic')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -43,4 +43,4 @@ def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
     if "trials" in overrides and "space" not in table:
         raise DefinitionError(f"--trials {overrides['trials']}: {path} is a list of fixed trials; leave --trials out")
-    return parse({**table, **overrides}, str(path))
+    return parse({**table, **overrides}, str(path), flags=overrides.keys())

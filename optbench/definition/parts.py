@@ -1,22 +1,39 @@
 """Reads the parts of a definition that hold hyperparameters: the [space] and the [[trial]] entries."""
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from optbench.definition.keys import Keys
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
 from optbench.space import Choice, Dimension, Float, check_dimension
 from optbench.sweep import FixedTrial
 
+if TYPE_CHECKING:
+    from optbench.definition.models import Number, RangeTable, TrialTable
 
-def dimension_of(optimizer: str, name: str, given: Any, where: str) -> Dimension:
-    """A Float from {low, high, log}, a Choice from a list, a fixed Choice from a number."""
+
+def dimensions(
+    optimizer: str | None, tables: "Mapping[str, RangeTable | list[Number] | Number]", where: str
+) -> dict[str, Dimension]:
+    """The dimensions of a [space], by name in alphabetical order: the order in the file changes nothing."""
+    space = {name: _dimension(str(optimizer), name, tables[name], where) for name in sorted(tables)}
+    _check_no_twins(space, where)
+    return space
+
+
+def _dimension(optimizer: str, name: str, given: "RangeTable | list[Number] | Number", where: str) -> Dimension:
+    """A Float from a range, a Choice from a list, a fixed Choice from a number."""
     dimension: Dimension
-    if isinstance(given, Mapping):
-        keys = Keys(given, f"{where} {name}").only("low", "high", "log")
-        dimension = Float(keys.take("low", float), keys.take("high", float), keys.take("log", bool, False))
+    if isinstance(given, (bool, int, float, list)):
+        values = given if isinstance(given, list) else [given]
+        if not values or len(set(values)) < len(values):
+            raise DefinitionError(f"{where}: {name} = {given!r}; expected a list of different numbers")
+        for value in values:
+            OPTIMIZERS[optimizer].check(name, value, where)
+        dimension = Choice(tuple(float(value) for value in values))
+    else:
+        dimension = Float(given.low, given.high, given.log)
         if dimension.log and dimension.low <= 0:
             raise DefinitionError(f"{where}: {name} has log = true from low = {dimension.low!r}; expected low above 0")
         if not dimension.low < dimension.high or math.isinf(dimension.high):
@@ -24,64 +41,51 @@ def dimension_of(optimizer: str, name: str, given: Any, where: str) -> Dimension
                 f"{where}: {name} has low = {dimension.low!r}, high = {dimension.high!r}; "
                 "expected low < high, both finite"
             )
-    else:
-        values = given if isinstance(given, list) else [given]
-        if not values or not all(type(v) in (int, float, bool) for v in values) or len(set(values)) < len(values):
-            raise DefinitionError(
-                f"{where}: {name} = {given!r}; expected {{ low = .., high = .., log = true }}, "
-                "a list of different numbers, or a number"
-            )
-        for value in values:
-            OPTIMIZERS[optimizer].check(name, value, where)
-        dimension = Choice(tuple(float(v) for v in values))
     check_dimension(optimizer, name, dimension, where)
     return dimension
 
 
-def check_no_twins(names: Iterable[str], where: str) -> None:
+def _check_no_twins(names: Iterable[str], where: str) -> None:
     for name in names:
         if ONE_MINUS + name in names:
             raise DefinitionError(f"{where}: both {name!r} and {ONE_MINUS + name!r}; expected one of them")
 
 
 def fixed_trials(
-    tables: list[Any], optimizer: str | None, space: Mapping[str, Dimension], where: str
+    tables: "Sequence[TrialTable]", optimizer: str | None, space: Mapping[str, Dimension], where: str
 ) -> tuple[FixedTrial, ...]:
-    trials = []
-    for index, table in enumerate(tables, start=1):
-        trials += _fixed_trial(Keys(table, f"{where} [[trial]] {index}"), optimizer, space)
-    return tuple(trials)
+    """Every fixed trial of the [[trial]] tables, one for each of their seeds."""
+    return tuple(
+        trial
+        for index, table in enumerate(tables, start=1)
+        for trial in _fixed_trial(table, optimizer, space, f"{where} [[trial]] {index}")
+    )
 
 
-def _fixed_trial(keys: Keys, optimizer: str | None, space: Mapping[str, Dimension]) -> list[FixedTrial]:
-    own = keys.pick("optimizer", OPTIMIZERS, optimizer)
+def _fixed_trial(
+    table: "TrialTable", optimizer: str | None, space: Mapping[str, Dimension], where: str
+) -> list[FixedTrial]:
+    own = table.optimizer or optimizer
     if own is None:
-        raise DefinitionError(f"{keys.where}: expected optimizer = one of {', '.join(OPTIMIZERS)}")
+        raise DefinitionError(f"{where}: expected optimizer = one of {', '.join(OPTIMIZERS)}")
     if space and own != optimizer:
+        raise DefinitionError(f"{where}: optimizer = {own!r}; the [space] is {optimizer}'s: expected {optimizer!r}")
+    seeds: list[int | None] = [*table.seeds] if table.seeds else [None]
+    if len(set(seeds)) < len(seeds):
+        raise DefinitionError(f"{where}: seeds = {seeds!r}; expected a list of different whole numbers, 0 or more")
+    published = table.published_test_accuracy
+    if published is not None and space:
         raise DefinitionError(
-            f"{keys.where}: optimizer = {own!r}; the [space] is {optimizer}'s: expected {optimizer!r}"
-        )
-    label, published = keys.take("label", str, None), keys.take("published_test_accuracy", float, None)
-    seeds = keys.take("seeds", list, [None])
-    valid = all(seed is None or (type(seed) is int and 0 <= seed < 2**63) for seed in seeds)
-    if not seeds or not valid or len(set(seeds)) < len(seeds):
-        raise DefinitionError(
-            f"{keys.where}: seeds = {seeds!r}; expected a list of different whole numbers, at least 0"
-        )
-    if published is not None and (space or not 0 <= published <= 1):
-        raise DefinitionError(
-            f"{keys.where}: published_test_accuracy = {published}; expected 0 to 1, in a list of fixed trials"
+            f"{where}: published_test_accuracy = {published} beside a [space]; expected it in a list of fixed trials"
         )
     given = {}
-    for name, value in keys.table.items():
-        if name not in ("optimizer", "label", "published_test_accuracy", "seeds"):
-            if type(value) not in (int, float, bool):
-                raise DefinitionError(f"{keys.where}: {name} = {value!r}; expected a number")
-            OPTIMIZERS[own].check(name, value, keys.where)
-            given[name] = float(value)
-    check_no_twins(given, keys.where)
+    for name, value in table.__pydantic_extra__.items():
+        OPTIMIZERS[own].check(name, value, where)
+        given[name] = float(value)
+    _check_no_twins(given, where)
     values = OPTIMIZERS[own].resolve(given)
-    params = _in_space(values, given, space, keys.where) if space else values
+    params = _in_space(OPTIMIZERS[own].complete(values), given, space, where) if space else values
+    label = table.label
     if not space and label is None:
         label = " ".join([own, *(f"{name}={value:g}" for name, value in values.items())])
     return [FixedTrial(own, params, seed, label, published) for seed in seeds]

@@ -1,0 +1,147 @@
+"""The sweep file as pydantic models: every key with its type, bounds, default and description.
+
+They are made only where a file or a dict is read, and converted to the frozen records of sweep.py at once. What one key
+says about another is checked in parse.py.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from optbench.definition.strategies import (
+    Count,
+    CountFrom0,
+    Fraction,
+    GridTable,
+    HyperbandTable,
+    MedianTable,
+    NoPrunerTable,
+    PrunerTable,
+    QmcTable,
+    RandomTable,
+    SamplerTable,
+    SuccessiveHalvingTable,
+    Table,
+    TpeTable,
+)
+from optbench.optimizers import OPTIMIZERS
+from optbench.sweep import ACTIVATIONS, MlpModel
+
+HUGE = 10**300  # a whole number of more digits is no float
+
+if TYPE_CHECKING:  # a type checker cannot read names from a tuple
+    Activation = str
+    OptimizerName = str
+else:
+    Activation = Literal[ACTIVATIONS]
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Number = bool | int | float
+
+
+def _no_longer_than_a_float(value: Any) -> Any:
+    return math.inf if type(value) is int and abs(value) > HUGE else value
+
+
+class DataTable(Table):
+    """Which images are trained, validated and tested on."""
+
+    name: str
+    """digits, mnist, fashion_mnist, kmnist, or another data set of 28x28 images in ten classes."""
+    validation: CountFrom0
+    """How many training images are held back to select by; 0 only in a list of fixed trials."""
+
+
+class ModelTable(Table):
+    """A network of dense layers."""
+
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(default=list(MlpModel.hidden))
+    """The units of each hidden layer."""
+    activation: Activation = "relu"
+    """The activation of the hidden layers."""
+
+
+class RangeTable(Table):
+    """A range, drawn from uniformly."""
+
+    low: Annotated[float, BeforeValidator(_no_longer_than_a_float)]
+    """The lower end."""
+    high: Annotated[float, BeforeValidator(_no_longer_than_a_float)]
+    """The upper end."""
+    log: bool = False
+    """Whether to draw uniformly in the logarithm."""
+
+
+class TrialTable(Table):
+    """A fixed trial: it runs before the search and is never pruned. Every further key is a hyperparameter."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Number]
+
+    optimizer: OptimizerName | None = None
+    """The optimizer; that of the sweep unless given."""
+    label: str | None = None
+    """What the setting is called in tables and figures."""
+    seeds: list[Seed] | None = Field(None, min_length=1)
+    """One trial for each seed of the initial weights and the batch order; else one trial with a seed of its own."""
+    published_test_accuracy: Fraction | None = None
+    """A published figure, 0 to 1, shown beside the measured one; only where nothing is validated."""
+
+
+def _shape(given: Any) -> str:
+    """Which form an entry of [space] has."""
+    return "range" if isinstance(given, Mapping) else "choices" if isinstance(given, list) else "fixed"
+
+
+DimensionTable = Annotated[
+    Annotated[RangeTable, Tag("range")] | Annotated[list[Number], Tag("choices")] | Annotated[Number, Tag("fixed")],
+    Discriminator(_shape),
+]
+
+
+class SweepTable(Table):
+    """A sweep: what is searched, on which data, with which model and budget."""
+
+    name: str
+    """The name of the sweep, and of its study unless --study gives another."""
+    optimizer: OptimizerName | None = None
+    """The optimizer whose hyperparameters are searched."""
+    trials: Count | None = None
+    """The total number of trials, fixed ones included; none in a list of fixed trials."""
+    epochs: Count
+    """For how many epochs a trial is trained that is not pruned."""
+    batch: Count = 128
+    """The batch size."""
+    seed: Seed = 0
+    """Of the split, the draws, the initial weights and the batch order."""
+    lanes: Annotated[int, Field(ge=1, le=256)] | None = None
+    """How many trials are trained side by side; two per core, at most 16, unless given."""
+    data: DataTable
+    """The data set, and how much of it a search selects by."""
+    model: ModelTable = ModelTable()
+    """The network."""
+    space: dict[str, DimensionTable] = Field(default={})
+    """What is searched: hyperparameters of the optimizer, each with a range, a list of choices or a fixed number."""
+    sampler: SamplerTable | None = None
+    """What chooses the next trial's hyperparameters: tpe unless given."""
+    pruner: PrunerTable | None = None
+    """What ends trials early: median unless given."""
+    trial: list[TrialTable] = Field(default=[])
+    """Fixed trials, which run before the search."""
+
+
+KINDS: Mapping[str, type[Table]] = {
+    "data": DataTable,
+    "model": ModelTable,
+    "tpe": TpeTable,
+    "random": RandomTable,
+    "qmc": QmcTable,
+    "grid": GridTable,
+    "median": MedianTable,
+    "hyperband": HyperbandTable,
+    "successive_halving": SuccessiveHalvingTable,
+    "none": NoPrunerTable,
+}
+"""The models of the tables that have a name of their own."""

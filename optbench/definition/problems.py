@@ -1,0 +1,125 @@
+"""Says in one line what pydantic finds wrong in a sweep file: the key, what was given, what is expected."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from optbench.definition import models
+from optbench.errors import DefinitionError, nearest
+from optbench.sweep import PRUNERS, SAMPLERS
+
+Path = Sequence[int | str]
+
+KINDS = {
+    "bool_type": "true or false",
+    "dict_type": "a table of keys",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a table of keys",
+    "string_type": "a text in quotes",
+}
+EXPECTED = {
+    "audit": "a fraction from 0 to 1",
+    "data": "a table of keys",
+    "hidden": "a list of whole numbers above 0, for example [128]",
+    "published_test_accuracy": "0 to 1",
+    "seeds": "a list of different whole numbers, 0 or more",
+    "trial": "a list of tables: [[trial]]",
+}
+MISSING = {"name": "a text in quotes", "low": "a number", "high": "a number", "data": "a table of keys"}
+OF_A_SPACE = "{ low = .., high = .., log = true }, a list of different numbers, or a number"
+
+
+def problem(
+    errors: Sequence[ErrorDetails], table: Mapping[str, Any], where: str, flags: Collection[str]
+) -> DefinitionError:
+    """The first of pydantic's errors as ours. An unknown key comes first: it may be one that is missing, misspelt.
+
+    `where` names the file, `flags` are the keys that come from the command line.
+    """
+    error = min(errors, key=lambda error: error["type"] != "extra_forbidden")
+    path = _path(error["loc"])
+    key, home = str(path[-1]), place(path[:-1], where)
+    if error["type"] == "extra_forbidden":
+        return DefinitionError(f"{home}: unknown key {key!r}; {nearest(key, _keys(error['loc']))}")
+    if error["type"] == "missing":
+        return DefinitionError(f"{home}: {key!r} is missing; expected {MISSING.get(key, 'a whole number')}")
+    if error["type"] == "union_tag_invalid":
+        tag = str(error["ctx"]["tag"])
+        return DefinitionError(
+            f"{place(path, where)}: unknown name {tag!r}; {nearest(tag, SAMPLERS if key == 'sampler' else PRUNERS)}"
+        )
+    given = _given(table, path)
+    if error["type"] == "literal_error":
+        options = re.findall("'([^']+)'", error["ctx"]["expected"])
+        return DefinitionError(f"{home}: unknown {key} {given!r}; {nearest(str(given), options)}")
+    if isinstance(path[-1], int):
+        return DefinitionError(f"{place(path, where)}: expected a table of keys, got {given!r}")
+    return refused(key, given, _expected(error, path), home, flags if len(path) == 1 else ())
+
+
+def refused(key: str, given: Any, expected: str, where: str, flags: Collection[str]) -> DefinitionError:
+    """The error of a value that is out of place, blamed on the file or on the flag that it came from."""
+    if key in flags:
+        return DefinitionError(f"--{key} {given}: expected {expected}")
+    return DefinitionError(f"{where}: {key} = {given!r}; expected {expected}")
+
+
+def place(path: Path, where: str) -> str:
+    """The words for the table of that path."""
+    match path:
+        case []:
+            return where
+        case ["trial", int() as index]:
+            return f"{where} [[trial]] {index + 1}"
+        case [table, *rest]:
+            return " ".join([where, f"[{table}]", *map(str, rest)])
+    raise AssertionError(path)
+
+
+def _path(loc: Path) -> list[int | str]:
+    """The keys that lead to an error in the file: pydantic also names the kinds of a union, and places in a list."""
+    match loc:
+        case ["sampler" | "pruner" as role, _, *rest]:
+            return [role, *rest[:1]]
+        case ["space", name, "range", *rest]:
+            return ["space", name, *rest[:1]]
+        case ["trial", int() as index, *rest]:
+            return ["trial", index, *rest[:1]]
+    return list(loc[:2])
+
+
+def _keys(loc: Path) -> Collection[str]:
+    """The keys that the table of an unknown key may have."""
+    match loc:
+        case ["space", *_]:
+            return models.RangeTable.model_fields
+        case ["sampler" | "pruner", str() as name, _]:
+            return models.KINDS[name].model_fields
+        case ["data" | "model" as table, _]:
+            return models.KINDS[table].model_fields
+    return models.SweepTable.model_fields
+
+
+def _given(table: Mapping[str, Any], path: Path) -> Any:
+    given: Any = table
+    for key in path:
+        given = given[key]
+    return given
+
+
+def _expected(error: ErrorDetails, path: Path) -> str:
+    """What is expected, in words."""
+    key = str(path[-1])
+    if path[0] == "space" and len(path) == 2:
+        return OF_A_SPACE
+    if path[0] == "trial" and len(path) == 3 and key not in models.TrialTable.model_fields:
+        return "a number"
+    if key in EXPECTED:
+        return EXPECTED[key]
+    context = error.get("ctx", {})
+    bounds = {"greater_than_equal": f"{context.get('ge')} or more", "less_than_equal": f"{context.get('le')} or less"}
+    return (KINDS | bounds).get(error["type"], error["msg"])

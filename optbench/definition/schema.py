@@ -1,0 +1,74 @@
+"""The JSON Schema of a sweep file, by which editors complete and check it."""
+
+import json
+from typing import Any
+
+from optbench.definition.models import SweepTable
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS
+
+HEAD = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "A sweep of optbench",
+}
+
+
+def schema_text() -> str:
+    """The schema as JSON: the models of a sweep file, with the hyperparameters that each optimizer has."""
+    schema = _tidy(SweepTable.model_json_schema())
+    space, trial = schema["properties"]["space"], schema["$defs"]["TrialTable"]
+    dimension = space.pop("additionalProperties")
+    number = {"type": ["number", "boolean"]}
+    texts = _descriptions()
+    space |= {
+        "properties": {name: dimension | {"description": text} for name, text in texts.items()},
+        "additionalProperties": False,
+    }
+    trial["properties"] |= {name: number | {"description": text} for name, text in texts.items()}
+    trial["additionalProperties"] = False
+    schema["allOf"] = [_only(name) for name in OPTIMIZERS]
+    return json.dumps(HEAD | schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _names(optimizer: str) -> list[str]:
+    """What [space] and [[trial]] may call the hyperparameters of an optimizer."""
+    known = OPTIMIZERS[optimizer].hyperparameters
+    return [*known, *(ONE_MINUS + name for name, hyperparameter in known.items() if hyperparameter.decay)]
+
+
+def _descriptions() -> dict[str, str]:
+    """What each hyperparameter is: which optimizers have it, with which default."""
+    texts: dict[str, str] = {}
+    for optimizer in OPTIMIZERS:
+        for name in _names(optimizer):
+            base = name.removeprefix(ONE_MINUS)
+            default = f"{OPTIMIZERS[optimizer].hyperparameters[base].default:g}"
+            of = f"{optimizer} (default {base} = {default})"
+            texts[name] = f"{texts[name]}, {of}" if name in texts else f"A hyperparameter of {of}"
+    return texts
+
+
+def _only(optimizer: str) -> dict[str, Any]:
+    """Where the sweep names this optimizer, its [space] holds no other's hyperparameters."""
+    names = {"propertyNames": {"enum": _names(optimizer)}}
+    return {
+        "if": {"properties": {"optimizer": {"const": optimizer}}, "required": ["optimizer"]},
+        "then": {"properties": {"space": names}},
+    }
+
+
+def _tidy(schema: Any) -> Any:
+    """Without what TOML has not (null), and without pydantic's titles."""
+    if isinstance(schema, list):
+        return [_tidy(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {
+        key: _tidy(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+    }
+    kinds = [kind for kind in kept.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del kept["anyOf"]
+        return {**kinds[0], **kept}
+    return kept | ({"anyOf": kinds} if kinds else {})
