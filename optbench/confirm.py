@@ -1,50 +1,62 @@
-"""What confirms a search: its best configurations by validation, on fresh seeds that all arms share, as a sweep."""
+"""Confirmations: the best configurations of a search, trained again on fresh seeds that all searches share."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from optbench.definition import parse
 from optbench.errors import StudyError
-from optbench.optimizers import OPTIMIZERS
 from optbench.randomness import Purpose, seed
 from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
-from optbench.sweep import Sweep
+from optbench.sweep import DataSource, FixedTrial, NoPruner, Sweep, Tpe
+
+MAX_NAME = 280  # characters of the search's name that are kept, so that a confirmation's name has room for its ending
 
 
 def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, seeds: int, epochs: int | None) -> Sweep:
-    """The sweep that trains the `top` best configurations, all different, on all images, each on the same fresh seeds.
+    """The sweep that trains the `top` best different configurations on all training images, each on the same seeds.
 
-    Nothing is selected in it: each trial is scored on the test images once, after its last epoch. The seeds depend on
-    nothing, so those of every study are the same: the same initial weights, the same batch order. Raises StudyError.
+    Nothing is selected in it: each trial is evaluated once on the test set, after its last epoch. The fresh seeds are
+    the same for every study, and with them the initial weights and the order of batches.
+    Raises StudyError where the study is not a search, or has no complete trial.
     """
-    if study.definition is None or not study.searches:
-        raise StudyError(f"study {study.name!r} selects nothing; expected a search to confirm, as adadelta")
+    sweep = study.sweep
+    if sweep is None or not sweep.searches:
+        raise StudyError(
+            f"{study.name!r} is not a search, so there is nothing to confirm; `optbench studies` lists the searches"
+        )
     best = distinct(best_trials(records))[:top]
     if not best:
         raise lacks_best(study)
     fresh = [seed(Purpose.CONFIRM, index) for index in range(seeds)]
-    definition: Mapping[str, Any] = study.definition
-    table = {key: definition[key] for key in ("batch", "seed", "model")}
-    table |= {
-        "name": f"{study.name[:280]}/confirm",
-        "epochs": definition["epochs"] if epochs is None else epochs,
-        "data": {"name": definition["data"]["name"], "validation": 0},
-        "trial": [
-            {
-                "label": label_of(trial.number),
-                "optimizer": trial.optimizer,
-                **OPTIMIZERS[trial.optimizer].keras_arguments(trial.hyperparameters),
-                "seeds": fresh,
-            }
-            for trial in best
-        ],
-    }
-    return parse(table, f"the confirmation of {study.name!r}")
+    fixed = tuple(_fixed(trial, number) for trial in best for number in fresh)
+    return replace(
+        sweep,
+        name=f"{study.name[:MAX_NAME]}/confirm",
+        trials=len(fixed),
+        epochs=sweep.epochs if epochs is None else epochs,
+        data=DataSource(sweep.data.name, 0),
+        sampler=Tpe(),
+        pruner=NoPruner(),
+        optimizer=None,
+        space={},
+        fixed=fixed,
+        lanes=None,
+    )
 
 
-def _plain(sweep: Sweep) -> dict[str, Any]:
-    """The definition but for its lanes, which change nothing."""
-    return {key: value for key, value in sweep.definition().items() if key != "lanes"}
+def _fixed(trial: TrialRecord, fresh: int) -> FixedTrial:
+    return FixedTrial(
+        optimizer=trial.optimizer, params=dict(trial.hyperparameters), seed=fresh, label=label_of(trial.number)
+    )
+
+
+def notes(sweep: Sweep, search: str, top: int, seeds: int) -> Iterator[str]:
+    """What is to be said where a confirmation does less than was asked for, or less than a comparison needs."""
+    found = len(sweep.fixed) // seeds
+    if found < top:
+        yield f"{search}: it has {found} different configurations, fewer than the {top} asked for; all are confirmed"
+    if seeds == 1:
+        yield f"{search}: one seed says nothing about spread; a comparison takes at least 2 seeds, better 10"
 
 
 def label_of(number: int) -> str:
@@ -52,11 +64,22 @@ def label_of(number: int) -> str:
     return f"trial {number}"
 
 
+def source_trial(trial: TrialRecord) -> int | None:
+    """The number of the search's trial that a confirmation's trial trains again; None for any other trial."""
+    found = re.fullmatch(r"trial (\d+)", trial.label or "")
+    return int(found[1]) if found else None
+
+
 def place(sweep: Sweep, every: Sequence[StudyRecord]) -> str:
     """The name of the study in which the sweep is run: that of an earlier start, or the next one that is free."""
     names = {study.name: study for study in every}
     for name in (sweep.name, *(f"{sweep.name}-{index}" for index in range(2, 10_000))):
         held = names.get(name)
-        if held is None or (held.definition and _plain(parse(held.definition, name)) == _plain(sweep)):
+        if held is None or (held.sweep is not None and _same(held.sweep, sweep)):
             return name
     raise StudyError(f"{sweep.name!r} and 9,998 more names are taken")
+
+
+def _same(held: Sweep, sweep: Sweep) -> bool:
+    """Whether two sweeps train the same; lanes change nothing."""
+    return replace(held, lanes=None).definition() == replace(sweep, lanes=None).definition()

@@ -12,9 +12,10 @@ from optuna_dashboard import get_note
 
 from optbench.analysis.arms import base_name
 from optbench.analysis.collect import collect
+from optbench.analysis.plain import as_plain
 from optbench.analysis.remarks import remarks
 from optbench.analysis.report import report
-from optbench.analysis.verdict import as_plain, pairs, rows
+from optbench.analysis.verdict import pairs, rows
 from optbench.confirm import confirmation, place
 from optbench.dashboard import refresh
 from optbench.errors import StudyError
@@ -73,7 +74,7 @@ def test_confirming_again_carries_on_or_makes_another_study(storage):
     assert count_evaluations(storage) == {"adadelta/confirm": 6, "adadelta/confirm-2": 8}
     arm = collect(storage, ["adadelta"]).arms[0]
     assert {c.study for c in arm.confirmed} == {"adadelta/confirm-2"}
-    with pytest.raises(StudyError, match="selects nothing; expected a search to confirm"):
+    with pytest.raises(StudyError, match="is not a search, so there is nothing to confirm"):
         confirm(storage, "adadelta/confirm", 0.9)
 
 
@@ -85,8 +86,8 @@ def test_the_verdict_says_who_is_better_with_its_numbers(url):
     assert pair.difference.n == 10
     assert pair.difference.low > 0.005
     assert re.fullmatch(
-        r"adadelta 98\.\d\d \+- 0\.\d\d %, adam 97\.\d\d \+- 0\.\d\d %, "
-        r"difference \+\d\.\d\d \[\+\d\.\d\d, \+\d\.\d\d\] points over 10 paired seeds: "
+        r"adadelta 98\.\d\d ± 0\.\d\d %, adam 97\.\d\d ± 0\.\d\d %, "
+        r"difference \+\d\.\d\d \[\+\d\.\d\d, \+\d\.\d\d\] percentage points over 10 paired seeds: "
         r"adadelta is better \(p = 0\.002 by sign flips\)",
         pair.sentence,
     )
@@ -103,10 +104,15 @@ def test_the_verdict_says_who_is_better_with_its_numbers(url):
 @pytest.mark.parametrize(
     ("levels", "noise", "seeds", "words"),
     [
-        ((0.98, 0.98), 0.0003, 10, "equal, within the 0.1 points you called equal"),
-        ((0.9804, 0.98), 0.0001, 10, "real but smaller than the 0.1 points you called equal"),
-        ((0.98, 0.98), 0.01, 10, "undecided: neither a difference nor equality within 0.1 points is shown"),
-        ((0.99, 0.98), 0.0001, 5, "undecided, for 5 seeds cannot reach p < .05"),
+        ((0.98, 0.98), 0.0003, 10, "equal within 0.1 percentage points (p (TOST) = "),
+        ((0.9804, 0.98), 0.0001, 10, "), but within the 0.1 percentage points that count as equal (p (TOST) = "),
+        ((0.98, 0.98), 0.01, 10, "undecided: the 95 % interval includes 0 and the sign-flip test gives p = "),
+        (
+            (0.99, 0.98),
+            0.0001,
+            5,
+            "excludes 0, but the sign-flip test gives p = 0.062, the smallest that 5 seeds can ",
+        ),
     ],
 )
 def test_every_verdict_has_its_words(storage, levels, noise, seeds, words):
@@ -131,7 +137,8 @@ def test_seeds_that_diverge_count_as_guessing(storage):
     assert rows(comparison)[0].tuned.mean == pytest.approx(0.7 * 0.98 + 0.3 * 0.1)
     (pair,) = pairs(comparison.arms, 0.1)
     assert pair.difference.n == 10
-    assert remarks(comparison) == ["adadelta: 3 of its 10 seeds diverged, and count as guessing: 10 %"]
+    text = "adadelta: 3 of its 10 seeds diverged, and count with the accuracy of guessing, 10 %"
+    assert remarks(comparison)[0] == text
     assert "3 of its 10 seeds diverged" in report(comparison, rows(comparison), [pair])
 
 
@@ -175,10 +182,10 @@ def test_what_does_not_compare_is_refused_or_named(storage):
     run(storage, search(), "adadelta", peak)
     run(storage, search("adam", epochs=7), "adam", peak)
     with pytest.raises(StudyError, match="epochs is 6 in adadelta, 7 in adam; --anyway"):
-        collect(storage, [])
-    assert collect(storage, [], anyway=True).differences[0] == "epochs is 6 in adadelta, 7 in adam"
+        collect(storage, ["adadelta", "adam"])
+    assert collect(storage, ["adadelta", "adam"], anyway=True).differences[0] == "epochs is 6 in adadelta, 7 in adam"
     run(storage, search("adam-wide", model={"hidden": [9]}), "adam-wide", peak)
-    with pytest.raises(StudyError, match="have other data, models or batches; name studies of one kind"):
+    with pytest.raises(StudyError, match="have different data, models or batch sizes; name studies that share them"):
         collect(storage, ["adam", "adam-wide"])
     newest = collect(storage, [])
     assert [arm.name for arm in newest.arms] == ["adam-wide"]
@@ -201,7 +208,7 @@ def test_what_does_not_compare_with_the_rest_is_left_out_and_named(storage):
         run(storage, search(name, **changes), name, peak)
     comparison = collect(storage, [])
     assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
-    assert remarks(comparison)[-1] == "adadelta-long is left out: epochs is 6 in adam, 8 in adadelta-long"
+    assert remarks(comparison)[-1] == "adadelta-long is left out: epochs is 6 in adadelta, 8 in adadelta-long"
     assert len(collect(storage, [], anyway=True).arms) == 3
 
 

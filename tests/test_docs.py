@@ -103,7 +103,7 @@ def test_every_statistic_has_a_section():
     }
     assert "mean_interval" in public
     sections = set(re.findall(r"^### (\w+)$", PAGES["statistics"], re.MULTILINE))
-    assert sorted(public - sections - {"share_interval", "diverged_share", "least_p"}) == []  # renamed
+    assert sorted(public - sections) == []
 
 
 def blocks(language):

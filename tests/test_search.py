@@ -23,10 +23,10 @@ from optbench.analysis.budget import (
 from optbench.analysis.search import (
     audit,
     boundary,
-    diverged_share,
+    diverged_fraction,
+    fraction_interval,
     growth,
     incumbent,
-    share_interval,
     time_to_target,
     wider,
 )
@@ -181,7 +181,7 @@ def test_other_budgets_that_make_no_sense():
 def test_tunability_by_hand():
     # 2 of 10 within a point of .98, the one exactly a point off included: ceil(ln .05 / ln .8) = ceil(13.43)
     found = tunability([0.98, 0.97, *[0.9] * 8], 0.01)
-    assert (found.share, found.trials) == (0.2, 14)
+    assert (found.fraction, found.trials) == (0.2, 14)
     # Wilson at z = 1.959964: (2 + z^2/2 +- z sqrt(2 * 8 / 10 + z^2/4)) / (10 + z^2)
     z = 1.959963984540
     half = z * math.sqrt(1.6 + z * z / 4)
@@ -199,15 +199,15 @@ def test_trials_for_a_chance_of_95_percent(near, n, trials):
 def test_the_trials_are_the_fewest_that_reach_95_percent(values, delta):
     found = tunability(values, delta)
     missed = Fraction(sum(round(1e4 * (max(values) - v - delta)) > 0 for v in values), len(values))
-    assert found.share == pytest.approx(float(1 - missed))
+    assert found.fraction == pytest.approx(float(1 - missed))
     assert missed**found.trials <= Fraction(1, 20)
     assert found.trials == 1 or missed ** (found.trials - 1) > Fraction(1, 20)
-    assert 0 <= found.low <= found.share <= found.high + 1e-12 <= 1 + 1e-9
+    assert 0 <= found.low <= found.fraction <= found.high + 1e-12 <= 1 + 1e-9
 
 
 def test_rounding_puts_no_trial_beyond_delta():
     assert 0.8 - 0.1 > 0.7
-    assert tunability([0.8, 0.7, 0.6999], 0.1).share == pytest.approx(2 / 3)
+    assert tunability([0.8, 0.7, 0.6999], 0.1).fraction == pytest.approx(2 / 3)
 
 
 def test_delta_is_not_negative():
@@ -324,23 +324,23 @@ def test_ranges_that_cannot_be_wider(low, high, log, end, message):
 def test_shares_agree_with_scipy(method):
     for count, total in [(0, 5), (3, 10), (7, 7)]:
         expected = stats.binomtest(count, total).proportion_ci(0.95, method)
-        assert share_interval(count, total, method) == (expected.low, expected.high)
+        assert fraction_interval(count, total, method) == (expected.low, expected.high)
 
 
 def test_wilson_and_clopper_pearson_by_hand():
     z2 = 1.959963984540**2
-    assert share_interval(0, 10) == pytest.approx((0, z2 / (10 + z2)))
-    assert share_interval(0, 10, "exact") == pytest.approx((0, 1 - 0.025**0.1))
+    assert fraction_interval(0, 10) == pytest.approx((0, z2 / (10 + z2)))
+    assert fraction_interval(0, 10, "exact") == pytest.approx((0, 1 - 0.025**0.1))
     for count, total in [(0, 0), (-1, 5), (6, 5)]:
         with pytest.raises(ValueError, match=f"{count} of {total}; expected 0 to all of at least one"):
-            share_interval(count, total)
+            fraction_interval(count, total)
 
 
 def test_too_many_is_over_thirty_percent():
-    assert not diverged_share(3, 10).too_many
-    found = diverged_share(31, 100)
+    assert not diverged_fraction(3, 10).too_many
+    found = diverged_fraction(31, 100)
     assert found.too_many
-    assert (found.share, (found.low, found.high)) == (0.31, share_interval(31, 100))
+    assert (found.fraction, (found.low, found.high)) == (0.31, fraction_interval(31, 100))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_an_audit_by_hand():
     found = audit([0.985, math.nan, 0.98, 0.9], [0.98, 0.98, 0.98, 0.97])
     assert (found.n, found.beaten) == (4, 0.25)
     assert found.regret == pytest.approx(0.5)
-    assert (found.low, found.high) == share_interval(1, 4, "exact")
+    assert (found.low, found.high) == fraction_interval(1, 4, "exact")
 
 
 def test_an_audit_in_which_pruning_cost_nothing():

@@ -1,7 +1,7 @@
 """Statistics against reference values and properties."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from optbench.analysis.baseline import by_label
-from optbench.analysis.pvalues import holm, least_p
-from optbench.analysis.statistics import (
-    confirmation,
-    equivalence,
-    finite,
-    improvement,
-    mean_interval,
-    paired,
-)
+from optbench.analysis.paired import equivalence, improvement, paired
+from optbench.analysis.power import seeds_to_decide
+from optbench.analysis.pvalues import holm, min_p
+from optbench.analysis.statistics import confirmation, finite, mean_interval, sampling_error
 from optbench.storage import TrialRecord
+from optbench.sweep import FixedTrial
+from tests.conftest import sweep_of
 
 fractions = st.integers(0, 10000).map(lambda hits: hits / 10000)  # accuracies on 10,000 images
 pairs = st.lists(st.tuples(fractions, fractions), min_size=2, max_size=8)
@@ -64,16 +61,14 @@ def test_order_does_not_matter_and_the_mean_lies_among_the_values(values, random
 
 
 def test_a_baseline_is_summed_up_by_label():
-    definition = {
-        "trial": [{"label": "a", "published_test_accuracy": 0.8}, {"label": "a"}, {"label": "b"}, {"label": "c"}]
-    }
-    definition["trial"][1]["published_test_accuracy"] = 0.8
+    labels = (("a", 0.8), ("a", 0.8), ("b", None), ("c", None))
+    fixed = tuple(FixedTrial("sgd", {}, label=label, published_test_accuracy=figure) for label, figure in labels)
     rest = dict.fromkeys(field.name for field in fields(TrialRecord))  # nothing else of a record matters here
     records = [
         TrialRecord(**(rest | {"label": label, "value": value}))
         for label, value in [("a", 0.81), ("a", 0.83), ("b", 0.5), ("c", None)]
     ]
-    found = by_label(definition, records)
+    found = by_label(replace(sweep_of(), fixed=fixed), records)
     assert [(s.label, s.accuracy.n) for s in found] == [("a", 2), ("b", 1)]
     assert found[0].difference == pytest.approx(2.0)
     assert found[1].difference is None
@@ -90,7 +85,7 @@ def test_only_finite_values_and_enough_of_them():
 def test_confirmation_by_hand():
     # 25 % of 8 is two off each end: (3 + 4 + 5 + 6) / 4; t(7, .975) = 2.364624251010; s^2 = 2786 / 7
     found = confirmation([60, 0, 2, 3, 4, 5, 6, 8])
-    assert (found.n, found.mean, found.median, found.iqm, found.least, found.most) == (8, 11, 4.5, 4.5, 0, 60)
+    assert (found.n, found.mean, found.median, found.iqm, found.min, found.max) == (8, 11, 4.5, 4.5, 0, 60)
     assert found.deviation == pytest.approx(math.sqrt(2786 / 7))
     margin = 2.364624251010 * math.sqrt(2786 / 7 / 8)
     assert (found.low, found.high) == pytest.approx((11 - margin, 11 + margin))
@@ -98,7 +93,7 @@ def test_confirmation_by_hand():
 
 def test_the_confirmation_of_one_seed_has_no_interval():
     found = confirmation([0.9])
-    assert (found.mean, found.median, found.iqm, found.least, found.most) == (0.9,) * 5
+    assert (found.mean, found.median, found.iqm, found.min, found.max) == (0.9,) * 5
     assert all(map(math.isnan, (found.low, found.high, found.deviation)))
 
 
@@ -116,7 +111,7 @@ def test_confirmation_lies_among_its_values_in_any_order(values, random):
 def test_five_pairs_that_all_agree_cannot_reach_five_percent():
     found = paired([0.95, 0.96, 0.97, 0.98, 0.99], [0.94, 0.94, 0.94, 0.94, 0.94])
     assert (found.n, found.mean) == (5, pytest.approx(0.03))
-    assert found.sign_flip_p == found.wilcoxon_p == least_p(5) == 0.0625
+    assert found.sign_flip_p == found.wilcoxon_p == min_p(5) == 0.0625
     # s = .01 sqrt(2.5), t(4, .975) = 2.776445105198
     assert found.high - found.mean == pytest.approx(0.01 * 2.776445105198 * math.sqrt(2.5 / 5))
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
@@ -145,7 +140,7 @@ def test_sign_flips_agree_with_counting_in_whole_numbers(given_pairs):
     sums = [abs(sum(s * h for s, h in zip(signs, hits, strict=True))) for signs in product((1, -1), repeat=len(hits))]
     found = paired(*zip(*given_pairs, strict=True))
     assert found.sign_flip_p == sum(s >= abs(sum(hits)) for s in sums) / len(sums)
-    assert found.sign_flip_p >= least_p(found.n)
+    assert found.sign_flip_p >= min_p(found.n)
     assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(hits).pvalue if any(hits) else 1.0)
 
 
@@ -187,16 +182,16 @@ def test_pairs_must_be_pairs(compare):
         compare([1], [1])
 
 
-def test_the_least_p():
-    assert [least_p(n) for n in (1, 2, 6)] == [1.0, 0.5, 0.03125]
+def test_the_min_p():
+    assert [min_p(n) for n in (1, 2, 6)] == [1.0, 0.5, 0.03125]
     with pytest.raises(ValueError, match="0 pairs; expected at least one"):
-        least_p(0)
+        min_p(0)
 
 
 def test_improvement_by_hand():
     # of six pairs, 3 beats 1 and 2 twice, 2 beats 1 once and ties once
     found = improvement([2, 3, 0], [1, 2])
-    assert found.share == pytest.approx((2 + 1.5 + 0) / 6)
+    assert found.fraction == pytest.approx((2 + 1.5 + 0) / 6)
     assert improvement([2, 3], [0, 1, 1]) == improvement([2, 3], [0, 1, 1], seed=9)
     assert (improvement([2, 3], [0, 1]).low, improvement([0, 1], [2, 3]).high) == (1, 0)
 
@@ -204,16 +199,16 @@ def test_improvement_by_hand():
 def test_the_bootstrap_of_improvement_by_hand():
     # a's two resampled values are independent, each above b's with probability 1/2: means 0, 1/2, 1 at 1/4, 1/2, 1/4
     found = improvement([0, 2], [1, 1])
-    assert (found.share, found.low, found.high) == (0.5, 0, 1)
+    assert (found.fraction, found.low, found.high) == (0.5, 0, 1)
 
 
 @slow
 @given(samples, samples)
 def test_improvement_is_the_mann_whitney_share_and_a_probability(a, b):
     found = improvement(a, b)
-    assert found.share == pytest.approx(stats.mannwhitneyu(a, b, method="asymptotic").statistic / (len(a) * len(b)))
+    assert found.fraction == pytest.approx(stats.mannwhitneyu(a, b, method="asymptotic").statistic / (len(a) * len(b)))
     assert 0 <= found.low <= found.high <= 1
-    assert found.share + improvement(b, a).share == pytest.approx(1)
+    assert found.fraction + improvement(b, a).fraction == pytest.approx(1)
 
 
 def test_the_interval_of_improvement_depends_on_the_seed_only_and_covers():
@@ -266,3 +261,33 @@ def test_the_interval_and_the_p_of_equivalence_agree(given_pairs, margin):
 def test_a_margin_is_above_zero(margin):
     with pytest.raises(ValueError, match="expected one above 0"):
         equivalence([1, 2], [1, 2], margin)
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "pairs_", "expected"),
+    [
+        (0.01, 0.0, 1, 6),  # 2 / 2^6 is the first below .05
+        (0.01, 0.0, 3, 7),  # 2 / 2^7 is the first below .05 / 3
+        (0.0, 0.0, 1, 2),  # equal at once
+        (0.002, 0.002, 1, 7),  # t = sqrt(7) = 2.646 has p = .038 with 6 degrees; sqrt(6) has p = .058 with 5
+        (0.0, 0.001, 1, 5),  # t(4, .95) / sqrt(5) = .953; t(3, .95) / 2 = 1.18
+        (0.001, 0.1, 1, None),
+    ],
+)
+def test_how_many_seeds_decide(mean, deviation, pairs_, expected):
+    assert seeds_to_decide(mean, deviation, 0.001, pairs_) == expected
+    assert seeds_to_decide(-mean, deviation, 0.001, pairs_) == expected
+
+
+def test_seeds_to_decide_wants_a_spread_and_a_margin():
+    with pytest.raises(ValueError, match="expected at least 0 and above 0"):
+        seeds_to_decide(0.1, float("nan"), 0.001)
+    with pytest.raises(ValueError, match="expected at least 0 and above 0"):
+        seeds_to_decide(0.1, 0.1, 0.0)
+
+
+def test_the_error_of_a_finite_test_set():
+    assert sampling_error(0.98, 10_000) == pytest.approx(0.0014)
+    assert sampling_error(1.0, 297) == 0
+    with pytest.raises(ValueError, match="an accuracy of 98 on 297 images"):
+        sampling_error(98, 297)

@@ -1,5 +1,6 @@
 """What is compared: arms, each a search with its confirmation, and lists of fixed trials. collect.py finds them."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,43 +8,47 @@ from functools import cached_property
 from typing import Any
 
 from optbench.analysis.baseline import Setting, by_label
-from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS, Optimizer
 from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.sweep import Sweep
 from optbench.training.contract import Epoch
 
-EXPLORING = ("random", "qmc")
+EXPLORING = ("random", "qmc")  # samplers whose trials are independent draws
 
 
 @dataclass(frozen=True)
 class Source:
-    """A study with its trials and their curves, by trial id."""
+    """A study with its trials, and with their learning curves by trial id where those were asked for."""
 
     study: StudyRecord
     trials: Sequence[TrialRecord]
-    curves: Mapping[int, list[Epoch]]
+    curves: Mapping[int, list[Epoch]] = field(default_factory=dict)
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep's definition."""
+        assert self.study.sweep is not None, "collect reads optbench's studies only"
+        return self.study.sweep
 
     @property
     def definition(self) -> Mapping[str, Any]:
-        """The sweep's definition."""
+        """The sweep's definition as plain data."""
         return self.study.definition or {}
-
-    @property
-    def explores(self) -> bool:
-        """Whether its trials are independent draws that ran to their ends: what budgets are judged by."""
-        return explores(self.study)
 
     @cached_property
     def settings(self) -> list[tuple[Setting, TrialRecord]]:
         """Of a list of fixed trials: each setting with its first trial."""
         firsts = {trial.label: trial for trial in reversed(self.trials)}
-        return [(setting, firsts[setting.label]) for setting in by_label(self.definition, self.trials)]
+        return [(setting, firsts[setting.label]) for setting in by_label(self.sweep, self.trials)]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A trial of a search that was confirmed in `study`, for `epochs`: its test accuracies by seed, its curves.
+    """A configuration of a search that was confirmed in `study`, where each trial had `epochs`.
 
-    `done` unless that study lacks trials; `diverged` of the seeds came to no network, and score as guessing does.
+    `trial` is the search's trial; `scores` are test accuracies by seed; `curves` are those of the confirmation, where
+    they were asked for. `done` is false while the confirmation lacks trials. `diverged` counts the seeds whose network
+    diverged: they score as guessing does.
     """
 
     trial: TrialRecord
@@ -57,8 +62,10 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Arm:
-    """One search. `confirmed` are its configurations, best by validation first; `explored` looks at the same space
-    evenly; `repeats` are the searches of which this is the best, where it was repeated with other seeds.
+    """One search.
+
+    `confirmed` are its configurations, best by validation first. `explored` is a search of the same space by
+    independent draws. `repeats` are the searches of which this one is the best, where it was repeated with other seeds.
     """
 
     source: Source
@@ -68,18 +75,18 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """The study's name; without its number, where the search was repeated."""
+        """The study's name; without its number where the search was repeated."""
         return base_name(self.source.study.name) if self.repeats else self.source.study.name
 
     @property
     def optimizer(self) -> str:
-        """The optimizer."""
+        """The optimizer's name."""
         return self.source.study.optimizer
 
     @property
     def epochs(self) -> int:
         """How many epochs a trial has that is not pruned."""
-        return int(self.source.definition["epochs"])
+        return self.source.sweep.epochs
 
     @property
     def trials(self) -> int:
@@ -98,54 +105,62 @@ class Arm:
 
     @property
     def spread(self) -> Sequence[float]:
-        """The best value of each repeat; none where the search was not repeated."""
+        """The best value of each repeat; empty where the search was not repeated."""
         return [arm.best[0].value or 0.0 for arm in self.repeats]
 
     @property
     def best(self) -> Sequence[TrialRecord]:
-        """The complete trials that optbench trained, best first."""
-        return [trial for trial in best_trials(self.source.trials) if trial.trial_id in self.source.curves]
+        """The complete trials that optbench trained, best first. An arm has at least one."""
+        return [trial for trial in best_trials(self.source.trials) if trial.epochs]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms and lists of fixed trials of one family; `differences` say in what else the arms differ, `left_out` are
-    other searches, each with the reason why it does not compare.
+    """Arms, and what was measured on the same data with the same model.
+
+    `fixed` are lists of fixed trials of the arms' length, `tested` all studies on the test set, confirmations included.
+    `differences` say in what the arms differ beside optimizer and space; a comparison with differences is not fair.
+    `left_out` are other studies by name, each with the reason why it is not compared.
     """
 
     arms: Sequence[Arm]
     fixed: Sequence[Source]
+    tested: Sequence[Source]
     test_evaluations: Counter[str]
     differences: Sequence[str]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def dash(arms: Sequence[Arm], arm: Arm) -> str:
-    """How an arm's lines are drawn: solid, unless an arm before it has the same optimizer, and so the same colour."""
+    """How an arm's lines are drawn: solid, unless an earlier arm has the same optimizer, and so the same colour."""
     earlier = [other.name for other in arms if other.optimizer == arm.optimizer]
     return ("solid", "dashdot", "longdash")[min(earlier.index(arm.name), 2)]
 
 
 def explores(study: StudyRecord) -> bool:
-    """Whether a search's trials are independent draws that run to their ends."""
-    table = study.definition or {}
-    return table["sampler"]["name"] in EXPLORING and table["pruner"]["name"] == "none" and "trial" not in table
-
-
-def is_paper(trial: TrialRecord) -> bool:
-    """Whether a trial has what the paper of its optimizer sets, where that is not Keras' default."""
-    known = OPTIMIZERS.get(trial.optimizer)
-    return known is not None and known.complete(trial.hyperparameters) == known.paper
+    """Whether a search's trials are independent draws that run to their end: what budgets are judged by."""
+    sweep = study.sweep
+    if sweep is None or not sweep.searches:
+        return False
+    return sweep.sampler.name in EXPLORING and sweep.pruner.name == "none" and not sweep.fixed
 
 
 def is_default(trial: TrialRecord) -> bool:
     """Whether a trial has Keras' default of every hyperparameter."""
     known = OPTIMIZERS.get(trial.optimizer)
-    return known is not None and known.complete(trial.hyperparameters) == known.defaults
+    return known is not None and _has(trial, known, known.defaults)
+
+
+def is_paper(trial: TrialRecord) -> bool:
+    """Whether a trial has the setting of its optimizer's paper, where that is not Keras' default."""
+    known = OPTIMIZERS.get(trial.optimizer)
+    return known is not None and known.paper is not None and _has(trial, known, known.complete(known.paper))
 
 
 def shared_seeds(a: Arm, b: Arm) -> list[int]:
-    """The seeds on which both arms' first configurations were confirmed."""
+    """The seeds on which both arms' first configurations were confirmed; empty where one is not confirmed."""
+    if not a.confirmed or not b.confirmed:
+        return []
     return sorted(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
 
 
@@ -156,5 +171,11 @@ def base_name(name: str) -> str:
 
 
 def points(value: float) -> str:
-    """An accuracy as a percentage."""
+    """An accuracy as a percentage, without the sign."""
     return f"{100 * value:.2f}"
+
+
+def _has(trial: TrialRecord, known: Optimizer, values: Mapping[str, float]) -> bool:
+    """Whether the trial's hyperparameters are these, but for rounding: rho may have been given as one minus itself."""
+    own = known.complete(trial.hyperparameters)
+    return own.keys() == values.keys() and all(math.isclose(own[key], values[key]) for key in values)

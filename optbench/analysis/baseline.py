@@ -1,11 +1,11 @@
 """A list of fixed trials, summed up: each setting's mean over its seeds beside the figure that was published."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from optbench.analysis.statistics import Mean, mean_interval
 from optbench.storage import TrialRecord
+from optbench.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Setting:
     difference: float | None
 
 
-def by_label(definition: Mapping[str, Any], records: Sequence[TrialRecord]) -> list[Setting]:
-    """Every labelled setting with its finished trials, in the order of the definition."""
-    published = {
-        trial["label"]: trial.get("published_test_accuracy") for trial in definition["trial"] if "label" in trial
-    }
+def by_label(sweep: Sweep | None, records: Sequence[TrialRecord]) -> list[Setting]:
+    """Every labelled setting that has a finished trial, in the order of the definition; none without a definition."""
+    fixed = () if sweep is None else sweep.fixed
+    published = {trial.label: trial.published_test_accuracy for trial in fixed if trial.label is not None}
     found = []
     for label, figure in published.items():
         values = [r.value for r in records if r.label == label and r.value is not None]
         if values:
             accuracy = mean_interval(values)
-            found.append(Setting(label, accuracy, figure, None if figure is None else 100 * (accuracy.mean - figure)))
+            difference = None if figure is None else 100 * (accuracy.mean - figure)
+            found.append(Setting(label=label, accuracy=accuracy, published=figure, difference=difference))
     return found

@@ -1,7 +1,9 @@
 """What a random search's trials say about other budgets: the best of k trials, tunability, who wins at equal budget.
 
-Every function here takes the final accuracies, fractions 0..1 in any order, of trials drawn independently from one
-space: phase P1 only, never TPE's, pruned or enqueued ones. A diverged trial counts too, with the accuracy of guessing.
+Every function is pure and takes the final accuracies (fractions from 0 to 1, in any order) of trials that were drawn
+independently from one space and ran to their end: those of a random or quasi-random search without a pruner, never
+TPE's, pruned or fixed trials. A diverged trial counts too, with the accuracy of guessing. docs/statistics.md has a
+section for each function.
 """
 
 import math
@@ -12,18 +14,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from optbench.analysis.search import share_interval
+from optbench.analysis.search import fraction_interval
 from optbench.analysis.statistics import SINGLE, Array, finite
 
-SIMULATED = 10_000, 1_000  # samples for a band, at most and at least: one of 95 % then holds in 94.5 to 95.5 %
-DRAWN = 2_000_000  # numbers in all of them, as far as that leaves enough samples
+MAX_SAMPLES, MIN_SAMPLES = 10_000, 1_000
+"""How many samples simulate a band; a 95 % band then covers 94.5 to 95.5 %."""
+DRAWN = 2_000_000
+"""How many numbers all samples of a band have together, where that leaves MIN_SAMPLES of them."""
 
 
 def best_of_k(values: ArrayLike, k: ArrayLike) -> Array:
     """The expected best of k trials drawn with replacement from `values` [n], for each k: [len(k)]. Biased downwards.
 
+    sum_i x_(i) [(i/n)^k - ((i-1)/n)^k].
     Raises ValueError for no values, or a k below 1.
-    S3, V: sum_i x_(i) [(i/n)^k - ((i-1)/n)^k] (Dodge 2019).
+    Dodge et al. 2019; docs/statistics.md.
     """
     ordered = np.sort(finite(values))
     return _weights(ordered.size, _budgets(k)) @ ordered
@@ -32,8 +37,9 @@ def best_of_k(values: ArrayLike, k: ArrayLike) -> Array:
 def best_of_k_unbiased(values: ArrayLike, k: ArrayLike) -> Array:
     """The expected best of k of the trials `values` [n], drawn without replacement, for each k <= n: [len(k)].
 
+    sum_i x_(i) C(i-1, k-1) / C(n, k).
     Raises ValueError for no values, or a k below 1 or above n.
-    S3, U: sum_i x_(i) C(i-1, k-1) / C(n, k) (Tang 2020).
+    Tang et al. 2020; docs/statistics.md.
     """
     ordered = np.sort(finite(values))
     n = ordered.size
@@ -48,32 +54,33 @@ def best_of_k_unbiased(values: ArrayLike, k: ArrayLike) -> Array:
 def median_of_k(values: ArrayLike, k: ArrayLike) -> Array:
     """The median of the best of k trials, for each k: [len(k)], each one of `values` [n].
 
+    It is x_(ceil(n * 0.5^(1/k))), the 0.5^(1/k) quantile of the trials.
     Raises ValueError for no values, or a k below 1.
-    S3: x_(ceil(n * 0.5^(1/k))), the 0.5^(1/k) quantile of the trials (Lourie 2023).
+    Lourie et al. 2023; docs/statistics.md.
     """
     ordered = np.sort(finite(values))
     return _quantile(ordered, 0.5 ** (1 / _budgets(k)))
 
 
 def band_of_k(values: ArrayLike, k: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
-    """The ends (low, high) between which median_of_k's true curve lies at all k at once: two arrays [len(k)].
+    """The ends (low, high) between which the true curve of median_of_k lies at all k at once: two arrays [len(k)].
 
-    NaN where the band says nothing on that side: the trials are too few for it.
+    They are quantiles under the bounds of distribution_band. NaN where there are too few trials to bound that side.
     Raises ValueError for no values, a k below 1, or a confidence outside (0, 1).
-    S3: quantiles under the bounds of distribution_band (Lourie 2023).
+    Lourie et al. 2023; docs/statistics.md.
     """
     ordered = np.sort(finite(values))
-    least, most = distribution_band(ordered.size, confidence)
+    low, high = distribution_band(ordered.size, confidence)
     q = 0.5 ** (1 / _budgets(k))
     ends = np.concatenate([[np.nan], ordered, [np.nan]])
-    return ends[np.searchsorted(most, q, side="right")], ends[np.searchsorted(least, q, side="left") + 1]
+    return ends[np.searchsorted(high, q, side="right")], ends[np.searchsorted(low, q, side="left") + 1]
 
 
 def largest_k(n: int, confidence: float = 0.95) -> int:
-    """Up to which k the band of n trials is bounded on both sides; 0 if for none.
+    """The largest k for which the band of n trials is bounded on both sides; 0 if there is none.
 
+    At that k, 0.5^(1/k) is at most the lower bound at the best trial: about n / 9 at 95 %.
     Raises ValueError for n below 1, or a confidence outside (0, 1).
-    S3: 0.5^(1/k) is at most the lower bound at the best trial, which is at least the median's 0.5; about n / 9 at 95 %.
     """
     if n < 1:
         raise ValueError(f"{n} trials; expected at least one")
@@ -82,49 +89,51 @@ def largest_k(n: int, confidence: float = 0.95) -> int:
 
 
 def distribution_band(n: int, confidence: float) -> tuple[Array, Array]:
-    """The bounds (least, most) [n] of a continuous distribution function at n ordered draws, at all of them at once.
+    """The bounds (low, high) [n] of a continuous distribution function at n ordered draws, at all of them at once.
 
+    At the i-th lowest draw the function is distributed as Beta(i, n + 1 - i), whatever the distribution is. Each bound
+    cuts off the same tail, which is chosen by simulation so that all bounds hold together.
     Raises ValueError for a confidence outside (0, 1).
-    S3: at the i-th lowest draw the function is distributed as Beta(i, n + 1 - i), whatever the distribution; each
-    bound cuts off the same tail, chosen by simulation so that all hold together (Aldor-Noiman 2013; Lourie 2023).
+    Aldor-Noiman et al. 2013, Lourie et al. 2023; docs/statistics.md.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"a confidence of {confidence}; expected one between 0 and 1")
-    tail = np.quantile(_least_tails(n), 1 - confidence)
+    tail = np.quantile(_smallest_tails(n), 1 - confidence)
     ranks = np.arange(1, n + 1)
     return stats.beta.ppf(tail, ranks, n + 1 - ranks), stats.beta.isf(tail, ranks, n + 1 - ranks)
 
 
 @dataclass(frozen=True)
 class Tunability:
-    """The share of trials close to the best, its 95 % interval, and the trials for a 95 % chance of such a one."""
+    """The fraction of trials close to the best, its 95 % interval, and how many trials find one with 95 % chance."""
 
-    share: float
+    fraction: float
     low: float
     high: float
     trials: int
 
 
 def tunability(values: ArrayLike, delta: float) -> Tunability:
-    """How easily a random search comes within `delta` (a fraction: .005 is half a point) of the best of `values` [n].
+    """How easily a random search comes within `delta` of the best of `values` [n]; .005 is 0.5 percentage points.
 
+    The fraction has a Wilson interval. The trials are ceil(ln .05 / ln(1 - fraction)), or 1 if all are that close.
     Raises ValueError for no values, or a negative delta.
-    S4: Wilson interval; the trials are ceil(ln .05 / ln(1 - share)), 1 if all trials are that close
-    (Bergstra and Bengio 2012).
+    Bergstra and Bengio 2012; docs/statistics.md.
     """
     if not delta >= 0:
         raise ValueError(f"delta = {delta}; expected at least 0")
     found = finite(values)
     n, near = found.size, int(np.count_nonzero(found >= found.max() - delta - SINGLE))
     trials = math.ceil(math.log(0.05) / math.log((n - near) / n)) if near < n else 1
-    return Tunability(near / n, *share_interval(near, n), trials)
+    low, high = fraction_interval(near, n)
+    return Tunability(fraction=near / n, low=low, high=high, trials=trials)
 
 
 def win_probability(a: ArrayLike, b: ArrayLike, k: int) -> float:
     """The probability that the best of k trials of a [n] beats the best of k trials of b [m]; a tie counts half.
 
+    sum_ij w(i) w(j) [1(a_(i) > b_(j)) + 1/2 1(a_(i) = b_(j))] with the weights w of best_of_k.
     Raises ValueError for no values on a side, or a k below 1.
-    S5: sum_ij w(i) w(j) [1(a_(i) > b_(j)) + 1/2 1(a_(i) = b_(j))] with the weights w of best_of_k.
     """
     one, two = np.sort(finite(a)), np.sort(finite(b))
     budget = _budgets(k)
@@ -138,28 +147,27 @@ def _weights(n: int, k: NDArray[np.int64]) -> Array:
 
 
 def _quantile(ordered: Array, q: Array) -> Array:
-    """The lowest value with at least a share q of the values [n] at or below it, for each q; NaN outside (0, 1]."""
+    """The lowest value with at least a fraction q of the values [n] at or below it, for each q; NaN outside (0, 1]."""
     n = ordered.size
     ranks = np.clip(np.ceil(n * q).astype(int), 1, n)
     return np.where((q > 0) & (q <= 1), ordered[ranks - 1], np.nan)
 
 
 @lru_cache
-def _least_tails(n: int) -> Array:
-    """The smallest tail that any of n ordered uniform draws cuts off of its Beta distribution, sample by sample."""
+def _smallest_tails(n: int) -> Array:
+    """The smallest tail that any of n ordered uniform draws cuts off its Beta distribution, for each sample."""
     ranks = np.arange(1, n + 1)
-    most, least = SIMULATED
-    samples = min(most, max(least, DRAWN // n))
+    samples = min(MAX_SAMPLES, max(MIN_SAMPLES, DRAWN // n))
     draws = np.sort(np.random.default_rng(0).random((samples, n)), axis=1)
     below = special.betainc(ranks, n + 1 - ranks, draws)
     return np.asarray(np.minimum(below, 1 - below).min(axis=1))
 
 
-def _budgets(k: ArrayLike, most: int | None = None) -> NDArray[np.int64]:
+def _budgets(k: ArrayLike, maximum: int | None = None) -> NDArray[np.int64]:
     """k as whole numbers [len(k)], checked."""
     found = np.atleast_1d(np.asarray(k))
     if not np.issubdtype(found.dtype, np.integer) or found.ndim != 1 or found.size == 0 or found.min() < 1:
         raise ValueError(f"k = {k!r}; expected whole numbers from 1")
-    if most is not None and found.max() > most:
-        raise ValueError(f"k = {found.max()}; expected at most {most}, the number of trials")
+    if maximum is not None and found.max() > maximum:
+        raise ValueError(f"k = {found.max()}; expected at most {maximum}, the number of trials")
     return found.astype(np.int64)

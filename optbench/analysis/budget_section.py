@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from optbench.analysis import figures, pictures
-from optbench.analysis.arms import Arm, Source, points
+from optbench.analysis.arms import Arm, Source, explores, points
 from optbench.analysis.budget import (
     band_of_k,
     best_of_k_unbiased,
@@ -53,7 +53,7 @@ def budgets(arms: Sequence[Arm]) -> Section:
 def _missing(arm: Arm) -> str:
     """What is to be typed to get the arm's curve."""
     study = arm.source.study
-    if arm.source.explores:
+    if explores(study):
         return (
             f"{arm.name}: {study.finished} of {study.total} trials are finished; the curve needs all of them. Carry on "
             f"with `optbench sweep {arm.source.definition['name']}`."
@@ -69,7 +69,7 @@ def _missing(arm: Arm) -> str:
 
 def _tunability(arm: Arm, values: Sequence[float]) -> str:
     near = tunability(values, NEAR)
-    part = f"{100 * near.share:.0f} % [{100 * near.low:.0f}, {100 * near.high:.0f}] of {len(values)} draws"
+    part = f"{100 * near.fraction:.0f} % [{100 * near.low:.0f}, {100 * near.high:.0f}] of {len(values)} draws"
     chance = f"{near.trials} draws contain one of them with a probability of 95 %"
     return f"{arm.name}: {part} come within {100 * NEAR:.1f} percentage points of the best; {chance}."
 

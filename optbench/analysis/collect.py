@@ -1,168 +1,150 @@
-"""Finds what is to be compared in a database, and refuses what does not compare (see comparable.py)."""
+"""Finds what is to be compared in a database: chooses from the records of studies, then reads the chosen ones."""
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Comparison, Configuration, Source, base_name, shared_seeds
-from optbench.analysis.comparable import differences, family, repeated
-from optbench.confirm import label_of
+from optbench.analysis.arms import Arm, Comparison, base_name, explores, shared_seeds
+from optbench.analysis.comparable import Candidate, candidates, differences, family, largest
+from optbench.analysis.confirmed import confirmed
+from optbench.analysis.library import Library, read
 from optbench.errors import StudyError, nearest
-from optbench.storage import (
-    Storage,
-    StudyRecord,
-    TrialRecord,
-    best_trials,
-    count_evaluations,
-    curves,
-    lacks_best,
-    studies,
-    trials,
-)
+from optbench.storage import Storage, StudyRecord, count_evaluations, lacks_best, studies
 
-ENDED = ("complete", "diverged")  # a trial that was trained to its end: divergence is a result
+COPIED = "it has no learning curves: another program copied it, or its trials"
 
 
-def collect(storage: Storage, names: Sequence[str], anyway: bool = False) -> Comparison:
-    """What is to be compared: the named searches, or all that compare with the newest one. Raises StudyError.
+def collect(storage: Storage, names: Sequence[str], anyway: bool = False, with_curves: bool = True) -> Comparison:
+    """What is to be compared: the named searches, or the largest group of searches that compare with one another.
 
-    Refuses named arms of several families, whose fingerprints differ in anything but optimizer and space, or that share
-    too few seeds (both unless `anyway`), and studies that have no complete trial.
+    `anyway` compares searches that differ in more than optimizer and space. Learning curves are read for figures only.
+    Raises StudyError where there is nothing to compare, and for names: where one is not a search with a complete trial,
+    where the searches do not compare, or where two confirmed ones share too few seeds (the last two unless `anyway`).
     """
-    sources = [
-        Source(s, trials(storage, s.study_id), curves(storage, s.study_id))
-        for s in studies(storage)
-        if s.definition is not None
-    ]
-    chosen = _named(sources, names, anyway) if names else _searches(sources)
-    newest = max(chosen, key=lambda source: source.study.changed or datetime.min)
-    families = {family(source) for source in chosen} if names else {family(newest)}
-    related = [source for source in sources if family(source) in families]
-    arms = repeated([_arm(source, related) for source in chosen if source in related])
-    left_out = {source.study.name: "other data, model or batch" for source in chosen if source not in related}
+    known = [study for study in studies(storage) if study.sweep is not None]
+    chosen, left_out = _named(known, names, anyway) if names else _choose(known, anyway)
+    library, copied = read(storage, chosen, known, with_curves)
+    arms, empty = _arms(chosen, library)
+    if empty and (names or not arms):
+        raise StudyError(f"study {empty[0]!r} cannot be compared: {COPIED}")
+    left_out |= dict.fromkeys([*copied, *empty], COPIED)
     if not names and not anyway:
-        arms, others = _comparable(arms, newest)
+        arms, others = _of_one_length(arms)
         left_out |= others
-    different = differences(arms)
+    different = differences([one for one in chosen if one.name in {arm.name for arm in arms}]) + _lengths(arms)
     if different and not anyway:
-        raise StudyError(f"the arms do not compare: {'; '.join(different[:3])}; --anyway compares them all the same")
+        raise StudyError(f"these searches do not compare: {'; '.join(different[:3])}; --anyway compares them")
     if names and not anyway:
         _check_seeds(arms)
     lengths = {c.epochs for arm in arms for c in arm.confirmed} or {arm.epochs for arm in arms}
-    fixed = [
-        s
-        for s in related
-        if not s.study.searches and s.study.origin is None and s.study.metric == "test accuracy"
-        and s.definition["epochs"] in lengths
-    ]  # fmt: skip
-    return Comparison(arms, fixed, count_evaluations(storage), different, left_out)
+    return Comparison(
+        arms=arms,
+        fixed=[s for s in library.tested if s.study.origin is None and s.sweep.epochs in lengths],
+        tested=library.tested,
+        test_evaluations=count_evaluations(storage),
+        differences=different,
+        left_out=left_out,
+    )
 
 
-def _named(sources: Sequence[Source], names: Sequence[str], anyway: bool) -> list[Source]:
-    """The searches of these names; a repeated one stands for its repeats."""
-    every = {source.study.name: source for source in sources}
-    found: dict[str, Source] = {}
+def _named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> tuple[list[Candidate], dict[str, str]]:
+    """The searches of these names; a name without its number stands for all repeats of a search."""
+    every = {study.name: study for study in known}
+    found: dict[str, StudyRecord] = {}
     for name in names:
         repeats = [] if name in every else [other for other in every if base_name(other) == name]
         if name not in every and not repeats:
             raise StudyError(f"no study {name!r} of optbench; {nearest(name, every)}")
         found |= {own: every[own] for own in repeats or [name]}
-    for name, source in found.items():
-        if not source.study.searches:
-            raise StudyError(f"study {name!r} selects nothing; expected searches, as adadelta and adam")
-        if not best_trials(source.trials):
-            raise lacks_best(source.study)
-    families = {family(source): name for name, source in found.items()}
+    for study in found.values():
+        _check_search(study, known)
+    chosen = candidates(list(found.values()))
+    families = {family(study): name for name, study in found.items()}
     if len(families) > 1 and not anyway:
         raise StudyError(
-            f"{' and '.join(families.values())} have other data, models or batches; name studies of one kind, or "
-            "add --anyway"
+            f"{' and '.join(families.values())} have different data, models or batch sizes; name studies that share "
+            "them, or add --anyway"
         )
-    return list(found.values())
+    return chosen, {}
 
 
-def _searches(sources: Sequence[Source]) -> list[Source]:
-    """Every search with a complete trial; those that only explore where there is no other."""
-    found = [source for source in sources if source.study.searches and best_trials(source.trials)]
-    if not found:
-        raise StudyError("no search with a complete trial to compare; `optbench sweep adadelta` makes one")
-    return [source for source in found if not source.explores] or found
+def _check_search(study: StudyRecord, known: Sequence[StudyRecord]) -> None:
+    """Refuse a study that nothing was selected in, or that has nothing to compare yet."""
+    if not study.searches:
+        searches = ", ".join(other.name for other in known if other.searches) or "none yet"
+        raise StudyError(
+            f"{study.name!r} is a list of fixed settings, not a search; compare takes searches (here: {searches}). "
+            f"`optbench show {shlex.quote(study.name)}` lists its settings"
+        )
+    if not study.counts["complete"]:
+        raise lacks_best(study)
+    if not study.epochs:
+        raise StudyError(f"study {study.name!r} cannot be compared: {COPIED}")
 
 
-def _comparable(arms: Sequence[Arm], newest: Source) -> tuple[list[Arm], dict[str, str]]:
-    """The arms that compare with that of the newest search, if any does, and why each of the others does not."""
-    first = next(arm for arm in arms if newest in [one.source for one in arm.repeats or [arm]])
-    reasons = {arm.name: differences([first, arm]) for arm in arms if arm is not first}
-    kept = [arm for arm in arms if not reasons.get(arm.name)]
-    if len(kept) == 1:
+def _choose(known: Sequence[StudyRecord], anyway: bool) -> tuple[list[Candidate], dict[str, str]]:
+    """The largest group that compares, and why each other search is left out; with `anyway` all of that group's family.
+
+    Searches by independent draws are compared only where there is no other search: they say what budgets are worth.
+    """
+    complete = [study for study in known if study.searches and study.counts["complete"]]
+    left_out = {study.name: COPIED for study in complete if not study.epochs}
+    searches = [study for study in complete if study.epochs]
+    if not searches:
+        copied = f" ({', '.join(left_out)}: {COPIED})" if left_out else ""
+        raise StudyError(f"no search with a complete trial to compare{copied}; `optbench sweep adadelta` makes one")
+    every = candidates([study for study in searches if not explores(study)] or searches)
+    chosen = largest(every)
+    if anyway:
+        chosen = [one for one in every if family(one.studies[0]) == family(chosen[0].studies[0])]
+    others = [one for one in every if one not in chosen]
+    return chosen, left_out | {one.name: differences([chosen[0], one])[0] for one in others}
+
+
+def _arms(chosen: Sequence[Candidate], library: Library) -> tuple[list[Arm], list[str]]:
+    """An arm for each search, and the names of those that have no trial to compare after all."""
+    arms, empty = [], []
+    for candidate in chosen:
+        own = []
+        for study in candidate.studies:
+            source = library.searches[study.study_id]
+            configurations = confirmed(study, library.tested, source.trials)
+            own.append(Arm(source, configurations, library.explored.get(study.study_id)))
+        whole = [arm for arm in own if arm.best]
+        if len(whole) < len(own):
+            empty.append(candidate.name)
+        elif len(own) == 1:
+            arms.append(own[0])
+        else:
+            arms.append(replace(max(own, key=lambda arm: (bool(arm.confirmed), arm.best[0].value or 0)), repeats=own))
+    return arms, empty
+
+
+def _of_one_length(arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:
+    """The arms confirmed for as many epochs as most, with those not confirmed yet; and why others are left out."""
+    lengths = Counter(arm.confirmed[0].epochs for arm in arms if arm.confirmed)
+    if len(lengths) < 2:
         return list(arms), {}
-    return kept, {name: found[0] for name, found in reasons.items() if found}
+    usual = lengths.most_common(1)[0][0]
+    other = {arm.name: arm.confirmed[0].epochs for arm in arms if arm.confirmed and arm.confirmed[0].epochs != usual}
+    reasons = {name: f"it was confirmed for {epochs} epochs, the others for {usual}" for name, epochs in other.items()}
+    return [arm for arm in arms if arm.name not in other], reasons
+
+
+def _lengths(arms: Sequence[Arm]) -> list[str]:
+    lengths = sorted({arm.confirmed[0].epochs for arm in arms if arm.confirmed})
+    return [f"they were confirmed for {' and '.join(map(str, lengths))} epochs"] if len(lengths) > 1 else []
 
 
 def _check_seeds(arms: Sequence[Arm]) -> None:
+    """Refuse named arms that were confirmed on too few shared seeds for a verdict."""
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
         shared = len(shared_seeds(a, b))
         if shared < 2:
             typed = " ".join(shlex.quote(arm.source.study.name) for arm in (a, b))
             raise StudyError(
                 f"{a.name} and {b.name} share {shared} seeds, too few for a verdict; expected 2 or more: type "
-                f"`optbench confirm {typed}`, or --anyway to do without one"
+                f"`optbench confirm {typed}`, or add --anyway to compare them without a verdict"
             )
-
-
-def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
-    """The confirmed configurations of one study, best by validation first."""
-    others = [other for other in studies(storage) if other.origin == study.name]
-    sources = [Source(s, trials(storage, s.study_id), curves(storage, s.study_id)) for s in others]
-    return confirmed(study, sources, trials(storage, study.study_id))
-
-
-def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:
-    """The study's confirmed configurations, best by validation first, each from its best confirmation: one that is
-    done before one that is not, of the search's epochs before one of others, more seeds before fewer, then the latest.
-    A seed that diverged counts: with the accuracy of guessing.
-    """
-    found: dict[int, Configuration] = {}
-    by_number = {label_of(trial.number): trial for trial in records}
-    own_sources = [source for source in sources if source.study.origin == study.name]
-    for source in sorted(own_sources, key=lambda other: _worth(study, other)):
-        for label, trial in by_number.items():
-            own = [t for t in source.trials if t.label == label and t.state in ENDED and _same(t, trial)]
-            scores = {t.seed: t.value for t in own if t.seed is not None and t.value is not None}
-            if scores:
-                lines, diverged = [source.curves.get(t.trial_id, []) for t in own], [t.state == "diverged" for t in own]
-                found[trial.number] = Configuration(
-                    trial, source.study.name, int(source.definition["epochs"]), source.study.state == "done", scores,
-                    lines, sum(diverged),
-                )  # fmt: skip
-    return sorted(
-        found.values(), key=lambda configuration: (-(configuration.trial.value or 0), configuration.trial.number)
-    )
-
-
-def _worth(study: StudyRecord, source: Source) -> tuple[bool, bool, int, int]:
-    """What a confirmation of the study is worth beside others of it."""
-    same_length = source.definition["epochs"] == (study.definition or {})["epochs"]
-    seeds = len({trial.seed for trial in source.trials if trial.state in ENDED})
-    return source.study.state == "done", same_length, seeds, source.study.study_id
-
-
-def _arm(source: Source, related: Sequence[Source]) -> Arm:
-    space = source.definition["space"]
-    explored = next(
-        (
-            other
-            for other in related
-            if other.study.searches and other.explores and other.definition["space"] == space
-            and other.study.optimizer == source.study.optimizer and other.study.state == "done"
-            and other.definition["epochs"] == source.definition["epochs"]
-        ),
-        None,
-    )  # fmt: skip
-    return Arm(source, confirmed(source.study, related, source.trials), explored)
-
-
-def _same(one: TrialRecord, other: TrialRecord) -> bool:
-    """A study that was deleted and made again has other trials of the same numbers."""
-    return (one.optimizer, dict(one.hyperparameters)) == (other.optimizer, dict(other.hyperparameters))

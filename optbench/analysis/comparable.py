@@ -1,58 +1,137 @@
-"""Which searches compare: a family has data, model and batch in common; arms differ in optimizer and space alone."""
+"""Which searches compare: those of one data set, model and batch size that differ only in optimizer and space.
 
-from collections.abc import Sequence
-from dataclasses import replace
+Everything here is decided from the records of studies, before a single trial is read.
+"""
 
-from optbench.analysis.arms import Arm, Source, base_name
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-FAMILY = ("data.name", "data.sha256", "model.hidden", "model.activation", "batch")
-SEEDED = ("seed", "split.sha256")  # what differs between repeats of a search
-FREE = ("optimizer", "space.", "trial")  # what may differ between arms
+from optbench.analysis.arms import base_name
+from optbench.storage import StudyRecord
+
+SEEDED = ("seed", "split.sha256")
+"""What differs between the repeats of a search."""
+FREE = ("name", "optimizer", "trials", "lanes", "space", "trial")
+"""The keys of a definition that may differ between arms."""
+SHOWN = 12  # characters of a value in a message
 
 
-def family(source: Source) -> tuple[str, ...]:
-    """What the search has in common with those that it may be compared with."""
-    return tuple(str(source.study.fingerprint.get(key)) for key in FAMILY)
+@dataclass(frozen=True)
+class Candidate:
+    """A search that may become an arm, known by the records of its studies: one, or several where it was repeated."""
+
+    studies: tuple[StudyRecord, ...]
+
+    @property
+    def name(self) -> str:
+        """The study's name; without its number where the search was repeated."""
+        name = self.studies[0].name
+        return base_name(name) if self.repeated else name
+
+    @property
+    def repeated(self) -> bool:
+        """Whether there are several studies."""
+        return len(self.studies) > 1
+
+    @property
+    def finished(self) -> int:
+        """How many trials were finished, in all repeats."""
+        return sum(study.finished for study in self.studies)
+
+    @property
+    def changed(self) -> datetime:
+        """When a trial of it started or ended last."""
+        return max(study.changed or datetime.min for study in self.studies)
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with the searches that it compares with."""
+        held = facts(self.studies[0])
+        fixed = {key: value for key, value in held.items() if not (self.repeated and key in SEEDED)}
+        return repr((len(self.studies), self.finished, sorted(fixed.items())))
 
 
-def repeated(arms: Sequence[Arm]) -> list[Arm]:
-    """One arm for the studies name/1, name/2, ...: the best of them by validation, and the best value of each."""
-    groups: dict[tuple[str, str], list[Arm]] = {}
-    for arm in arms:
-        study = arm.source.study
-        rest = {key: value for key, value in study.fingerprint.items() if key not in SEEDED}
+def facts(study: StudyRecord) -> dict[str, Any]:
+    """What a study's trials depend on, apart from what may differ between arms, by dotted key."""
+    assert study.sweep is not None, "only optbench's studies are compared"
+    held = {key: value for key, value in study.sweep.definition().items() if key not in FREE}
+    marks = {key: value for key, value in study.fingerprint.items() if key.endswith((".sha256", ".major"))}
+    return _flat(held) | marks
+
+
+def family(study: StudyRecord) -> str:
+    """What a study has in common with all studies whose results may stand in one table."""
+    sweep = study.sweep
+    assert sweep is not None, "only optbench's studies are compared"
+    return repr((sweep.data.name, study.fingerprint.get("data.sha256"), sweep.model, sweep.batch))
+
+
+def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:
+    """The searches; studies NAME/1, NAME/2, ... that differ only in their seeds are one."""
+    groups: dict[str, list[StudyRecord]] = {}
+    for study in searches:
         base = base_name(study.name)
-        groups.setdefault((base, str(rest) if base != study.name else ""), []).append(arm)
+        groups.setdefault(repr((base, _unseeded(study) if base != study.name else "")), []).append(study)
+    return [Candidate(tuple(group)) for group in groups.values()]
+
+
+def largest(found: Sequence[Candidate]) -> list[Candidate]:
+    """The largest group of searches that compare with one another; of several, the one that changed last."""
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in found:
+        groups.setdefault(candidate.kind, []).append(candidate)
+    return max(groups.values(), key=lambda group: (len(group), max(one.changed for one in group)))
+
+
+def differences(found: Sequence[Candidate]) -> list[str]:
+    """In what the searches differ from the first one beside optimizer and space; empty where all of them compare."""
+    return [text for other in found[1:] for text in _between(found[0], other)]
+
+
+def _between(first: Candidate, other: Candidate) -> list[str]:
+    a, b = facts(first.studies[0]), facts(other.studies[0])
+    seeded = not (first.repeated or other.repeated)
     found = []
-    for group in groups.values():
-        if len(group) == 1:
-            found.append(group[0])
-        else:
-            first = max(group, key=lambda arm: (bool(arm.confirmed), arm.best[0].value or 0))
-            found.append(replace(first, repeats=group))
+    for key in dict.fromkeys([*a, *b]):
+        if a.get(key) == b.get(key) or (key in SEEDED and not seeded) or (key == "split.sha256" and _resplit(a, b)):
+            continue
+        why = " (hence another split, other weights and batches)" if key == "seed" else ""
+        found.append(f"{key} is {_shown(a.get(key))} in {first.name}, {_shown(b.get(key))} in {other.name}{why}")
+    if len(first.studies) != len(other.studies):
+        found.append(f"{first.name} was searched {_times(first)}, {other.name} {_times(other)}")
+    elif first.finished != other.finished:
+        found.append(f"{first.name} has {first.finished} finished trials and {other.name} has {other.finished}")
     return found
 
 
-def differences(arms: Sequence[Arm]) -> list[str]:
-    """In what else the arms differ from the first one; nothing where they compare."""
-    found, first = [], arms[0]
-    for arm in arms[1:]:
-        a, b = first.source.study.fingerprint, arm.source.study.fingerprint
-        for key in dict.fromkeys([*a, *b]):
-            repeated = key in SEEDED and (first.repeats or arm.repeats)
-            if a.get(key) != b.get(key) and not key.startswith(FREE) and not repeated:
-                found.append(f"{key} is {_shown(a.get(key))} in {first.name}, {_shown(b.get(key))} in {arm.name}")
-        if len(first.repeats) != len(arm.repeats):
-            found.append(
-                f"{first.name} was searched {len(first.repeats) or 1} times, {arm.name} {len(arm.repeats) or 1}"
-            )
-        elif first.trials != arm.trials:
-            found.append(" and ".join(f"{one.name} has {one.trials} finished trials" for one in (first, arm)))
-    lengths = sorted({c.epochs for arm in arms for c in arm.confirmed[:1]})
-    if len(lengths) > 1:
-        found.append(f"the arms were confirmed for {' and '.join(map(str, lengths))} epochs")
-    return found
+def _resplit(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two splits differ only because something else does that decides them."""
+    return any(a.get(key) != b.get(key) for key in ("seed", "data.name", "data.sha256", "data.validation"))
+
+
+def _unseeded(study: StudyRecord) -> dict[str, Any]:
+    """All that a repeat of a search has in common with the others."""
+    assert study.sweep is not None, "only optbench's studies are compared"
+    held = {key: value for key, value in facts(study).items() if key not in SEEDED}
+    return held | {"optimizer": study.sweep.optimizer, "space": study.sweep.space, "fixed": study.sweep.fixed}
+
+
+def _times(candidate: Candidate) -> str:
+    count = len(candidate.studies)
+    return "once" if count == 1 else f"{count} times"
 
 
 def _shown(value: object) -> str:
-    return "absent" if value is None else repr(value)
+    if value is None:
+        return "absent"
+    text = value if isinstance(value, str) else repr(value)
+    return f"{text[:SHOWN]}..." if len(text) > 2 * SHOWN else text
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat

@@ -1,37 +1,38 @@
-"""What a reader has to know beside the verdicts: what is still to be typed, what was odd, how much luck there is."""
+"""What a reader has to know beside the verdicts: what to type next, what was odd, and what the intervals leave out."""
 
 import shlex
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from optbench.analysis.arms import Arm, Comparison, points, shared_seeds
+from optbench.analysis.statistics import sampling_error
+
+TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist": 10_000}
 
 
 def remarks(comparison: Comparison, place: str = "") -> list[str]:
     """A sentence for each; `place` is what a command needs beside it to find the database."""
-    names = [arm.source.study.name for arm in comparison.arms if not arm.confirmed]
-    said = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
-    for arm in comparison.arms:
-        said += filter(None, (one.source.study.unfinished for one in arm.repeats or [arm]))
-        said += [*_confirmation(arm, place), *luck(arm)]
-    for a, b in combinations([arm for arm in comparison.arms if arm.confirmed], 2):
-        shared = len(shared_seeds(a, b))
-        if shared < 2:
-            said.append(
-                f"no verdict on {a.name} and {b.name}: they share {shared} seeds; expected 2 or more, better 10"
-            )
-        elif shared < max(len(a.confirmed[0].scores), len(b.confirmed[0].scores)):
-            said.append(f"the verdict on {a.name} and {b.name} rests on the {shared} seeds that they share")
-    if len(comparison.arms) == 1:
-        said.append("a search alone compares with nothing; `optbench sweep` of another optimizer makes a second arm")
-    return said + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
+    arms = comparison.arms
+    names = [arm.source.study.name for arm in arms if not arm.confirmed]
+    found = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
+    for arm in arms:
+        found += filter(None, (one.source.study.unfinished for one in arm.repeats or [arm]))
+        found += [*_confirmation(arm, place), *luck(arm)]
+    for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
+        found += _seeds(a, b, place)
+    if len(arms) == 1:
+        found.append("one search has nothing to be compared with; `optbench sweep` of another optimizer adds an arm")
+    elif not names:
+        found += _next(comparison, place)
+    found += _left_out_of_intervals(comparison)
+    return found + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
 
 
 def luck(arm: Arm) -> Iterator[str]:
-    """The spread over the searches of a repeated one, beside the spread over seeds."""
+    """How far the searches of a repeated one spread, beside the spread over seeds (between-search variance)."""
     if not arm.repeats:
         return
-    text = f"{arm.name}: the best of its {len(arm.repeats)} searches reach {_range(arm.spread)} % validation"
+    text = f"{arm.name}: the best trials of its {len(arm.repeats)} searches reach {_range(arm.spread)} % validation"
     if arm.confirmed:
         text += f"; the seeds of one configuration reach {_range(arm.confirmed[0].scores.values())} % test"
     yield text
@@ -49,7 +50,48 @@ def _confirmation(arm: Arm, place: str) -> Iterator[str]:
         command = _confirm([arm.source.study.name], place)
         yield f"{arm.name}: a better trial was found after its confirmation; type {command}"
     if first.diverged:
-        yield f"{arm.name}: {first.diverged} of its {len(first.scores)} seeds diverged, and count as guessing: 10 %"
+        yield (
+            f"{arm.name}: {first.diverged} of its {len(first.scores)} seeds diverged, and count with the accuracy of "
+            "guessing, 10 %"
+        )
+
+
+def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:
+    """What is to be said of a pair that does not share all of its seeds."""
+    shared = len(shared_seeds(a, b))
+    if shared < 2:
+        command = _confirm([a.source.study.name, b.source.study.name], place)
+        yield f"no verdict on {a.name} and {b.name}: they share {shared} seeds, fewer than 2; type {command}"
+    elif shared < max(len(a.confirmed[0].scores), len(b.confirmed[0].scores)):
+        yield f"the verdict on {a.name} and {b.name} rests on the {shared} seeds that they share"
+
+
+def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
+    """What the intervals do not cover, with the part of it that is known."""
+    best = max((_mean(arm) for arm in comparison.arms if arm.confirmed), default=None)
+    if best is None:
+        return
+    data = comparison.arms[0].source.sweep.data.name
+    images = TEST_IMAGES.get(data)
+    known = ""
+    if images is not None:
+        error = 100 * sampling_error(best, images)
+        known = f" (standard error {error:.2f} percentage points at {points(best)} % of {images:,} images)"
+    yield (
+        f"the intervals cover seeds only: not the finite test set{known}, nor the chance in the search itself "
+        "(Bouthillier et al. 2021; `optbench sweep --repeat` measures it)"
+    )
+
+
+def _next(comparison: Comparison, place: str) -> Iterator[str]:
+    """What to type once everything is confirmed."""
+    names = " ".join(shlex.quote(arm.name) for arm in comparison.arms)
+    yield f"for figures and tables type `optbench report {names}{place}`"
+
+
+def _mean(arm: Arm) -> float:
+    scores = arm.confirmed[0].scores.values()
+    return sum(scores) / len(scores)
 
 
 def _confirm(names: list[str], place: str) -> str:

@@ -1,6 +1,7 @@
 """What the trials of one study say about its search: best so far, speed, edges of the space, divergence, pruning.
 
-Accuracies are fractions 0..1 and are to be maximized. The curves over budgets are in budget.py.
+Every function is pure. Accuracies are fractions from 0 to 1, and higher is better. docs/statistics.md has a section for
+each function. The curves over budgets are in budget.py.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,10 @@ End = Literal["low", "high"]
 
 
 def incumbent(values: ArrayLike) -> Array:
-    """The best value so far after each trial [n], in the order they ended; NaN counts as nothing, and stays in front.
+    """The best value so far after each trial [n], in the order in which they ended.
 
-    Raises ValueError for no values. S2.
+    NaN (a trial without a value) never counts; the result is NaN until the first value.
+    Raises ValueError for no values.
     """
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 1 or found.size == 0:
@@ -32,10 +34,10 @@ def incumbent(values: ArrayLike) -> Array:
 
 
 def time_to_target(curve: Sequence[float | None], targets: Sequence[float] = TARGETS) -> tuple[int | None, ...]:
-    """The first epoch, from 1, whose validation accuracy reaches each target; None where none does.
+    """The first epoch, counted from 1, whose validation accuracy reaches each target; None where none does.
 
     An epoch without a validation accuracy is None or NaN.
-    Raises ValueError for an empty curve. S13.
+    Raises ValueError for an empty curve.
     """
     found = np.array(curve, dtype=np.float64)
     if found.size == 0:
@@ -46,7 +48,7 @@ def time_to_target(curve: Sequence[float | None], targets: Sequence[float] = TAR
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where the best trial sits on a search scale, 0 to 1, and whether the top ten crowd an outer tenth of it."""
+    """Where the best trial lies on a search scale from 0 to 1, and whether the top ten crowd an outer tenth of it."""
 
     position: float
     crowded_low: bool
@@ -62,10 +64,10 @@ class Boundary:
 
 
 def boundary(units: ArrayLike) -> Boundary:
-    """Whether a search space cuts its best trials off; `units` [n] are their places on the scale, best trial first.
+    """Whether a search space cuts off its best trials; `units` [n] are their places on the scale, best trial first.
 
+    It does if the best one is below .05 or above .95, or if at least 4 of the top 10 are in one outer tenth.
     Raises ValueError for no places, or one outside 0 to 1.
-    S16: warn if the best is below .05 or above .95, or at least 4 of the top 10 are in one outer tenth.
     """
     found = finite(units)
     if found.min() < -SINGLE or found.max() > 1 + SINGLE:
@@ -77,11 +79,11 @@ def boundary(units: ArrayLike) -> Boundary:
 
 
 def wider(low: float, high: float, log: bool, end: End) -> tuple[float, float]:
-    """The range made half as long again at one end, on its linear or logarithmic scale.
+    """The range extended by half its length at one end, on its linear or logarithmic scale.
 
-    What the hyperparameter itself allows is not known here: a caller cuts the range to that.
+    The end moves by (high - low) / 2, or by a factor of sqrt(high / low). The caller limits the result to what the
+    hyperparameter allows, which is not known here.
     Raises ValueError for an empty range, a logarithmic one that does not start above 0, or another end.
-    S16: moves the end by (high - low) / 2, or by a factor of sqrt(high / low).
     """
     if not low < high or (log and low <= 0):
         raise ValueError(f"a range from {low} to {high}; expected low < high{', above 0' if log else ''}")
@@ -94,10 +96,11 @@ def wider(low: float, high: float, log: bool, end: End) -> tuple[float, float]:
     return (low - half, high) if end == "low" else (low, high + half)
 
 
-def share_interval(count: int, total: int, method: Literal["wilson", "exact"] = "wilson") -> tuple[float, float]:
-    """The 95 % interval of a share, count / total: Wilson 1927, or exact by Clopper and Pearson 1934.
+def fraction_interval(count: int, total: int, method: Literal["wilson", "exact"] = "wilson") -> tuple[float, float]:
+    """The 95 % interval of the fraction count / total, by Wilson's method or the exact one.
 
     Raises ValueError unless 0 <= count <= total and total >= 1.
+    Wilson 1927, Clopper and Pearson 1934; docs/statistics.md.
     """
     if total < 1 or not 0 <= count <= total:
         raise ValueError(f"{count} of {total}; expected 0 to all of at least one")
@@ -106,33 +109,33 @@ def share_interval(count: int, total: int, method: Literal["wilson", "exact"] = 
 
 
 @dataclass(frozen=True)
-class Share:
-    """A share with its 95 % interval."""
+class Fraction:
+    """A fraction with its 95 % interval."""
 
-    share: float
+    fraction: float
     low: float
     high: float
 
     @property
     def too_many(self) -> bool:
-        """Whether it is over 30 %: of diverged trials, that asks for another space."""
-        return self.share > DIVERGED
+        """Whether it is above 30 %: then the space holds too many settings that diverge."""
+        return self.fraction > DIVERGED
 
 
-def diverged_share(diverged: int, total: int) -> Share:
-    """The share of trials that diverged, with its Wilson interval.
+def diverged_fraction(diverged: int, total: int) -> Fraction:
+    """The fraction of trials that diverged, with its Wilson interval.
 
-    Raises ValueError unless 0 <= diverged <= total and total >= 1. S17.
+    Raises ValueError unless 0 <= diverged <= total and total >= 1.
     """
-    low, high = share_interval(diverged, total)
-    return Share(diverged / total, low, high)
+    low, high = fraction_interval(diverged, total)
+    return Fraction(fraction=diverged / total, low=low, high=high)
 
 
 def growth(rates: Sequence[float | None]) -> float:
-    """By what factor an effective learning rate grew (above 1) or shrank over training, from its value per epoch.
+    """By what factor an effective learning rate grew (above 1) or shrank over training: its last value over its first.
 
-    Epochs that were not measured are None or NaN. NaN for fewer than two finite rates, or a first one of 0.
-    S22: last / first.
+    `rates` has a value per epoch, None or NaN where it was not measured. The result is NaN for fewer than two finite
+    rates, or a first one of 0.
     """
     found = np.array(rates, dtype=np.float64)
     found = found[np.isfinite(found)]
@@ -145,8 +148,8 @@ def growth(rates: Sequence[float | None]) -> float:
 class Audit:
     """What pruning cost.
 
-    `beaten` is the share of the n audited trials that ended above the incumbent, `low` and `high` its 95 % interval,
-    `regret` the most by which one did, in percentage points: 0 if none did.
+    `beaten` is the fraction of the n audited trials that ended above the incumbent, with a 95 % interval from `low` to
+    `high`. `regret` is the largest gain over the incumbent, in percentage points: 0 if no trial beat it.
     """
 
     n: int
@@ -157,12 +160,11 @@ class Audit:
 
 
 def audit(values_if_finished: ArrayLike, incumbents: ArrayLike) -> Audit:
-    """How a pruner did, from trials that it would have pruned but that ran on to their end.
+    """What a pruner cost, measured on trials that it would have pruned but that ran to their end.
 
-    `values_if_finished` [n] are their final accuracies, NaN for a trial that then diverged; `incumbents` [n] the best
-    finished accuracy that each had to beat.
+    `values_if_finished` [n] are their final accuracies, NaN for a trial that diverged; `incumbents` [n] are the best
+    finished accuracies that they had to beat. The interval is exact (Clopper and Pearson 1934).
     Raises ValueError for no trials, unequal lengths, or an incumbent that is not finite.
-    S23: Clopper-Pearson interval.
     """
     ended, best = np.asarray(values_if_finished, dtype=np.float64), finite(incumbents)
     if ended.shape != best.shape:
@@ -170,4 +172,5 @@ def audit(values_if_finished: ArrayLike, incumbents: ArrayLike) -> Audit:
     gains = np.nan_to_num(ended - best, nan=0.0)
     count = int(np.count_nonzero(gains > SINGLE))
     regret = 100 * float(gains.max()) if count else 0.0
-    return Audit(best.size, count / best.size, *share_interval(count, best.size, "exact"), regret)
+    low, high = fraction_interval(count, best.size, "exact")
+    return Audit(n=best.size, beaten=count / best.size, low=low, high=high, regret=regret)

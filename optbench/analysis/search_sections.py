@@ -9,7 +9,7 @@ from optbench.analysis import figures, pictures, remarks
 from optbench.analysis.arms import Arm, dash, points
 from optbench.analysis.edges import edges
 from optbench.analysis.figures import Line, MapPoint, colour
-from optbench.analysis.search import TARGETS, audit, diverged_share, incumbent, time_to_target
+from optbench.analysis.search import TARGETS, audit, diverged_fraction, incumbent, time_to_target
 from optbench.definition import parse
 from optbench.report.importance import importances
 from optbench.report.model import Figure, Section, Table
@@ -28,7 +28,7 @@ def _space(arm: Arm) -> Section:
     study = arm.source.study
     crossed = edges(study, arm.best)
     diverged = sum(t.state == "diverged" for t in arm.source.trials)
-    too_many = diverged_share(diverged, study.finished).too_many
+    too_many = diverged_fraction(diverged, study.finished).too_many
     ranges = any(isinstance(d, Float) for d in parse(arm.source.definition, arm.name).space.values())
     text = ["The best trials lie inside the space in every range."] if ranges and not crossed else []
     text.append(f"{diverged} of {study.finished} trials diverged.")

@@ -74,7 +74,7 @@ def _confirmed(arms: Sequence[Arm]) -> Table:
     for arm in arms:
         for place, configuration in enumerate(arm.confirmed, start=1):
             c = confirmation(list(configuration.scores.values()))
-            middle = [points(value) for value in (c.median, c.iqm, c.least, c.most)]
+            middle = [points(value) for value in (c.median, c.iqm, c.min, c.max)]
             cells.append([arm.name, str(place), str(configuration.trial.number), str(c.n), interval(c), *middle])
     head = ["Arm", "Rank by validation", "Trial", "Seeds", "Mean", "Median", "Interquartile mean", "Min", "Max"]
     return Table(
@@ -87,7 +87,7 @@ def _pairs(pairs: Sequence[Pair]) -> Table:
     for pair in pairs:
         d, e, i = pair.difference, pair.equal, pair.better
         ninety = f"[{100 * e.low:+.3f}, {100 * e.high:+.3f}]"
-        wins = f"{100 * i.share:.0f} % [{100 * i.low:.0f}, {100 * i.high:.0f}]"
+        wins = f"{100 * i.fraction:.0f} % [{100 * i.low:.0f}, {100 * i.high:.0f}]"
         mean = f"{100 * d.mean:+.3f} [{100 * d.low:+.3f}, {100 * d.high:+.3f}]"
         values = [f"{p:.3g}" for p in (d.sign_flip_p, pair.p, d.wilcoxon_p)]
         cells.append([f"{pair.a.name} - {pair.b.name}", mean, *values, ninety, f"{e.p:.3g}", wins])

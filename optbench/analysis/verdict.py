@@ -1,25 +1,34 @@
 """The verdict: a row for each arm, and for each pair of them one sentence in plain words with its numbers."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import combinations
-from typing import Any
 
 from optbench.analysis.arms import Arm, Comparison, is_default, is_paper, points, shared_seeds
-from optbench.analysis.pvalues import holm, least_p
-from optbench.analysis.remarks import remarks
-from optbench.analysis.statistics import (
-    Confirmation,
-    Equivalence,
-    Improvement,
-    Paired,
-    confirmation,
-    equivalence,
-    improvement,
-    paired,
-)
+from optbench.analysis.paired import Equivalence, Improvement, Paired, equivalence, improvement, paired
+from optbench.analysis.power import MAX_SEEDS, SIGNIFICANT, seeds_to_decide
+from optbench.analysis.pvalues import holm, min_p
+from optbench.analysis.settings import measured
+from optbench.analysis.statistics import Confirmation, confirmation
 
-ENOUGH = 6  # pairs: with fewer no two-sided exact test can reach p < .05
+
+class Conclusion(StrEnum):
+    """What a comparison of two arms concludes. BELOW_MARGIN: a difference is shown, but it counts as equal."""
+
+    BETTER = "better"
+    EQUAL = "equal"
+    BELOW_MARGIN = "below margin"
+    UNDECIDED = "undecided"
+
+
+class Test(StrEnum):
+    """The tests of a verdict: a difference takes the first two, equality the third (two one-sided t-tests)."""
+
+    INTERVAL = "95 % interval"
+    SIGN_FLIPS = "sign flips"
+    TOST = "TOST"
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,10 @@ class Row:
 
     @property
     def optimism(self) -> float | None:
-        """The search's validation accuracy less the confirmed test accuracy: how much the search was flattered, as far
-        as its validation images are no easier and the 10,000 more that the confirmation trains on do not help.
+        """Validation accuracy in the search minus the confirmed test accuracy of the same configuration, a fraction.
+
+        It is usually above 0, because the configuration was picked by its validation accuracy. The two sets also differ
+        in difficulty, and the confirmation trains on the validation images, too.
         """
         best = self.arm.trial.value
         return None if self.tuned is None or best is None else best - self.tuned.mean
@@ -42,8 +53,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two confirmed arms on the seeds that they share; `p` is that of the sign flips, corrected for all `pairs` of the
-    comparison, `margin` the difference that counts as equal, in percentage points.
+    """Two confirmed arms on the seeds that they share.
+
+    `p` is the p-value of the sign-flip test, corrected for all `pairs` of the comparison; `margin` is the difference
+    that counts as equal, in percentage points; `place` is what a command needs beside it to find the database.
     """
 
     a: Arm
@@ -55,6 +68,42 @@ class Pair:
     p: float
     pairs: int
     margin: float
+    place: str = ""
+
+    @property
+    def failed(self) -> tuple[Test, ...]:
+        """The tests that do not hold: of a difference (interval, sign flips), and of equality (TOST)."""
+        d = self.difference
+        holds = {
+            Test.INTERVAL: d.low > 0 or d.high < 0,
+            Test.SIGN_FLIPS: self.p < SIGNIFICANT,
+            Test.TOST: self.equal.equal,
+        }
+        return tuple(test for test, held in holds.items() if not held)
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """What is shown."""
+        real = Test.INTERVAL not in self.failed and Test.SIGN_FLIPS not in self.failed
+        if Test.TOST not in self.failed:
+            return Conclusion.BELOW_MARGIN if real else Conclusion.EQUAL
+        return Conclusion.BETTER if real else Conclusion.UNDECIDED
+
+    @property
+    def winner(self) -> Arm | None:
+        """The arm that is better, where one is."""
+        if self.conclusion is not Conclusion.BETTER:
+            return None
+        return self.a if self.difference.mean > 0 else self.b
+
+    @property
+    def seeds_to_decide(self) -> int | None:
+        """About how many seeds would decide; None where it is decided, or where it would take more than 200."""
+        if self.conclusion is not Conclusion.UNDECIDED:
+            return None
+        d = self.difference
+        found = seeds_to_decide(d.mean, d.deviation, self.margin / 100, self.pairs)
+        return None if found is None else min(MAX_SEEDS, max(found, d.n + 1))
 
     @property
     def sentence(self) -> str:
@@ -62,42 +111,63 @@ class Pair:
         (x, y), d = self.means, self.difference
         return (
             f"{self.a.name} {interval(x)} %, {self.b.name} {interval(y)} %, difference {100 * d.mean:+.2f} "
-            f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}] points over {d.n} paired seeds: {self._verdict()}"
+            f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}] percentage points over {d.n} paired seeds: {self._verdict()}"
         )
 
     def _verdict(self) -> str:
-        d, within = self.difference, f"{self.margin:g} points"
-        if d.n < ENOUGH and not self.equal.equal:
-            return f"undecided, for {d.n} seeds cannot reach p < .05 (the least is {least_p(d.n):.3f}); confirm more"
-        real = (d.low > 0 or d.high < 0) and self.p < 0.05
-        if self.equal.equal:
-            return f"{'real but smaller than' if real else 'equal, within'} the {within} you called equal"
-        if real:
-            over = f", corrected for {self.pairs} pairs" if self.pairs > 1 else ""
-            return f"{(self.a if d.mean > 0 else self.b).name} is better (p = {self.p:.2g} by sign flips{over})"
-        return f"undecided: neither a difference nor equality within {within} is shown; more seeds would tell"
+        within, tost = f"{self.margin:g} percentage points", f"p (TOST) = {self.equal.p:.2g}"
+        match self.conclusion:
+            case Conclusion.EQUAL:
+                return f"equal within {within} ({tost})"
+            case Conclusion.BELOW_MARGIN:
+                return f"the difference is real ({self._p()}), but within the {within} that count as equal ({tost})"
+            case Conclusion.BETTER:
+                return f"{self.winner.name if self.winner else ''} is better ({self._p()} by sign flips)"
+        return f"undecided: {self._why()}; {self._advice()}"
+
+    def _why(self) -> str:
+        """Which tests failed, with their numbers."""
+        n, flips = self.difference.n, f"the sign-flip test gives {self._p()}"
+        if self.difference.sign_flip_p <= min_p(n) and Test.SIGN_FLIPS in self.failed:
+            flips += f", the smallest that {n} seeds can reach"
+        interval_ = "the 95 % interval includes 0"
+        tost = f"(p (TOST) = {self.equal.p:.2g})"
+        if Test.INTERVAL not in self.failed:
+            shown = f"the 95 % interval excludes 0, but {flips}"
+        elif Test.SIGN_FLIPS not in self.failed:
+            shown = f"{flips}, but {interval_}"
+        else:
+            shown = f"{interval_} and {flips}"
+        return f"{shown}; equality within {self.margin:g} percentage points is not shown {tost}"
+
+    def _advice(self) -> str:
+        seeds = self.seeds_to_decide
+        if seeds is None:
+            return f"it would take more than {MAX_SEEDS} seeds to decide"
+        names = " ".join(shlex.quote(arm.source.study.name) for arm in (self.a, self.b))
+        return f"about {seeds} seeds would decide: `optbench confirm {names} --seeds {seeds}{self.place}`"
+
+    def _p(self) -> str:
+        return f"p = {self.p:.2g}" + (f", corrected for {self.pairs} pairs" if self.pairs > 1 else "")
 
 
 def rows(comparison: Comparison) -> list[Row]:
     """A row for each arm."""
-    found = []
-    for arm in comparison.arms:
-        settings = [
-            ([t.value for t in source.trials if t.label == trial.label and t.value is not None], trial)
-            for source in comparison.fixed
-            for _, trial in source.settings
-            if trial.optimizer == arm.optimizer
-            and any(t.value is not None for t in source.trials if t.label == trial.label)
-        ]
-        default = next((confirmation(values) for values, trial in settings if is_default(trial)), None)
-        paper = next((confirmation(values) for values, trial in settings if is_paper(trial)), None)
-        tuned = confirmation(list(arm.confirmed[0].scores.values())) if arm.confirmed else None
-        found.append(Row(arm, default, paper, tuned))
-    return found
+    return [
+        Row(
+            arm=arm,
+            default=measured(comparison, arm, is_default),
+            paper=measured(comparison, arm, is_paper),
+            tuned=confirmation(list(arm.confirmed[0].scores.values())) if arm.confirmed else None,
+        )
+        for arm in comparison.arms
+    ]
 
 
-def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
-    """Every pair of confirmed arms; `margin` is the difference that counts as equal, in percentage points."""
+def pairs(arms: Sequence[Arm], margin: float, place: str = "") -> list[Pair]:
+    """Every pair of confirmed arms that share two seeds; `margin` is the difference that counts as equal, in
+    percentage points.
+    """
     found = []
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
         one, two, shared = a.confirmed[0].scores, b.confirmed[0].scores, shared_seeds(a, b)
@@ -107,57 +177,24 @@ def pairs(arms: Sequence[Arm], margin: float) -> list[Pair]:
     corrected = holm([difference.sign_flip_p for difference in differences])
     return [
         Pair(
-            a, b, (confirmation(x), confirmation(y)), difference, equivalence(x, y, margin / 100), improvement(x, y), p,
-            len(found), margin,
+            a=a,
+            b=b,
+            means=(confirmation(x), confirmation(y)),
+            difference=difference,
+            equal=equivalence(x, y, margin / 100),
+            better=improvement(x, y),
+            p=p,
+            pairs=len(found),
+            margin=margin,
+            place=place,
         )
         for (a, b, x, y), difference, p in zip(found, differences, corrected, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def interval(found: Confirmation | None) -> str:
-    """A mean with the half of its interval, in percent."""
+    """A mean ± half of its 95 % interval, in percent without the sign; the mean alone where there is one seed."""
     if found is None:
         return "-"
     half = (found.high - found.low) / 2
-    return points(found.mean) if found.n < 2 else f"{points(found.mean)} +- {points(half)}"
-
-
-def as_plain(comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pair], margin: float) -> dict[str, Any]:
-    """The comparison as plain data with stable keys."""
-    return {
-        "arms": [
-            {
-                "study": row.arm.name,
-                "optimizer": row.arm.optimizer,
-                "trials": row.arm.trials,
-                "epochs": row.arm.consumed,
-                "trial": row.arm.trial.number,
-                "validation_accuracy": row.arm.trial.value,
-                "repeats": list(row.arm.spread),
-                "hyperparameters": dict(row.arm.trial.hyperparameters),
-                **{key: value and vars(value) for key, value in _stages(row).items()},
-                "optimism": row.optimism,
-            }
-            for row in found
-        ],
-        "pairs": [
-            {
-                "a": pair.a.name,
-                "b": pair.b.name,
-                "difference": vars(pair.difference),
-                "equivalence": vars(pair.equal),
-                "improvement": vars(pair.better),
-                "corrected_p": pair.p,
-                "sentence": pair.sentence,
-            }
-            for pair in verdicts
-        ],
-        "equal_within_points": margin,
-        "differences": list(comparison.differences),
-        "remarks": remarks(comparison),
-        "test_evaluations": dict(comparison.test_evaluations),
-    }
-
-
-def _stages(row: Row) -> dict[str, Confirmation | None]:
-    return {"default": row.default, "paper": row.paper, "tuned": row.tuned}
+    return points(found.mean) if found.n < 2 else f"{points(found.mean)} ± {points(half)}"

@@ -1,6 +1,7 @@
 """The commands that judge: compare on the terminal, report as a page. Neither loads TensorFlow."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,6 @@ from optbench.cli.options import (
     DEFAULT_STORAGE,
     AsJson,
     StorageUrl,
-    Studies,
     app,
     complete_study,
     opened,
@@ -19,15 +19,18 @@ from optbench.cli.options import (
     refresh,
 )
 from optbench.cli.output import console, print_json
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, StudyError
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Comparison
+    from optbench.analysis.verdict import Pair, Row
+    from optbench.storage import Storage
 
 Equal = Annotated[
     float, typer.Option("--equal", metavar="POINTS", help="The difference in percentage points that counts as equal.")
 ]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Compare what differs in more than optimizer and space.")]
+REPORT = Path("report.html")
 
 
 @app.command()
@@ -35,7 +38,9 @@ def compare(
     studies: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STUDY...]", help="Searches. [default: all that compare]", autocompletion=complete_study
+            metavar="[STUDY...]",
+            help="Searches. [default: the largest group that compares]",
+            autocompletion=complete_study,
         ),
     ] = None,
     storage: StorageUrl = DEFAULT_STORAGE,
@@ -43,60 +48,101 @@ def compare(
     anyway: Anyway = False,
     as_json: AsJson = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write the page, too.")] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Show the verdict and its figures in the dashboard, too.")
+    ] = False,
 ) -> None:
     """Say which optimizer is better, and how sure that is. Example: optbench compare adadelta adam"""
     from optbench.analysis.collect import collect
-    from optbench.analysis.remarks import remarks
-    from optbench.analysis.report import plots
-    from optbench.analysis.verdict import as_plain, pairs, rows
-    from optbench.cli import tables
+    from optbench.analysis.verdict import pairs, rows
 
-    _check(equal)
+    _check(equal, report)
     with opened(storage) as storage_:
-        comparison = collect(storage_, studies or [], anyway)
-        found, verdicts = rows(comparison), pairs(comparison.arms, equal)
-        if as_json:
-            print_json(as_plain(comparison, found, verdicts, equal))
-        else:
-            console.print(tables.arms(found))
-            for difference in comparison.differences:
-                console.print(Text(f"not a fair comparison: {difference}", style="red"))
-            for sentence in [*(pair.sentence for pair in verdicts), *remarks(comparison, place(storage))]:
-                console.print(sentence, markup=False, soft_wrap=True)
+        comparison = collect(storage_, studies or [], anyway, with_curves=publish or report is not None)
+        if publish and comparison.differences:
+            raise StudyError(
+                f"--publish shows fair comparisons only, and here {comparison.differences[0]}; leave --publish out"
+            )
+        found, verdicts = rows(comparison), pairs(comparison.arms, equal, place(storage))
+        _print(comparison, found, verdicts, equal, place(storage), as_json)
         if report is not None:
-            _write(comparison, report, equal)
+            _write(comparison, report, verdicts)
             print(f"the page is in {report}", file=sys.stderr)
-        figures = plots(comparison, found, verdicts)
-        for arm in comparison.arms:
-            said = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
-            refresh(storage_, arm.source.study.name, said or None, figures)
+        if publish:
+            _publish(storage_, comparison, found, verdicts)
 
 
 @app.command()
 def report(
-    studies: Studies,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")],
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY...]",
+            help="Searches. [default: the largest group that compares]",
+            autocompletion=complete_study,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page. [default: report.html]")
+    ] = REPORT,
     storage: StorageUrl = DEFAULT_STORAGE,
     equal: Equal = 0.1,
     anyway: Anyway = False,
 ) -> None:
     """Write the comparison as a page that works offline. Example: optbench report adadelta adam -o report.html"""
     from optbench.analysis.collect import collect
+    from optbench.analysis.verdict import pairs
 
-    _check(equal)
+    _check(equal, output)
     with opened(storage) as storage_:
-        _write(collect(storage_, studies, anyway), output, equal)
+        comparison = collect(storage_, studies or [], anyway)
+        _write(comparison, output, pairs(comparison.arms, equal, place(storage)))
     console.print(f"the page is in {output}", markup=False, soft_wrap=True)
 
 
-def _write(comparison: "Comparison", path: Path, equal: float) -> None:
+def _print(
+    comparison: "Comparison",
+    found: "Sequence[Row]",
+    verdicts: "Sequence[Pair]",
+    equal: float,
+    where: str,
+    as_json: bool,
+) -> None:
+    """The comparison on standard output; `where` is what a command needs beside it to find the database."""
+    from optbench.analysis.plain import as_plain
+    from optbench.analysis.remarks import remarks
+    from optbench.cli import tables
+
+    if as_json:
+        print_json(as_plain(comparison, found, verdicts, equal, where))
+        return
+    console.print(tables.arms(found))
+    for difference in comparison.differences:
+        console.print(Text(f"not a fair comparison: {difference}", style="red"))
+    for sentence in [*(pair.sentence for pair in verdicts), *remarks(comparison, where)]:
+        console.print(sentence, markup=False, soft_wrap=True)
+
+
+def _publish(storage: "Storage", comparison: "Comparison", found: "Sequence[Row]", verdicts: "Sequence[Pair]") -> None:
+    """Write the verdict and the figures to every compared study's page in the dashboard."""
+    from optbench.analysis.report import plots
+
+    figures = plots(comparison, found, verdicts)
+    for arm in comparison.arms:
+        sentences = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
+        refresh(storage, arm.source.study.name, sentences or None, figures)
+
+
+def _write(comparison: "Comparison", path: Path, verdicts: "Sequence[Pair]") -> None:
     from optbench.analysis.report import report as make
-    from optbench.analysis.verdict import pairs, rows
+    from optbench.analysis.verdict import rows
     from optbench.files import write
 
-    write(make(comparison, rows(comparison), pairs(comparison.arms, equal)).encode(), path)
+    write(make(comparison, rows(comparison), verdicts).encode(), path)
 
 
-def _check(equal: float) -> None:
+def _check(equal: float, page: Path | None) -> None:
     if not 0 < equal < 100:
         raise DefinitionError(f"--equal {equal:g}; expected percentage points between 0 and 100")
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise DefinitionError(f"{page}: the report is a web page; expected a name that ends in .html")

@@ -77,7 +77,7 @@ def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
     from optbench.analysis.baseline import by_label
 
     rows = [f"| setting | seeds | {study.metric} % | published % |", "| --- | --- | --- | --- |"]
-    for setting in by_label(study.definition or {"trial": []}, records):
+    for setting in by_label(study.sweep, records):
         published = "-" if setting.published is None else f"{100 * setting.published:.2f}"
         rows.append(f"| {setting.label} | {setting.accuracy.n} | {100 * setting.accuracy.mean:.2f} | {published} |")
     return "\n" + "\n".join(rows) + "\n"

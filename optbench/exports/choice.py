@@ -61,7 +61,7 @@ def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top:
     choices = choose(study, trials(storage, study.study_id), number, top or 1)
     if not any(other.origin == study.name for other in studies(storage)):
         return choices  # without loading scipy, which takes a second
-    from optbench.analysis.collect import confirmations
+    from optbench.analysis.confirmed import confirmations
 
     configurations = confirmations(storage, study)
     if configurations and number is None and top is None:

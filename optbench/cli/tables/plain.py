@@ -45,7 +45,7 @@ def show_json(study: StudyRecord, records: Sequence[TrialRecord], top: int = 10)
     if not study.searches:
         from optbench.analysis.baseline import by_label
 
-        shown["settings"] = [asdict(setting) for setting in by_label(study.definition or {"trial": []}, records)]
+        shown["settings"] = [asdict(setting) for setting in by_label(study.sweep, records)]
     return study_json(study) | shown
 
 

@@ -1,0 +1,70 @@
+"""Which configurations of a search were confirmed, and what each of them reached."""
+
+from collections.abc import Sequence
+
+from optbench.analysis.arms import Configuration, Source
+from optbench.confirm import source_trial
+from optbench.storage import Storage, StudyRecord, TrialRecord, studies, trials
+
+ENDED = ("complete", "diverged")  # a trial that was trained to its end: divergence is a result
+
+
+def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
+    """The confirmed configurations of one study, best by validation first, without their learning curves."""
+    others = [other for other in studies(storage) if confirms(other, study)]
+    sources = [Source(other, trials(storage, other.study_id)) for other in others]
+    return confirmed(study, sources, trials(storage, study.study_id))
+
+
+def confirms(study: StudyRecord, search: StudyRecord) -> bool:
+    """Whether a study trains configurations of the search again."""
+    return study.sweep is not None and study.origin == search.name
+
+
+def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:
+    """The study's confirmed configurations, best by validation first; `sources` may hold other studies, too.
+
+    Where a configuration was confirmed several times, a confirmation that is done counts before one that is not, then
+    one of the search's own epochs, then one of more seeds, then the latest. A seed that diverged counts with the
+    accuracy of guessing.
+    """
+    found: dict[int, Configuration] = {}
+    own = [source for source in sources if confirms(source.study, study)]
+    for source in sorted(own, key=lambda other: _rank(study, other)):
+        found |= _configurations(source, {trial.number: trial for trial in records})
+    return sorted(found.values(), key=lambda one: (-(one.trial.value or 0), one.trial.number))
+
+
+def _configurations(source: Source, searched: dict[int, TrialRecord]) -> dict[int, Configuration]:
+    """Every configuration of a confirmation, by the number of its trial in the search."""
+    ended: dict[int, list[TrialRecord]] = {}
+    for trial in source.trials:
+        number = source_trial(trial)
+        if number in searched and trial.state in ENDED and _same(trial, searched[number]):
+            ended.setdefault(number, []).append(trial)
+    found = {}
+    for number, own in ended.items():
+        scores = {t.seed: t.value for t in own if t.seed is not None and t.value is not None}
+        if scores:
+            found[number] = Configuration(
+                trial=searched[number],
+                study=source.study.name,
+                epochs=source.sweep.epochs,
+                done=source.study.state == "done",
+                scores=scores,
+                curves=[source.curves[t.trial_id] for t in own if t.trial_id in source.curves],
+                diverged=sum(t.state == "diverged" for t in own),
+            )
+    return found
+
+
+def _rank(study: StudyRecord, source: Source) -> tuple[bool, bool, int, int]:
+    """What a confirmation is worth: the higher, the rather it counts."""
+    same_length = study.sweep is not None and source.sweep.epochs == study.sweep.epochs
+    seeds = len({trial.seed for trial in source.trials if trial.state in ENDED})
+    return source.study.state == "done", same_length, seeds, source.study.study_id
+
+
+def _same(one: TrialRecord, other: TrialRecord) -> bool:
+    """Whether two trials have one configuration: a study that was made again has other trials of the same numbers."""
+    return (one.optimizer, dict(one.hyperparameters)) == (other.optimizer, dict(other.hyperparameters))

@@ -1,0 +1,61 @@
+"""Reads what a comparison needs: the trials of the chosen searches and of what belongs to them, and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optbench.analysis.arms import Source, explores
+from optbench.analysis.comparable import Candidate, family
+from optbench.storage import Storage, StudyRecord, curves, trials
+
+
+@dataclass(frozen=True)
+class Library:
+    """What was read: the searches by study id, studies on the test set, and what explored each search's space."""
+
+    searches: Mapping[int, Source]
+    tested: Sequence[Source]
+    explored: Mapping[int, Source]
+
+
+def read(
+    storage: Storage, chosen: Sequence[Candidate], known: Sequence[StudyRecord], with_curves: bool
+) -> tuple[Library, list[str]]:
+    """What the chosen searches need, and the names of confirmations that have lost their curves.
+
+    Learning curves, where they are wanted, are read for the searches and for the studies on the test set.
+    """
+    searches = [study for one in chosen for study in one.studies]
+    families = {family(study) for study in searches}
+    related = [study for study in known if family(study) in families]
+    tested = [study for study in related if _tested(study)]
+    explored = {study.study_id: other for study in searches if (other := _explored(study, related))}
+    wanted = {study.study_id: study for study in [*searches, *tested, *explored.values()]}
+    drawn = {study.study_id for study in [*searches, *tested]} if with_curves else set()
+    sources = {
+        key: Source(study, trials(storage, key), curves(storage, key) if key in drawn else {})
+        for key, study in wanted.items()
+    }
+    library = Library(
+        searches={study.study_id: sources[study.study_id] for study in searches},
+        tested=[sources[study.study_id] for study in tested],
+        explored={search: sources[study.study_id] for search, study in explored.items()},
+    )
+    return library, [s.name for s in related if s.origin is not None and s.finished and not s.epochs]
+
+
+def _tested(study: StudyRecord) -> bool:
+    """Whether it holds fixed trials that were scored on the test set."""
+    return not study.searches and study.metric == "test accuracy" and bool(study.epochs)
+
+
+def _explored(search: StudyRecord, related: Sequence[StudyRecord]) -> StudyRecord | None:
+    """A finished search of the same space by independent draws."""
+    alike = (other for other in related if explores(other) and other.state == "done" and _same_space(search, other))
+    return next(alike, None)
+
+
+def _same_space(one: StudyRecord, other: StudyRecord) -> bool:
+    a, b = one.sweep, other.sweep
+    if a is None or b is None:
+        return False
+    return (a.optimizer, a.space, a.epochs, family(one)) == (b.optimizer, b.space, b.epochs, family(other))

@@ -1,0 +1,55 @@
+"""A comparison as plain data, which `optbench compare --json` prints."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from optbench.analysis.arms import Comparison
+from optbench.analysis.remarks import remarks
+from optbench.analysis.verdict import Pair, Row
+
+
+def as_plain(
+    comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pair], margin: float, place: str = ""
+) -> dict[str, Any]:
+    """The comparison as plain data with stable keys; `place` is what a command needs beside it to find the database."""
+    return {
+        "arms": [_plain_row(row) for row in found],
+        "pairs": [_plain_pair(pair) for pair in verdicts],
+        "equal_within_points": margin,
+        "differences": list(comparison.differences),
+        "left_out": dict(comparison.left_out),
+        "remarks": remarks(comparison, place),
+        "test_evaluations": dict(comparison.test_evaluations),
+    }
+
+
+def _plain_row(row: Row) -> dict[str, Any]:
+    stages = {"default": row.default, "paper": row.paper, "tuned": row.tuned}
+    return {
+        "study": row.arm.name,
+        "optimizer": row.arm.optimizer,
+        "trials": row.arm.trials,
+        "epochs": row.arm.consumed,
+        "trial": row.arm.trial.number,
+        "validation_accuracy": row.arm.trial.value,
+        "repeats": list(row.arm.spread),
+        "hyperparameters": dict(row.arm.trial.hyperparameters),
+        **{key: value and vars(value) for key, value in stages.items()},
+        "optimism": row.optimism,
+    }
+
+
+def _plain_pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "a": pair.a.name,
+        "b": pair.b.name,
+        "difference": vars(pair.difference),
+        "equivalence": vars(pair.equal),
+        "improvement": vars(pair.better),
+        "corrected_p": pair.p,
+        "conclusion": pair.conclusion,
+        "winner": pair.winner.name if pair.winner else None,
+        "failed_tests": list(pair.failed),
+        "seeds_to_decide": pair.seeds_to_decide,
+        "sentence": pair.sentence,
+    }

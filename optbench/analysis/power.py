@@ -1,0 +1,38 @@
+"""How many seeds a verdict needs."""
+
+from scipy import stats
+
+from optbench.analysis.pvalues import min_p
+
+SIGNIFICANT = 0.05
+MAX_SEEDS = 200  # what `optbench confirm` takes
+
+
+def seeds_to_decide(mean: float, deviation: float, margin: float, pairs: int = 1) -> int | None:
+    """How many shared seeds would decide a pair, if the mean difference and its spread stay what they are.
+
+    The smaller of two numbers: how many show a difference, and how many show equality within `margin`; None if neither
+    is at most 200. `mean` and `deviation` are of the differences by seed and fractions, as `margin` is; `pairs` is the
+    number of pairs that the p-values are corrected for. It is an estimate, as good as the spread is known.
+    Raises ValueError for a deviation below 0, or a margin that is not above 0.
+    docs/statistics.md.
+    """
+    if not deviation >= 0 or not margin > 0:
+        raise ValueError(f"a deviation of {deviation} and a margin of {margin}; expected at least 0 and above 0")
+    for n in range(2, MAX_SEEDS + 1):
+        if _differs(n, mean, deviation, pairs) or _equal(n, mean, deviation, margin):
+            return n
+    return None
+
+
+def _differs(n: int, mean: float, deviation: float, pairs: int) -> bool:
+    """Whether n pairs can reach a corrected p below .05 by sign flips, and a t-test of such data does."""
+    limit = SIGNIFICANT / pairs
+    if min_p(n) >= limit or mean == 0:
+        return False
+    return deviation == 0 or bool(2 * stats.t.sf(abs(mean) / (deviation / n**0.5), n - 1) < limit)
+
+
+def _equal(n: int, mean: float, deviation: float, margin: float) -> bool:
+    """Whether the 90 % interval of such data from n pairs lies inside the margin."""
+    return bool(abs(mean) + stats.t.ppf(0.95, n - 1) * deviation / n**0.5 < margin)

@@ -1,0 +1,29 @@
+"""What settings that everybody knows reached: Keras' defaults, and those of an optimizer's paper."""
+
+from collections.abc import Callable, Sequence
+
+from optbench.analysis.arms import Arm, Comparison, Source
+from optbench.analysis.comparable import family
+from optbench.analysis.statistics import Confirmation, confirmation
+from optbench.storage import TrialRecord
+
+
+def measured(comparison: Comparison, arm: Arm, wanted: Callable[[TrialRecord], bool]) -> Confirmation | None:
+    """The test accuracy of a setting of the arm's optimizer over all of its seeds; None where it was never trained.
+
+    Every study on the test set counts that has the arm's data, model, batch size and epochs: lists of fixed trials, and
+    confirmations of any search. A seed counts once, however often it was trained.
+    """
+    epochs = arm.confirmed[0].epochs if arm.confirmed else arm.epochs
+    alike = [s for s in comparison.tested if s.sweep.epochs == epochs and family(s.study) == family(arm.source.study)]
+    scores = _scores(alike, lambda trial: trial.optimizer == arm.optimizer and wanted(trial))
+    return confirmation(list(scores.values())) if scores else None
+
+
+def _scores(sources: Sequence[Source], wanted: Callable[[TrialRecord], bool]) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for source in sources:
+        for trial in source.trials:
+            if trial.value is not None and trial.seed is not None and trial.hyperparameters and wanted(trial):
+                found.setdefault(trial.seed, trial.value)
+    return found
