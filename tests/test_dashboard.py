@@ -1,8 +1,11 @@
 """optuna-dashboard on our storage: what it shows of a study, who may change what, and how it looks in a browser."""
 
 import base64
+import io
 import json
+import logging
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,12 +18,20 @@ import optuna
 import pytest
 from optuna_dashboard import get_note, wsgi
 from optuna_dashboard._app import create_app
+from sqlalchemy.event import listen
 
+from optbench.analysis.collect import collect
+from optbench.analysis.report import comparison_plots, report
+from optbench.analysis.verdict import rows
 from optbench.dashboard import Guard, read_password, refresh
-from optbench.errors import DefinitionError
-from optbench.storage import find_study, open_storage
+from optbench.dashboard.rename import Rename
+from optbench.dashboard.serve import Refresher
+from optbench.errors import DefinitionError, StorageError
+from optbench.storage import curves, find_study, open_storage, studies
+from optbench.storage.saved_plots import saved_plots, sort_saved_plots
 from tests.conftest import TINY, write_toml
 from tests.crew import Crew
+from tests.filled import confirm, peak, run, search
 
 PAGES = ("", "/analytics", "/trials", "/trialTable", "/note")
 
@@ -91,15 +102,17 @@ def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     assert get_note(handle) == "my own words\n\n" + first
     versions = [v for k, v in storage.optuna.get_study_system_attrs(1).items() if k.startswith("dashboard:note_ver")]
     assert versions == [1], "what a person is writing would be refused"
-    assert f"Best: validation accuracy {handle.best_value:.4f} in trial {handle.best_trial.number}" in first
+    assert f"Best: validation accuracy {100 * handle.best_value:.2f} % in trial {handle.best_trial.number}" in first
     assert 'optimizer = "adadelta"' in first
     attributes = handle.user_attrs
     assert (attributes["state"], attributes["finished"], attributes["best"]) == ("done", "6/6", handle.best_value)
-    names = {key.split(":")[2] for key in handle._storage.get_study_system_attrs(1) if "plot_data" in key}
-    assert names == {"learning-curves", "slice-1"}
+    assert set(saved_plots(storage.optuna, 1)) == {
+        "01-learning-curves",
+        "02-validation-accuracy-against-learning_rate",
+    }
     refresh(storage, find_study(storage, "fixed"))
     other = optuna.load_study(study_name="fixed", storage=storage.optuna)
-    assert re.search(r"\| Adam \| 2 \| \d\d\.\d\d \| 90\.00 \|", get_note(other))
+    assert re.search(r"\| Adam \| 2 \| \d\d\.\d\d % \| 90\.00 % \|", get_note(other))
     storage.close()
 
 
@@ -124,14 +137,15 @@ def routes():
     return sorted({(route.method, re.sub(r"<[^>]*int>", "1", route.rule)) for route in app.routes})
 
 
-def request(app, method, path, **environment):
+def request(app, method, path, body=b"", **environment):
     got = []
     base = {
         "REQUEST_METHOD": method, "PATH_INFO": re.sub("<.*", "x", path), "HTTP_HOST": "127.0.0.1:8080",
         "QUERY_STRING": "", "wsgi.errors": sys.stderr, "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json",
     }  # fmt: skip
-    body = app(base | environment, lambda status, headers, *_: got.append((status, dict(headers))))
-    return got[0], b"".join(body)
+    answer = app(base | environment, lambda status, headers, *_: got.append((status, dict(headers))))
+    return got[0], b"".join(answer)
 
 
 def inner(environment, start):
@@ -250,3 +264,147 @@ def test_requests_through_the_server_are_guarded(study):
             urllib.request.urlopen(post, timeout=5)
         assert refused.value.code == 403
         refused.value.close()
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory):
+    """The file of a database with a search and its confirmation, filled without training."""
+    file = tmp_path_factory.mktemp("confirmed") / "x.db"
+    storage = open_storage(f"sqlite:///{file}", create=True)
+    run(storage, search(trials=12), "adadelta", peak)
+    confirm(storage, "adadelta", 0.9, seeds=4)
+    storage.close()
+    return file
+
+
+@pytest.fixture
+def storage(confirmed, tmp_path):
+    """A copy of that database that a test may change."""
+    shutil.copyfile(confirmed, tmp_path / "x.db")
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db")
+    yield opened
+    opened.close()
+
+
+def rename(app, study_id, content):
+    (status, _), body = request(app, "POST", f"/api/studies/{study_id}/rename", json.dumps(content).encode())
+    return status[:3], json.loads(body)
+
+
+def test_renaming_from_the_page_keeps_curves_metric_and_confirmation(storage):
+    before = find_study(storage, "adadelta")
+    epochs = curves(storage, before.study_id)
+    app = Guard(Rename(wsgi(storage.optuna), storage), "127.0.0.1", False, None)
+    status, told = rename(app, before.study_id, {"study_name": "my adadelta"})
+    assert status == "201"
+    assert (told["study_id"], told["study_name"], told["directions"]) == (before.study_id, "my adadelta", ["maximize"])
+    assert {"key": "trials", "value": "12"} in told["user_attrs"]
+    after = find_study(storage, "my adadelta")
+    assert (after.metric, after.best, after.finished) == (before.metric, before.best, before.finished)
+    assert curves(storage, after.study_id) == epochs
+    assert sum(map(len, epochs.values())) == before.epochs > 0
+    assert {study.name for study in studies(storage)} == {"my adadelta", "adadelta/confirm"}
+    comparison = collect(storage, ["my adadelta"])
+    (arm,) = comparison.arms
+    assert (arm.confirmed[0].study, len(arm.confirmed[0].scores)) == ("adadelta/confirm", 4)
+    assert "optbench: my adadelta" in report(comparison, rows(comparison), [])
+
+
+def test_what_cannot_be_renamed_is_said_in_the_pages_form(storage):
+    app = Guard(Rename(wsgi(storage.optuna), storage), "127.0.0.1", False, None)
+    first, second = (find_study(storage, name).study_id for name in ("adadelta", "adadelta/confirm"))
+    status, told = rename(app, second, {"study_name": "adadelta"})
+    assert (status, "adadelta" in told["reason"]) == ("400", True)
+    assert rename(app, 99, {"study_name": "x"})[0] == "400"
+    assert rename(app, first, {"name": "x"}) == ("400", {"reason": 'expected {"study_name": "a name"}'})
+    assert rename(app, first, ["x"])[0] == "400"
+    assert rename(Guard(app.inner, "127.0.0.1", True, None), first, {"study_name": "x"})[0] == "403"
+    assert [study.name for study in studies(storage)] == ["adadelta", "adadelta/confirm"]
+
+
+def test_one_bad_study_delays_no_other_one_and_is_logged_once(storage, monkeypatch, caplog):
+    shown = []
+
+    def refresh_all_but_one(_, study):
+        if study.name == "adadelta":
+            raise ValueError("broken")
+        shown.append(study.name)
+
+    module = sys.modules["optbench.dashboard.serve"]
+    monkeypatch.setattr(module, "refresh", refresh_all_but_one)
+    refresher = Refresher(storage)
+    with caplog.at_level(logging.WARNING, "optbench.dashboard"):
+        for _ in range(3):
+            refresher.round()
+        assert shown == ["adadelta/confirm"]
+        warning = "study 'adadelta' is not up to date in the dashboard: ValueError: broken"
+        assert caplog.messages == [warning]
+        storage.optuna.set_study_user_attr(find_study(storage, "adadelta").study_id, "trials", 99)
+        refresher.round()
+        assert caplog.messages == [warning, warning]
+    assert shown == ["adadelta/confirm"]
+
+
+def test_a_database_out_of_reach_is_logged_once_until_it_answers(storage, monkeypatch, caplog):
+    def unreachable(_):
+        raise StorageError("no route to host")
+
+    module = sys.modules["optbench.dashboard.serve"]
+    refresher = Refresher(storage)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "studies", unreachable)
+        refresher.round()
+        refresher.round()
+    refresher.round()
+    assert [message for message in caplog.messages if "no route" in message] == [
+        "the studies cannot be read, and are shown as they were: no route to host"
+    ]
+    assert "optbench rewrites" in get_note(optuna.load_study(study_name="adadelta", storage=storage.optuna))
+
+
+def test_saved_plots_are_numbered_titled_and_listed_in_order(storage):
+    import plotly.graph_objects as go
+    from optuna_dashboard import save_plotly_graph_object
+
+    handle = optuna.load_study(study_name="adadelta", storage=storage.optuna)
+    for name in ("slice-1", "learning-curves", "what-a-budget-is-worth-1", "my-own"):
+        save_plotly_graph_object(handle, go.Figure(), graph_object_id=name)
+    comparison = collect(storage, ["adadelta"])
+    refresh(storage, find_study(storage, "adadelta"), [], comparison_plots(comparison, rows(comparison)))
+    refresh(storage, find_study(storage, "adadelta"))
+    sort_saved_plots()
+    listed = json.loads(request(wsgi(storage.optuna), "GET", f"/api/studies/{handle._study_id}")[1])
+    titles = {
+        found["id"]: json.loads(found["graph_object"])["layout"].get("title", {}).get("text")
+        for found in listed["plotly_graph_objects"]
+    }
+    assert list(titles.items()) == [
+        ("01-learning-curves", "1. Learning curves"),
+        ("02-validation-accuracy-against-epsilon", "2. Validation accuracy against epsilon"),
+        ("03-validation-accuracy-against-learning_rate", "3. Validation accuracy against learning_rate"),
+        ("comparison-1-from-default-to-tuned", "Comparison 1. From default to tuned"),
+        ("comparison-2-how-the-searches-went", "Comparison 2. How the searches went"),
+        ("my-own", None),
+    ]
+
+
+def test_what_did_not_change_is_not_written_again(storage):
+    study = find_study(storage, "adadelta")
+    refresh(storage, study)
+    written = []
+
+    def count(connection, cursor, statement, *_):
+        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "BEGIN")):
+            written.append(statement)
+
+    listen(storage.engine, "before_cursor_execute", count)
+    refresh(storage, find_study(storage, "adadelta"))
+    assert [statement for statement in written if "plot_data" in statement or "note" in statement] == []
+    assert len(written) <= 4, "the two artifacts are registered again"
+
+
+def test_the_dashboards_script_is_served_without_accept_encoding(storage):
+    app = Guard(wsgi(storage.optuna), "127.0.0.1", True, None)
+    (status, _), body = request(app, "GET", "/static/bundle.js")
+    assert status.startswith("200")
+    assert len(body) > 100_000

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tomli_w
 
 from optbench import __version__
 from optbench.analysis.arms import Comparison, Source, points
-from optbench.analysis.sections import sections
+from optbench.analysis.budget_section import budgets
+from optbench.analysis.search_sections import traces
+from optbench.analysis.sections import sections, stages
 from optbench.analysis.verdict import Pair, Row
 from optbench.report.model import Page, StudyDetails
 from optbench.report.render import render
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 def report(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair], now: datetime | None = None) -> str:
@@ -28,14 +33,10 @@ def report(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair], n
     )
 
 
-def plots(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> dict[str, Any]:
-    """The page's figures by name, for optuna-dashboard; without the small ones, of which a study has its own there."""
-    shown = [section for section in sections(comparison, rows, pairs) if not section.small]
-    return {
-        f"{section.anchor}-{number}": figure.plot
-        for section in shown
-        for number, figure in enumerate(section.figures, start=1)
-    }
+def comparison_plots(comparison: Comparison, rows: Sequence[Row]) -> "dict[str, Figure]":
+    """The figures by title that optuna-dashboard shows of a comparison: few, because each study has its own there."""
+    shown = stages(comparison, rows), budgets(comparison.arms), traces(comparison.arms)
+    return {section.title: section.figures[0].plot for section in shown if section.figures}
 
 
 def facts(comparison: Comparison, now: datetime) -> dict[str, str]:

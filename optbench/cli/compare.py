@@ -125,9 +125,9 @@ def _print(
 
 def _publish(storage: "Storage", comparison: "Comparison", found: "Sequence[Row]", verdicts: "Sequence[Pair]") -> None:
     """Write the verdict and the figures to every compared study's page in the dashboard."""
-    from optbench.analysis.report import plots
+    from optbench.analysis.report import comparison_plots
 
-    figures = plots(comparison, found, verdicts)
+    figures = comparison_plots(comparison, found)
     for arm in comparison.arms:
         sentences = [pair.sentence for pair in verdicts if arm in (pair.a, pair.b)]
         refresh(storage, arm.source.study.name, sentences or None, figures)

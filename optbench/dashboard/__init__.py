@@ -1,4 +1,4 @@
-"""optuna-dashboard on our storage: served by threads, guarded, and dressed with what optbench knows of each study."""
+"""optuna-dashboard on our storage, with access control, and with notes, plots and artifacts of each study."""
 
 from optbench.dashboard.guard import LOOPBACK, Guard, read_password
 from optbench.dashboard.refresh import refresh

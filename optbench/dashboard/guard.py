@@ -1,4 +1,4 @@
-"""What stands before the dashboard, which itself lets whoever reaches it delete studies: WSGI around WSGI."""
+"""Access control before optuna-dashboard, which itself lets everybody who reaches it delete studies."""
 
 import base64
 import hashlib
@@ -10,24 +10,23 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from optbench.dashboard.wsgi import Application, Environment, answer
 from optbench.errors import DefinitionError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READING = ("GET", "HEAD", "OPTIONS")
-Environment = dict[str, Any]
-Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
 
 
 class Password:
-    """A password of which only a salted hash is kept; it is compared in constant time."""
+    """A password. Only its salted hash is kept, and hashes are compared in constant time."""
 
     def __init__(self, word: str) -> None:
         self.salt = secrets.token_bytes(16)
         self.hash = self._hash(word)
-        self.accepted: set[bytes] = set()  # digests of headers that were right: the hash is slow on purpose
+        self.accepted: set[bytes] = set()  # digests of right headers, because scrypt is slow on purpose
 
     def fits(self, header: str) -> bool:
-        """Whether an Authorization header has the password, whatever its user name is."""
+        """Whether an Authorization header has the password; its user name may be any."""
         digest = hashlib.sha256(self.salt + header.encode("latin-1", "replace")).digest()
         if any(hmac.compare_digest(digest, known) for known in list(self.accepted)):
             return True
@@ -49,9 +48,11 @@ def read_password(file: Path) -> Password:
     try:
         mode, text = file.stat().st_mode, file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise DefinitionError(f"--password-file {file}: cannot be read; expected a file with one line") from problem
+        raise DefinitionError(
+            f"--password-file {file}: cannot be read; expected a text file whose first line is the password"
+        ) from problem
     if os.name == "posix" and mode & 0o077:
-        raise DefinitionError(f"--password-file {file}: others can read it; type `chmod 600 {file}`")
+        raise DefinitionError(f"--password-file {file}: other users can read it; type `chmod 600 {file}`")
     word = text.split("\n")[0].strip()
     if len(word) < 8:
         raise DefinitionError(f"--password-file {file}: its first line has {len(word)} characters; expected 8 or more")
@@ -59,26 +60,23 @@ def read_password(file: Path) -> Password:
 
 
 class Guard:
-    """Lets through what may pass: by host name, origin, password, and, if `read_only`, by what it would change.
+    """A WSGI application that checks host name, origin and password, and refuses changes if `read_only`.
 
-    `host` is the address that is listened on. Without a password the Host header has to be an address, a loopback name
-    or `host` itself: a page of another site could have its own name point here.
+    `host` is the address that the server listens on. Without a password the Host header must be an IP address, a
+    loopback name, or `host` itself: otherwise a page of another site could let its own name point here (DNS rebinding).
     """
 
     def __init__(self, inner: Application, host: str, read_only: bool, password: Password | None) -> None:
-        self.inner, self.read_only, self.password = inner, read_only, password
-        self.host = host
+        self.inner, self.host, self.read_only, self.password = inner, host, read_only, password
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         refusal = self._refusal(environment)
         if refusal is None:
+            environment.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
             return self.inner(environment, start)
         status, reason = refusal
-        headers = [("Content-Type", "application/json")]
-        if status.startswith("401"):
-            headers.append(("WWW-Authenticate", 'Basic realm="optbench"'))
-        start(status, headers)
-        return [b'{"reason": "%s"}' % reason.encode()]
+        asking = [("WWW-Authenticate", 'Basic realm="optbench"')] if status.startswith("401") else []
+        return answer(start, status, {"reason": reason}, asking)
 
     def _own(self, name: str) -> bool:
         try:
@@ -90,9 +88,12 @@ class Guard:
     def _refusal(self, environment: Environment) -> tuple[str, str] | None:
         host = environment.get("HTTP_HOST", "")
         if self.password is None and not self._own(_name(host)):
-            return "403 Forbidden", "this host name is not served; use the address, or start it with --host NAME"
+            return (
+                "403 Forbidden",
+                "this host name is not served: use the address, or start the dashboard with --host NAME",
+            )
         if self.password is not None and not self.password.fits(environment.get("HTTP_AUTHORIZATION", "")):
-            return "401 Unauthorized", "a password is needed"
+            return "401 Unauthorized", "this dashboard needs a password"
         if environment["REQUEST_METHOD"] in READING:
             return None
         if self.read_only:
@@ -100,7 +101,7 @@ class Guard:
         origin = environment.get("HTTP_ORIGIN")
         elsewhere = environment.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none")
         if elsewhere or (origin is not None and origin.partition("://")[2] != host):
-            return "403 Forbidden", "requests from other sites change nothing here"
+            return "403 Forbidden", "requests from other sites may not change anything"
         return None
 
 

@@ -1,42 +1,54 @@
-"""What optuna-dashboard shows of a study beside its trials: attributes, a note, saved plots and artifacts."""
+"""Brings up to date what optuna-dashboard shows of a study beside its trials: attributes, a note, plots, artifacts."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
 import tomli_w
 
 from optbench.dashboard import artifacts
 from optbench.errors import StorageError
+from optbench.scheduler.attributes import StudyAttribute
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, glance, one_line, shown, trials
+from optbench.storage.saved_plots import read_note, remove_plots, saved_plots, write_note
 
-VERDICT = "verdict"
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
+STUDY_PLOT = re.compile(
+    r"\d\d-.*|learning-curves|slice-\d+|best-of-k"
+)  # those without a number are of earlier versions
+COMPARISON_PLOT = re.compile(
+    r"comparison-\d+-.*"
+    r"|(from-default-to-tuned|learning-curves|what-a-budget-is-worth|how-the-searches-went|learning-rate-and-epsilon"
+    r"|does-it-shrink-the-learning-rate)-\d+"  # of earlier versions
+)
 
 
 def refresh(
     storage: Storage,
     study: StudyRecord,
     verdict: Sequence[str] | None = None,
-    compared: Mapping[str, Any] | None = None,
+    compared: "Mapping[str, Figure] | None" = None,
 ) -> None:
     """Bring everything up to what the study's trials say now. Raises StorageError.
 
-    `verdict` are the sentences of a comparison and `compared` its figures by name, both kept until the next one.
+    `verdict` are the sentences of a comparison and `compared` its figures by title. Both stay until others are given.
     """
-    from optuna_dashboard import save_plotly_graph_object
-
     records = trials(storage, study.study_id)
     with one_line(storage.url):
         handle = optuna.load_study(study_name=study.name, storage=storage.optuna)
-        for key, value in (glance(study) | ({} if verdict is None else {VERDICT: list(verdict)})).items():
-            if handle.user_attrs.get(key) != value:
+        held = handle.user_attrs
+        wanted = dict(glance(study)) | ({} if verdict is None else {StudyAttribute.VERDICT: list(verdict)})
+        for key, value in wanted.items():
+            if held.get(key) != value:
                 handle.set_user_attr(key, value)
-        _rewrite_note(storage, study, note(storage, study, records, handle.user_attrs.get(VERDICT, ())))
-        for name, figure in (plots(storage, study, records) | dict(compared or {})).items():
-            figure.update_layout(title=name.replace("-", " "), margin={"t": 60})
-            save_plotly_graph_object(handle, figure, graph_object_id=name)
+        sentences = held.get(StudyAttribute.VERDICT, ()) if verdict is None else verdict
+        _rewrite_note(storage, study, note(storage, study, records, sentences))
+        _rewrite_plots(storage, handle, plots(storage, study, records), compared)
         try:
             artifacts.keep(storage, study, records)
         except OSError as problem:
@@ -44,17 +56,43 @@ def refresh(
 
 
 def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
-    """Put our part below the heading. The note's version stays: a higher one would refuse what a person is writing."""
-    from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
+    """Put our part below the heading. The note keeps its version, so that a person who edits it now can still save."""
+    version, held = read_note(storage.optuna, study.study_id)
+    body = held.partition(OURS)[0] + OURS + text
+    if body != held:
+        write_note(storage.optuna, study.study_id, version, body)
 
-    held = get_note_from_system_attrs(storage.optuna.get_study_system_attrs(study.study_id), None)
-    body = held["body"].partition(OURS)[0] + OURS + text
-    if body != held["body"]:
-        save_note_with_version(storage.optuna, study.study_id, None, held["version"], body)
+
+def _rewrite_plots(
+    storage: Storage, handle: optuna.Study, own: "Mapping[str, Figure]", compared: "Mapping[str, Figure] | None"
+) -> None:
+    """Save the plots that changed under names that sort, and remove those that are no longer among them."""
+    from optuna_dashboard import save_plotly_graph_object
+
+    held = saved_plots(storage.optuna, handle._study_id)
+    wanted = _named(own, "{number:02d}-{name}", "{number}. {title}")
+    ours = [name for name in held if STUDY_PLOT.fullmatch(name)]
+    if compared is not None:
+        wanted |= _named(compared, "comparison-{number}-{name}", "Comparison {number}. {title}")
+        ours += [name for name in held if COMPARISON_PLOT.fullmatch(name)]
+    for name, figure in wanted.items():
+        if figure.to_json() != held.get(name):
+            save_plotly_graph_object(handle, figure, graph_object_id=name)
+    remove_plots(storage, handle._study_id, [name for name in ours if name not in wanted])
+
+
+def _named(figures: "Mapping[str, Figure]", name: str, title: str) -> "dict[str, Figure]":
+    """The figures by the name they are saved under, each with its title."""
+    found = {}
+    for number, (text, figure) in enumerate(figures.items(), start=1):
+        figure.update_layout(title=title.format(number=number, title=text), margin={"t": 60})
+        words = "-".join(re.findall(r"[a-z0-9_]+", text.lower()))
+        found[name.format(number=number, name=words)] = figure
+    return found
 
 
 def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], verdict: Sequence[str]) -> str:
-    """The study in words: summary, verdict, commands, definition. Markdown."""
+    """The study in words, as Markdown: summary, verdict, commands, definition."""
     parts = [f"\n{study.finished} of {study.total} trials are finished, in {study.epochs} epochs ({study.state})."]
     if study.origin:
         parts.append(f"It confirms the best configurations of the study {study.origin}.")
@@ -62,33 +100,35 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
         parts.append(_settings(study, records))
     for trial in best_trials(records)[: int(study.searches)]:
         values = ", ".join(f"{name} = {value:.6g}" for name, value in trial.hyperparameters.items())
-        parts.append(f"Best: {study.metric} {trial.value:.4f} in trial {trial.number}, with {values}.")
+        parts.append(f"Best: {study.metric} {100 * (trial.value or 0):.2f} % in trial {trial.number}, with {values}.")
     if verdict:
         parts += ["\n### Verdict\n", *(f"- {sentence}" for sentence in verdict), ""]
     name, place = shlex.quote(study.name), shlex.quote(shown(storage.url))
     offered = [f"show {name}", *([f"export {name}", f"confirm {name}", f"compare {name}"] if study.best else [])]
-    commands = [f"optbench {what} --storage {place}" for what in offered]
+    commands = [f"optbench {command} --storage {place}" for command in offered]
     parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
-    return "\n".join([*parts, f"```toml\n{tomli_w.dumps(study.definition or {})}```", ""])
+    definition = study.sweep.definition() if study.sweep else {}
+    return "\n".join([*parts, f"```toml\n{tomli_w.dumps(definition)}```", ""])
 
 
 def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
-    """Each fixed setting beside the figure that was published. Markdown."""
+    """Each fixed setting beside the figure that was published, as Markdown."""
     from optbench.analysis.baseline import by_label
 
-    rows = [f"| setting | seeds | {study.metric} % | published % |", "| --- | --- | --- | --- |"]
+    rows = [f"| setting | seeds | {study.metric} | published |", "| --- | --- | --- | --- |"]
     for setting in by_label(study.sweep, records):
-        published = "-" if setting.published is None else f"{100 * setting.published:.2f}"
-        rows.append(f"| {setting.label} | {setting.accuracy.n} | {100 * setting.accuracy.mean:.2f} | {published} |")
+        published = "-" if setting.published is None else f"{100 * setting.published:.2f} %"
+        rows.append(f"| {setting.label} | {setting.accuracy.n} | {100 * setting.accuracy.mean:.2f} % | {published} |")
     return "\n" + "\n".join(rows) + "\n"
 
 
-def plots(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> dict[str, Any]:
-    """The saved plots by name, as far as there is something to plot."""
+def plots(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> "dict[str, Figure]":
+    """The study's plots by title, in the order in which they are shown, as far as there is something to plot."""
     from optbench.analysis import pictures
 
-    found = {"learning-curves": pictures.learning_curves(study, records, curves(storage, study.study_id))}
+    found = {"Learning curves": pictures.learning_curves(study, records, curves(storage, study.study_id))}
     if study.searches:
-        found |= {f"slice-{n}": figure for n, figure in enumerate(pictures.slices(study, records).values(), start=1)}
-        found["best-of-k"] = pictures.budget_curve(study, records)
-    return {name: figure for name, figure in found.items() if figure is not None}
+        found["What a budget is worth"] = pictures.budget_curve(study, records)
+        slices = pictures.slices(study, records)
+        found |= {f"{study.metric.capitalize()} against {name}": figure for name, figure in slices.items()}
+    return {title: figure for title, figure in found.items() if figure is not None}

@@ -1,18 +1,22 @@
-"""Serves optuna-dashboard on our storage by several threads, and keeps what it shows of each study fresh."""
+"""Serves optuna-dashboard on our storage by several threads, and keeps what it shows of each study up to date."""
 
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from optbench.dashboard.artifacts import folder, store
 from optbench.dashboard.guard import Guard, Password
 from optbench.dashboard.refresh import refresh
+from optbench.dashboard.rename import Rename
 from optbench.errors import DefinitionError
-from optbench.storage import Storage, studies
+from optbench.storage import Storage, StudyRecord, studies
+from optbench.storage.saved_plots import sort_saved_plots
 
-FRESH_SECONDS = 15.0
+REFRESH_SECONDS = 15.0
+
+log = logging.getLogger("optbench.dashboard")
 
 
 def serve(
@@ -23,33 +27,75 @@ def serve(
     read_only: bool = False,
     password: Password | None = None,
 ) -> None:
-    """Serve until interrupted; `ready` is told the address. Raises DefinitionError if it cannot be listened on."""
+    """Serve until interrupted; `ready` gets the address. Raises DefinitionError if it cannot be listened on."""
     import waitress
     from optuna_dashboard import wsgi
 
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as problem:
-        why = str(problem.strerror).partition(" (while")[0]  # what follows says the address again
+        why = str(problem.strerror).partition(" (while")[0]  # the rest repeats the address
         raise DefinitionError(f"cannot listen on {host}:{port}: {why}; choose another --host or --port") from problem
-    with suppress(OSError):
+    try:
         folder(storage).mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        log.warning("artifacts cannot be kept in %s: %s", folder(storage), problem.strerror)
+    sort_saved_plots()
     inner = wsgi(storage.optuna, artifact_store=store(folder(storage)))
     shown = f"[{host}]" if ":" in host else host
     ready(f"http://{shown}:{listener.getsockname()[1]}/")
     if not read_only:
-        threading.Thread(target=_keep_fresh, args=(storage,), daemon=True).start()
-    waitress.serve(Guard(inner, host, read_only, password), sockets=[listener], threads=8, _quiet=True)
+        threading.Thread(target=_refresh_for_ever, args=(Refresher(storage),), daemon=True).start()
+    guarded = Guard(Rename(inner, storage), host, read_only, password)
+    waitress.serve(guarded, sockets=[listener], threads=8, _quiet=True)
 
 
-def _keep_fresh(storage: Storage) -> None:
-    """Dress every study whose trials have changed since, again and again."""
-    seen: dict[str, object] = {}
+class Refresher:
+    """Brings the notes, plots and artifacts of studies up to date whose trials have changed.
+
+    A study that cannot be brought up to date delays no other one, and is logged once for each state that it is in.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.shown: dict[int, object] = {}  # the state in which each study was last brought up to date
+        self.warned: dict[int, object] = {}
+        self.outage = ""
+
+    def round(self) -> None:
+        """Look at every study once."""
+        try:
+            found = studies(self.storage)
+        except Exception as problem:  # the dashboard goes on whatever happens to the database
+            if str(problem) != self.outage:
+                log.warning("the studies cannot be read, and are shown as they were: %s", problem)
+            self.outage = str(problem)
+            return
+        self.outage = ""
+        for study in found:
+            if study.sweep is not None:
+                self._refresh(study)
+
+    def _refresh(self, study: StudyRecord) -> None:
+        state = study.name, dict(study.counts), study.workers, study.total
+        if self.shown.get(study.study_id) == state:
+            return
+        try:
+            refresh(self.storage, study)
+        except Exception as problem:  # for example a study that was deleted meanwhile; the others are still to be shown
+            level = logging.DEBUG if self.warned.get(study.study_id) == state else logging.WARNING
+            log.log(level, "study %r is not up to date in the dashboard: %s", study.name, _line(problem))
+            log.debug("the traceback of that", exc_info=problem)
+            self.warned[study.study_id] = state
+        else:
+            self.shown[study.study_id] = state
+
+
+def _refresh_for_ever(refresher: Refresher) -> None:
     while True:
-        with suppress(Exception):  # out of reach, or a study was deleted meanwhile: what is there is shown
-            for study in studies(storage):
-                state = (study.study_id, study.counts, study.workers)
-                if study.definition is not None and seen.get(study.name) != state:
-                    refresh(storage, study)
-                    seen[study.name] = state
-        time.sleep(FRESH_SECONDS)
+        refresher.round()
+        time.sleep(REFRESH_SECONDS)
+
+
+def _line(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {(str(problem).splitlines() or [''])[0]}"
