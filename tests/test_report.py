@@ -68,10 +68,10 @@ def test_a_space_that_is_too_narrow_is_warned_of_on_its_axis(storage):
     (arm,) = collect(storage, []).arms
     (section,) = spaces([arm])
     assert section.warnings == ["learning_rate: the best trials sit at its high end; try 0.01 to 12."]
-    rate, epsilon = (figure.layout.xaxis.title.text for figure in (f.plot for f in section.figures))
+    epsilon, rate = (figure.layout.xaxis.title.text for figure in (f.plot for f in section.figures))
     assert (rate, epsilon) == ("learning_rate (best at its high end)", "epsilon")
-    assert [line.x0 for line in section.figures[0].plot.layout.shapes] == [1.1]
-    assert len(section.figures[1].plot.layout.shapes) == 0
+    assert [line.x0 for line in section.figures[1].plot.layout.shapes] == [1.1]
+    assert len(section.figures[0].plot.layout.shapes) == 0
 
 
 def test_no_range_of_epsilon_is_proposed_in_which_it_only_scales_the_learning_rate(storage):
@@ -130,7 +130,7 @@ RATE = {"low": 0.01, "high": 10.0, "log": True}
             {"learning_rate": 1.0, "epsilon": [1e-7]},
             10,
             peak,
-            "every trial has the same learning_rate and epsilon, so there is nothing to rank",
+            "every trial has the same epsilon and learning_rate, so there is nothing to rank",
         ),
         (
             {"learning_rate": RATE, "epsilon": [1e-7]},
