@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
@@ -46,7 +47,11 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
 
 def _fixed(trial: TrialRecord, fresh: int) -> FixedTrial:
     return FixedTrial(
-        optimizer=trial.optimizer, params=dict(trial.hyperparameters), seed=fresh, label=label_of(trial.number)
+        optimizer=trial.optimizer,
+        params=dict(trial.hyperparameters),
+        seed=fresh,
+        label=label_of(trial.number),
+        source_trial=trial.number,
     )
 
 
@@ -65,7 +70,12 @@ def label_of(number: int) -> str:
 
 
 def source_trial(trial: TrialRecord) -> int | None:
-    """The number of the search's trial that a confirmation's trial trains again; None for any other trial."""
+    """The number of the search's trial that a confirmation's trial trains again; None for any other trial.
+
+    Confirmations of schema 3 have it in their labels only.
+    """
+    if trial.source_trial is not None:
+        return trial.source_trial
     found = re.fullmatch(r"trial (\d+)", trial.label or "")
     return int(found[1]) if found else None
 
@@ -81,5 +91,10 @@ def place(sweep: Sweep, every: Sequence[StudyRecord]) -> str:
 
 
 def _same(held: Sweep, sweep: Sweep) -> bool:
-    """Whether two sweeps train the same; lanes change nothing."""
-    return replace(held, lanes=None).definition() == replace(sweep, lanes=None).definition()
+    """Whether two sweeps train the same; lanes change nothing, and confirmations of schema 3 name no source trials."""
+    return _bare(held) == _bare(sweep)
+
+
+def _bare(sweep: Sweep) -> dict[str, Any]:
+    fixed = tuple(replace(trial, source_trial=None) for trial in sweep.fixed)
+    return replace(sweep, fixed=fixed, lanes=None).definition()

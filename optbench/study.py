@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optbench.in_memory import InMemoryStudy
 from optbench.optimizers import OPTIMIZERS
 from optbench.plan import audited, params_of, seed_of
+from optbench.scheduler.attributes import TrialAttribute
 from optbench.scheduler.states import Decision, Ending
 from optbench.slots import Failure, Slots
 from optbench.space import Choice
@@ -73,6 +74,8 @@ class Study:
         }
         if fixed and fixed.label:
             attributes["label"] = fixed.label
+        if fixed and fixed.source_trial is not None:
+            attributes[TrialAttribute.SOURCE_TRIAL] = fixed.source_trial
         self.writer.begin(claim.trial_id, trial.params, distributions, attributes)
         self.running[claim.number] = RunningTrial(claim.trial_id, claim.slot, trial)
         return Job(claim.number, optimizer, hparams, attributes["seed"], self.sweep.epochs)

@@ -118,13 +118,17 @@ PRUNERS: Mapping[str, type[Pruner]] = {kind.name: kind for kind in (Median, Hype
 
 @dataclass(frozen=True)
 class FixedTrial:
-    """A trial that is run as given, before the search, and never pruned."""
+    """A trial that is run as given, before the search, and never pruned.
+
+    `source_trial` is set in a confirmation: the number of the search's trial whose configuration this one has.
+    """
 
     optimizer: str
     params: Mapping[str, float]
     seed: int | None = None
     label: str | None = None
     published_test_accuracy: float | None = None
+    source_trial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,8 @@ class Sweep:
             plain.pop(free, None)
         if self.fixed:
             plain["trial"] = [
-                _plain_trial(replace(trial, label=None, published_test_accuracy=None)) for trial in self.fixed
+                _plain_trial(replace(trial, label=None, published_test_accuracy=None, source_trial=None))
+                for trial in self.fixed
             ]
         marks = {
             f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
@@ -211,6 +216,8 @@ def _plain_trial(trial: FixedTrial) -> dict[str, Any]:
         plain["label"] = trial.label
     if trial.published_test_accuracy is not None:
         plain["published_test_accuracy"] = trial.published_test_accuracy
+    if trial.source_trial is not None:
+        plain["source_trial"] = trial.source_trial
     return plain
 
 

@@ -350,4 +350,17 @@ def test_a_confirmations_trials_know_the_trials_that_they_repeat(storage):
     best = {t.number: dict(t.hyperparameters) for t in trials(storage, search_.study_id)}
     confirmed = trials(storage, own.study_id)
     assert all(best[source_trial(t)] == dict(t.hyperparameters) for t in confirmed)
-    assert source_trial(replace(confirmed[0], label="AdaDelta, Keras")) is None
+    assert {t.source_trial for t in confirmed} <= best.keys()
+    old = replace(confirmed[0], source_trial=None)  # as schema 3 kept it: in the label alone
+    assert source_trial(old) == confirmed[0].source_trial
+    assert source_trial(replace(old, label="AdaDelta, Keras")) is None
+
+
+def test_a_confirmation_goes_on_where_an_earlier_version_began_it(storage):
+    run(storage, short("adam"), "adam", peak)
+    study = find_study(storage, "adam")
+    sweep = confirmation(study, trials(storage, study.study_id), 2, 3, None)
+    old = replace(sweep, fixed=tuple(replace(trial, source_trial=None) for trial in sweep.fixed))
+    run(storage, old, "adam/confirm", lambda job: 0.9, "adam", test_images=True)
+    assert place(sweep, studies(storage)) == "adam/confirm"
+    assert len(collect(storage, ["adam"]).arms[0].confirmed) == 2

@@ -88,6 +88,8 @@ class TrialTable(Table):
     """One trial for each seed of the initial weights and the batch order; else one trial with a seed of its own."""
     published_test_accuracy: Fraction | None = None
     """A published figure, 0 to 1, shown beside the measured one; only where nothing is validated."""
+    source_trial: int | None = Field(None, ge=0)
+    """In a confirmation, which `optbench confirm` writes: the search's trial that is trained again."""
 
 
 def _shape(given: Any) -> str:

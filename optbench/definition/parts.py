@@ -88,7 +88,13 @@ def _fixed_trial(
     label = table.label
     if not space and label is None:
         label = " ".join([own, *(f"{name}={value:g}" for name, value in values.items())])
-    return [FixedTrial(own, params, seed, label, published) for seed in seeds]
+    return [
+        FixedTrial(
+            optimizer=own, params=params, seed=seed, label=label, published_test_accuracy=published,
+            source_trial=table.source_trial,
+        )
+        for seed in seeds
+    ]  # fmt: skip
 
 
 def _in_space(

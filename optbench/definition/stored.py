@@ -8,7 +8,7 @@ from optbench.space import Choice, Dimension, Float
 from optbench.sweep import PRUNERS, SAMPLERS, DataSource, FixedTrial, MlpModel, NoPruner, RandomSampler, Sweep
 
 Kind = TypeVar("Kind")
-OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds")
+OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds", "source_trial")
 
 
 def read_sweep(definition: Mapping[str, Any]) -> Sweep:
@@ -74,6 +74,7 @@ def _fixed_trials(tables: Sequence[Mapping[str, Any]], optimizer: str | None) ->
             seed=seed,
             label=table.get("label"),
             published_test_accuracy=table.get("published_test_accuracy"),
+            source_trial=table.get("source_trial"),
         )
         for table in tables
         for seed in table.get("seeds", [None])

@@ -28,6 +28,7 @@ class TrialRecord:
     value: float | None
     last: float | None
     label: str | None
+    source_trial: int | None  # of a confirmation: the search's trial that has this configuration
     optimizer: str
     params: Mapping[str, float]
     hyperparameters: Mapping[str, float]
@@ -94,6 +95,7 @@ def trial_record(trial: FrozenTrial, trained: int, seconds: float = 0.0) -> Tria
         value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         last=trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
         label=attrs.get("label"),
+        source_trial=attrs.get("source_trial"),
         optimizer=attrs.get("optimizer", "?"),
         params=trial.params,
         hyperparameters=attrs.get("hyperparameters", {}),
