@@ -1,6 +1,8 @@
 """What can go wrong that a person can mend. Each message says what was given, what was expected and what to type."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -40,3 +42,12 @@ def nearest(given: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {by_case[close[0]]!r}?"
     return f"known: {', '.join(names)}" if names else "there is none"
+
+
+@contextmanager
+def tolerated(log: logging.Logger, consequence: str, *errors: type[Exception]) -> Iterator[None]:
+    """Goes on after one of these errors, and logs it with its consequence: nothing is suppressed without a log line."""
+    try:
+        yield
+    except errors as problem:
+        log.info("%s: %s: %s", consequence, type(problem).__name__, problem)

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from optbench.cli import tables
 from optbench.cli.tables.fitting import Column, Fitted
-from optbench.cli.tables.words import ago, as_written, score
-from optbench.storage import StudyRecord, TrialRecord
+from optbench.cli.tables.words import as_written, duration, score
+from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 from tests.conftest import sweep_of
 
 ADAM = {"learning_rate": 2.60394e-05, "one_minus_beta_1": 0.1, "one_minus_beta_2": 1.23456e-06, "epsilon": 9.87654e-09}
@@ -104,14 +104,29 @@ def test_failed_trials_are_shown_with_their_reason_how_often_they_were_tried_and
     assert "3 failed or interrupted trials, the newest 1" in printed(tables.show(study_of(), records, 1), 200)
 
 
+def worker_of(name, age):
+    return WorkerRecord(name=name, host="host", process=17, heartbeat_age=age, timeout=60)
+
+
 def test_a_running_study_shows_its_workers_and_running_trials():
     started = datetime.now() - timedelta(seconds=42)
-    running = trial_of(5, state="running", value=None, last=0.5, epochs=1, started=started)
-    out = printed(tables.show(study_of(workers=2), [trial_of(0), running], 10), 200)
-    assert "2 workers on this study" in out
-    row = next(line for line in out.splitlines() if line.startswith("5 "))
-    assert row.split()[:3] == ["5", "1/2", "50.00"]
-    assert row.split()[-1] == "host-1-abc"
+    unfinished = {"state": "running", "value": None, "last": 0.5, "epochs": 1, "started": started}
+    records = [trial_of(0), trial_of(5, **unfinished), trial_of(6, worker="host-2-dead", **unfinished)]
+    workers = [worker_of("host-1-abc", 3.2), worker_of("host-2-dead", 600.0)]
+    out = printed(tables.show(study_of(workers=1), records, 10, workers), 200)
+    assert re.search(r"^host-1-abc +alive +3 s ago +1 +17", out, re.MULTILINE)
+    assert re.search(r"^host-2-dead +dead +10 min ago +0 +17", out, re.MULTILINE)
+    assert re.search(r"^5 +1/2 +50.00 +4\d s +host-1-abc", out, re.MULTILINE)
+    assert re.search(r"^6 .* its worker is dead; a running sweep takes it over +host-2-dead", out, re.MULTILINE)
+    assert "running trials" not in printed(tables.show(study_of(), [trial_of(0)], 10), 200)
+
+
+def test_json_has_the_unfinished_trials_and_the_workers():
+    failed = trial_of(1, state="failed", value=None, reason="out of memory")
+    shown = tables.show_json(study_of(), [trial_of(0), failed], 10, [worker_of("host-1-abc", 3.2)])
+    assert [(trial["number"], trial["reason"]) for trial in shown["unfinished"]] == [(1, "out of memory")]
+    assert [(worker["name"], worker["alive"]) for worker in shown["workers"]] == [("host-1-abc", True)]
+    assert shown["top"][0]["value"] == 0.9789
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
@@ -141,5 +156,4 @@ def test_numbers_and_times_as_people_read_them():
         "1.23457e+06",
         "-",
     )
-    now = datetime(2026, 1, 2)
-    assert [ago(now - timedelta(seconds=s), now) for s in (42, 300, 11520)] == ["42 s", "5 min", "3.2 h"]
+    assert [duration(seconds) for seconds in (42, 300, 11520)] == ["42 s", "5 min", "3.2 h"]

@@ -34,17 +34,18 @@ def show(
 ) -> None:
     """Show a study's trials, workers, failures and definition. Example: optbench show quickstart --top 5"""
     from optbench.cli import tables
-    from optbench.storage import find_study, trials
+    from optbench.storage import find_study, study_workers, trials
 
     if top < 1:
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1")
     with opened(storage) as storage_:
         record = find_study(storage_, study)
         records = trials(storage_, record.study_id)
+        workers = study_workers(storage_, record.study_id)
     if as_json:
-        print_json(tables.show_json(record, records, top))
+        print_json(tables.show_json(record, records, top, workers))
     else:
-        for part in tables.show(record, records, top):
+        for part in tables.show(record, records, top, workers):
             console.print(part)
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: the application, the options that several take, an opened database."""
+"""What the commands share: the application, options that several commands take, and an open database."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ ORDER = (
 
 
 class ByUse(TyperGroup):
-    """Lists the commands in the order in which people come to need them; unknown ones follow."""
+    """Lists the commands in the order in which people need them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
@@ -34,7 +34,7 @@ class ByUse(TyperGroup):
 
 app = typer.Typer(
     cls=ByUse,
-    help="Sweep optimizers honestly: many small networks trained in one compiled step, studies kept in a database.",
+    help="Sweep the hyperparameters of optimizers, and compare the optimizers with honest statistics.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -43,16 +43,20 @@ app.add_typer(data_app, name="data")
 
 DEFAULT_STORAGE = "sqlite:///storage/optbench.db"
 StorageUrl = Annotated[
-    str, typer.Option("--storage", metavar="URL", envvar="OPTBENCH_STORAGE", help="The database, as a SQLAlchemy URL.")
+    str,
+    typer.Option(
+        "--storage", metavar="URL", envvar="OPTBENCH_STORAGE", help="Use the database at this SQLAlchemy URL."
+    ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where tensorflow-datasets keeps its data sets.")
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Find data sets in this folder instead of ~/tensorflow_datasets."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
 
 def complete_study(begun: str) -> list[str]:
-    """The studies in the usual database whose names begin so, for the shell; none where it cannot be read."""
+    """The studies in the default database whose names begin so, for the shell; none if it cannot be read."""
     from optbench.storage import open_storage, studies
 
     try:
@@ -79,7 +83,7 @@ Studies = Annotated[
 def opened(url: str) -> "Iterator[Storage]":
     from optbench.storage import open_storage
 
-    logging.getLogger("optuna").setLevel(logging.WARNING)  # once it is imported: it sets a level of its own
+    logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
     storage = open_storage(url)
     try:
         yield storage
@@ -88,11 +92,11 @@ def opened(url: str) -> "Iterator[Storage]":
 
 
 def check_counts(**given: tuple[int | None, int, int]) -> None:
-    """Refuse a count outside its bounds: option = (count, least, most)."""
-    for option, (number, least, most) in given.items():
-        if number is not None and not least <= number <= most:
+    """Refuse a count outside its bounds: option = (count, min, max). Raises DefinitionError."""
+    for option, (number, low, high) in given.items():
+        if number is not None and not low <= number <= high:
             raise DefinitionError(
-                f"--{option.replace('_', '-')} {number}; expected a whole number from {least} to {most}"
+                f"--{option.replace('_', '-')} {number}; expected a whole number from {low} to {high}"
             )
 
 
@@ -109,7 +113,7 @@ def trial_number(study: str, given: str) -> int | None:
 
 
 def place(url: str) -> str:
-    """What a command needs beside it to find the database that was given: nothing where it finds that by itself."""
+    """The option that makes another command use this database; empty if it does so by default."""
     from optbench.storage import shown
     from optbench.storage.check import parse_url
 
@@ -118,7 +122,7 @@ def place(url: str) -> str:
 
 
 def refresh(storage: "Storage", study: str, verdict: Sequence[str] | None = None, figures: Any = None) -> None:
-    """Bring up to date what optuna-dashboard shows of the study; where that fails, a line says so and nothing ends."""
+    """Bring up to date what optuna-dashboard shows of the study; print a line, and go on, if that fails."""
     from optbench.dashboard import refresh as bring_up
     from optbench.storage import find_study
 

@@ -13,6 +13,7 @@ from optbench.storage.schema import AUDIT, TOKEN
 from optbench.storage.study_records import COUNTED, StudyRecord, find_study, glance, lacks_best, studies
 from optbench.storage.test_log import count_evaluations, log_replay
 from optbench.storage.trial_records import TrialRecord, best_trials, curve, curves, distinct, trial_record, trials
+from optbench.storage.worker_records import WorkerRecord, study_workers
 from optbench.storage.workers import HEARTBEAT_TIMEOUT
 from optbench.storage.writer import Claim, Writer, open_study, set_total
 
@@ -27,6 +28,7 @@ __all__ = [
     "Storage",
     "StudyRecord",
     "TrialRecord",
+    "WorkerRecord",
     "Writer",
     "best_trials",
     "check",
@@ -44,6 +46,7 @@ __all__ = [
     "set_total",
     "shown",
     "studies",
+    "study_workers",
     "trial_record",
     "trials",
 ]

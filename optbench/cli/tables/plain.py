@@ -5,9 +5,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from optbench.cli.tables.trials import ranked
+from optbench.cli.tables.trials import LOST, ranked
 from optbench.replay import Replay
-from optbench.storage import StudyRecord, TrialRecord
+from optbench.scheduler.states import State
+from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 
 
 def replay_json(result: Replay) -> dict[str, Any]:
@@ -39,9 +40,16 @@ def study_json(study: StudyRecord) -> dict[str, Any]:
     }
 
 
-def show_json(study: StudyRecord, records: Sequence[TrialRecord], top: int = 10) -> dict[str, Any]:
-    """The study with its best trials as plain data, and with the settings of a list of fixed trials."""
-    shown = {"top": [trial_json(trial) for trial in ranked(study, records)[:top]]}
+def show_json(
+    study: StudyRecord, records: Sequence[TrialRecord], top: int = 10, workers: Sequence[WorkerRecord] = ()
+) -> dict[str, Any]:
+    """The study as plain data, with its best trials, those that did not finish, its workers, and its fixed settings."""
+    unfinished = [record for record in records if record.state in (State.RUNNING, *LOST)]
+    shown: dict[str, Any] = {
+        "top": [trial_json(trial) for trial in ranked(study, records)[:top]],
+        "unfinished": [trial_json(trial) for trial in unfinished],
+        "workers": [{**asdict(worker), "alive": worker.alive} for worker in workers],
+    }
     if not study.searches:
         from optbench.analysis.baseline import by_label
 

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.studies import counts, fixed
-from optbench.cli.tables.words import ago, as_written, hyperparameter, is_accuracy, percent, score
+from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
 from optbench.optimizers import ONE_MINUS
 from optbench.scheduler.states import State
-from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_trials
 
 LOST = (State.FAILED, State.INTERRUPTED)
 
@@ -24,20 +24,39 @@ def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialReco
     return (study.searches and best_trials(records)) or list(records)
 
 
-def show(study: StudyRecord, records: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
+def show(
+    study: StudyRecord, records: Sequence[TrialRecord], top: int, workers: Sequence[WorkerRecord] = ()
+) -> Iterator[RenderableType]:
     """What `optbench show` prints: trials first, then the study's definition and versions."""
     yield Text(counts(study))
     if not study.searches and study.sweep is not None:
         yield fixed(study, records)
+    running, lost = _unfinished(records, workers)
     finished = [record for record in records if record.state not in (*LOST, State.RUNNING)]
     yield from _best(study, ranked(study, finished)[:top])
-    yield from _running(study, [record for record in records if record.state == State.RUNNING])
-    yield from _lost(records, top)
+    yield from _workers(workers, running)
+    yield from _running(study, running)
+    yield from _lost(records, lost, top)
     if study.sweep is not None:
         yield Text("\ndefinition", style="bold")
         yield Text(tomli_w.dumps(as_written(study.sweep.definition())))
     if study.versions:
         yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
+
+
+def _unfinished(
+    records: Sequence[TrialRecord], workers: Sequence[WorkerRecord]
+) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    """The trials that run, and those that failed, were interrupted, or whose worker is dead."""
+    alive = {worker.name for worker in workers if worker.alive}
+    running: list[TrialRecord] = []
+    lost: list[TrialRecord] = []
+    for record in records:
+        if record.state == State.RUNNING:
+            (running if record.worker is None or record.worker in alive else lost).append(record)
+        elif record.state in LOST:
+            lost.append(record)
+    return running, lost
 
 
 def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[RenderableType]:
@@ -68,19 +87,34 @@ def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[Renderab
         yield Text(f"the same in all of them: {alike}", style="dim")
 
 
+def _workers(workers: Sequence[WorkerRecord], running: Sequence[TrialRecord]) -> Iterator[RenderableType]:
+    """The study's workers, with the age of their heartbeats and how many trials each one runs."""
+    if not workers:
+        return
+    busy = Counter(record.worker for record in running)
+    yield Text("\nworkers", style="bold")
+    yield Fitted(
+        [
+            Column("worker", [worker.name for worker in workers], text=True),
+            Column("state", ["alive" if worker.alive else "dead" for worker in workers]),
+            Column("last heartbeat", [f"{duration(worker.heartbeat_age)} ago" for worker in workers], rank=2),
+            Column("running trials", [str(busy[worker.name]) for worker in workers], rank=1),
+            Column("process", [str(worker.process) for worker in workers], rank=3),
+        ]
+    )
+
+
 def _running(study: StudyRecord, running: Sequence[TrialRecord]) -> Iterator[RenderableType]:
-    """The trials that run, with their workers, and how many workers the study has."""
-    if study.workers:
-        yield Text(f"\n{study.workers} {'worker' if study.workers == 1 else 'workers'} on this study", style="bold")
+    """The trials that run now: how far they are, and which worker trains them."""
     if not running:
         return
     total, now = study.sweep.epochs if study.sweep else "?", datetime.now()
-    yield Text("running trials", style="bold")
+    yield Text("\nrunning trials", style="bold")
     columns = [
         Column("trial", [str(r.number) for r in running]),
         Column("epochs", [f"{r.epochs}/{total}" for r in running]),
         Column("last " + ("accuracy %" if is_accuracy(study.metric) else "value"), _last(study, running), rank=1),
-        Column("running for", [ago(r.started, now) for r in running], rank=2),
+        Column("for", [_since(r.started, now) for r in running], rank=2),
         Column("worker", [r.worker or "another program" for r in running], rank=3, text=True),
     ]
     yield Fitted(columns)
@@ -90,9 +124,12 @@ def _last(study: StudyRecord, records: Sequence[TrialRecord]) -> list[str]:
     return [percent(r.last) if is_accuracy(study.metric) else score(study.metric, r.last) for r in records]
 
 
-def _lost(records: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
+def _since(time: datetime | None, now: datetime) -> str:
+    return NOTHING if time is None else duration((now - time).total_seconds())
+
+
+def _lost(records: Sequence[TrialRecord], lost: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
     """The newest failed and interrupted trials: why they ended, how often their parameters were tried, and where."""
-    lost = [record for record in records if record.state in LOST]
     if not lost:
         return
     tried = Counter(_parameters(record) for record in records)
@@ -104,10 +141,16 @@ def _lost(records: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
         Column("state", [r.state for r in shown], rank=1),
         Column("epochs", [str(r.epochs) for r in shown], rank=3),
         Column("times tried", [str(tried[_parameters(r)]) for r in shown], rank=2),
-        Column("reason", [r.reason or "not recorded" for r in shown], text=True),
+        Column("reason", [_reason(r) for r in shown], text=True),
         Column("worker", [r.worker or "another program" for r in shown], rank=4, text=True),
     ]
     yield Fitted(columns)
+
+
+def _reason(record: TrialRecord) -> str:
+    if record.state == State.RUNNING:
+        return "its worker is dead; a running sweep takes it over"
+    return record.reason or "not recorded"
 
 
 def _parameters(record: TrialRecord) -> tuple[Any, ...]:

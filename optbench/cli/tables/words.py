@@ -1,7 +1,6 @@
 """Numbers and times as people read them."""
 
 import math
-from datetime import datetime
 from typing import Any
 
 NOTHING = "-"
@@ -43,11 +42,8 @@ def hyperparameter(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def ago(time: datetime | None, now: datetime) -> str:
-    """How long ago a local time was: 42 s, 5 min, 3.2 h."""
-    if time is None:
-        return NOTHING
-    seconds = max(0.0, (now - time).total_seconds())
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 5 min, 3.2 h."""
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{max(0.0, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,46 @@
+"""Reads back who works on a study: one record per worker, with the age of its heartbeat."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from optbench.storage.engine import Storage
+from optbench.storage.schema import workers
+from optbench.storage.workers import clock
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A worker of a study, with the seconds since its last heartbeat by the database's clock."""
+
+    name: str
+    host: str
+    process: int
+    heartbeat_age: float
+    timeout: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether the last heartbeat is younger than the timeout."""
+        return self.heartbeat_age < self.timeout
+
+
+def study_workers(storage: Storage, study_id: int) -> list[WorkerRecord]:
+    """Every worker that the study has now, by name; one that died stays until another worker reaps it."""
+
+    def work(session: Session) -> list[WorkerRecord]:
+        now = clock(session)
+        rows = session.execute(select(workers).where(workers.c.study_id == study_id).order_by(workers.c.worker))
+        return [
+            WorkerRecord(
+                name=row.worker,
+                host=row.host,
+                process=row.process,
+                heartbeat_age=max(0.0, (now - row.heartbeat).total_seconds()),
+                timeout=row.timeout,
+            )
+            for row in rows
+        ]
+
+    return storage.read(work)

@@ -1,0 +1,40 @@
+"""What options mean, and in which order the commands are listed."""
+
+import pytest
+import typer
+
+from optbench.cli import _verbose_first, app
+from optbench.cli.options import ORDER, trial_number
+from optbench.errors import DefinitionError
+
+
+def test_a_trial_is_named_by_its_number_or_as_the_best():
+    assert (trial_number("s", "7"), trial_number("s", "best")) == (7, None)
+
+
+@pytest.mark.parametrize("given", ["-1", "1.5", "", "bst", "²", "٣"])
+def test_another_word_for_a_trial_is_refused_with_the_command_that_lists_them(given):
+    with pytest.raises(DefinitionError) as refused:
+        trial_number("my study", given)
+    assert str(refused.value) == (
+        f"trial {given!r} is not a number; `optbench show 'my study'` lists the trials, and `best` names the best one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["studies", "--verbose"], ["--verbose", "studies"]),
+        (["--verbose", "studies"], ["--verbose", "studies"]),
+        (["show", "--", "--verbose"], ["show", "--", "--verbose"]),
+        ([], []),
+    ],
+)
+def test_verbose_may_stand_after_the_command(given, expected):
+    assert _verbose_first(given) == expected
+
+
+def test_the_commands_are_listed_by_use_and_none_is_forgotten():
+    listed = list(typer.main.get_command(app).list_commands(None))
+    assert listed[:6] == ["sweep", "confirm", "compare", "report", "studies", "show"]
+    assert [name for name in listed if name not in ORDER] == []
