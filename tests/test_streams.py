@@ -20,6 +20,7 @@ COMMANDS = [
     ("report search -o page.html", 0),
     ("doctor", 0),
     ("docs", 0),
+    ("schema", 0),
     ("backup copy.db", 0),
     ("upgrade --yes", 0),
     ("delete partial", 2),

@@ -126,6 +126,15 @@ def test_what_cannot_be_written_is_refused_at_once(options, message, kept):
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("words", [["report", "search", "rival", "-o"], ["compare", "search", "rival", "--report"]])
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_compared(words, kept):
+    told = optbench(*words, "none/page.html", cwd=kept, code=2)
+    assert told.splitlines() == [
+        f"optbench: {kept}/none/page.html cannot be written: there is no folder {kept}/none; make it, or choose "
+        "another file"
+    ]
+
+
 def test_show_json_says_who_trained_a_trial_and_how_long(kept):
     trial = json.loads(optbench("show", "search", "--json", cwd=kept))["top"][0]
     assert trial["worker"]

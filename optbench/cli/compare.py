@@ -20,6 +20,7 @@ from optbench.cli.options import (
 )
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError, StudyError
+from optbench.files import check_writable
 
 if TYPE_CHECKING:
     from optbench.analysis.arms import Comparison
@@ -146,3 +147,5 @@ def _check(equal: float, page: Path | None) -> None:
         raise DefinitionError(f"--equal {equal:g}; expected percentage points between 0 and 100")
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise DefinitionError(f"{page}: the report is a web page; expected a name that ends in .html")
+    if page is not None:
+        check_writable(page)

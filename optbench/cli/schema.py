@@ -1,6 +1,7 @@
 """The command that prints the JSON Schema of sweep files."""
 
 from optbench.cli.options import app
+from optbench.cli.output import write_text
 
 
 @app.command()
@@ -8,4 +9,4 @@ def schema() -> None:
     """Print the JSON Schema by which editors complete and check sweep files. Example: optbench schema > schema.json"""
     from optbench.definition.schema import schema_text
 
-    print(schema_text(), end="")
+    write_text(schema_text())
