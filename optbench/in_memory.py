@@ -53,26 +53,29 @@ class InMemoryStudy:
         """A trial that ran here has ended."""
         state = STATES[ending.decision]
         self.study.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
-        self._learn(trial._trial_id)
+        self._learn(self._own_id(trial.number))
 
     def follow(self, trial: FrozenTrial, own: bool) -> None:
         """Take in a trial as the database has it; one of our own is further on here."""
         if trial.number >= self.count:
             self._add(_failed(trial) if trial.state == TrialState.WAITING else trial)
         elif not own and not (held := self.memory.get_trial(self._own_id(trial.number))).state.is_finished():
-            _catch_up(self.memory, held, trial)
-            self._learn(held._trial_id)
+            own_id = self._own_id(trial.number)
+            _catch_up(self.memory, own_id, held, trial)
+            self._learn(own_id)
 
     def mark(self, trial: optuna.trial.Trial, key: str, value: Any) -> None:
         """Note something of a trial that runs here, once."""
-        if key not in self.memory.get_trial(trial._trial_id).system_attrs:
-            self.memory.set_trial_system_attr(trial._trial_id, key, value)
+        own_id = self._own_id(trial.number)
+        if key not in self.memory.get_trial(own_id).system_attrs:
+            self.memory.set_trial_system_attr(own_id, key, value)
 
     def new_marks(self, trial: optuna.trial.Trial) -> dict[str, Any]:
         """What was newly noted of a trial; successive halving and hyperband note the rungs that it has reached."""
-        held, own = self.memory.get_trial(trial._trial_id).system_attrs, trial._trial_id
+        own = self._own_id(trial.number)
+        held = self.memory.get_trial(own).system_attrs
         new = {k: v for k, v in held.items() if k.startswith((RUNG, AUDIT)) and (own, k) not in self.marked}
-        self.marked |= {(trial._trial_id, key) for key in new}
+        self.marked |= {(own, key) for key in new}
         return new
 
     def _add(self, trial: FrozenTrial) -> None:
@@ -95,14 +98,14 @@ def _failed(trial: FrozenTrial) -> FrozenTrial:
     return optuna.trial.create_trial(state=TrialState.FAIL, system_attrs=trial.system_attrs)
 
 
-def _catch_up(memory: optuna.storages.InMemoryStorage, own: FrozenTrial, trial: FrozenTrial) -> None:
+def _catch_up(memory: optuna.storages.InMemoryStorage, own_id: int, own: FrozenTrial, trial: FrozenTrial) -> None:
     """Copy to a running trial of the in-memory study what another worker has written of it since."""
     for name in trial.params.keys() - own.params.keys():
         distribution = trial.distributions[name]
-        memory.set_trial_param(own._trial_id, name, distribution.to_internal_repr(trial.params[name]), distribution)
+        memory.set_trial_param(own_id, name, distribution.to_internal_repr(trial.params[name]), distribution)
     for step in trial.intermediate_values.keys() - own.intermediate_values.keys():
-        memory.set_trial_intermediate_value(own._trial_id, step, trial.intermediate_values[step])
+        memory.set_trial_intermediate_value(own_id, step, trial.intermediate_values[step])
     for key in trial.system_attrs.keys() - own.system_attrs.keys():
-        memory.set_trial_system_attr(own._trial_id, key, trial.system_attrs[key])
+        memory.set_trial_system_attr(own_id, key, trial.system_attrs[key])
     if trial.state.is_finished():
-        memory.set_trial_state_values(own._trial_id, trial.state, trial.values)
+        memory.set_trial_state_values(own_id, trial.state, trial.values)

@@ -61,7 +61,7 @@ class Study:
         self.others.discard(claim.number)
         distributions = self._distributions(params)
         for name, distribution in distributions.items():
-            trial._suggest(name, distribution)
+            _suggest(trial, name, distribution)
         hparams = OPTIMIZERS[optimizer].resolve(trial.params)
         fixed = self.sweep.fixed[claim.slot] if claim.slot < len(self.sweep.fixed) else None
         attributes: dict[str, Any] = {
@@ -143,3 +143,11 @@ class Study:
             self.slots.hold(slot, trial.number)
         elsewhere = running and trial.number not in self.running and slot < self.sweep.trials
         (self.others.add if elsewhere else self.others.discard)(trial.number)
+
+
+def _suggest(trial: optuna.trial.Trial, name: str, distribution: BaseDistribution) -> None:
+    """Let the sampler choose a parameter of the trial."""
+    if isinstance(distribution, CategoricalDistribution):
+        trial.suggest_categorical(name, distribution.choices)
+    elif isinstance(distribution, FloatDistribution):
+        trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)

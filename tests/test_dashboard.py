@@ -28,7 +28,7 @@ from optbench.dashboard.rename import Rename
 from optbench.dashboard.serve import Refresher
 from optbench.errors import DefinitionError, StorageError
 from optbench.storage import curves, find_study, open_storage, studies
-from optbench.storage.saved_plots import saved_plots, sort_saved_plots
+from optbench.storage.optuna_private import saved_plots, sort_saved_plots
 from tests.conftest import TINY, write_toml
 from tests.crew import Crew
 from tests.filled import confirm, peak, run, search

@@ -1,10 +1,16 @@
 """SQLite files: what is opened, what is refused and left as it is, copies, upgrades, and files that vanish."""
 
+import pickle
 import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import threading
 from contextlib import closing
+from pathlib import Path
 
+import optuna
 import pytest
 from sqlalchemy import select
 
@@ -59,7 +65,6 @@ def test_the_file_is_set_up_for_several_processes(storage):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("storage/x.db", "is no URL"),
         ("nosql://x", "is no URL of a known kind"),
         ("sqlite://", "kept in memory"),
         ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
@@ -121,12 +126,12 @@ def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, writer):
             other.execute("UPDATE alembic_version SET version_num = ?", (revision,))
 
     revision = look(check(f"sqlite:///{file}")).optuna
-    for ours, optuna, message in [
+    for ours, theirs, message in [
         (99, "v3.0.0.d", "newer optbench"),
         (1, "v99", "newer Optuna"),
         (4, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
     ]:
-        versions(ours, optuna)
+        versions(ours, theirs)
         with pytest.raises(StorageError, match=message):
             upgrade(f"sqlite:///{file}")
     versions(4, revision)
@@ -185,13 +190,13 @@ def test_a_backup_is_whole_while_others_write(file, storage, writer, tmp_path):
         while not over.is_set():
             complete(writer)
 
-    writer = threading.Thread(target=work)
-    writer.start()
+    thread = threading.Thread(target=work)
+    thread.start()
     try:
         sizes = [backup(f"sqlite:///{file}", tmp_path / f"copy{n}.db") for n in range(5)]
     finally:
         over.set()
-        writer.join()
+        thread.join()
     for n, size in enumerate(sizes):
         copy = tmp_path / f"copy{n}.db"
         assert copy.stat().st_size == size
@@ -289,3 +294,100 @@ def test_a_database_of_schema_3_is_upgraded_with_everything_that_it_holds(tmp_pa
     assert sum(found.values()) == 83
     assert count_evaluations(storage) == {"fixed": 4, "search/confirm": 6, "rival/confirm": 6}
     storage.close()
+
+
+@pytest.mark.parametrize("given", ["results.db", "./results.db", "sub/results", "sqlite:///results.db"])
+def test_a_plain_path_is_an_sqlite_file(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open_storage(given, create=True).close()
+    assert (tmp_path / given.removeprefix("sqlite:///")).is_file()
+    open_storage(given).close()
+
+
+@pytest.mark.parametrize("given", ["~/x.db", "sqlite:///~/x.db"])
+def test_a_tilde_means_the_home_directory(given, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    open_storage(given, create=True).close()
+    assert (tmp_path / "home" / "x.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+READING = """
+import os, sys
+from optbench.cli import main
+writable, read_only, folder = sys.argv[1:]
+
+def run(url):
+    for command in (["show", "search"], ["export", "search"], ["studies"], ["doctor"], ["compare", "search", "rival"],
+                    ["report", "search", "-o", os.path.join(folder, "page.html")]):
+        sys.argv = ["optbench", *command, "--storage", url]
+        try:
+            main()
+        except SystemExit as end:
+            if end.code:
+                sys.exit(f"{command}: {end.code}")
+
+run(writable)  # imports everything before the privileges are dropped
+print("=====")
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+assert not os.access(read_only, os.W_OK)
+run(read_only)
+"""
+
+
+def test_what_only_reads_works_on_a_file_and_in_a_folder_that_cannot_be_written(tmp_path):
+    kept = DATA / "schema3" / "optbench.db"
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    for name in ("writable", "closed", "page"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "closed" / "study.db"
+    for copy in (tmp_path / "writable" / "study.db", file):
+        shutil.copy(kept, copy)
+        upgrade(f"sqlite:///{copy}")
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    names, content = sorted(path.name for path in file.parent.iterdir()), file.read_bytes()
+    file.chmod(0o444)
+    file.parent.chmod(0o555)
+    (tmp_path / "page").chmod(0o777)
+    argv = [tmp_path / "writable" / "study.db", file, tmp_path / "page"]
+    done = subprocess.run([sys.executable, "-c", READING, *argv], capture_output=True, text=True, cwd=tmp_path / "page")
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split("=====\n")
+    assert second.replace(str(file), "FILE") == first.replace(str(argv[0]), "FILE")
+    assert (sorted(path.name for path in file.parent.iterdir()), file.read_bytes()) == (names, content)
+
+
+def test_reading_a_file_that_can_be_written_leaves_nothing_behind(file, storage, writer):
+    complete(writer)
+    writer.leave()
+    storage.close()
+    names, content = sorted(path.name for path in file.parent.iterdir()), file.read_bytes()
+    reading = open_storage(f"sqlite:///{file}", read_only=True)
+    assert find_study(reading, "s").finished == 1
+    with pytest.raises(StorageError, match="was opened to be read, and this would write to it"):
+        Writer(reading, writer.study_id, "s")
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        reading.optuna.set_study_user_attr(writer.study_id, "key", 1)
+    reading.close()
+    assert (sorted(path.name for path in file.parent.iterdir()), file.read_bytes()) == (names, content)
+
+
+def test_optunas_storage_of_ours_can_be_pickled_for_another_process(file, storage, writer):
+    own = complete(writer)
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).get_trial(int(sys.argv[1])).value)"
+    given = pickle.dumps(storage.optuna)
+    done = subprocess.run([sys.executable, "-c", code, str(own.trial_id)], input=given, capture_output=True, check=True)
+    assert done.stdout.split() == [b"0.7"]
+    again = pickle.loads(given)
+    with again.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    again.remove_session()
+    again.engine.dispose()

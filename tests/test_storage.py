@@ -25,7 +25,8 @@ from optbench.storage import (
     trials,
 )
 from optbench.storage.doctor import examine
-from optbench.storage.schema import epochs, models, workers
+from optbench.storage.optuna_private import models
+from optbench.storage.schema import epochs, workers
 from optbench.storage.upkeep import delete_study
 from optbench.training.contract import Epoch
 from tests.conftest import sweep_of
@@ -83,9 +84,7 @@ def silence(storage, worker, minutes=10):
 def look_on(writer, minutes=10):
     """Let the writer's worker have watched the others for so long, and heartbeat again."""
     watched = writer.worker.watched
-    writer.worker.watched = {
-        name: (heartbeat, since - timedelta(minutes=minutes)) for name, (heartbeat, since) in watched.items()
-    }
+    writer.worker.watched = {name: (heartbeat, since - 60 * minutes) for name, (heartbeat, since) in watched.items()}
     writer.heartbeat()
 
 
@@ -214,7 +213,7 @@ def test_trials_of_a_silent_worker_are_given_away_and_it_drops_them_when_it_is_b
     look_on(writer)
     assert states(writer) == {own.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
     reason = storage.optuna.get_trial(silent.trial_id).user_attrs["reason"]
-    assert reason == f"worker {gone.worker.name} is gone"
+    assert reason == f"worker {gone.worker.name} died"
     assert claim(writer).slot == silent.slot
     assert gone.record({silent.trial_id: epoch(1, 0.5)}, {}, {}) == {silent.trial_id}
     assert curve(storage, silent.trial_id) == []
@@ -290,13 +289,20 @@ def test_records_count_by_state(storage, writer):
         own = claim(writer)
         writer.record({own.trial_id: epoch(1, 0.4)}, {own.trial_id: ending}, {})
     record = find_study(storage, "s")
-    assert dict(record.counts) == {"complete": 1, "pruned": 1, "diverged": 1, "running": 0, "failed": 1}
+    assert dict(record.counts) == {
+        "complete": 1,
+        "pruned": 1,
+        "diverged": 1,
+        "running": 0,
+        "interrupted": 1,
+        "failed": 0,
+    }
     assert (record.best, record.epochs, record.state, record.finished, record.workers) == (0.9, 4, "done", 3, 1)
     assert [(t.state, t.value) for t in trials(storage, record.study_id)] == [
         ("complete", 0.9),
         ("diverged", 0.1),
         ("pruned", None),
-        ("failed", None),
+        ("interrupted", None),
     ]
     assert [s.name for s in studies(storage)] == ["s"]
 
@@ -306,7 +312,7 @@ def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, wr
     assert find_study(storage, "s").state == "running"
     writer.leave()
     record = find_study(storage, "s")
-    assert (record.state, record.counts["failed"], record.workers) == ("interrupted", 1, 0)
+    assert (record.state, record.counts["interrupted"], record.workers) == ("interrupted", 1, 0)
 
 
 def test_a_study_whose_worker_is_gone_does_not_look_as_if_it_ran(storage, writer):

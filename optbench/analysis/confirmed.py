@@ -18,7 +18,7 @@ def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
 
 def confirms(study: StudyRecord, search: StudyRecord) -> bool:
     """Whether a study trains configurations of the search again."""
-    return study.sweep is not None and study.origin == search.name
+    return study.sweep is not None and study.confirms(search)
 
 
 def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:

@@ -17,7 +17,7 @@ def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> N
     from optbench.cli import tables
     from optbench.storage import studies as every
 
-    with opened(storage) as storage_:
+    with opened(storage, read_only=True) as storage_:
         records = every(storage_)
     if as_json:
         print_json([tables.study_json(record) for record in records])
@@ -38,7 +38,7 @@ def show(
 
     if top < 1:
         raise DefinitionError(f"--top {top}; expected a whole number of at least 1")
-    with opened(storage) as storage_:
+    with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
         records = trials(storage_, record.study_id)
         workers = study_workers(storage_, record.study_id)
@@ -78,5 +78,5 @@ def dashboard(
         if open_:
             webbrowser.open(url)
 
-    with opened(storage) as storage_:
+    with opened(storage, read_only) as storage_:
         serve(storage_, host, port, ready, read_only, password)

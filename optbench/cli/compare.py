@@ -58,7 +58,7 @@ def compare(
     from optbench.analysis.verdict import pairs, rows
 
     _check(equal, report)
-    with opened(storage) as storage_:
+    with opened(storage, read_only=not publish) as storage_:
         comparison = collect(storage_, studies or [], anyway, with_curves=publish or report is not None)
         if publish and comparison.differences:
             raise StudyError(
@@ -95,7 +95,7 @@ def report(
     from optbench.analysis.verdict import pairs
 
     _check(equal, output)
-    with opened(storage) as storage_:
+    with opened(storage, read_only=True) as storage_:
         comparison = collect(storage_, studies or [], anyway)
         _write(comparison, output, pairs(comparison.arms, equal, place(storage)))
     console.print(f"the page is in {output}", markup=False, soft_wrap=True)

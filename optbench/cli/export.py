@@ -52,7 +52,7 @@ def export(
     _check_options(trial, top, form, output, model, tables, data_dir)
     for path in filter(None, (output if str(output) != "-" else None, model, *tables.values())):
         check_writable(path)
-    with opened(storage) as storage_:
+    with opened(storage, read_only=model is None) as storage_:
         record = find_study(storage_, study)
         if tables:
             _write_tables(storage_, record.study_id, tables)

@@ -48,7 +48,7 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
     from optbench.storage import shown, studies
     from optbench.storage.doctor import examine
 
-    with opened(storage) as storage_:
+    with opened(storage, read_only=True) as storage_:
         found = examine(storage_)
         healthy = "" if found else f"{len(studies(storage_))} studies, nothing wrong"
     if as_json:
@@ -84,7 +84,7 @@ def delete(
         files = identities(storage_, record)
         delete_study(storage_, record.study_id, study)
         remove(storage_, files)
-        confirmations = [other.name for other in studies(storage_) if other.origin == study]
+        confirmations = [other.name for other in studies(storage_) if other.confirms(record)]
     console.print(f"study {study!r} is deleted", markup=False)
     for name in confirmations:
         console.print(f"its confirmation {name!r} is still there", markup=False)

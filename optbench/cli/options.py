@@ -60,7 +60,7 @@ def complete_study(begun: str) -> list[str]:
     from optbench.storage import open_storage, studies
 
     try:
-        storage = open_storage(os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE)
+        storage = open_storage(os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE, read_only=True)
         return [study.name for study in studies(storage) if study.name.startswith(begun)]
     except OptbenchError as problem:
         log.info("no study can be completed: %s", problem)
@@ -80,11 +80,12 @@ Studies = Annotated[
 
 
 @contextmanager
-def opened(url: str) -> "Iterator[Storage]":
+def opened(url: str, read_only: bool = False) -> "Iterator[Storage]":
+    """The database, closed at the end; if `read_only`, nothing in it is written."""
     from optbench.storage import open_storage
 
     logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
-    storage = open_storage(url)
+    storage = open_storage(url, read_only=read_only)
     try:
         yield storage
     finally:

@@ -12,7 +12,8 @@ from optbench.dashboard import artifacts
 from optbench.errors import StorageError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, glance, one_line, shown, trials
-from optbench.storage.saved_plots import read_note, remove_plots, saved_plots, write_note
+from optbench.storage.optuna_private import read_note, saved_plots, study_id_of, write_note
+from optbench.storage.saved_plots import remove_plots
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -69,7 +70,7 @@ def _rewrite_plots(
     """Save the plots that changed under names that sort, and remove those that are no longer among them."""
     from optuna_dashboard import save_plotly_graph_object
 
-    held = saved_plots(storage.optuna, handle._study_id)
+    held = saved_plots(storage.optuna, study_id_of(handle))
     wanted = _named(own, "{number:02d}-{name}", "{number}. {title}")
     ours = [name for name in held if STUDY_PLOT.fullmatch(name)]
     if compared is not None:
@@ -78,7 +79,7 @@ def _rewrite_plots(
     for name, figure in wanted.items():
         if figure.to_json() != held.get(name):
             save_plotly_graph_object(handle, figure, graph_object_id=name)
-    remove_plots(storage, handle._study_id, [name for name in ours if name not in wanted])
+    remove_plots(storage, study_id_of(handle), [name for name in ours if name not in wanted])
 
 
 def _named(figures: "Mapping[str, Figure]", name: str, title: str) -> "dict[str, Figure]":

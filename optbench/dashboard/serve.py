@@ -12,7 +12,7 @@ from optbench.dashboard.refresh import refresh
 from optbench.dashboard.rename import Rename
 from optbench.errors import DefinitionError
 from optbench.storage import Storage, StudyRecord, studies
-from optbench.storage.saved_plots import sort_saved_plots
+from optbench.storage.optuna_private import sort_saved_plots
 
 REFRESH_SECONDS = 15.0
 

@@ -59,7 +59,7 @@ def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top:
     confirmed. Raises StudyError.
     """
     choices = choose(study, trials(storage, study.study_id), number, top or 1)
-    if not any(other.origin == study.name for other in studies(storage)):
+    if not any(other.confirms(study) for other in studies(storage)):
         return choices  # without loading scipy, which takes a second
     from optbench.analysis.confirmed import confirmations
 

@@ -13,6 +13,7 @@ class StudyAttribute(enum.StrEnum):
     OPTIMIZER = "optimizer"
     SWEEP = "sweep"  # the sweep's name
     ORIGIN = "origin"  # of a confirmation: the study whose configurations it trains again
+    ORIGIN_TOKEN = "origin_token"  # the token of that study, which stays when it is renamed
     REPEAT_OF = "repeat_of"  # of NAME/1 to NAME/R: the name that they share
     STATE = "state"
     FINISHED = "finished"

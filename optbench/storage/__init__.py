@@ -7,12 +7,24 @@ study_records.py and trial_records.py read it back; upkeep.py copies, upgrades a
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
+from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT, TOKEN
-from optbench.storage.study_records import COUNTED, StudyRecord, find_study, glance, lacks_best, studies
+from optbench.storage.study_reader import find_study, studies
+from optbench.storage.study_records import COUNTED, StudyRecord, glance, lacks_best
 from optbench.storage.test_log import count_evaluations, log_replay
-from optbench.storage.trial_records import TrialRecord, best_trials, curve, curves, distinct, trial_record, trials
+from optbench.storage.trial_records import (
+    TrialRecord,
+    best_trials,
+    curve,
+    curves,
+    curves_of,
+    distinct,
+    trial_record,
+    trials,
+    trials_of,
+)
 from optbench.storage.worker_records import WorkerRecord, study_workers
 from optbench.storage.workers import HEARTBEAT_TIMEOUT
 from optbench.storage.writer import Claim, Writer, open_study, set_total
@@ -35,6 +47,7 @@ __all__ = [
     "count_evaluations",
     "curve",
     "curves",
+    "curves_of",
     "distinct",
     "find_study",
     "glance",
@@ -43,10 +56,12 @@ __all__ = [
     "one_line",
     "open_storage",
     "open_study",
+    "rename_study",
     "set_total",
     "shown",
     "studies",
     "study_workers",
     "trial_record",
     "trials",
+    "trials_of",
 ]

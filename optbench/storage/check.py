@@ -1,7 +1,7 @@
 """Looks at what lies at a URL before anything touches it: can it be opened, is it ours, is its schema of today."""
 
 import os
-import sqlite3
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from optbench.errors import StorageError
-from optbench.storage.engine import BUSY_SECONDS, engine_options, one_line, shown
-from optbench.storage.schema import KNOWN, VERSION, models
+from optbench.storage.engine import engine_options, one_line, shown
+from optbench.storage.optuna_private import alembic_folder
+from optbench.storage.schema import KNOWN, VERSION
 
 DRIVERS = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
+URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+]*:")  # what an URL begins with
 EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql"}
 
 
@@ -36,9 +38,11 @@ class OlderSchemaError(StorageError):
 
 
 def parse_url(given: str) -> URL:
-    """The URL, if it is of a kind that can be opened here. Raises StorageError."""
+    """The URL, if it is of a kind that can be opened here; a path is that of an SQLite file. Raises StorageError."""
     try:
-        url = make_url(given)
+        url = _from_path(given) or make_url(given)
+        if url.get_backend_name() == "sqlite" and url.database and url.database.startswith("~"):
+            url = url.set(database=str(Path(url.database).expanduser()))
         url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
         _check_parts(url, given)
         url.get_dialect().import_dbapi()
@@ -48,9 +52,17 @@ def parse_url(given: str) -> URL:
         raise StorageError(f"storage {shown(url)}: {str(problem).splitlines()[0]}; type `{wanted}`") from problem
     except (ArgumentError, NoSuchModuleError, ValueError) as problem:
         raise StorageError(
-            f"storage {_harmless(given)} is no URL of a known kind; expected sqlite:///storage/optbench.db or the like"
+            f"storage {_harmless(given)} is no file and no URL of a known kind; expected for example results.db or "
+            "sqlite:///results.db"
         ) from problem
     return url
+
+
+def _from_path(given: str) -> URL | None:
+    """The URL of a plain path, such as results.db or ~/results; None if it looks like a URL or like neither."""
+    path = Path(given)
+    looks = len(path.parts) > 1 or path.suffix in (".db", ".sqlite", ".sqlite3") or path.is_file()
+    return URL.create("sqlite", database=given) if looks and not URL_LIKE.match(given) else None
 
 
 def _check_parts(url: URL, given: str) -> None:
@@ -77,12 +89,12 @@ def _harmless(given: str) -> str:
     return f"{scheme[:40]}:..." if colon else repr(given[:80])
 
 
-def check(given: str, create: bool = False) -> URL:
-    """The URL, if it can be opened, or made where `create` is true: nothing is written. Raises StorageError."""
+def check(given: str, create: bool = False, read_only: bool = False) -> URL:
+    """The URL, if it can be opened, or made if `create` is true; nothing is written. Raises StorageError."""
     url = parse_url(given)
     if url.get_backend_name() == "sqlite":
         try:
-            _check_file(url, create)
+            _check_file(url, create, read_only)
         except OSError as problem:
             raise StorageError(f"storage {str(url)[:80]}...: {problem.strerror}; choose another --storage") from problem
     return url
@@ -95,8 +107,7 @@ def look(url: URL) -> Found:
         path = Path(str(url.database))
         if not path.exists():
             return Found(frozenset(), None, None)
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        options = {"creator": lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)}
+        options = engine_options(url, read_only=True)
     with one_line(url):
         engine = create_engine(url, **options)
         try:
@@ -135,7 +146,7 @@ def check_schema(url: URL, found: Found, create: bool) -> None:
             f"storage {shown(url)} belongs to another application (it has the table {foreign!r}); choose another one"
         )
     upgrade = f"`optbench upgrade --storage {shown(url)}` keeps a copy and brings it up to date"
-    revisions = ScriptDirectory(str(Path(models.__file__).parent / "alembic"))  # Optuna's, as it is installed here
+    revisions = ScriptDirectory(str(alembic_folder()))  # Optuna's, as it is installed here
     if found.optuna not in {script.revision for script in revisions.walk_revisions()}:
         raise StorageError(f"storage {shown(url)} was made by a newer Optuna; type `pip install --upgrade optbench`")
     if (found.ours or VERSION) > VERSION:
@@ -150,7 +161,7 @@ def check_schema(url: URL, found: Found, create: bool) -> None:
         raise OlderSchemaError(f"storage {shown(url)} has the schema {found.ours} of an older optbench; {upgrade}")
 
 
-def _check_file(url: URL, create: bool) -> None:
+def _check_file(url: URL, create: bool, read_only: bool) -> None:
     if url.query or (url.database and url.database.startswith("file:")):
         raise StorageError(f"storage {url} has options; expected a plain file: sqlite:///storage/optbench.db")
     if not url.database or url.database == ":memory:":
@@ -165,8 +176,13 @@ def _check_file(url: URL, create: bool) -> None:
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise StorageError(f"{path}: {folder} is not a folder that can be written; expected one: choose --storage")
         return
-    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
-        raise StorageError(f"{path} is not a file that can be read and written; choose another --storage")
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise StorageError(f"{path} is not a file that can be read; choose another --storage")
+    if not read_only and not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
+        raise StorageError(
+            f"{path} can be read but not written; `optbench show`, compare, report and export read it, and "
+            "`optbench backup` copies it to where it can be written"
+        )
     with path.open("rb") as file:
         head = file.read(16)
     if head not in (b"", b"SQLite format 3\0"):

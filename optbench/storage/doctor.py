@@ -15,7 +15,8 @@ from optbench.definition.fingerprint import expand
 from optbench.definition.stored import read_sweep
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
-from optbench.storage.schema import ATTACHED, epochs, models
+from optbench.storage.optuna_private import models, study_id_of, trial_id_of
+from optbench.storage.schema import ATTACHED, epochs
 from optbench.storage.workers import alive
 
 Curve = tuple[int, int, int]  # how many epochs are kept, the first, the last
@@ -59,29 +60,27 @@ def _tables(storage: Storage, session: Session) -> Iterator[str]:
         broken = Counter((row[0], row[2]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all())
         for (table, parent), rows in broken.items():
             yield f"{rows} rows of table {table} refer to rows of {parent} that are not there"
-        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
-        if mode != "wal":
-            yield f"journal mode is {mode}; expected wal, or several processes block each other"
     every = session.scalar(select(func.count()).select_from(epochs)) or 0
     if left := every - (session.scalar(select(func.count()).select_from(ATTACHED)) or 0):
         yield f"{left} epochs belong to no trial: another program deleted their trials"
 
 
 def _study(session: Session, study: Any) -> Iterator[str]:
-    living = alive(session, study._study_id)
-    trials, curves = read_trials(session, study._study_id), _curves(session, study._study_id)
-    living |= alive(session, study._study_id)  # before and after: somebody may have left or joined meanwhile
+    study_id = study_id_of(study)
+    living = alive(session, study_id)
+    trials, curves = read_trials(session, [study_id])[study_id], _curves(session, study_id)
+    living |= alive(session, study_id)  # before and after: a worker may have left or joined meanwhile
     held: Mapping[str, Any] = study.user_attrs
     yield from _definition(held)
     yield from _budget(held, trials)
     for trial in trials:
         whose = trial.user_attrs.get("worker")
         if trial.state == TrialState.RUNNING and whose not in living:
-            gone = f"its worker {whose} is gone" if whose else "no worker of optbench runs it"
+            gone = f"its worker {whose} is dead" if whose else "no worker of optbench runs it"
             yield f"trial {trial.number} is RUNNING, but {gone}; a sweep of this study takes it over"
         elif trial.state.is_finished() and "slot" in trial.user_attrs:
             length = int(held["definition"]["epochs"])
-            yield from _trial(trial, curves.get(trial._trial_id, (0, 1, 0)), length)
+            yield from _trial(trial, curves.get(trial_id_of(trial), (0, 1, 0)), length)
 
 
 def _curves(session: Session, study_id: int) -> dict[int, Curve]:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import optuna
 from sqlalchemy import URL
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from optbench.errors import StorageError
 from optbench.storage import schema  # noqa: F401  registers our tables with Optuna's metadata
@@ -33,13 +35,13 @@ T = TypeVar("T")
 class Storage:
     """An open database: Optuna's storage on it, and transactions of our own on the same engine.
 
-    `outage` is told when a transaction fails for a reason that may pass (a server restarts, a disk is full), and says
-    whether to try again; with None it is told that the database answers again.
+    `outage` is called with the problem when a transaction fails for a reason that may pass (a server restarts, a disk
+    is full), and returns whether to try again; it is called with None once the database answers again.
     """
 
-    def __init__(self, url: URL, create: bool = False) -> None:
-        self.url = url
-        self.optuna = optuna_storage(url, create)
+    def __init__(self, url: URL, create: bool = False, read_only: bool = False) -> None:
+        self.url, self.read_only = url, read_only
+        self.optuna = optuna_storage(url, create, read_only)
         self.engine = self.optuna.engine
         self.outage: Callable[[StorageError | None], bool] = lambda problem: False
         self.path = Path(str(url.database)).absolute() if url.get_backend_name() == "sqlite" else None
@@ -52,7 +54,7 @@ class Storage:
     def write(self, work: Callable[[Session], T], patient: bool = True) -> T:
         """What `work` returns, in a transaction that holds the write lock from its start and is committed at its end.
 
-        It is called again after an outage, and has to bear that it was committed just before the connection broke.
+        `work` is called again after an outage, also if it was committed just before the connection broke.
         """
         return self._patiently(self._writing, work) if patient else self._writing(work)
 
@@ -66,7 +68,9 @@ class Storage:
             return work(session)
 
     def _writing(self, work: Callable[[Session], T]) -> T:
-        """SQLite would take its lock at the first write only, and what had been read until then could be stale."""
+        """What `work` returns. SQLite would take its lock only at the first write, after reads that may be stale."""
+        if self.read_only:
+            raise StorageError(f"storage {shown(self.url)} was opened to be read, and this would write to it")
         if _identity(self.path) != self.file:
             raise StorageError(
                 f"{self.path} was moved, deleted or replaced while it was in use; put it back, or choose another "
@@ -93,19 +97,27 @@ class Storage:
                 return result
 
 
-def optuna_storage(url: URL, create: bool = False) -> optuna.storages.RDBStorage:
-    """Optuna's storage with our settings of the connections; makes tables that are missing only if `create` is true."""
+def optuna_storage(url: URL, create: bool = False, read_only: bool = False) -> optuna.storages.RDBStorage:
+    """Optuna's storage with our settings of the connections; makes missing tables only if `create` is true.
+
+    It can be pickled, as Optuna's own can.
+    """
     text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     return optuna.storages.RDBStorage(
-        text, engine_kwargs=engine_options(url), skip_table_creation=not create, skip_compatibility_check=True
+        text,
+        engine_kwargs=engine_options(url, read_only),
+        skip_table_creation=not create,
+        skip_compatibility_check=True,
     )
 
 
-def engine_options(url: URL) -> dict[str, Any]:
-    """What `create_engine` is to be given for that database."""
+def engine_options(url: URL, read_only: bool = False) -> dict[str, Any]:
+    """The arguments of `create_engine` for that database."""
     backend = url.get_backend_name()
+    if backend == "sqlite" and read_only:
+        return {"creator": partial(connect_to_read, str(url.database)), "poolclass": NullPool}
     if backend == "sqlite":
-        return {"creator": lambda: _connect(str(url.database))}
+        return {"creator": partial(_connect, str(url.database))}
     return {"pool_pre_ping": True, "isolation_level": "READ COMMITTED", "connect_args": SERVERS.get(backend, {})}
 
 
@@ -120,6 +132,25 @@ def _connect(path: str) -> sqlite3.Connection:
     )
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def connect_to_read(path: str) -> sqlite3.Connection:
+    """A connection that writes nothing, also to a file or in a folder that cannot be written.
+
+    A database in WAL mode has two more files beside it while it is open. Where they can be made, the connection does
+    that, and removes them at its end. Where they cannot, and nobody writes, the file alone is all there is: immutable.
+    """
+    file = Path(path).absolute()
+    log = file.with_name(f"{file.name}-wal")
+    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
+        mode = "mode=rw"
+    elif log.exists() and log.stat().st_size:
+        mode = "mode=ro"
+    else:
+        mode = "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
     return connection
 
 

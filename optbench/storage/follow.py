@@ -1,9 +1,8 @@
-"""Reads a study's trials, as Optuna has them, and as they change: no finished trial is read twice."""
+"""Reads trials as Optuna has them, and follows a study as it changes: no finished trial is read twice."""
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from optbench.errors import StudyError
 from optbench.storage.engine import Storage
-from optbench.storage.schema import TOKEN, models
+from optbench.storage.optuna_private import local_time, models, trial_id_of, trial_times
+from optbench.storage.schema import TOKEN
 
-FEW = 500  # trials that are asked for by their ids, which is quicker the more others there are
+FEW = 500  # up to so many trials are read by their ids, which is quicker the more other trials there are
 
 
 class Follower:
-    """What one reader has seen of a study; `count` trials so far."""
+    """What one reader has seen of a study; `count` is the number that the next trial gets."""
 
     def __init__(self, storage: Storage, study_id: int, name: str) -> None:
         self.storage, self.study_id, self.name = storage, study_id, name
@@ -40,13 +40,14 @@ class Follower:
         """The updates, in a session that is open already."""
         self.check(session)
         trial_id = models.TrialModel.trial_id
-        oldest = min(self.unfinished, default=self.last + 1)  # an index leads there: no finished trial is looked at
+        oldest = min(self.unfinished, default=self.last + 1)  # the index on ids skips every trial before it
         wanted = or_(trial_id > self.last, trial_id.in_(self.unfinished))
-        found = read_trials(session, self.study_id, trial_id >= oldest, wanted)
+        found = read_trials(session, [self.study_id], trial_id >= oldest, wanted)[self.study_id]
         for frozen in found:
-            self.last = max(self.last, frozen._trial_id)
+            own_id = trial_id_of(frozen)
+            self.last = max(self.last, own_id)
             self.count = max(self.count, frozen.number + 1)
-            (self.unfinished.discard if frozen.state.is_finished() else self.unfinished.add)(frozen._trial_id)
+            (self.unfinished.discard if frozen.state.is_finished() else self.unfinished.add)(own_id)
         return found
 
     def check(self, session: Session) -> None:
@@ -65,47 +66,57 @@ class Follower:
             )
 
 
-def read_trials(session: Session, study_id: int, *where: ColumnElement[bool]) -> list[FrozenTrial]:
-    """The study's trials for which all of that holds, by number."""
+def read_trials(session: Session, study_ids: Collection[int], *where: ColumnElement[bool]) -> dict[int, list[Any]]:
+    """The FrozenTrials of each study for which all conditions hold, by number; in seven queries at most."""
     trial = models.TrialModel
-    wanted = and_(trial.study_id == study_id, *where)
-    columns = trial.trial_id, trial.number, trial.state, trial._datetime_start_utc, trial._datetime_complete_utc
-    rows = session.execute(select(*columns).where(wanted).order_by(trial.number)).all()
+    wanted = and_(trial.study_id.in_(study_ids), *where)
+    columns = trial.study_id, trial.trial_id, trial.number, trial.state, *trial_times()
+    rows = session.execute(select(*columns).where(wanted).order_by(trial.study_id, trial.number)).all()
+    trials: dict[int, list[Any]] = {study_id: [] for study_id in study_ids}
     if not rows:
-        return []
+        return trials
     if len(rows) <= FEW:
-        wanted = trial.trial_id.in_([row[0] for row in rows])
-    values = _parts(session, wanted, models.TrialValueModel, "objective", "value", "value_type")
-    params = _parts(session, wanted, models.TrialParamModel, "param_name", "param_value", "distribution_json")
-    said = _parts(session, wanted, models.TrialUserAttributeModel, "key", "value_json")
-    marks = _parts(session, wanted, models.TrialSystemAttributeModel, "key", "value_json")
-    curve = models.TrialIntermediateValueModel
-    points = _parts(session, wanted, curve, "step", "intermediate_value", "intermediate_value_type")
-    trials = []
-    for trial_id, number, state, start, complete in rows:
-        drawn = {name: (_distribution(kind), value) for name, value, kind in params[trial_id]}
-        trials.append(
-            FrozenTrial(
-                number=number,
-                state=TrialState(state),
-                value=None,
-                values=[models.TrialValueModel.stored_repr_to_value(*row[1:]) for row in values[trial_id]] or None,
-                datetime_start=_local(start),
-                datetime_complete=_local(complete),
-                params={name: kind.to_external_repr(value) for name, (kind, value) in drawn.items()},
-                distributions={name: kind for name, (kind, _) in drawn.items()},
-                user_attrs={key: json.loads(value) for key, value in said[trial_id]},
-                system_attrs={key: json.loads(value) for key, value in marks[trial_id]},
-                intermediate_values={
-                    row[0]: curve.stored_repr_to_intermediate_value(*row[1:]) for row in points[trial_id]
-                },
-                trial_id=trial_id,
-            )
-        )
+        wanted = trial.trial_id.in_([row.trial_id for row in rows])
+    parts = _Parts(session, wanted)
+    for study_id, *row in rows:
+        trials[study_id].append(parts.trial(*row))
     return trials
 
 
-def _parts(session: Session, wanted: Any, model: Any, *columns: str) -> defaultdict[int, list[Any]]:
+class _Parts:
+    """Everything that belongs to the trials for which a condition holds, by trial id."""
+
+    def __init__(self, session: Session, wanted: Any) -> None:
+        self.values = _read(session, wanted, models.TrialValueModel, "objective", "value", "value_type")
+        self.params = _read(session, wanted, models.TrialParamModel, "param_name", "param_value", "distribution_json")
+        self.user_attrs = _read(session, wanted, models.TrialUserAttributeModel, "key", "value_json")
+        self.system_attrs = _read(session, wanted, models.TrialSystemAttributeModel, "key", "value_json")
+        point = models.TrialIntermediateValueModel
+        self.points = _read(session, wanted, point, "step", "intermediate_value", "intermediate_value_type")
+
+    def trial(self, trial_id: int, number: int, state: TrialState, start: Any, complete: Any) -> FrozenTrial:
+        """The trial of that id."""
+        drawn = {name: (_distribution(kind), value) for name, value, kind in self.params[trial_id]}
+        value, point = models.TrialValueModel, models.TrialIntermediateValueModel
+        return FrozenTrial(
+            number=number,
+            state=TrialState(state),
+            value=None,
+            values=[value.stored_repr_to_value(*row[1:]) for row in self.values[trial_id]] or None,
+            datetime_start=local_time(start),
+            datetime_complete=local_time(complete),
+            params={name: kind.to_external_repr(value) for name, (kind, value) in drawn.items()},
+            distributions={name: kind for name, (kind, _) in drawn.items()},
+            user_attrs={key: json.loads(text) for key, text in self.user_attrs[trial_id]},
+            system_attrs={key: json.loads(text) for key, text in self.system_attrs[trial_id]},
+            intermediate_values={
+                row[0]: point.stored_repr_to_intermediate_value(*row[1:]) for row in self.points[trial_id]
+            },
+            trial_id=trial_id,
+        )
+
+
+def _read(session: Session, wanted: Any, model: Any, *columns: str) -> defaultdict[int, list[Any]]:
     """Rows of a table that belongs to the trials, by trial id, in the order in which they were written."""
     trial = models.TrialModel
     named = [getattr(model, column) for column in columns]
@@ -119,8 +130,3 @@ def _parts(session: Session, wanted: Any, model: Any, *columns: str) -> defaultd
 @lru_cache
 def _distribution(text: str) -> BaseDistribution:
     return json_to_distribution(text)
-
-
-def _local(moment: datetime | None) -> datetime | None:
-    """Optuna keeps times in UTC and shows them in local time."""
-    return moment and moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

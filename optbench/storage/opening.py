@@ -18,18 +18,19 @@ from optbench.storage.schema import VERSION, schema_version
 LOCKS = {"postgresql": "SELECT pg_advisory_lock(20261123)", "mysql": "SELECT GET_LOCK('optbench', 60)"}
 
 
-def open_storage(given: str, create: bool = False) -> Storage:
-    """The database at a SQLAlchemy URL; made if missing, its folder too, when `create` is true.
+def open_storage(given: str, create: bool = False, read_only: bool = False) -> Storage:
+    """The database at a SQLAlchemy URL or in an SQLite file; made if it is missing and `create` is true.
 
-    Raises StorageError where it cannot be reached, is another application's, or has another version's schema: then
-    nothing was touched.
+    If `read_only` is true, nothing is written, and an SQLite file or its folder may be one that cannot be written.
+    Raises StorageError, and touches nothing, if the database cannot be reached, is another application's, or has
+    another version's schema.
     """
-    url = check(given, create)
+    url = check(given, create, read_only)
     found = look(url)
     check_schema(url, found, create)
     if not found.blank and found.ours is not None:
         with one_line(url):
-            return Storage(url)
+            return Storage(url, read_only=read_only)
     path = Path(str(url.database))
     if url.get_backend_name() == "sqlite" and not path.exists():
         _create_file(url, path)

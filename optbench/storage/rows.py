@@ -9,8 +9,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 
-from optbench.scheduler.states import Decision, Ending
-from optbench.storage.schema import models
+from optbench.scheduler.states import STOPPED, Decision, Ending
+from optbench.storage.optuna_private import models
 from optbench.training.contract import Epoch
 
 STATES = {
@@ -19,6 +19,14 @@ STATES = {
     Decision.PRUNED: TrialState.PRUNED,
     Decision.INTERRUPTED: TrialState.FAIL,
 }
+
+
+LOST = "worker "  # what the reasons begin with of trials whose worker died
+
+
+def interrupted(reason: str | None) -> bool:
+    """Whether that is the reason of a trial that Ctrl-C, SIGTERM or its worker's death ended, and not of a crash."""
+    return reason is not None and (reason == STOPPED or reason.startswith(LOST))
 
 
 def attributes(

@@ -1,11 +1,9 @@
 """Our tables, beside Optuna's and in its metadata, so that whoever creates the one creates the other."""
 
-from typing import Any
-
-from optuna.storages._rdb import models as optuna_models
 from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
 
-models: Any = optuna_models  # Optuna's tables; private, so the dependency is held to a minor version
+from optbench.storage.optuna_private import models
+
 metadata = models.BaseModel.metadata
 VERSION = 4  # of our tables; upgrade.py brings older ones up to it
 AUDIT = "optbench:audit"  # a system attribute of a trial that ran on: the epoch after which it would have been pruned

@@ -8,7 +8,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
-from optbench.storage.schema import TOKEN, models, test_evaluations
+from optbench.storage.optuna_private import models
+from optbench.storage.schema import TOKEN, test_evaluations
 from optbench.storage.workers import clock
 
 

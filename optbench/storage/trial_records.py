@@ -1,30 +1,36 @@
 """Reads trials and their curves back, as plain records."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
+from optbench.scheduler.states import STOPPED, State
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
-from optbench.storage.schema import ATTACHED, AUDIT, epochs, models
+from optbench.storage.optuna_private import models, trial_id_of
+from optbench.storage.rows import interrupted
+from optbench.storage.schema import ATTACHED, epochs
+from optbench.storage.workers import alive
 from optbench.training.contract import Epoch
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial's row. `value` is its objective, only when it is complete; `epochs` is how many it trained.
+    """One trial. `value` is its objective, only if it is complete; `epochs` is how many it trained.
 
-    `last` is the end of its learning curve, also when it was pruned.
+    `last` is the end of its learning curve, also if it was pruned.
     """
 
     number: int
     trial_id: int
-    state: str
+    state: State
     value: float | None
     last: float | None
     label: str | None
@@ -44,23 +50,52 @@ class TrialRecord:
     seconds: float  # of its epochs
     slot: int | None  # its place in the study's budget; None: another program's trial
     worker: str | None  # the name of the worker that claimed it
+    retries: int = 0  # how many earlier trials of its slot had its parameters and did not finish, but for Ctrl-C
 
 
 def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
     """Every trial of the study, by number."""
+    return trials_of(storage, [study_id])[study_id]
 
-    def work(session: Session) -> list[TrialRecord]:
-        query = (
-            select(epochs.c.trial_id, func.count(), func.sum(epochs.c.seconds))
-            .select_from(ATTACHED)
-            .where(models.TrialModel.study_id == study_id)
-            .group_by(epochs.c.trial_id)
-        )
-        trained: dict[int, tuple[int, float]] = {row[0]: (row[1], row[2]) for row in session.execute(query)}
-        found = read_trials(session, study_id)
-        return [trial_record(trial, *trained.get(trial._trial_id, (0, 0.0))) for trial in found]
+
+def trials_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[TrialRecord]]:
+    """Every trial of each of the studies, by number; a number of queries that does not grow with the studies."""
+
+    def work(session: Session) -> dict[int, list[TrialRecord]]:
+        trained = {row[0]: row[1:] for row in session.execute(_lengths(study_ids))}
+        found = read_trials(session, study_ids)
+        living = alive(session)
+        return {
+            study_id: _with_retries([_live(trial_record(t, *trained.get(trial_id_of(t), ())), living) for t in own])
+            for study_id, own in found.items()
+        }
 
     return storage.read(work)
+
+
+def _lengths(study_ids: Collection[int]) -> Select[Any]:
+    """The number of epochs of each trial of the studies, and their seconds."""
+    query = select(epochs.c.trial_id, func.count(), func.sum(epochs.c.seconds)).select_from(ATTACHED)
+    return query.where(models.TrialModel.__table__.c.study_id.in_(study_ids)).group_by(epochs.c.trial_id)
+
+
+def _live(record: TrialRecord, living: Collection[str]) -> TrialRecord:
+    """The record; a running one whose worker is dead is interrupted, although no worker has written that yet."""
+    if record.state is not State.RUNNING or record.worker is None or record.worker in living:
+        return record
+    return replace(record, state=State.INTERRUPTED, reason=f"worker {record.worker} died")
+
+
+def _with_retries(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The records, by number, with how often their parameters were tried before in the same slot."""
+    failed: Counter[Any] = Counter()
+    counted = []
+    for record in records:
+        tried = record.slot, *sorted(record.params.items())
+        counted.append(replace(record, retries=failed[tried]) if record.slot is not None else record)
+        if record.state in (State.FAILED, State.INTERRUPTED) and record.reason != STOPPED:
+            failed[tried] += 1
+    return counted
 
 
 def curve(storage: Storage, trial_id: int) -> list[Epoch]:
@@ -71,7 +106,12 @@ def curve(storage: Storage, trial_id: int) -> list[Epoch]:
 
 def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
     """Every epoch of every trial of the study, by trial id."""
-    query = select(epochs).select_from(ATTACHED).where(models.TrialModel.study_id == study_id)
+    return curves_of(storage, [study_id])
+
+
+def curves_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[Epoch]]:
+    """Every epoch of every trial of the studies, by trial id and in order; one query."""
+    query = select(epochs).select_from(ATTACHED).where(models.TrialModel.__table__.c.study_id.in_(study_ids))
 
     def work(session: Session) -> dict[int, list[Epoch]]:
         found: dict[int, list[Epoch]] = {}
@@ -82,50 +122,56 @@ def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
     return storage.read(work)
 
 
-def trial_record(trial: FrozenTrial, trained: int, seconds: float = 0.0) -> TrialRecord:
+def trial_record(trial: FrozenTrial, trained: int = 0, seconds: float = 0.0) -> TrialRecord:
     """The record of a trial as Optuna reads it, which trained so many epochs in so many seconds."""
     attrs = trial.user_attrs
-    state = {"fail": "failed"}.get(trial.state.name.lower(), trial.state.name.lower())
-    if attrs.get("diverged"):
-        state = "diverged"
+    reason = attrs.get(TrialAttribute.REASON)
     return TrialRecord(
         number=trial.number,
-        trial_id=trial._trial_id,
-        state=state,
+        trial_id=trial_id_of(trial),
+        state=_state(trial, reason),
         value=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         last=trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
-        label=attrs.get("label"),
-        source_trial=attrs.get("source_trial"),
-        optimizer=attrs.get("optimizer", "?"),
+        label=attrs.get(TrialAttribute.LABEL),
+        source_trial=attrs.get(TrialAttribute.SOURCE_TRIAL),
+        optimizer=attrs.get(TrialAttribute.OPTIMIZER, "?"),
         params=trial.params,
-        hyperparameters=attrs.get("hyperparameters", {}),
-        seed=attrs.get("seed"),
+        hyperparameters=attrs.get(TrialAttribute.HYPERPARAMETERS, {}),
+        seed=attrs.get(TrialAttribute.SEED),
         epochs=trained,
-        lanes=attrs.get("lanes"),
-        trainer=attrs.get("trainer"),
-        device=attrs.get("device"),
-        reason=attrs.get("reason"),
-        audit=trial.system_attrs.get(AUDIT),
+        lanes=attrs.get(TrialAttribute.LANES),
+        trainer=attrs.get(TrialAttribute.TRAINER),
+        device=attrs.get(TrialAttribute.DEVICE),
+        reason=reason,
+        audit=trial.system_attrs.get(TrialSystemAttribute.AUDIT),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
         seconds=seconds,
-        slot=attrs.get("slot"),
-        worker=attrs.get("worker"),
+        slot=attrs.get(TrialAttribute.SLOT),
+        worker=attrs.get(TrialAttribute.WORKER),
     )
 
 
+def _state(trial: FrozenTrial, reason: str | None) -> State:
+    if trial.user_attrs.get(TrialAttribute.DIVERGED):
+        return State.DIVERGED
+    if trial.state == TrialState.FAIL:
+        return State.INTERRUPTED if interrupted(reason) else State.FAILED
+    return State(trial.state.name.lower())
+
+
 def _epoch(row: Any) -> Epoch:
-    validated = row.validation_accuracy is not None
     lost = float("nan")
+    validated = row.validation_accuracy is not None
     return Epoch(
-        row.epoch,
-        lost if row.train_loss is None else row.train_loss,
-        row.train_accuracy,
-        (lost if row.validation_loss is None else row.validation_loss) if validated else None,
-        row.validation_accuracy,
-        row.seconds,
-        row.effective_lr,
-        row.weight_distance,
+        epoch=row.epoch,
+        train_loss=lost if row.train_loss is None else row.train_loss,
+        train_accuracy=row.train_accuracy,
+        validation_loss=(lost if row.validation_loss is None else row.validation_loss) if validated else None,
+        validation_accuracy=row.validation_accuracy,
+        seconds=row.seconds,
+        effective_lr=row.effective_lr,
+        weight_distance=row.weight_distance,
     )
 
 
@@ -139,5 +185,5 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The complete trials, best value first; pruned and diverged ones never win, nor do those of other programs."""
-    complete = [record for record in records if record.state == "complete" and record.hyperparameters]
+    complete = [record for record in records if record.state is State.COMPLETE and record.hyperparameters]
     return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))

@@ -28,19 +28,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError
+from optbench.scheduler.attributes import StudyAttribute
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import one_line, optuna_storage, shown
 from optbench.storage.opening import make_tables
-from optbench.storage.schema import (
-    TOKEN,
-    VERSION,
-    epochs,
-    metadata,
-    models,
-    schema_version,
-    test_evaluations,
-    workers,
-)
+from optbench.storage.optuna_private import models, trial_times
+from optbench.storage.schema import TOKEN, VERSION, epochs, metadata, schema_version, test_evaluations, workers
 from optbench.storage.upkeep import backup
 from optbench.storage.workers import HEARTBEAT_TIMEOUT, clock
 
@@ -91,8 +84,9 @@ def _check_idle(url: URL, found: Found) -> None:
     with one_line(url):
         storage = optuna_storage(url)
         with Session(storage.engine) as session:
-            limit = clock(session) - timedelta(seconds=HEARTBEAT_TIMEOUT)
-            query = select(func.count()).select_from(table(workers.name)).where(heartbeat > limit)
+            now, timeout = clock(session), timedelta(seconds=HEARTBEAT_TIMEOUT)
+            recent = heartbeat > now - timeout, heartbeat < now + timeout  # in the future: the clock was set back
+            query = select(func.count()).select_from(table(workers.name)).where(*recent)
             live = session.scalar(query)
         storage.engine.dispose()
     if live:
@@ -128,10 +122,11 @@ def _to_3(connection: Connection) -> None:
     OLD_LOG.create(connection, checkfirst=True)
     connection.execute(OLD_LOG.delete())
     study, trial, held = models.StudyModel, models.TrialModel, models.StudySystemAttributeModel
+    _, complete = trial_times()
     tested = held.key == "study:metric_names", held.value_json == '["test accuracy"]'
-    columns = study.study_name, trial.number, literal("sweep"), trial._datetime_complete_utc
+    columns = study.study_name, trial.number, literal("sweep"), complete
     made = select(*columns).join(trial, trial.study_id == study.study_id).join(held, held.study_id == study.study_id)
-    made = made.where(*tested, trial.state == TrialState.COMPLETE, trial._datetime_complete_utc.is_not(None))
+    made = made.where(*tested, trial.state == TrialState.COMPLETE, complete.is_not(None))
     connection.execute(insert(OLD_LOG).from_select(["study", "trial", "by", "opened"], made))
 
 
@@ -151,6 +146,7 @@ def _to_4(connection: Connection) -> None:
     for study_id, (_, token) in tokens.items():
         own = epochs.c.trial_id.in_(select(trial.c.trial_id).where(trial.c.study_id == study_id))
         connection.execute(update(epochs).where(own).values(study_token=token))
+    _relate(connection, dict(tokens.values()))
     _copy_log(connection, dict(tokens.values()))
 
 
@@ -167,6 +163,18 @@ def _tokens(connection: Connection) -> dict[int, tuple[str, str]]:
         row = {"study_id": study_id, "key": TOKEN, "value_json": json.dumps(tokens[study_id])}
         connection.execute(insert(held).values(**row))
     return {study_id: (names[study_id], token) for study_id, token in tokens.items()}
+
+
+def _relate(connection: Connection, tokens: dict[str, str]) -> None:
+    """Confirmations, which know the study that they confirm by its name, get its token, too."""
+    own = models.StudyUserAttributeModel.__table__
+    related = set(connection.scalars(select(own.c.study_id).where(own.c.key == StudyAttribute.ORIGIN_TOKEN.value)))
+    query = select(own.c.study_id, own.c.value_json).where(own.c.key == StudyAttribute.ORIGIN.value)
+    for study_id, text in connection.execute(query).all():
+        token = tokens.get(json.loads(text))
+        if token is not None and study_id not in related:
+            row = {"study_id": study_id, "key": StudyAttribute.ORIGIN_TOKEN.value, "value_json": json.dumps(token)}
+            connection.execute(insert(own).values(**row))
 
 
 def _copy_log(connection: Connection, tokens: dict[str, str]) -> None:

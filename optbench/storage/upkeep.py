@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from optbench.errors import StorageError, StudyError
+from optbench.errors import StorageError
 from optbench.storage.check import OlderSchemaError, check, check_schema, look
-from optbench.storage.engine import BUSY_SECONDS, Storage, one_line, publish, shown
-from optbench.storage.schema import models
-from optbench.storage.workers import alive
+from optbench.storage.engine import Storage, connect_to_read, one_line, publish, shown
+from optbench.storage.identity import check_idle
+from optbench.storage.optuna_private import models
 
 
 def backup(given: str, target: Path) -> int:
@@ -19,7 +19,7 @@ def backup(given: str, target: Path) -> int:
 
     The copy appears under its name when it is whole. Raises StorageError.
     """
-    url = check(given)
+    url = check(given, read_only=True)
     if url.get_backend_name() != "sqlite":
         tool = {"postgresql": "pg_dump", "mysql": "mariadb-dump"}.get(url.get_backend_name(), "the server's own tool")
         raise StorageError(f"storage {shown(url)} is a server's; `optbench backup` copies SQLite files: use {tool}")
@@ -33,8 +33,7 @@ def backup(given: str, target: Path) -> int:
     try:
         with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".backup-") as folder, one_line(url):
             whole = Path(folder) / "whole.db"
-            source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-            with closing(source), closing(sqlite3.connect(whole)) as copy:
+            with closing(connect_to_read(str(path))) as source, closing(sqlite3.connect(whole)) as copy:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
             publish(whole, target)
@@ -44,16 +43,11 @@ def backup(given: str, target: Path) -> int:
 
 
 def delete_study(storage: Storage, study_id: int, name: str) -> None:
-    """Deletes a study with its trials and curves. Raises StudyError if somebody works on it."""
+    """Deletes a study with its trials and curves. Raises StudyError if it has live workers."""
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)
-        busy = len(alive(session, study_id))
-        if busy:
-            raise StudyError(
-                f"study {name!r} has {busy} live worker{'s' if busy > 1 else ''}; stop the sweep first (Ctrl-C), or "
-                "wait for its heartbeat timeout if it was killed"
-            )
+        check_idle(session, study_id, name)
         if study is not None:
             session.delete(study)
 

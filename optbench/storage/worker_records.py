@@ -12,7 +12,10 @@ from optbench.storage.workers import clock
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """A worker of a study, with the seconds since its last heartbeat by the database's clock."""
+    """A worker of a study, with the seconds since its last heartbeat by the database's clock.
+
+    A heartbeat from the future, after the clock was set back, is as old as it is early.
+    """
 
     name: str
     host: str
@@ -37,7 +40,7 @@ def study_workers(storage: Storage, study_id: int) -> list[WorkerRecord]:
                 name=row.worker,
                 host=row.host,
                 process=row.process,
-                heartbeat_age=max(0.0, (now - row.heartbeat).total_seconds()),
+                heartbeat_age=abs((now - row.heartbeat).total_seconds()),
                 timeout=row.timeout,
             )
             for row in rows

@@ -1,8 +1,11 @@
-"""Who works on a study, and who is gone: heartbeats by the database's clock, and the trials of the dead."""
+"""The workers of a study: their heartbeats, by the database's clock, and the end of a dead worker's trials."""
 
+import json
 import os
 import socket
+import time
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -11,23 +14,26 @@ from optuna.trial import TrialState
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
+from optbench.scheduler.attributes import TrialAttribute
 from optbench.scheduler.states import Decision, Ending
+from optbench.storage.optuna_private import models
 from optbench.storage.rows import attribute, end
-from optbench.storage.schema import ATTACHED, epochs, models, workers
+from optbench.storage.schema import ATTACHED, epochs, workers
 
 HEARTBEAT_TIMEOUT = 60  # seconds
 
 
 class Worker:
-    """One worker of one study: its row says until when its running trials are its own."""
+    """One worker of one study. Its running trials are its own as long as its heartbeats come in time."""
 
     def __init__(self, study_id: int, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
         self.study_id, self.heartbeat_timeout = study_id, heartbeat_timeout
         self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.watched: dict[str, tuple[datetime, datetime]] = {}  # the heartbeat of each other worker, and since when
+        self.seen = time.monotonic()  # the last heartbeat of this worker itself
+        self.watched: dict[str, tuple[datetime, float]] = {}  # the other workers' heartbeats, and since when unchanged
 
     def heartbeat(self, session: Session) -> None:
-        """Say that this worker lives."""
+        """Write that this worker lives."""
         mine = workers.c.worker == self.name
         last = session.execute(select(workers.c.heartbeat).where(mine).with_for_update()).scalar()
         now = clock(session)
@@ -37,63 +43,81 @@ class Worker:
                 insert(workers).values(**own, host=socket.gethostname(), process=os.getpid(), heartbeat=now)
             )
             return
-        session.execute(update(workers).where(mine).values(heartbeat=max(last, now)))
-        if (now - last).total_seconds() >= self.heartbeat_timeout / 2:
-            self.watched.clear()  # frozen, or cut off: the others may have been cut off with it
+        session.execute(update(workers).where(mine).values(heartbeat=now))
+        late, self.seen = time.monotonic() - self.seen, time.monotonic()
+        if max(late, (now - last).total_seconds()) >= self.heartbeat_timeout / 2:
+            self.watched.clear()  # this worker was frozen or cut off, and the others may have been cut off with it
 
     def reap(self, session: Session) -> None:
-        """End the running trials of this study's workers that are gone: their slots become free.
+        """End the running trials of this study's dead workers, so that their slots become free.
 
-        A worker is dead once its last heartbeat is older than its timeout, and this worker has watched it for half of
-        that time: a database that was out of reach makes nobody dead. The trials are read before the workers, so that
-        a worker that joins in between has none.
+        The trials are read before the workers: a worker that joins in between has no trial among them.
         """
-        now = clock(session)
         found = running(session, self.study_id, lock=True)
         rows = session.execute(select(workers).where(workers.c.study_id == self.study_id)).all()
-        gone = self._gone(rows, now)
-        present = {row.worker for row in rows if row not in gone}
+        dead = self._dead(rows, clock(session))
+        present = {row.worker for row in rows if row not in dead}
         for trial, worker in found:
             if worker not in present:
-                _interrupt(session, trial, worker)
-        for row in gone:
-            session.execute(delete(workers).where(workers.c.worker == row.worker, workers.c.heartbeat == row.heartbeat))
+                _interrupt(session, trial, f"worker {worker} died")
+        for row in dead:
+            unchanged = workers.c.worker == row.worker, workers.c.heartbeat == row.heartbeat
+            session.execute(delete(workers).where(*unchanged))
 
     def leave(self, session: Session) -> None:
-        """Say that this worker is gone; a trial that it claimed and never got to train ends here."""
+        """Remove this worker. A trial that it claimed and did not begin to train ends as interrupted."""
         for trial, worker in running(session, self.study_id, lock=True):
             if worker == self.name:
-                _interrupt(session, trial, worker)
+                _interrupt(session, trial, f"worker {worker} left")
         session.execute(delete(workers).where(workers.c.worker == self.name))
 
-    def _gone(self, rows: Sequence[Any], now: datetime) -> list[Any]:
-        before, self.watched, gone = self.watched, {}, []
+    def _dead(self, rows: Sequence[Any], now: datetime) -> list[Any]:
+        """The workers that are dead.
+
+        A worker is dead once its last heartbeat is older than its timeout and this worker has seen it unchanged for
+        half of that time: a database that was out of reach makes nobody dead. It is also dead once this worker has seen
+        its heartbeat unchanged for the whole timeout, whatever the heartbeat says: the database's clock may have been
+        set back since. This worker measures by a clock of its own that nobody sets.
+        """
+        before, self.watched = self.watched, {}
+        seen, dead = time.monotonic(), []
         for row in rows:
-            heartbeat, since = before.get(row.worker, (None, now))
-            since = since if heartbeat == row.heartbeat else now
+            heartbeat, since = before.get(row.worker, (None, seen))
+            since = since if heartbeat == row.heartbeat else seen
             self.watched[row.worker] = (row.heartbeat, since)
-            if not _lives(row, now) and (now - since).total_seconds() >= row.timeout / 2:
-                gone.append(row)
-        return gone
+            unchanged = seen - since
+            overdue = not _lives(row, now) and unchanged >= row.timeout / 2
+            if row.worker != self.name and (overdue or unchanged >= row.timeout):
+                dead.append(row)
+        return dead
 
 
 def clock(session: Session) -> datetime:
-    """The database's time, in UTC. PostgreSQL's CURRENT_TIMESTAMP would be the start of the transaction."""
+    """The database's time, naive and in UTC. PostgreSQL's CURRENT_TIMESTAMP would be the start of the transaction."""
     postgresql = session.get_bind().dialect.name == "postgresql"
-    time = func.clock_timestamp() if postgresql else func.current_timestamp()
-    now: datetime = session.execute(select(time)).scalar_one()
+    moment = func.clock_timestamp() if postgresql else func.current_timestamp()
+    now: datetime = session.execute(select(moment)).scalar_one()
     return now.replace(tzinfo=None)
 
 
 def alive(session: Session, study_id: int | None = None) -> set[str]:
-    """The workers, of one study or of all, that are within their heartbeat_timeout."""
+    """The names of the workers, of one study or of all, whose last heartbeat is not older than their timeout."""
+    found = alive_by_study(session)
+    return found.get(study_id, set()) if study_id is not None else {name for names in found.values() for name in names}
+
+
+def alive_by_study(session: Session) -> dict[int, set[str]]:
+    """The names of the live workers by study id."""
     now = clock(session)
-    query = select(workers) if study_id is None else select(workers).where(workers.c.study_id == study_id)
-    return {row.worker for row in session.execute(query) if _lives(row, now)}
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for row in session.execute(select(workers)):
+        if _lives(row, now):
+            found[row.study_id].add(row.worker)
+    return found
 
 
 def running(session: Session, study_id: int, lock: bool = False) -> list[tuple[Any, str]]:
-    """The running trials of a study, each with its worker; those of other programs have none and are left out."""
+    """The running trials of a study, each with its worker's name; those of other programs are left out."""
     query = (
         select(models.TrialModel)
         .where(models.TrialModel.study_id == study_id, models.TrialModel.state == TrialState.RUNNING)
@@ -101,14 +125,28 @@ def running(session: Session, study_id: int, lock: bool = False) -> list[tuple[A
         .order_by(models.TrialModel.trial_id)
     )
     found = session.scalars(query.with_for_update() if lock else query).all()
-    return [(trial, worker) for trial in found if (worker := attribute(trial, "worker")) is not None]
+    return [(trial, worker) for trial in found if (worker := attribute(trial, TrialAttribute.WORKER)) is not None]
+
+
+def running_by_study(session: Session) -> dict[int, list[str]]:
+    """The workers of running trials, one for each trial, by study id; other programs' trials are left out."""
+    trial, held = models.TrialModel, models.TrialUserAttributeModel
+    query = (
+        select(trial.study_id, held.value_json)
+        .join(held, held.trial_id == trial.trial_id)
+        .where(trial.state == TrialState.RUNNING, held.key == TrialAttribute.WORKER.value)
+    )
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for study_id, text in session.execute(query):
+        found[study_id].append(json.loads(text))
+    return found
 
 
 def _lives(row: Any, now: datetime) -> bool:
-    return bool((now - row.heartbeat).total_seconds() < row.timeout)
+    """Whether the last heartbeat is recent. One from the future is not: the clock was set back after it."""
+    return bool(abs((now - row.heartbeat).total_seconds()) < row.timeout)
 
 
-def _interrupt(session: Session, trial: Any, worker: str) -> None:
+def _interrupt(session: Session, trial: Any, reason: str) -> None:
     query = select(func.count()).select_from(ATTACHED).where(epochs.c.trial_id == trial.trial_id)
-    trained = session.scalar(query) or 0
-    end(trial, Ending(Decision.INTERRUPTED, None, trained, f"worker {worker} is gone"))
+    end(trial, Ending(Decision.INTERRUPTED, None, session.scalar(query) or 0, reason))

@@ -4,7 +4,6 @@ A transaction that was committed just before the connection broke is called agai
 """
 
 import json
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,14 +17,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
+from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute
 from optbench.scheduler.states import Ending
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
+from optbench.storage.identity import give_token, token_of
+from optbench.storage.optuna_private import models, trial_id_of
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
-from optbench.storage.schema import TOKEN, epochs, models
+from optbench.storage.schema import epochs
 from optbench.storage.test_log import Occasion, log_evaluation
 from optbench.storage.workers import HEARTBEAT_TIMEOUT, Worker, alive
 from optbench.training.contract import Epoch
+
+METRIC_NAMES = StudySystemAttribute.METRIC_NAMES.value
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,20 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
 
     def work(session: Session) -> tuple[int, dict[str, Any]]:
         study = models.StudyModel.find_by_name(name, session)
-        if study is None:
+        made = study is None
+        if made:
             study = models.StudyModel(study_name=name)
             study.directions = [models.StudyDirectionModel(objective=0, direction=StudyDirection.MAXIMIZE)]
             own, other = models.StudyUserAttributeModel, models.StudySystemAttributeModel
-            hidden = {"study:metric_names": [metric], TOKEN: uuid.uuid4().hex}
-            study.user_attributes = [own(key=k, value_json=json.dumps(v)) for k, v in held.items()]
-            study.system_attributes = [other(key=k, value_json=json.dumps(v)) for k, v in hidden.items()]
+            given = {**held, **_origin_token(session, held)}
+            study.user_attributes = [own(key=k, value_json=json.dumps(v)) for k, v in given.items()]
+            study.system_attributes = [other(key=METRIC_NAMES, value_json=json.dumps([metric]))]
             session.add(study)
             session.flush()
         if study.study_name != name:  # databases that take upper and lower case, or a space at the end, for the same
             raise StudyError(f"study {name!r} would be the same here as {study.study_name!r}; choose another name")
+        if made or any(row.key == StudyAttribute.FINGERPRINT for row in study.user_attributes):
+            give_token(session, study)
         return study.study_id, {a.key: json.loads(a.value_json) for a in study.user_attributes}
 
     try:
@@ -61,6 +68,13 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
         if not isinstance(problem.__cause__, IntegrityError):
             raise
         return storage.write(work)  # another worker made it in between
+
+
+def _origin_token(session: Session, held: Mapping[str, Any]) -> dict[str, str]:
+    """What a confirmation keeps of the study that it confirms, which may be renamed later."""
+    origin = models.StudyModel.find_by_name(held.get(StudyAttribute.ORIGIN), session)
+    token = None if origin is None else token_of(origin)
+    return {} if token is None else {StudyAttribute.ORIGIN_TOKEN.value: token}
 
 
 def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, Any]) -> None:
@@ -100,8 +114,8 @@ class Writer:
             slot = choose(updates)
             for trial in updates:  # claimed by us, in a transaction whose answer was lost
                 ours = trial.user_attrs.get("worker") == self.worker.name and trial.state == TrialState.RUNNING
-                if ours and trial._trial_id not in self.claimed:
-                    return Claim(trial._trial_id, trial.number, trial.user_attrs["slot"])
+                if ours and trial_id_of(trial) not in self.claimed:
+                    return Claim(trial_id_of(trial), trial.number, trial.user_attrs["slot"])
             if slot is None:
                 return None
             self.worker.heartbeat(session)
@@ -167,7 +181,7 @@ class Writer:
         return self.storage.write(work)
 
     def heartbeat(self) -> None:
-        """Say that this worker lives, and end the running trials of those that are gone; it does not wait long."""
+        """Write that this worker lives, and end the running trials of dead ones; it does not wait out an outage."""
 
         def work(session: Session) -> None:
             self.worker.heartbeat(session)
@@ -176,11 +190,11 @@ class Writer:
         self.storage.write(work, patient=False)
 
     def leave(self) -> None:
-        """Say that this worker is gone (see Worker.leave)."""
+        """Remove this worker (see Worker.leave)."""
         self.storage.write(self.worker.leave, patient=False)
 
     def _join(self, session: Session) -> None:
-        """Make sure that the study is there, and say that this worker lives."""
+        """Check that the study is there, and write that this worker lives."""
         self.follower.check(session)
         self.worker.heartbeat(session)
 

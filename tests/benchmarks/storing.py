@@ -28,8 +28,9 @@ from sqlalchemy import insert
 from optbench.definition import parse
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, open_storage, open_study
+from optbench.storage.optuna_private import models
 from optbench.storage.rows import attributes, curve_point, epoch_row, parameters
-from optbench.storage.schema import TOKEN, epochs, models
+from optbench.storage.schema import TOKEN, epochs
 from optbench.study import Study
 from optbench.training.contract import Epoch
 from tests.conftest import TINY

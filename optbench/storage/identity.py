@@ -1,0 +1,76 @@
+"""A study's identity: a token that stays when the study is renamed, and that no other study may share."""
+
+import json
+import uuid
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from optbench.errors import StudyError
+from optbench.storage.engine import Storage
+from optbench.storage.optuna_private import models
+from optbench.storage.schema import TOKEN, test_evaluations
+from optbench.storage.workers import alive
+
+MAX_NAME = 512  # characters, in Optuna's table
+
+
+def token_of(study: Any) -> str | None:
+    """The token of a study's row."""
+    return next((json.loads(row.value_json) for row in study.system_attributes if row.key == TOKEN), None)
+
+
+def give_token(session: Session, study: Any) -> None:
+    """Give the study a token of its own: another program may have copied it without one, or with the original's.
+
+    Epochs that were kept under an earlier token are those of the original.
+    """
+    held = models.StudySystemAttributeModel
+    row = next((row for row in study.system_attributes if row.key == TOKEN), None)
+    if row is None:
+        row = held(key=TOKEN, value_json=json.dumps(uuid.uuid4().hex))
+        study.system_attributes.append(row)
+        session.flush()
+        return
+    same = held.key == TOKEN, held.value_json == row.value_json
+    if session.scalar(select(func.min(held.study_id)).where(*same)) != study.study_id:
+        row.value_json = json.dumps(uuid.uuid4().hex)
+
+
+def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
+    """Give the study another name. Everything that belongs to it stays: curves, metric, confirmations, plots.
+
+    Raises StudyError if the name is taken or cannot be one, or if somebody works on the study.
+    """
+    if not new_name.strip() or len(new_name) > MAX_NAME:
+        raise StudyError(f"{new_name[:40]!r} cannot be a study's name; expected 1 to {MAX_NAME} characters")
+
+    def work(session: Session) -> None:
+        study = session.get(models.StudyModel, study_id, with_for_update=True)
+        if study is None:
+            raise StudyError(f"there is no study with the id {study_id}; `optbench studies` lists what is there")
+        check_idle(session, study_id, study.study_name)
+        check_free(session, new_name, study_id)
+        study.study_name = new_name
+        if token := token_of(study):
+            log = test_evaluations.update().where(test_evaluations.c.study_token == token)
+            session.execute(log.values(study_name=new_name))
+
+    storage.write(work)
+
+
+def check_idle(session: Session, study_id: int, name: str) -> None:
+    """Raise StudyError if live workers train trials of the study."""
+    if live := len(alive(session, study_id)):
+        raise StudyError(
+            f"study {name!r} has {live} live worker{'s' if live > 1 else ''}; stop the sweep first (Ctrl-C), or, if it "
+            "was killed, wait for its heartbeat timeout"
+        )
+
+
+def check_free(session: Session, name: str, study_id: int | None = None) -> None:
+    """Raise StudyError if another study than that one has the name, or one that this database takes for the same."""
+    other = models.StudyModel.find_by_name(name, session)
+    if other is not None and other.study_id != study_id:
+        raise StudyError(f"there is a study {other.study_name!r} already; choose another name")

@@ -1,0 +1,202 @@
+"""Reads studies from the database, in a number of queries that does not grow with the number of studies."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import TrialState
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, aliased
+
+from optbench.definition.fingerprint import expand
+from optbench.definition.stored import read_sweep
+from optbench.errors import StudyError, nearest
+from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
+from optbench.scheduler.states import State
+from optbench.storage.engine import Storage, shown
+from optbench.storage.optuna_private import models, trial_times
+from optbench.storage.rows import interrupted
+from optbench.storage.schema import ATTACHED
+from optbench.storage.study_records import StudyRecord
+from optbench.storage.workers import alive_by_study, running_by_study
+from optbench.sweep import Sweep
+
+READ = [
+    StudyAttribute.DEFINITION,
+    StudyAttribute.FINGERPRINT,
+    StudyAttribute.VERSIONS,
+    StudyAttribute.TRIALS,
+    StudyAttribute.ORIGIN,
+    StudyAttribute.ORIGIN_TOKEN,
+    StudyAttribute.REPEAT_OF,
+]
+
+
+def studies(storage: Storage) -> list[StudyRecord]:
+    """Every study, oldest first."""
+    return storage.read(lambda session: _records(session, None))
+
+
+def find_study(storage: Storage, name: str) -> StudyRecord:
+    """The study of that name. Raises StudyError, which names the nearest one."""
+
+    def work(session: Session) -> StudyRecord:
+        study = models.StudyModel
+        rows = session.execute(select(study.study_id, study.study_name).where(study.study_name == name)).all()
+        found = [row.study_id for row in rows if row.study_name == name]  # MariaDB takes S and s for the same name
+        if not found:
+            names = session.scalars(select(study.study_name)).all()
+            raise StudyError(f"no study {name!r} in {shown(storage.url)}; {nearest(name, names)}")
+        return _records(session, found)[0]
+
+    return storage.read(work)
+
+
+@dataclass
+class _Trials:
+    """The trials of a study, counted; `of` by state and by whether they ended by an interruption."""
+
+    of: defaultdict[State, int] = field(default_factory=lambda: defaultdict(int))
+    best: float | None = None
+    changed: datetime | None = None
+
+    def add(self, row: Any) -> None:
+        state = _state(row)
+        self.of[state] += row.trials
+        if row.changed is not None:
+            self.changed = max(self.changed or row.changed, row.changed)
+        if state is State.COMPLETE and row.best is not None:
+            self.best = row.best if self.best is None else max(self.best, row.best)
+
+
+def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyRecord]:
+    """The records of these studies, or of all."""
+    study = models.StudyModel
+    named: dict[int, str] = {row[0]: row[1] for row in session.execute(select(study.study_id, study.study_name))}
+    wanted = named.keys() if study_ids is None else study_ids
+    attributes = _attributes(session, models.StudyUserAttributeModel, READ, study_ids)
+    ours = {i for i in wanted if all(isinstance(attributes[i].get(key), dict) for key in READ[:2])}
+    hidden = _attributes(session, models.StudySystemAttributeModel, list(StudySystemAttribute), None)
+    tokens = {i: held.get(StudySystemAttribute.TOKEN) for i, held in hidden.items()}
+    counted = _counted(session, study_ids, ours)
+    epochs = _epochs(session, study_ids)
+    workers = alive_by_study(session)
+    running = running_by_study(session)
+    records = []
+    for study_id in sorted(wanted):
+        own = attributes[study_id] if study_id in ours else {}
+        trials, living = counted[study_id], workers.get(study_id, set())
+        live = sum(worker in living for worker in running.get(study_id, []))
+        definition = own.get(StudyAttribute.DEFINITION)
+        records.append(
+            StudyRecord(
+                study_id=study_id,
+                name=named[study_id],
+                definition=definition,
+                sweep=_sweep(definition),
+                fingerprint=expand(own[StudyAttribute.FINGERPRINT]) if own else {},
+                versions=own.get(StudyAttribute.VERSIONS, {}),
+                metric=(hidden[study_id].get(StudySystemAttribute.METRIC_NAMES) or ["value"])[0],
+                total=own.get(StudyAttribute.TRIALS),
+                counts=_counts(trials.of, live),
+                best=trials.best if "space" in (definition or {}) else None,
+                epochs=epochs.get(study_id, 0),
+                changed=trials.changed,
+                workers=len(living),
+                token=tokens.get(study_id),
+                origin=_origin(own, named, tokens),
+                origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
+                repeat_of=own.get(StudyAttribute.REPEAT_OF),
+            )
+        )
+    return records
+
+
+def _attributes(
+    session: Session, model: Any, keys: Collection[str], study_ids: Collection[int] | None
+) -> defaultdict[int, dict[str, Any]]:
+    """These attributes by study id."""
+    query = select(model.study_id, model.key, model.value_json).where(model.key.in_([str(key) for key in keys]))
+    found: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for study_id, key, text in session.execute(_of(query, model.study_id, study_ids)):
+        found[study_id][key] = json.loads(text)
+    return found
+
+
+def _counted(session: Session, study_ids: Collection[int] | None, ours: Collection[int]) -> defaultdict[int, _Trials]:
+    """The trials of each study. In a study of ours, those that another program added have no slot, and do not count."""
+    trial, value = models.TrialModel, models.TrialValueModel
+    slot, lost, why = (aliased(models.TrialUserAttributeModel) for _ in range(3))
+    start, complete = trial_times()
+    one = (
+        select(
+            trial.study_id,
+            trial.state,
+            slot.key.label("slotted"),
+            lost.value_json.label("diverged"),
+            why.value_json.label("reason"),
+            func.coalesce(complete, start).label("changed"),
+            value.value,
+        )
+        .outerjoin(slot, and_(slot.trial_id == trial.trial_id, slot.key == TrialAttribute.SLOT.value))
+        .outerjoin(lost, and_(lost.trial_id == trial.trial_id, lost.key == TrialAttribute.DIVERGED.value))
+        .outerjoin(why, and_(why.trial_id == trial.trial_id, why.key == TrialAttribute.REASON.value))
+        .outerjoin(value, and_(value.trial_id == trial.trial_id, value.objective == 0))
+    )
+    each = _of(one, trial.study_id, study_ids).subquery()
+    groups = each.c.study_id, each.c.state, each.c.slotted, each.c.diverged, each.c.reason
+    amounts = func.count().label("trials"), func.max(each.c.changed).label("changed"), func.max(each.c.value)
+    found: defaultdict[int, _Trials] = defaultdict(_Trials)
+    for row in session.execute(select(*groups, *amounts[:2], amounts[2].label("best")).group_by(*groups)):
+        if row.slotted is not None or row.study_id not in ours:
+            found[row.study_id].add(row)
+    return found
+
+
+def _state(row: Any) -> State:
+    """The state of a group of trials; RUNNING also where their worker is dead."""
+    if row.diverged == "true":
+        return State.DIVERGED
+    if row.state == TrialState.FAIL:
+        return State.INTERRUPTED if interrupted(json.loads(row.reason or "null")) else State.FAILED
+    return State(TrialState(row.state).name.lower())
+
+
+def _counts(counted: Mapping[State, int], live: int) -> dict[State, int]:
+    """The trials by state; one whose worker is dead counts as interrupted."""
+    shown = [State.COMPLETE, State.PRUNED, State.DIVERGED, State.RUNNING, State.INTERRUPTED, State.FAILED]
+    found = {state: counted.get(state, 0) for state in shown}
+    found[State.INTERRUPTED] += found[State.RUNNING] - live
+    found[State.RUNNING] = live
+    return found
+
+
+def _epochs(session: Session, study_ids: Collection[int] | None) -> dict[int, int]:
+    """The number of trained epochs by study id."""
+    study_id = models.TrialModel.__table__.c.study_id
+    query = _of(select(study_id, func.count()).select_from(ATTACHED), study_id, study_ids)
+    return {row[0]: row[1] for row in session.execute(query.group_by(study_id))}
+
+
+def _of(query: Any, study_id: Any, study_ids: Collection[int] | None) -> Any:
+    return query if study_ids is None else query.where(study_id.in_(study_ids))
+
+
+def _origin(own: Mapping[str, Any], named: Mapping[int, str], tokens: Mapping[int, str | None]) -> str | None:
+    """The present name of the study that a confirmation confirms, or its last one if it was deleted."""
+    name: str | None = own.get(StudyAttribute.ORIGIN)
+    token = own.get(StudyAttribute.ORIGIN_TOKEN)
+    found = sorted(i for i, held in tokens.items() if token is not None and held == token and i in named)
+    names = [named[i] for i in found]
+    return name if not names or name in names else names[0]  # several: another program copied the study
+
+
+def _sweep(definition: Mapping[str, Any] | None) -> Sweep | None:
+    """The sweep that a study's attribute describes; None if it does not describe one."""
+    try:
+        return None if definition is None else read_sweep(definition)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

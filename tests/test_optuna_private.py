@@ -1,0 +1,113 @@
+"""What optbench uses of Optuna and optuna-dashboard beyond their public interface: is it still there, and as it was?"""
+
+import ast
+
+import optuna
+import pytest
+from optuna.testing.pytest_storages import StorageTestCase
+
+from optbench.storage import open_storage
+from optbench.storage.check import look, parse_url
+from optbench.storage.optuna_private import (
+    alembic_folder,
+    local_time,
+    models,
+    read_note,
+    study_id_of,
+    trial_id_of,
+    trial_times,
+    write_note,
+)
+from tests.conftest import ROOT
+
+TIMES = "_datetime_start_utc", "_datetime_complete_utc"
+PRIVATE = {"_trial_id", "_study_id", "_storage", "_backend", *TIMES}
+COLUMNS = {
+    "studies": {"study_id", "study_name"},
+    "study_directions": {"study_direction_id", "study_id", "direction", "objective"},
+    "study_user_attributes": {"study_user_attribute_id", "study_id", "key", "value_json"},
+    "study_system_attributes": {"study_system_attribute_id", "study_id", "key", "value_json"},
+    "trials": {"trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"},
+    "trial_user_attributes": {"trial_user_attribute_id", "trial_id", "key", "value_json"},
+    "trial_system_attributes": {"trial_system_attribute_id", "trial_id", "key", "value_json"},
+    "trial_params": {"param_id", "trial_id", "param_name", "param_value", "distribution_json"},
+    "trial_values": {"trial_value_id", "trial_id", "objective", "value", "value_type"},
+    "trial_intermediate_values": {
+        "trial_intermediate_value_id",
+        "trial_id",
+        "step",
+        "intermediate_value",
+        "intermediate_value_type",
+    },
+    "trial_heartbeats": {"trial_heartbeat_id", "trial_id", "heartbeat"},
+    "version_info": {"version_info_id", "schema_version", "library_version"},
+}
+
+
+class TestOurStorage(StorageTestCase):
+    """Optuna's own tests of a storage, on the one that we make."""
+
+    @pytest.fixture
+    def storage(self, tmp_path):
+        opened = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
+        yield opened.optuna
+        opened.close()
+
+
+def test_optunas_tables_have_the_columns_that_are_written_and_read():
+    tables = {
+        table.name: {column.name for column in table.columns}
+        for table in models.BaseModel.metadata.tables.values()
+        if not table.name.startswith("optbench_")
+    }
+    assert tables == COLUMNS
+
+
+def test_values_are_stored_as_they_were():
+    assert models.TrialValueModel.value_to_stored_repr(0.5) == (0.5, models.TrialValueModel.TrialValueType.FINITE)
+    point = models.TrialIntermediateValueModel
+    assert point.intermediate_value_to_stored_repr(float("nan"))[1] == point.TrialIntermediateValueType.NAN
+    assert point.stored_repr_to_intermediate_value(*point.intermediate_value_to_stored_repr(0.25)) == 0.25
+
+
+def test_ids_times_and_the_migrations_are_where_they_were(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
+    study = optuna.create_study(study_name="s", storage=storage.optuna)
+    trial = study.ask()
+    assert study_id_of(study) == storage.optuna.get_study_id_from_name("s")
+    assert study_id_of(storage.optuna.get_all_studies()[0]) == study_id_of(study)
+    assert trial_id_of(trial) == trial_id_of(study.trials[0]) == 1
+    with storage.engine.connect() as connection:
+        start = connection.execute(trial_times()[0].table.select()).one().datetime_start
+    assert local_time(start) == study.trials[0].datetime_start
+    revision = look(parse_url(f"sqlite:///{tmp_path}/study.db")).optuna
+    assert any(revision in path.name for path in (alembic_folder() / "versions").iterdir())
+    storage.close()
+
+
+def test_a_note_of_the_dashboard_is_read_and_written(tmp_path):
+    import optuna_dashboard
+
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
+    study = optuna.create_study(study_name="s", storage=storage.optuna)
+    assert read_note(storage.optuna, study_id_of(study)) == (0, "")
+    optuna_dashboard.save_note(study, "by hand")
+    assert read_note(storage.optuna, study_id_of(study)) == (1, "by hand")
+    write_note(storage.optuna, study_id_of(study), 1, "x" * 5000)
+    assert read_note(storage.optuna, study_id_of(study)) == (1, "x" * 5000)
+    storage.close()
+
+
+def test_nothing_else_uses_private_names_of_optuna():
+    """No import of a private module, and no private attribute of somebody else's object."""
+    found = []
+    for path in (ROOT / "optbench").rglob("*.py"):
+        if path.name == "optuna_private.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("optuna"):
+                private = "._" in str(node.module) or any(alias.name.startswith("_") for alias in node.names)
+                found += [f"{path.name}: {node.module}"] if private else []
+            elif isinstance(node, ast.Attribute) and node.attr in PRIVATE:
+                found.append(f"{path.name}:{node.lineno}: {node.attr}")
+    assert found == []
