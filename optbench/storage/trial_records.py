@@ -185,5 +185,5 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The complete trials, best value first; pruned and diverged ones never win, nor do those of other programs."""
-    complete = [record for record in records if record.state is State.COMPLETE and record.hyperparameters]
+    complete = [record for record in records if record.state == State.COMPLETE and record.hyperparameters]
     return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))
