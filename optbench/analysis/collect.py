@@ -11,6 +11,7 @@ from optbench.analysis.comparable import Candidate, candidates, differences, fam
 from optbench.analysis.confirmed import confirmed
 from optbench.analysis.library import Library, read
 from optbench.errors import StudyError, nearest
+from optbench.scheduler.states import State
 from optbench.storage import Storage, StudyRecord, count_evaluations, lacks_best, studies
 
 COPIED = "it has no learning curves: another program copied it, or its trials"
@@ -78,7 +79,7 @@ def _check_search(study: StudyRecord, known: Sequence[StudyRecord]) -> None:
             f"{study.name!r} is a list of fixed settings, not a search; compare takes searches (here: {searches}). "
             f"`optbench show {shlex.quote(study.name)}` lists its settings"
         )
-    if not study.counts["complete"]:
+    if not study.counts[State.COMPLETE]:
         raise lacks_best(study)
     if not study.epochs:
         raise StudyError(f"study {study.name!r} cannot be compared: {COPIED}")
@@ -89,7 +90,7 @@ def _choose(known: Sequence[StudyRecord], anyway: bool) -> tuple[list[Candidate]
 
     Searches by independent draws are compared only where there is no other search: they say what budgets are worth.
     """
-    complete = [study for study in known if study.searches and study.counts["complete"]]
+    complete = [study for study in known if study.searches and study.counts[State.COMPLETE]]
     left_out = {study.name: COPIED for study in complete if not study.epochs}
     searches = [study for study in complete if study.epochs]
     if not searches:

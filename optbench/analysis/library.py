@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from optbench.analysis.arms import Source, explores
 from optbench.analysis.comparable import Candidate, family
-from optbench.storage import Storage, StudyRecord, curves, trials
+from optbench.storage import Storage, StudyRecord, curves_of, trials_of
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ def read(
     explored = {study.study_id: other for study in searches if (other := _explored(study, related))}
     wanted = {study.study_id: study for study in [*searches, *tested, *explored.values()]}
     drawn = {study.study_id for study in [*searches, *tested]} if with_curves else set()
+    trials, curves = trials_of(storage, wanted), curves_of(storage, drawn)
     sources = {
-        key: Source(study, trials(storage, key), curves(storage, key) if key in drawn else {})
+        key: Source(study, trials[key], {t.trial_id: curves[t.trial_id] for t in trials[key] if t.trial_id in curves})
         for key, study in wanted.items()
     }
     library = Library(
