@@ -7,8 +7,7 @@ from typing import Any
 
 from optbench.dashboard.wsgi import Application, Environment, answer
 from optbench.errors import StorageError, StudyError
-from optbench.storage import Storage
-from optbench.storage import rename_study
+from optbench.storage import Storage, rename_study
 
 ROUTE = re.compile(r"/api/studies/(\d+)/rename")
 MAX_BODY = 65_536  # bytes
