@@ -1,3 +1,43 @@
-"""Honest hyperparameter sweeps of optimizers: many small networks trained in one compiled step."""
+"""Honest hyperparameter sweeps of optimizers: many small networks trained in one compiled step.
+
+    import optbench
+
+    study = optbench.run("quickstart")      # trains it, or carries it on; Ctrl-C stops cleanly
+    study.best                              # the best trial; study.table() has all of them
+    optbench.confirm(study)                 # the best configurations again, on fresh seeds
+    optbench.compare(study)                 # what the data says
+
+Importing this package is cheap: TensorFlow is loaded by what trains, the rest by what is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from optbench.api import Comparison, Study, Table, compare, confirm, load, open_study, run, studies
+
+__all__ = [
+    "Comparison",
+    "Study",
+    "Table",
+    "__version__",
+    "compare",
+    "confirm",
+    "load",
+    "open_study",
+    "run",
+    "studies",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from optbench.api, which is imported when it is first wanted."""
+    if name in __all__:
+        return getattr(importlib.import_module("optbench.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

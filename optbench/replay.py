@@ -1,77 +1,116 @@
 """Trains one trial again from its row, to show that it gives the same numbers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from optbench.definition import parse
+import numpy as np
+
 from optbench.errors import StudyError
+from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
-from optbench.training.contract import Epoch, Job
+from optbench.sweep import Sweep
+from optbench.training.contract import Epoch, Job, Trainer
+from optbench.worker.data import StudyData, load_data
+from optbench.worker.session import build_trainer
 
-TOLERANCE = 0.005  # in accuracy, on another device or TensorFlow: rounding differs, and grows with the steps
+TOLERANCE = 0.005  # in accuracy, on another device or TensorFlow: rounding differs, and the difference grows
+
+
+class Tested(NamedTuple):
+    """The test accuracy of the stored trial, and of its replay."""
+
+    before: float
+    after: float
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Both curves, and by how much their accuracies may differ."""
+    """Both learning curves, and by how much their accuracies may differ.
 
-    before: list[Epoch]
-    after: list[Epoch]
-    tested: tuple[float, float] | None  # the test accuracy before and after, where the study has one
+    `tested` is None where the study's trials are not scored on test images. `weights` are those of the network at the
+    end: kernel and bias of each layer in turn, float32.
+    """
+
+    before: Sequence[Epoch]
+    after: Sequence[Epoch]
+    tested: Tested | None
     tolerance: float
-    weights: list[Any]  # of the network at the end: kernel and bias of each layer in turn, float32
+    weights: list[np.ndarray[Any, np.dtype[Any]]]
 
     @property
     def same(self) -> bool:
-        """Whether every epoch's accuracies agree, and the test accuracy."""
+        """Whether the accuracies agree: in every epoch, and on the test images."""
         pairs = zip(self.before, self.after, strict=True)
         curves = all(self.difference(old, new) <= self.tolerance for old, new in pairs)
-        return curves and (self.tested is None or abs(self.tested[0] - self.tested[1]) <= self.tolerance)
+        return curves and (self.tested is None or abs(self.tested.before - self.tested.after) <= self.tolerance)
 
     @staticmethod
     def difference(old: Epoch, new: Epoch) -> float:
         """The larger difference of training and validation accuracy in an epoch."""
-        held = abs((old.validation_accuracy or 0.0) - (new.validation_accuracy or 0.0))
-        return max(held, abs(old.train_accuracy - new.train_accuracy))
+        validation = abs((old.validation_accuracy or 0.0) - (new.validation_accuracy or 0.0))
+        return max(validation, abs(old.train_accuracy - new.train_accuracy))
 
 
 def replay(
     study: StudyRecord,
     trial: TrialRecord,
-    before: list[Epoch],
+    before: Sequence[Epoch],
     lanes: int | None,
     data_dir: Path | None,
     stop: Callable[[], object],
 ) -> Replay:
-    """Trains the trial's epochs again, with its own number of lanes unless given.
+    """The trial's epochs trained again, next to the stored ones `before`; with its own number of lanes unless given.
 
-    Raises StudyError, and KeyboardInterrupt once `stop` says something, which is asked before every epoch.
+    Raises StudyError where the trial cannot be replayed, DataError where its data cannot be loaded, and
+    KeyboardInterrupt once `stop`, which is called before every epoch, returns a request.
     """
-    from optbench.data import load, load_test
-    from optbench.training.tensorflow.build import build
-
-    if study.definition is None or not before or trial.seed is None or trial.lanes is None or trial.trainer is None:
-        raise StudyError(f"trial {trial.number} of {study.name!r} trained no epoch by optbench; nothing to replay")
+    if study.sweep is None or not before or trial.seed is None or trial.lanes is None or trial.trainer is None:
+        raise StudyError(
+            f"trial {trial.number} of {study.name!r} has no epoch that optbench trained; nothing to replay"
+        )
     if trial.trainer == "reference" and lanes not in (None, 1):
         raise StudyError(f"trial {trial.number} of {study.name!r} was trained by the reference; leave --lanes out")
-    sweep = parse({**study.definition, "lanes": trial.lanes if lanes is None else lanes}, f"study {study.name!r}")
-    split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
-    for key, digest in split.digests.items():
-        if study.fingerprint.get(key) != digest:
-            raise StudyError(f"{key} is {study.fingerprint.get(key)} in the study, {digest} here: not the same data")
-    trainer = build(trial.trainer, sweep, trial.optimizer, split, sweep.lanes or 1)
-    trainer.assign(0, Job(trial.number, trial.optimizer, trial.hyperparameters, trial.seed, trial.epochs))
+    sweep = replace(study.sweep, lanes=trial.lanes if lanes is None else lanes)
+    data = load_data(sweep, trial.trainer, data_dir)
+    _check_data(study, data)
+    trainer = build_trainer(trial.trainer, sweep, trial.optimizer, data.split, sweep.lanes or 1)
+    trainer.assign(
+        0,
+        Job(
+            number=trial.number,
+            optimizer=trial.optimizer,
+            hparams=trial.hyperparameters,
+            seed=trial.seed,
+            epochs=trial.epochs,
+        ),
+    )
     after: list[Epoch] = []
     while len(after) < len(before):
         if stop():
             raise KeyboardInterrupt
         after.append(trainer.train()[0])
-    tested = None
-    if study.metric == "test accuracy" and trial.value is not None:
-        tested = trial.value, trainer.test(0, load_test(sweep.data.name, data_dir))
     alike = trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
-    tolerance = 0.0 if alike else TOLERANCE
-    return Replay(before, after, tested, tolerance, trainer.weights(0))
+    return Replay(
+        before=before,
+        after=after,
+        tested=_tested(study, trial, sweep, trainer, data),
+        tolerance=0.0 if alike else TOLERANCE,
+        weights=trainer.weights(0),
+    )
+
+
+def _check_data(study: StudyRecord, data: StudyData) -> None:
+    for key, digest in data.split.digests.items():
+        if study.fingerprint.get(key) != digest:
+            raise StudyError(
+                f"{key} is {study.fingerprint.get(key)} in study {study.name!r}, {digest} here: the data differs"
+            )
+
+
+def _tested(study: StudyRecord, trial: TrialRecord, sweep: Sweep, trainer: Trainer, data: StudyData) -> Tested | None:
+    if study.metric != Metric.TEST_ACCURACY or trial.value is None or data.test_images is None:
+        return None
+    return Tested(trial.value, trainer.test(0, data.test_images))

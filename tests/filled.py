@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optbench.confirm import confirmation, place
+from optbench.confirmation import confirmation, place
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials

@@ -9,10 +9,13 @@ import time
 
 import optuna
 
+from optbench.data import Split
 from optbench.definition import load
-from optbench.launch import Launch, carry_on
-from optbench.storage import find_study, open_storage, open_study
+from optbench.storage import open_storage
 from optbench.training.contract import Epoch
+from optbench.worker.creation import create_study
+from optbench.worker.data import StudyData
+from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop
 
 
@@ -45,11 +48,11 @@ def main(file, heartbeat_timeout):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep = load(file, {})
     storage = open_storage(os.environ["OPTBENCH_STORAGE"], create=True)
-    held = {"definition": sweep.definition(), "fingerprint": sweep.fingerprint({}), "trials": sweep.trials}
-    open_study(storage, sweep.name, "validation accuracy", held)
-    launch = Launch(sweep, storage, find_study(storage, sweep.name), None, None)
+    data = StudyData(Split(None, None, {}))
+    create_study(storage, sweep, sweep.name, data.digests)
+    options = Options(heartbeat_timeout=heartbeat_timeout)
     with Stop() as stop:
-        carry_on(launch, lambda optimizer: Light(), stop, lambda event: None, heartbeat_timeout, 2)
+        Session(storage, sweep.name, options, data, build=lambda *_: Light()).run(stop)
     storage.close()
     sys.exit(128 + stop.signal if stop.signal else 0)
 

@@ -55,6 +55,7 @@ def test_a_sweep_prints_a_line_a_trial_and_a_summary(place):
     assert out[6].startswith("study tiny: 6/6 trials, done")
     assert re.match(r"best: validation accuracy \d\d\.\d\d % in trial \d: learning_rate=", out[7])
     assert out[-1] == " export: optbench export tiny"
+    assert "confirm: optbench confirm tiny" in out
 
 
 def test_the_same_command_again_does_nothing_and_says_so(place):

@@ -16,7 +16,7 @@ from optbench.analysis.plain import as_plain
 from optbench.analysis.remarks import remarks
 from optbench.analysis.verdict import pairs, rows
 from optbench.cli import app
-from optbench.confirm import confirmation, notes, place, source_trial
+from optbench.confirmation import confirmation, notes, place, source_trial
 from optbench.errors import OptbenchError, StudyError
 from optbench.optimizers import OPTIMIZERS
 from optbench.storage import count_evaluations, find_study, open_storage, open_study, studies, trials

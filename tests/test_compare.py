@@ -16,7 +16,7 @@ from optbench.analysis.plain import as_plain
 from optbench.analysis.remarks import remarks
 from optbench.analysis.report import report
 from optbench.analysis.verdict import pairs, rows
-from optbench.confirm import confirmation, place
+from optbench.confirmation import confirmation, place
 from optbench.dashboard import refresh
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen

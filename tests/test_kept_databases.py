@@ -8,10 +8,11 @@ import pytest
 from optbench.definition import load, parse
 from optbench.definition.stored import ordered_as
 from optbench.errors import StudyError
-from optbench.launch import prepare
 from optbench.plan import params_of
 from optbench.storage import find_study, open_storage, studies, trials
 from optbench.storage.upgrade import upgrade
+from optbench.worker.creation import create_study
+from optbench.worker.data import load_data
 from tests.conftest import ROOT, write_toml
 
 KEPT = ROOT / "tests" / "data" / "schema3"
@@ -54,10 +55,10 @@ def test_every_study_opens_with_its_file_whatever_the_order_of_its_keys(kept, tm
             for key, value in reversed(table.items())
         }
     changes = {"seed": 1} if name == "repeated/2" else {"trials": 8} if name == "partial" else {}
-    launch = prepare(load(str(write_toml(tmp_path / "x.toml", table)), changes), name, str(kept.url), None)
-    launch.storage.close()
-    assert launch.missing == (12 if name == "unfinished" else 0)
-    assert list(launch.sweep.space) == list(before.sweep.space)
+    sweep = load(str(write_toml(tmp_path / "x.toml", table)), changes)
+    after = create_study(kept, sweep, name, load_data(sweep, "lanes", None).digests)
+    assert after.total - after.finished == (12 if name == "unfinished" else 0)
+    assert list(after.sweep.space) == list(before.sweep.space)
     assert find_study(kept, name).fingerprint == before.fingerprint
 
 
@@ -73,4 +74,4 @@ def test_a_design_goes_on_where_it_was(kept, name):
 def test_another_file_is_refused_with_the_key_that_differs(kept):
     sweep = load(str(KEPT / "search.toml"), {"epochs": 5})
     with pytest.raises(StudyError, match="made by another definition: epochs is 4 there, 5 here; choose another name"):
-        prepare(sweep, "search", str(kept.url), None)
+        create_study(kept, sweep, "search", load_data(sweep, "lanes", None).digests)

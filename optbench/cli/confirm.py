@@ -1,12 +1,18 @@
 """The command that confirms searches on fresh seeds."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, check_counts, opened
 from optbench.cli.output import console
+
+if TYPE_CHECKING:
+    from optbench.storage import StudyRecord
+    from optbench.sweep import Sweep
 
 
 @app.command()
@@ -17,37 +23,55 @@ def confirm(
     seeds: Annotated[int, typer.Option(metavar="N", help="On how many fresh seeds; all studies share them.")] = 10,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
-    from dataclasses import replace
+    from optbench.cli.running import print_studies, run_all
+    from optbench.confirmation import notes
+    from optbench.launchers.requests import Request
+    from optbench.worker.creation import Relations
+    from optbench.worker.session import Options
 
-    from optbench.cli.running import Request, print_studies, run_here
-    from optbench.confirm import confirmation, place
-    from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
-    from optbench.storage import studies as every
-    from optbench.study import RETRIES
-    from optbench.worker.stop import Stop
-
-    check_counts(top=(top, 1, 100), seeds=(seeds, 1, 200), epochs=(epochs, 1, 1_000_000), lanes=(lanes, 1, 256))
-    with opened(storage) as storage_:
-        found = [find_study(storage_, name) for name in dict.fromkeys(studies)]
-        sweeps = [confirmation(s, trials(storage_, s.study_id), top, seeds, epochs) for s in found]
-        names = [place(sweep, every(storage_)) for sweep in sweeps]
+    check_counts(
+        top=(top, 1, 100), seeds=(seeds, 1, 200), epochs=(epochs, 1, 1_000_000), lanes=(lanes, 1, 256),
+        workers=(workers, 1, 64),
+    )  # fmt: skip
     console.stderr = as_json
-    for warning in filter(None, (study.unfinished for study in found)):
-        print(f"optbench: {warning}", file=sys.stderr)
-    with Stop() as stop:
-        for study, sweep, name in zip(found, sweeps, names, strict=True):
-            console.print(
-                f"{study.name}: the best {len(sweep.fixed) // seeds} on {seeds} seeds each, as {name}", markup=False
+    requests = []
+    for study, sweep, name in _confirmations(storage, studies, top, seeds, epochs):
+        if study.unfinished:
+            print(f"optbench: {study.unfinished}", file=sys.stderr)
+        for note in notes(sweep, study.name, top, seeds):
+            print(f"optbench: {note}", file=sys.stderr)
+        number = len(sweep.fixed) // seeds
+        console.print(f"{study.name}: the best {number} on {seeds} seeds each, as {name}", markup=False)
+        requests.append(
+            Request(
+                sweep=replace(sweep, lanes=lanes),
+                study=name,
+                storage=storage,
+                options=Options(lanes=lanes, data_dir=data_dir),
+                workers=workers,
+                relations=Relations(origin=study.name),
             )
-            request = Request(
-                given=name, overrides={}, sweep=replace(sweep, lanes=lanes), study=name, storage=storage,
-                data_dir=data_dir, trainer="lanes", heartbeat_timeout=HEARTBEAT_TIMEOUT, retries=RETRIES,
-                origin=study.name,
-            )  # fmt: skip
-            run_here(request, stop)
+        )
+    ran = run_all(requests)
     if as_json:
-        print_studies(storage, names)
+        print_studies(storage, ran)
+
+
+def _confirmations(
+    url: str, names: Sequence[str], top: int, seeds: int, epochs: int | None
+) -> "list[tuple[StudyRecord, Sweep, str]]":
+    """Each search with the sweep that confirms it and the name of the study in which that is run."""
+    from optbench.confirmation import confirmation, place
+    from optbench.storage import find_study, trials
+    from optbench.storage import studies as every
+
+    with opened(url) as storage:
+        found = [find_study(storage, name) for name in dict.fromkeys(names)]
+        sweeps = [confirmation(study, trials(storage, study.study_id), top, seeds, epochs) for study in found]
+        listed = every(storage)
+        return [(study, sweep, place(sweep, listed)) for study, sweep in zip(found, sweeps, strict=True)]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.loading import tensorflow
 from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, write_text
 from optbench.errors import DefinitionError, StudyError, nearest
@@ -120,15 +119,13 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
     """Train the trial again, and save its network only if its accuracies are the stored ones."""
     from optbench.definition import parse
     from optbench.files import write
+    from optbench.replay import replay
     from optbench.storage import curve, log_replay
     from optbench.worker.stop import Stop
 
     study, trial = choice.study, choice.trial
     before = curve(storage, trial.trial_id)
     with Stop() as stop:
-        with tensorflow(trial.trainer or "lanes"):
-            from optbench.replay import replay
-            from optbench.training.tensorflow.saving import save
         if study.metric == "test accuracy" and trial.value is not None:
             log_replay(storage, study.study_id, trial.number)
         result = replay(study, trial, before, None, data_dir, stop)
@@ -137,6 +134,8 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
             f"trial {trial.number} was trained again and its accuracies differ from the stored ones; "
             f"`optbench replay {study.name} {trial.number}` shows them"
         )
+    from optbench.training.tensorflow.saving import save  # after the replay has set TensorFlow up
+
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.keras"
         save(result.weights, parse(study.definition or {}, "study"), trial.optimizer, trial.hyperparameters, whole)

@@ -1,7 +1,6 @@
 """What the commands share: the application, options that several commands take, and an open database."""
 
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from optbench.defaults import STORAGE, STORAGE_VARIABLE, storage_url
 from optbench.errors import DefinitionError, OptbenchError
 
 if TYPE_CHECKING:
@@ -41,12 +41,10 @@ app = typer.Typer(
 data_app = typer.Typer(help="Prepare data sets.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
-DEFAULT_STORAGE = "sqlite:///storage/optbench.db"
+DEFAULT_STORAGE = STORAGE
 StorageUrl = Annotated[
     str,
-    typer.Option(
-        "--storage", metavar="URL", envvar="OPTBENCH_STORAGE", help="Use the database at this SQLAlchemy URL."
-    ),
+    typer.Option("--storage", metavar="URL", envvar=STORAGE_VARIABLE, help="Use the database at this SQLAlchemy URL."),
 ]
 DataDir = Annotated[
     Path | None,
@@ -60,7 +58,7 @@ def complete_study(begun: str) -> list[str]:
     from optbench.storage import open_storage, studies
 
     try:
-        storage = open_storage(os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE, read_only=True)
+        storage = open_storage(storage_url(), read_only=True)
         return [study.name for study in studies(storage) if study.name.startswith(begun)]
     except OptbenchError as problem:
         log.info("no study can be completed: %s", problem)
@@ -118,7 +116,7 @@ def place(url: str) -> str:
     from optbench.storage import shown
     from optbench.storage.check import parse_url
 
-    here = os.environ.get("OPTBENCH_STORAGE") or DEFAULT_STORAGE
+    here = storage_url()
     return "" if url == here else f" --storage {shlex.quote(shown(parse_url(url)))}"
 
 

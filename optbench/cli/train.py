@@ -1,12 +1,11 @@
 """The commands that train: sweep, replay, data prepare. Only they load TensorFlow, when they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.loading import tensorflow
 from optbench.cli.options import (
     DEFAULT_STORAGE,
     AsJson,
@@ -20,11 +19,11 @@ from optbench.cli.options import (
     trial_number,
 )
 from optbench.cli.output import console, print_json
-from optbench.errors import DefinitionError, StorageError, nearest
+from optbench.errors import DefinitionError, nearest
 
 if TYPE_CHECKING:
-    from optbench.cli.running import Request
-    from optbench.worker.stop import Stop
+    from optbench.sweep import Sweep
+    from optbench.worker.creation import Relations
 
 
 def complete_sweep(begun: str) -> list[str]:
@@ -53,7 +52,8 @@ def sweep(
     trainer: Annotated[str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")] = "lanes",
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
     heartbeat_timeout: Annotated[
-        int, typer.Option(metavar="SECONDS", help="How long a worker may be silent before its trials are given away.")
+        int,
+        typer.Option(metavar="SECONDS", help="A worker is dead once its last heartbeat is older."),
     ] = 60,
     retries: Annotated[
         int, typer.Option(metavar="N", help="How often parameters are tried again after their worker crashed.")
@@ -64,7 +64,9 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
-    from optbench.cli.running import print_studies
+    from optbench.cli.running import print_studies, run_all
+    from optbench.launchers.requests import Request
+    from optbench.worker.session import Options
 
     _check_options(trainer, lanes, timeout)
     check_counts(
@@ -75,49 +77,36 @@ def sweep(
     )
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
-    shared = {
-        "storage": storage,
-        "data_dir": data_dir,
-        "trainer": trainer,
-        "heartbeat_timeout": heartbeat_timeout,
-        "retries": retries,
-    }
-    requests = _requests(name, study, repeat, overrides, shared)
+    options = Options(
+        trainer=trainer, lanes=lanes, data_dir=data_dir, heartbeat_timeout=heartbeat_timeout, retries=retries
+    )
+    requests = [
+        Request(sweep=found, study=called, storage=storage, options=options, workers=workers, relations=relations)
+        for found, called, relations in _sweeps(name, study, repeat, overrides)
+    ]
     console.stderr = as_json
-    ran = _run_all(requests, timeout, workers)
+    ran = run_all(requests, timeout)
     if as_json:
         print_studies(storage, ran)
 
 
-def _requests(
-    name: str, study: str | None, repeat: int, overrides: Mapping[str, int], shared: Mapping[str, Any]
-) -> "list[Request]":
-    """What is to be run: the sweep, or `repeat` of it with other seeds."""
-    from optbench.cli.running import Request
+def _sweeps(
+    name: str, study: str | None, repeat: int, overrides: Mapping[str, int]
+) -> "Iterator[tuple[Sweep, str, Relations]]":
+    """What is to be run, each with its study's name: the sweep, or `repeat` of it with other seeds."""
     from optbench.definition import check_study_name, load
+    from optbench.worker.creation import Relations
 
-    definition = load(name, overrides)
+    sweep = load(name, overrides)
     if study is not None:
         check_study_name(study, "--study")
-    called = study or definition.name
+    called = study or sweep.name
     if repeat == 1:
-        return [Request(name, overrides, definition, called, **shared)]
-    seeds = [{**overrides, "seed": definition.seed + number} for number in range(repeat)]
-    return [Request(name, own, load(name, own), f"{called}/{n}", **shared) for n, own in enumerate(seeds, start=1)]
-
-
-def _run_all(requests: "Sequence[Request]", timeout: float | None, workers: int) -> list[str]:
-    """Run one after the other; returns the studies' names, those alone that were begun within the time limit."""
-    from optbench.worker.stop import Stop
-
-    ran = []
-    with Stop(timeout) as stop:
-        for request in requests:
-            _run(request, stop, workers)
-            ran.append(request.study)
-            if stop():
-                break
-    return ran
+        yield sweep, called, Relations()
+        return
+    for number in range(repeat):
+        own = load(name, {**overrides, "seed": sweep.seed + number})
+        yield own, f"{called}/{number + 1}", Relations(repeat_of=called)
 
 
 def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> None:
@@ -127,23 +116,6 @@ def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> No
         raise DefinitionError(f"--lanes {lanes}: the reference trainer trains one trial at a time; leave --lanes out")
     if timeout is not None and not timeout > 0:
         raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
-
-
-def _run(request: "Request", stop: "Stop", workers: int) -> None:
-    """Run it here or in so many processes; a signal while the database is out of reach ends it in good order."""
-    from optbench.cli.running import run_here
-    from optbench.cli.workers import run_workers
-
-    try:
-        if workers == 1:
-            run_here(request, stop)
-        else:
-            run_workers(request, stop, workers)
-    except StorageError as problem:
-        if stop.signal is None:
-            raise
-        console.print(f"stopped while the database was out of reach: {problem}", markup=False, soft_wrap=True)
-        raise typer.Exit(128 + stop.signal) from problem
 
 
 @app.command()
@@ -158,6 +130,7 @@ def replay(
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
     from optbench.cli import tables
     from optbench.exports import choose
+    from optbench.replay import replay as train_again
     from optbench.storage import curve, find_study, log_replay, trials
     from optbench.worker.stop import Stop
 
@@ -167,8 +140,6 @@ def replay(
         chosen = choose(record, trials(storage_, record.study_id), number)[0].trial
         before = curve(storage_, chosen.trial_id)
     with Stop() as stop:
-        with tensorflow(chosen.trainer or "lanes"):
-            from optbench.replay import replay as train_again
         if record.metric == "test accuracy" and chosen.value is not None:
             with opened(storage) as storage_:
                 log_replay(storage_, record.study_id, chosen.number)
@@ -192,6 +163,8 @@ def prepare(
     data_dir: DataDir = None,
 ) -> None:
     """Prepare a data set once. Example: optbench data prepare mnist --from ~/mnist"""
-    with tensorflow("lanes"):
-        from optbench.data import prepare as make
+    from optbench.data import prepare as make
+    from optbench.worker.loading import load_tensorflow
+
+    load_tensorflow("lanes")
     console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)

@@ -89,14 +89,14 @@ def as_parquet(columns: Columns) -> bytes:
     import pyarrow.parquet
 
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({name: _one_type(cells) for name, cells in columns.items()}), buffer)
+    pyarrow.parquet.write_table(pyarrow.table({name: one_type(cells) for name, cells in columns.items()}), buffer)
     return buffer.getvalue()
 
 
 ENCODERS: Mapping[str, Callable[[Columns], bytes]] = {".csv": as_csv, ".parquet": as_parquet}
 
 
-def _one_type(cells: list[Any]) -> list[Any]:
+def one_type(cells: list[Any]) -> list[Any]:
     """The cells as they are, or as text where types are mixed, which happens in other programs' studies only."""
     kinds = {type(cell) for cell in cells if cell is not None}
     if len(kinds) <= 1 or kinds == {int, float}:

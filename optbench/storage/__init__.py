@@ -9,6 +9,7 @@ from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
 from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
+from optbench.storage.plain import optuna_study
 from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT, TOKEN
 from optbench.storage.study_reader import find_study, studies
@@ -56,6 +57,7 @@ __all__ = [
     "one_line",
     "open_storage",
     "open_study",
+    "optuna_study",
     "rename_study",
     "set_total",
     "shown",

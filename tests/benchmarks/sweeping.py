@@ -81,15 +81,16 @@ def usual(split, seconds, folder):
 def ours(split, seconds, folder, changes):
     """The same of our sweep `adadelta`, and the share of bookkeeping."""
     from optbench.definition import load
-    from optbench.launch import Launch, carry_on
-    from optbench.storage import HEARTBEAT_TIMEOUT, Writer, find_study, open_storage, open_study
-    from optbench.training.tensorflow.build import build
+    from optbench.storage import Writer, open_storage
+    from optbench.worker.creation import create_study
+    from optbench.worker.data import StudyData
+    from optbench.worker.session import Session
     from optbench.worker.stop import StopRequest
 
     sweep = load("adadelta", changes)
     storage = open_storage(f"sqlite:///{folder}/ours.db", create=True)
-    open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
-    launch = Launch(sweep, storage, find_study(storage, sweep.name), split, None)
+    data = StudyData(split)
+    create_study(storage, sweep, sweep.name, data.digests)
     end, done, training = time.perf_counter() + seconds, [], []
     record = Writer.record
 
@@ -102,8 +103,7 @@ def ours(split, seconds, folder, changes):
 
     Writer.record = counted
     stop = lambda: StopRequest.NOW if time.perf_counter() > end else None  # noqa: E731
-    trainer = lambda optimizer: build("lanes", sweep, optimizer, split, sweep.trials)  # noqa: E731
-    carry_on(launch, trainer, stop, lambda event: None, HEARTBEAT_TIMEOUT, 2)
+    Session(storage, sweep.name, data=data).run(stop)
     storage.close()
     wall = done[-1] - done[0]  # the first round compiles
     return {"rate": rate(done), "bookkeeping": 1 - sum(training[1:]) / wall}

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from optbench.cli.progress import settings
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, percent, score
 from optbench.storage import StudyRecord, TrialRecord
+from optbench.worker.progress import settings
 
 
 def counts(study: StudyRecord) -> str:

@@ -1,0 +1,92 @@
+"""A comparison of searches as a notebook uses it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optbench.api.study import Study, opened
+from optbench.defaults import storage_url
+from optbench.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from optbench.analysis.arms import Comparison as Collected
+    from optbench.analysis.verdict import Pair, Row
+
+EQUAL = 0.1  # percentage points
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the data says about two or more searches: a verdict for each pair, remarks, and all numbers.
+
+    `equal` is the difference in percentage points that counts as equal.
+    """
+
+    collected: "Collected"
+    rows: "Sequence[Row]"
+    pairs: "Sequence[Pair]"
+    equal: float
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdicts, then what else a reader has to know, a sentence each."""
+        from optbench.analysis.remarks import remarks
+
+        unfair = [f"not a fair comparison: {difference}" for difference in self.collected.differences]
+        return [*unfair, *(pair.sentence for pair in self.pairs), *remarks(self.collected)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data with stable keys, as `optbench compare --json` prints it."""
+        from optbench.analysis.plain import as_plain
+
+        return as_plain(self.collected, self.rows, self.pairs, self.equal)
+
+    def save(self, path: str | Path) -> Path:
+        """The path of the report, one HTML page that works offline, after writing it. Raises OptbenchError."""
+        from optbench.analysis.report import report
+        from optbench.files import write
+
+        write(report(self.collected, self.rows, self.pairs).encode(), Path(path))
+        return Path(path)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_html_(self) -> str:
+        from optbench.analysis.verdict import interval
+
+        head = "".join(f"<th>{name}</th>" for name in ("search", "trials", "default %", "paper %", "tuned %"))
+        body = "".join(
+            f"<tr><td>{escape(row.arm.name)}</td><td>{row.arm.trials}</td>"
+            + "".join(f"<td>{interval(found)}</td>" for found in (row.default, row.paper, row.tuned))
+            + "</tr>"
+            for row in self.rows
+        )
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{sentences}"
+
+
+def compare(
+    *studies: Study | str, storage: str | None = None, equal: float = EQUAL, anyway: bool = False
+) -> Comparison:
+    """The comparison of the named searches, or of all that compare with the newest one.
+
+    `equal` is the difference in percentage points that counts as equal. What differs in more than optimizer and space
+    is compared only if `anyway`. It reads the database and writes nothing.
+
+    Raises DefinitionError and StudyError, which say what does not compare and why.
+    """
+    from optbench.analysis.collect import collect
+    from optbench.analysis.verdict import pairs, rows
+
+    if not 0 < equal < 100:
+        raise DefinitionError(f"equal = {equal:g}; expected percentage points between 0 and 100")
+    urls = {study.storage for study in studies if isinstance(study, Study)} or {storage_url(storage)}
+    if len(urls) > 1:
+        raise DefinitionError("the studies are in several databases; expected one; `optbench copy` copies a study")
+    names = [study.name if isinstance(study, Study) else study for study in studies]
+    with opened(urls.pop()) as database:
+        collected = collect(database, names, anyway)
+    return Comparison(collected, rows(collected), pairs(collected.arms, equal), equal)

@@ -1,0 +1,155 @@
+"""Trains from Python: sweeps, and confirmations of searches."""
+
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from optbench.api.study import Study, opened
+from optbench.defaults import storage_url
+from optbench.errors import DefinitionError, OptbenchError
+from optbench.launchers.requests import Request, execute
+from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
+from optbench.storage import studies as study_records
+from optbench.study import RETRIES
+from optbench.sweep import Sweep
+from optbench.worker.creation import Relations
+from optbench.worker.screens import Screen, Silent, suitable_screen
+from optbench.worker.session import Options
+from optbench.worker.stop import Stop
+
+log = logging.getLogger(__name__)
+
+
+def load(sweep: str | Path | Mapping[str, Any] | Sweep, **overrides: Any) -> Sweep:
+    """The sweep of a TOML file, of a definition that ships with optbench, or of a dict with the keys of such a file.
+
+    `overrides` replace top-level keys, for example `trials=10`. Raises DefinitionError, which says what is wrong.
+    """
+    from optbench import definition
+
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if isinstance(sweep, Sweep):
+        return definition.parse({**sweep.definition(), **given}, "the sweep") if given else sweep
+    if isinstance(sweep, Mapping):
+        return definition.parse({**sweep, **given}, "the sweep")
+    return definition.load(str(sweep), given)
+
+
+def run(
+    sweep: str | Path | Mapping[str, Any] | Sweep,
+    storage: str | None = None,
+    *,
+    name: str | None = None,
+    trials: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    lanes: int | None = None,
+    workers: int = 1,
+    timeout: float | None = None,
+    trainer: str = "lanes",
+    data_dir: str | Path | None = None,
+    heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+    retries: int = RETRIES,
+    progress: bool = True,
+) -> Study:
+    """The study of a sweep, trained to its total; made if it is not in the database yet, carried on if it is.
+
+    `sweep` is what `load` takes; `trials`, `epochs` and `seed` override its keys. `name` is the study's (by default the
+    sweep's), `lanes` how many trials train side by side, `workers` how many processes share them, `timeout` the
+    seconds after which no trial starts. Progress is shown in a notebook, a terminal, or as plain lines.
+
+    Ctrl-C stops after the running epoch and returns the study as it is; the same call carries it on. A second one
+    raises KeyboardInterrupt at once.
+
+    Raises DefinitionError, DataError, StorageError or StudyError, each with a message of one line.
+    """
+    found = load(sweep, trials=trials, epochs=epochs, seed=seed, lanes=lanes)
+    check_options(trainer, workers, timeout)
+    options = Options(
+        trainer=trainer,
+        lanes=lanes,
+        data_dir=None if data_dir is None else Path(data_dir),
+        heartbeat_timeout=heartbeat_timeout,
+        retries=retries,
+    )
+    request = Request(
+        sweep=found, study=name or found.name, storage=storage_url(storage), options=options, workers=workers
+    )
+    with Stop(timeout, [signal.SIGINT]) as stop:
+        return _run(request, stop, suitable_screen() if progress else Silent())
+
+
+def confirm(
+    *studies: Study | str,
+    storage: str | None = None,
+    top: int = 3,
+    seeds: int = 10,
+    epochs: int | None = None,
+    lanes: int | None = None,
+    workers: int = 1,
+    data_dir: str | Path | None = None,
+    progress: bool = True,
+) -> list[Study]:
+    """The confirmations of searches: the `top` best configurations of each, trained again on `seeds` fresh seeds.
+
+    Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
+    All searches share the seeds. Ctrl-C stops as in `run`. Raises StudyError where a study is not a search.
+    """
+    from optbench.confirmation import confirmation, place
+
+    found: list[Request] = []
+    for study in studies:
+        url = study.storage if isinstance(study, Study) else storage_url(storage)
+        name = study.name if isinstance(study, Study) else study
+        with opened(url) as database:
+            record = find_study(database, name)
+            sweep = confirmation(record, trials(database, record.study_id), top, seeds, epochs)
+            called = place(sweep, study_records(database))
+        options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir))
+        found.append(
+            Request(
+                sweep=replace(sweep, lanes=lanes), study=called, storage=url, options=options, workers=workers,
+                relations=Relations(origin=name),
+            )
+        )  # fmt: skip
+    with Stop(None, [signal.SIGINT]) as stop:
+        screen = suitable_screen() if progress else Silent()
+        return [_run(request, stop, screen) for request in found if not stop()]
+
+
+def check_options(trainer: str, workers: int, timeout: float | None) -> None:
+    """Raises DefinitionError for an option that is out of its bounds."""
+    if trainer not in ("lanes", "reference"):
+        raise DefinitionError(f"trainer {trainer!r}: no such trainer; expected lanes or reference")
+    if not 1 <= workers <= 64:
+        raise DefinitionError(f"workers = {workers}; expected a whole number from 1 to 64")
+    if timeout is not None and not timeout > 0:
+        raise DefinitionError(f"timeout = {timeout:g}; expected seconds above 0")
+
+
+def _run(request: Request, stop: Stop, screen: Screen) -> Study:
+    outcome = execute(request, stop, screen)
+    for line in outcome.problems:
+        print(line, file=sys.stderr)
+    if outcome.trained:
+        for name in filter(None, (request.study, request.relations.origin)):
+            _refresh(request.storage, name)
+    if outcome.study.finished < request.sweep.trials:
+        reason = "stopped" if stop.signal else "the timeout is over" if stop() else "a worker failed"
+        screen.line(f"{reason}; the same call carries on")
+    return Study(request.study, request.storage)
+
+
+def _refresh(url: str, name: str) -> None:
+    """Brings up to date what the dashboard shows of the study; where that fails, the log says so."""
+    from optbench.dashboard import refresh
+
+    try:
+        with opened(url) as storage:
+            refresh(storage, find_study(storage, name))
+    except OptbenchError as problem:
+        log.warning("the dashboard does not show this yet: %s", problem)

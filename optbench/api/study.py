@@ -1,0 +1,131 @@
+"""A study as a notebook uses it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from optbench.defaults import storage_url
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, find_study, open_storage, trials
+from optbench.storage import studies as study_records
+from optbench.sweep import Sweep
+
+if TYPE_CHECKING:
+    import optuna
+
+    from optbench.exports.frame import Table
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study by its name and the URL of its database, which every property reads anew.
+
+    It can be pickled and compared. Where the study or its database is gone, every property raises StudyError or
+    StorageError.
+    """
+
+    name: str
+    storage: str = field(default_factory=storage_url)
+
+    @property
+    def state(self) -> str:
+        """running, done (it has its total) or interrupted."""
+        return self._record().state
+
+    @property
+    def sweep(self) -> Sweep | None:
+        """What the study searches; None where another program made it."""
+        return self._record().sweep
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the highest validation accuracy; None while there is none.
+
+        None as well in a study that selects nothing, for example a confirmation: its trials are scored on test images.
+        """
+        with opened(self.storage) as storage:
+            record = find_study(storage, self.name)
+            found = best_trials(trials(storage, record.study_id)) if record.searches else []
+        return found[0] if found else None
+
+    @property
+    def trials(self) -> Sequence[TrialRecord]:
+        """Every trial, by number, those that run and those that failed included."""
+        with opened(self.storage) as storage:
+            return trials(storage, find_study(storage, self.name).study_id)
+
+    def table(self) -> "Table":
+        """One row per trial: its hyperparameters, state, value, seed, epochs, seconds and the rest, a column each."""
+        from optbench.exports.frame import Table
+        from optbench.exports.tables import trial_columns
+
+        return Table(trial_columns(self.trials))
+
+    def epochs(self) -> "Table":
+        """One row per trained epoch: `trial`, `epoch`, losses and accuracies as fractions, and seconds."""
+        from optbench.exports.frame import Table
+        from optbench.exports.tables import epoch_columns
+
+        with opened(self.storage) as storage:
+            study_id = find_study(storage, self.name).study_id
+            return Table(epoch_columns(trials(storage, study_id), curves(storage, study_id)))
+
+    def export(self, form: str = "json", trial: int | None = None, top: int | None = None) -> str:
+        """A configuration as text, in a format of `optbench export`: json, toml, keras, torch, optax or python.
+
+        It is the trial of that number, or the `top` best ones; else the winner of the study's confirmation, else the
+        best trial. Raises DefinitionError for an unknown format, StudyError where there is nothing to export.
+        """
+        from optbench.errors import DefinitionError, nearest
+        from optbench.exports import FORMATS, chosen
+        from optbench.exports.formats import Format
+
+        if form not in set(Format):
+            raise DefinitionError(f"format {form!r}: no such format; {nearest(form, FORMATS)}")
+        with opened(self.storage) as storage:
+            return FORMATS[Format(form)](chosen(storage, find_study(storage, self.name), trial, top))
+
+    def optuna(self) -> "optuna.study.Study":
+        """The same study as Optuna's own class, for its plots and importances. Read it; let optbench write."""
+        from optbench.storage import optuna_study
+
+        return optuna_study(self.storage, self.name)
+
+    def _record(self) -> StudyRecord:
+        with opened(self.storage) as storage:
+            return find_study(storage, self.name)
+
+    def _repr_html_(self) -> str:
+        record, best = self._record(), self.best
+        lines = [f"<b>{escape(self.name)}</b>: {record.finished}/{record.total} trials, {record.state}"]
+        if best is not None:
+            settings = ", ".join(f"{name} = {value:.4g}" for name, value in best.hyperparameters.items())
+            accuracy = f"{100 * (best.value or 0):.2f} %"
+            lines.append(f"best {record.metric}: {accuracy} in trial {best.number} ({escape(settings)})")
+        return "<br>".join(lines)
+
+
+def open_study(name: str, storage: str | None = None) -> Study:
+    """The study of that name. Raises StudyError, which names the nearest one, where there is none."""
+    study = Study(name, storage_url(storage))
+    with opened(study.storage) as opened_storage:
+        find_study(opened_storage, name)
+    return study
+
+
+def studies(storage: str | None = None) -> list[Study]:
+    """Every study of a database, oldest first. Raises StorageError where it cannot be read."""
+    url = storage_url(storage)
+    with opened(url) as opened_storage:
+        return [Study(record.name, url) for record in study_records(opened_storage)]
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Storage]:
+    """The database at a URL, closed after the `with` block."""
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        storage.close()

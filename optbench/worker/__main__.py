@@ -1,0 +1,58 @@
+"""The program of a worker process: `OPTBENCH_STORAGE=URL python -m optbench.worker STUDY [options]`.
+
+Launchers start it. It prints nothing but problems, each in one line on standard error, and exits as `optbench sweep`
+does. The URL comes from the environment, since it may hold a password.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from optbench.errors import OptbenchError, StorageError
+from optbench.storage import open_storage
+from optbench.worker.session import Options, Session
+from optbench.worker.stop import Stop
+
+
+def main() -> int:
+    """The exit code: 0, 2 (a problem, said in one line), or 128 and the signal that stopped it."""
+    given = _arguments()
+    options = Options(
+        trainer=given.trainer,
+        lanes=given.lanes,
+        data_dir=given.data_dir,
+        trials=given.trials,
+        heartbeat_timeout=given.heartbeat_timeout,
+        retries=given.retries,
+    )
+    with Stop(given.timeout) as stop:
+        try:
+            storage = open_storage(os.environ["OPTBENCH_STORAGE"])
+            try:
+                Session(storage, given.study, options).run(stop)
+            finally:
+                storage.close()
+        except OptbenchError as problem:
+            if not (stop.signal and isinstance(problem, StorageError)):
+                print(f"optbench: {' '.join(str(problem).split())}", file=sys.stderr)
+                return 2
+    return 128 + stop.signal if stop.signal else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A worker of one study; `optbench sweep` starts it.")
+    usual = Options()
+    parser.add_argument("study")
+    parser.add_argument("--trainer", default=usual.trainer)
+    parser.add_argument("--lanes", type=int)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--trials", type=int)
+    parser.add_argument("--heartbeat-timeout", type=int, default=usual.heartbeat_timeout)
+    parser.add_argument("--retries", type=int, default=usual.retries)
+    parser.add_argument("--timeout", type=float)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Makes a study of a sweep in a database, or joins the one that is there if it is of the same sweep.
+
+Whoever creates a study has loaded its data, and writes the data's digests into the fingerprint. Every worker that joins
+computes them from its own copy of the data and compares.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from optbench.definition.fingerprint import compact, differences
+from optbench.definition.stored import ordered_as
+from optbench.errors import StudyError
+from optbench.scheduler.attributes import StudyAttribute
+from optbench.scheduler.states import Metric
+from optbench.storage import Storage, StudyRecord, find_study, glance, open_study, set_total
+from optbench.sweep import Sweep
+
+VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Relations:
+    """What other studies a study belongs to.
+
+    `origin` is the study that it confirms. `repeat_of` is the name that the repeats of one sweep share.
+    """
+
+    origin: str | None = None
+    repeat_of: str | None = None
+
+
+def create_study(
+    storage: Storage, sweep: Sweep, name: str, digests: Mapping[str, str], relations: Relations | None = None
+) -> StudyRecord:
+    """The study `name`, with the sweep's definition and total; made if there is none.
+
+    `digests` are those of the data (see StudyData). A study that has the sweep's total, or more, is not changed.
+
+    Raises StudyError where a study of that name has another fingerprint: it names the keys that differ.
+    """
+    fingerprint = sweep.fingerprint(digests)
+    validates = sweep.searches or sweep.data.validation > 0
+    metric = Metric.VALIDATION_ACCURACY if validates else Metric.TEST_ACCURACY
+    changing = {
+        StudyAttribute.DEFINITION: sweep.definition(),
+        StudyAttribute.VERSIONS: {package: version(package) for package in VERSIONS},
+    }
+    attributes: dict[str, Any] = glance(None) | {
+        **changing,
+        StudyAttribute.FINGERPRINT: compact(fingerprint),
+        StudyAttribute.OPTIMIZER: ", ".join(sweep.optimizers),
+        StudyAttribute.SWEEP: sweep.name,
+        StudyAttribute.TRIALS: sweep.trials,
+    }
+    relations = relations or Relations()
+    named = {StudyAttribute.ORIGIN: relations.origin, StudyAttribute.REPEAT_OF: relations.repeat_of}
+    attributes |= {key: value for key, value in named.items() if value is not None}
+    study_id, held = open_study(storage, name, metric, {str(key): value for key, value in attributes.items()})
+    _compare(name, held.get(StudyAttribute.FINGERPRINT), fingerprint)
+    study = find_study(storage, name)
+    changing[StudyAttribute.DEFINITION] = ordered_as(sweep, study.sweep).definition()
+    if study.finished < sweep.trials:
+        set_total(storage, study_id, sweep.trials, {str(key): value for key, value in changing.items()})
+    return find_study(storage, name)
+
+
+def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:
+    """Raises StudyError where this worker's data or libraries are not those that the study was made with."""
+    if study.sweep is None:
+        raise StudyError(f"study {study.name!r} was not made by optbench; expected one that `optbench sweep` made")
+    _compare(study.name, study.fingerprint, study.sweep.fingerprint(digests))
+
+
+def _compare(name: str, held: Any, wanted: Mapping[str, Any]) -> None:
+    if held is None:
+        raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
+    differing = differences(held, wanted)
+    if differing:
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise StudyError(
+            f"study {name!r} was made by another definition: {'; '.join(differing[:3])}{more}; "
+            "choose another name with --study"
+        )

@@ -1,0 +1,43 @@
+"""The images that a study's trials are trained and tested on, and the digests that identify them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from optbench.data import Images, Split
+from optbench.errors import DefinitionError
+from optbench.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """What the trials train on; `test_images` are None where the study searches, and so never sees them."""
+
+    split: Split
+    test_images: Images | None = None
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Short hashes of the images and of the split, as a study's fingerprint has them."""
+        if self.test_images is None:
+            return self.split.digests
+        from optbench.data import digest
+
+        return {**self.split.digests, "test.sha256": digest(self.test_images)}
+
+
+def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:
+    """The data of a sweep. Raises DataError, and DefinitionError where a batch is larger than the training set."""
+    from optbench.data import load, load_test
+    from optbench.worker.loading import load_tensorflow
+
+    if sweep.data.name != "digits":  # the others are read through TensorFlow, which has to be set up before
+        load_tensorflow(trainer)
+    split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
+    if sweep.batch > len(split.train):
+        raise DefinitionError(
+            f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training images; "
+            "expected at most that"
+        )
+    tests = sweep.data.validation == 0 and not sweep.searches
+    return StudyData(split, load_test(sweep.data.name, data_dir) if tests else None)

@@ -1,0 +1,18 @@
+"""A listener that logs what a worker reports."""
+
+import logging
+
+from optbench.worker.events import Event, RoundFinished, StorageOutage, TrialLost
+
+log = logging.getLogger("optbench.worker")
+
+
+def log_event(event: Event) -> None:
+    """Logs the event; rounds and epochs are for debugging, trouble is a warning."""
+    match event:
+        case RoundFinished():
+            return
+        case StorageOutage() | TrialLost():
+            log.info("%s", event)
+        case _:
+            log.debug("%s", event)

@@ -1,0 +1,115 @@
+"""Shows a running study, whoever trains it: a live table, or a plain line for each finished trial."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from optbench.storage import Follower, TrialRecord
+from optbench.worker.events import Event, RoundFinished, StorageOutage, StorageRecovered, TrialLost, Waiting
+from optbench.worker.screens import Screen
+from optbench.worker.stop import StopRequest
+from optbench.worker.tally import Tally
+
+LOOK_SECONDS = 0.5
+ENDING = {
+    StopRequest.NOW: "stopping after this epoch",
+    StopRequest.DRAIN: "the time limit is reached: running trials finish",
+}
+
+
+def settings(values: Mapping[str, float]) -> str:
+    """Hyperparameters on one line, as a person reads them."""
+    return " ".join(f"{name}={value:.4g}" for name, value in values.items())
+
+
+class Progress:
+    """A listener that shows a study on a screen, from `with` on; it reads the trials of all workers from the database.
+
+    `stop` tells whether the worker is about to end, and how.
+    """
+
+    def __init__(self, screen: Screen, follower: Follower, total: int, stop: Callable[[], StopRequest | None]) -> None:
+        self.screen, self.stop, self.name = screen, stop, follower.name
+        self.tally = Tally(follower, total)
+        self.note, self.looked = "compiling", 0.0
+
+    def __enter__(self) -> "Progress":
+        self.screen.open(self._view)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.screen.close()
+
+    def __call__(self, event: Event) -> None:
+        """Shows what a worker reports."""
+        match event:
+            case RoundFinished():
+                self.look()
+            case Waiting():
+                self._change_note("waiting for the last trials, which other workers are training")
+                self.look()
+            case TrialLost(number):
+                self.screen.line(
+                    f"trial {number} is no longer this worker's: another program ended it, or another worker took it "
+                    "over after this one's heartbeat timed out"
+                )
+            case StorageOutage(problem, patience):
+                self.screen.line(f"{problem}; trying again for {patience / 60:.0f} minutes (Ctrl-C stops)")
+            case StorageRecovered():
+                self.screen.line("the database answers again")
+
+    def look(self, now: bool = False) -> None:
+        """Reads what is new, and shows it; twice a second at most, unless `now`."""
+        if not now and time.monotonic() - self.looked < LOOK_SECONDS:
+            return
+        before = self.tally.done
+        for done, trial in enumerate(self.tally.update(), start=before + 1):
+            if not self.screen.live:
+                self.screen.line(self._ended(trial, done))
+        if self.note == "compiling" and self.tally.trained > self.tally.trained_before:
+            self.note = ""
+        self.screen.draw()
+        self.looked = time.monotonic()
+
+    def _ended(self, trial: TrialRecord, done: int) -> str:
+        value = trial.last if trial.value is None else trial.value
+        return (
+            f"[{done}/{self.tally.total}] trial {trial.number} {trial.state} after {trial.epochs} epochs: "
+            f"{_percent(value)}  {trial.optimizer} {settings(trial.hyperparameters)}"
+        )
+
+    def _change_note(self, note: str) -> None:
+        if note != self.note and not self.screen.live:
+            self.screen.line(note)
+        self.note = note
+
+    def _view(self) -> Group:
+        tally, best, request = self.tally, self.tally.best, self.stop()
+        states = {**tally.counts, "running": len(tally.running)}
+        listed = "  ".join(f"{count} {state}" for state, count in states.items())
+        left = tally.seconds_left
+        table = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=max(tally.total, 1), completed=tally.done, width=min(60, self.screen.width - 8))
+        table.add_row("", bar)
+        table.add_row("trials", f"{tally.done}/{tally.total}  ({listed})")
+        shown = f"{_percent(best.value)}  {settings(best.hyperparameters)}" if best else "none yet"
+        table.add_row("best", Text(shown))
+        table.add_row("speed", f"{tally.trained - tally.trained_before} trial-epochs, {tally.speed:.2f} per second")
+        remaining = "time left not known yet" if left is None else f"about {_clock(left)} left"
+        table.add_row("time", f"{_clock(tally.seconds)} so far, {remaining}")
+        note = self.note if request is None else ENDING[request]
+        return Group(Text(f"{self.name}  {note}", style="bold"), table)
+
+
+def _percent(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{100 * accuracy:.2f} %"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,136 @@
+"""Carries one study of a database to its total: everything that a worker has to know of it is in the database."""
+
+import shlex
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optbench.data import Split
+from optbench.errors import StudyError
+from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study
+from optbench.study import RETRIES, Study
+from optbench.sweep import Sweep
+from optbench.training.contract import Trainer
+from optbench.worker.creation import check_fingerprint
+from optbench.worker.data import StudyData, load_data
+from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
+from optbench.worker.heartbeat import heartbeat
+from optbench.worker.log import log_event
+from optbench.worker.loop import run
+from optbench.worker.patience import SECONDS, Patience
+from optbench.worker.stop import StopRequest
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker trains; nothing of it changes a trial's numbers.
+
+    `trials` is the number of finished trials to stop at (None: the study's total), `lanes` how many trials train side
+    by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
+    seconds. The hyperparameters of a trial whose worker crashed are tried again up to `retries` times. The worker waits
+    up to `patience` seconds for a database that does not answer.
+    """
+
+    trainer: str = "lanes"
+    lanes: int | None = None
+    data_dir: Path | None = None
+    trials: int | None = None
+    heartbeat_timeout: int = HEARTBEAT_TIMEOUT
+    retries: int = RETRIES
+    patience: float = SECONDS
+
+
+def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
+    """The trainer `lanes` or `reference`; TensorFlow is loaded now."""
+    from optbench.worker.loading import load_tensorflow
+
+    load_tensorflow(trainer)
+    from optbench.training.tensorflow.build import build
+
+    return build(trainer, sweep, optimizer, split, trials)
+
+
+class Session:
+    """One worker's work on the study `name`.
+
+    `data` is loaded if it is not given. `build` makes the trainer of an optimizer.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        name: str,
+        options: Options | None = None,
+        data: StudyData | None = None,
+        build: Callable[[str, Sweep, str, Split, int], Trainer] = build_trainer,
+    ) -> None:
+        self.storage, self.name, self.options = storage, name, options or Options()
+        self.data, self.build = data, build
+        self.listeners: list[Listener] = []
+
+    def run(self, stop: Callable[[], StopRequest | None], listeners: Iterable[Listener] = ()) -> StudyRecord:
+        """The study's record after training it to its total, or until `stop` says otherwise.
+
+        Raises StudyError where the study is another program's, was made from other data or with other libraries, or
+        where workers crashed more than `retries` times with the same hyperparameters; StorageError where the database
+        did not answer for longer than the patience allows.
+        """
+        self.listeners = [log_event, *listeners]
+        self.storage.outage = Patience(stop, self._notify, self.options.patience)
+        record = find_study(self.storage, self.name)
+        sweep = self._sweep(record)
+        if record.finished < sweep.trials:
+            data = self.data or load_data(sweep, self.options.trainer, self.options.data_dir)
+            check_fingerprint(record, data.digests)
+            self._notify(StudyOpened(record.name, sweep.trials, record.finished))
+            self._train(record, sweep, data, stop)
+            self._notify(StudyLeft(record.name))
+        return find_study(self.storage, self.name)
+
+    def _sweep(self, record: StudyRecord) -> Sweep:
+        """The study's sweep, with the number of trials and lanes that this worker is to use."""
+        if record.sweep is None:
+            raise StudyError(f"study {record.name!r} was not made by optbench; expected one that `optbench sweep` made")
+        trials = self.options.trials or record.total or record.sweep.trials
+        return replace(record.sweep, trials=trials, lanes=self.options.lanes or record.sweep.lanes)
+
+    def _train(
+        self, record: StudyRecord, sweep: Sweep, data: StudyData, stop: Callable[[], StopRequest | None]
+    ) -> None:
+        """Trains one optimizer after the other, then waits for the trials of other workers, in case they die."""
+        timeout, missing = self.options.heartbeat_timeout, sweep.trials - record.finished
+        writer = Writer(self.storage, record.study_id, record.name, timeout)
+        with heartbeat(writer, timeout) as check:
+            study = Study(sweep, writer, self.options.retries)
+
+            def observe(event: Event) -> None:
+                self._notify(event)
+                if isinstance(event, RoundFinished):
+                    check()
+
+            trainers = {
+                optimizer: self.build(self.options.trainer, sweep, optimizer, data.split, missing)
+                for optimizer in sweep.optimizers
+            }
+            while True:
+                for optimizer, trainer in trainers.items():
+                    run(study, trainer, optimizer, stop, observe, data.test_images)
+                if stop() or not study.others_run():
+                    break
+                check()
+                self._notify(Waiting())
+                time.sleep(1)
+            if study.slots.given_up and not stop():
+                raise self._lacking(len(study.slots.given_up))
+
+    def _lacking(self, count: int) -> StudyError:
+        tries, name = self.options.retries, shlex.quote(self.name)
+        return StudyError(
+            f"study {self.name!r} lacks {count} of its trials: their hyperparameters crashed a worker {tries + 1} "
+            f"time(s); `optbench show {name}` gives the reasons, --retries {tries + 3} tries them again"
+        )
+
+    def _notify(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)
