@@ -149,7 +149,7 @@ def _refresh(url: str, name: str) -> None:
     from optbench.dashboard import refresh
 
     try:
-        with opened(url) as storage:
+        with opened(url, read_only=False) as storage:
             refresh(storage, find_study(storage, name))
     except OptbenchError as problem:
         log.warning("the dashboard does not show this yet: %s", problem)

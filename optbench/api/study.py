@@ -122,9 +122,9 @@ def studies(storage: str | None = None) -> list[Study]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Storage]:
-    """The database at a URL, closed after the `with` block."""
-    storage = open_storage(url)
+def opened(url: str, read_only: bool = True) -> Iterator[Storage]:
+    """The database at a URL, closed after the `with` block; nothing is written unless `read_only` is false."""
+    storage = open_storage(url, read_only=read_only)
     try:
         yield storage
     finally:
