@@ -1,9 +1,22 @@
-"""The ending of a message about an unknown name."""
+"""The ending of a message about an unknown name, and errors that are tolerated."""
 
-from optbench.errors import nearest
+import logging
+
+import pytest
+
+from optbench.errors import nearest, tolerated
 
 
 def test_the_nearest_name_or_all_of_them_or_none():
     assert nearest("epoch", ["epochs", "batch"]) == "did you mean 'epochs'?"
     assert nearest("xyz", ["b", "a"]) == "known: a, b"
     assert nearest("xyz", []) == "there is none"
+
+
+def test_a_tolerated_error_is_logged_with_its_consequence_and_another_one_is_raised(caplog):
+    log = logging.getLogger("tolerated")
+    with caplog.at_level(logging.INFO, "tolerated"), tolerated(log, "no file was deleted", OSError, ValueError):
+        raise FileNotFoundError("x.json")
+    assert caplog.messages == ["no file was deleted: FileNotFoundError: x.json"]
+    with pytest.raises(KeyError), tolerated(log, "no file was deleted", OSError):
+        raise KeyError("y")

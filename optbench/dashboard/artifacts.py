@@ -3,17 +3,19 @@
 import csv
 import io
 import json
+import logging
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from optbench.errors import tolerated
 from optbench.exports import FORMATS, Format, chosen
 from optbench.storage import TOKEN, Storage, StudyRecord, TrialRecord, curves
 
+log = logging.getLogger(__name__)
 CURVES, BEST = "learning-curves.csv", "best.json"
 NAMES = uuid.UUID("5f0c7c57-7a4e-4f6e-9f0e-0d5b8a1a2c3d")
 
@@ -44,7 +46,7 @@ def identities(storage: Storage, study: StudyRecord) -> list[str]:
 def remove(storage: Storage, ids: Sequence[str]) -> None:
     """Delete the files of these artifacts, as far as they are there."""
     for identity in ids:
-        with suppress(ArtifactNotFound, OSError):
+        with tolerated(log, "an artifact was not deleted", ArtifactNotFound, OSError):
             store(folder(storage)).remove(identity)
 
 

@@ -1,10 +1,11 @@
 """MNIST and other data sets of 28x28 images in 10 classes, through tensorflow-datasets."""
 
 import fcntl
+import logging
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +14,9 @@ from urllib.request import getproxies
 import numpy as np
 
 from optbench.data.dataset import Images
-from optbench.errors import DataError, nearest
+from optbench.errors import DataError, nearest, tolerated
 
+log = logging.getLogger(__name__)
 SUGGESTED = ("digits", "fashion_mnist", "kmnist", "mnist")  # of all data sets that fit
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
@@ -84,7 +86,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
     except OSError as problem:
         raise DataError(f"{home} cannot be written ({problem.strerror}); expected a writable --data-dir") from problem
     with file:
-        with suppress(OSError):
+        with tolerated(log, f"{home} has no locks, so another process may prepare data at the same time", OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -1,15 +1,16 @@
 """Finds a definition by path or name and loads it."""
 
+import logging
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from optbench.definition.parse import parse
-from optbench.errors import DefinitionError, nearest
+from optbench.errors import DefinitionError, nearest, tolerated
 from optbench.sweep import Sweep
 
+log = logging.getLogger(__name__)
 LARGEST = 1_000_000  # bytes; the TOML reader takes seconds for each megabyte
 
 
@@ -22,7 +23,7 @@ def shipped() -> Path:
 def find(name: str) -> Path:
     """The file that `name` means: a path, a name in ./sweeps, or a definition that ships with the package."""
     homes = [Path("sweeps"), shipped()]
-    with suppress(OSError, ValueError):  # a name that no file can have
+    with tolerated(log, "no file can have this name", OSError, ValueError):
         for path in (Path(name), *(home / f"{name}.toml" for home in homes)):
             if path.is_file():
                 return path

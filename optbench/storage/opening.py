@@ -1,20 +1,22 @@
 """Opens a database by URL, and makes one: whole or not at all, whoever else is making it at the same time."""
 
+import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 from sqlalchemy import URL, create_engine, insert, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from optbench.errors import StorageError
+from optbench.errors import StorageError, tolerated
 from optbench.storage.check import check, check_schema, look
 from optbench.storage.engine import Storage, engine_options, one_line, publish, shown
 from optbench.storage.schema import VERSION, schema_version
 
+log = logging.getLogger(__name__)
 LOCKS = {"postgresql": "SELECT pg_advisory_lock(20261123)", "mysql": "SELECT GET_LOCK('optbench', 60)"}
 
 
@@ -50,7 +52,10 @@ def make_tables(url: URL, attempts: int = 20) -> Storage:
                 raise
             time.sleep(0.1)
             return make_tables(url, attempts - 1)
-        with suppress(IntegrityError), storage.engine.begin() as connection:  # it is there already
+        with (
+            tolerated(log, "the schema version is there already", IntegrityError),
+            storage.engine.begin() as connection,
+        ):
             connection.execute(insert(schema_version).values(version=VERSION))
         return storage
 
@@ -63,7 +68,7 @@ def _create_file(url: URL, path: Path) -> None:
             new = Path(folder) / "new.db"
             new.touch()
             make_tables(url.set(database=str(new))).close()
-            with suppress(FileExistsError):  # another process was quicker
+            with tolerated(log, "another process made the database first", FileExistsError):
                 publish(new, path)
     except OSError as problem:
         raise StorageError(f"{path} cannot be made: {problem.strerror}; choose another --storage") from problem
