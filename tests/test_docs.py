@@ -1,6 +1,7 @@
 """The manual follows the program: what it says of commands, options, sweep keys, modules and links is true."""
 
 import ast
+import inspect
 import re
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ import tomllib
 
 import pytest
 
+import optbench as python_api
 from optbench.cli.docs import for_terminal, topics
 from optbench.definition import shipped
 from optbench.definition.models import KINDS, RangeTable, SweepTable, TrialTable
@@ -152,8 +154,26 @@ def test_sweep_files_in_the_text_parse(block):
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_python_in_the_text_runs(block):
-    exec(block, {})
+def test_python_in_the_text_is_right(block):
+    """Code that trains is checked against the signatures of the Python API, other code runs."""
+    calls = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
+    names = {ast.unparse(call.func): [word.arg for word in call.keywords if word.arg] for call in calls}
+    api = {found[1]: words for name, words in names.items() if (found := re.fullmatch(r"optbench\.(\w+)", name))}
+    for name, words in api.items():
+        assert name in python_api.__all__
+        known = inspect.signature(getattr(python_api, name)).parameters
+        assert set(words) <= set(known) or any(part.kind is part.VAR_KEYWORD for part in known.values())
+    if not api:
+        exec(block, {})
+
+
+def test_every_name_of_the_python_api_has_its_place():
+    page = PAGES["python-api"]
+    public = {name for name in python_api.__all__ if not name.startswith("_")}
+    assert [name for name in sorted(public) if f"`{name}(" not in page and f"## {name}" not in page] == []
+    for kind in (python_api.Study, python_api.Comparison):
+        own = [name for name in vars(kind) if not name.startswith("_")] + list(kind.__dataclass_fields__)
+        assert [name for name in own if f"`{name}`" not in page and f"`{name}(" not in page] == []
 
 
 @pytest.mark.parametrize("name", TEXTS)
