@@ -269,7 +269,9 @@ def test_repeated_searches_are_one_arm_with_their_spread(storage):
     assert (arm.name, len(arm.repeats), arm.trials) == ("adadelta", 3, 36)
     assert arm.best[0].value == max(arm.spread)
     assert collect(storage, ["adadelta"]).arms[0].name == "adadelta"
-    assert base_name("adadelta/confirm") == "adadelta/confirm"
+    first = find_study(storage, "adadelta/1")
+    assert base_name(first) == base_name(replace(first, name="renamed", repeat_of="adadelta")) == "adadelta"
+    assert base_name(replace(first, name="adadelta/confirm")) == "adadelta/confirm"
 
 
 def test_a_study_made_again_under_its_name_does_not_inherit_a_confirmation(storage):

@@ -76,7 +76,7 @@ class Arm:
     @property
     def name(self) -> str:
         """The study's name; without its number where the search was repeated."""
-        return base_name(self.source.study.name) if self.repeats else self.source.study.name
+        return base_name(self.source.study) if self.repeats else self.source.study.name
 
     @property
     def optimizer(self) -> str:
@@ -164,10 +164,15 @@ def shared_seeds(a: Arm, b: Arm) -> list[int]:
     return sorted(a.confirmed[0].scores.keys() & b.confirmed[0].scores.keys())
 
 
-def base_name(name: str) -> str:
-    """The name of a search without the number that tells its repeats apart."""
-    base, slash, number = name.rpartition("/")
-    return base if slash and number.isdecimal() else name
+def base_name(study: StudyRecord) -> str:
+    """The name that a search shares with its repeats; its own where it was not repeated.
+
+    Repeats of schema 3 are known by their names NAME/1, NAME/2 and so on.
+    """
+    if study.repeat_of is not None:
+        return study.repeat_of
+    base, slash, number = study.name.rpartition("/")
+    return base if slash and number.isdecimal() else study.name
 
 
 def points(value: float) -> str:

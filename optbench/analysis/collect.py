@@ -55,7 +55,7 @@ def _named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> 
     every = {study.name: study for study in known}
     found: dict[str, StudyRecord] = {}
     for name in names:
-        repeats = [] if name in every else [other for other in every if base_name(other) == name]
+        repeats = [] if name in every else [own for own, study in every.items() if base_name(study) == name]
         if name not in every and not repeats:
             raise StudyError(f"no study {name!r} of optbench; {nearest(name, every)}")
         found |= {own: every[own] for own in repeats or [name]}

@@ -27,8 +27,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """The study's name; without its number where the search was repeated."""
-        name = self.studies[0].name
-        return base_name(name) if self.repeated else name
+        return base_name(self.studies[0]) if self.repeated else self.studies[0].name
 
     @property
     def repeated(self) -> bool:
@@ -72,7 +71,7 @@ def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:
     """The searches; studies NAME/1, NAME/2, ... that differ only in their seeds are one."""
     groups: dict[str, list[StudyRecord]] = {}
     for study in searches:
-        base = base_name(study.name)
+        base = base_name(study)
         groups.setdefault(repr((base, _unseeded(study) if base != study.name else "")), []).append(study)
     return [Candidate(tuple(group)) for group in groups.values()]
 
