@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from optbench.definition.sweep import DataSource, FixedTrial, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
 from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
-from optbench.sweep import DataSource, FixedTrial, NoPruner, Sweep, Tpe
 
 MAX_NAME = 280  # characters of the search's name that are kept, so that a confirmation's name has room for its ending
 

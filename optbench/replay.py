@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
-from optbench.sweep import Sweep
 from optbench.training.contract import Epoch, Job, Trainer
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.session import build_trainer

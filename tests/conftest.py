@@ -15,8 +15,8 @@ import pytest
 
 from optbench.data import Split
 from optbench.definition import parse
+from optbench.definition.sweep import Sweep
 from optbench.storage import open_storage
-from optbench.sweep import Sweep
 from tests.servers import KINDS, missing
 
 ROOT = Path(__file__).parents[1]

@@ -4,9 +4,9 @@ import numpy as np
 
 from optbench.confirmation import confirmation, place
 from optbench.optimizers import OPTIMIZERS
+from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials
-from optbench.study import Study
 from optbench.training.contract import Epoch
 from tests.conftest import TINY, sweep_of
 from tests.test_study import TRAINER
@@ -37,7 +37,7 @@ def run(storage, sweep, name, score, origin=None, test_images=False):
         held["origin"] = origin
     study_id, _ = open_study(storage, name, "test accuracy" if test_images else "validation accuracy", held)
     writer = Writer(storage, study_id, name)
-    study = Study(sweep, writer)
+    study = Scheduler(sweep, writer)
     for optimizer in sweep.optimizers:
         while (job := study.ask(optimizer, TRAINER)) is not None:
             end = float(np.clip(score(job), 0, 1))

@@ -20,6 +20,7 @@ from optbench.confirmation import confirmation, place
 from optbench.dashboard import refresh
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
+from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import (
     Writer,
@@ -31,7 +32,6 @@ from optbench.storage import (
     studies,
     trials,
 )
-from optbench.study import Study
 from optbench.training.contract import Epoch
 from tests.filled import comparison_database, confirm, peak, run, search
 from tests.test_study import TRAINER
@@ -292,7 +292,7 @@ def test_an_unfinished_confirmation_does_not_replace_a_whole_one(storage):
     held = {"definition": again.definition(), "fingerprint": again.fingerprint({}), "trials": again.trials}
     study_id, _ = open_study(storage, "adadelta/confirm-2", "test accuracy", held | {"origin": "adadelta"})
     writer = Writer(storage, study_id, "adadelta/confirm-2")
-    half = Study(again, writer)
+    half = Scheduler(again, writer)
     job = half.ask("adadelta", TRAINER)
     half.record({job.number: Epoch(1, 0.5, 0.9, None, None, 0.1)}, {job.number: Ending(Decision.COMPLETE, 0.5, 6)})
     writer.leave()

@@ -7,10 +7,10 @@ import tomllib
 import pytest
 
 from optbench.definition import find, load, parse, shipped
+from optbench.definition.space import Choice, Float
 from optbench.definition.stored import read_sweep
+from optbench.definition.sweep import Median
 from optbench.errors import DefinitionError
-from optbench.space import Choice, Float
-from optbench.sweep import Median
 from tests.conftest import TINY, sweep_of, write_toml
 
 SHIPPED = sorted(path.stem for path in shipped().glob("*.toml"))

@@ -15,8 +15,8 @@ from optbench.cli.docs import for_terminal, topics
 from optbench.definition import shipped
 from optbench.definition.models import KINDS, RangeTable, SweepTable, TrialTable
 from optbench.definition.parse import parse as parse_definition
+from optbench.definition.sweep import ACTIVATIONS, PRUNERS, SAMPLERS
 from optbench.optimizers import OPTIMIZERS
-from optbench.sweep import ACTIVATIONS, PRUNERS, SAMPLERS
 from tests.conftest import ROOT
 from tests.generate_docs import COMMANDS, DOCS, pages
 from tests.generate_docs import ROOT as ROOT_COMMAND

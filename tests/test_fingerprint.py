@@ -10,7 +10,7 @@ from optbench.definition import fingerprint as module
 from optbench.definition import load
 from optbench.definition.fingerprint import compact, differences, expand
 from optbench.definition.stored import ordered_as, read_sweep
-from optbench.plan import params_of
+from optbench.scheduler.plan import params_of
 from optbench.storage import find_study, open_storage, trials
 from tests.conftest import sweep_of, write_toml
 

@@ -1,6 +1,7 @@
 """Who may import what, read from the import lines; and what a quick command really loads."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -43,8 +44,15 @@ def test_optimizers_and_data_know_nothing_above_them():
 
 
 def test_training_knows_no_study_no_database_no_command_line():
-    outside = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.study", "optbench.scheduler")
+    outside = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.scheduler")
     assert not any(name.startswith("training/") for name in outside)
+
+
+def test_the_scheduler_knows_no_database_and_no_private_part_of_optuna():
+    assert not any(name.startswith("scheduler/") for name in importers("sqlalchemy", "optbench.storage"))
+    private = re.compile(r"\b(?!self\b|cls\b)\w+\._[a-z]\w*")
+    texts = {path.name: path.read_text() for path in MODULES if path.parent.name == "scheduler"}
+    assert {name: found for name, text in texts.items() if (found := private.findall(text))} == {}
 
 
 def test_nobody_imports_the_command_line():
@@ -54,10 +62,12 @@ def test_nobody_imports_the_command_line():
 def test_only_the_study_the_storage_the_dashboard_and_the_report_use_optuna():
     assert {name for name in importers("optuna") if not name.startswith(("storage/", "dashboard/"))} == {
         "api/study.py",  # for the type of what Study.optuna() returns
-        "in_memory.py",
         "report/importance.py",
-        "strategies.py",
-        "study.py",
+        "scheduler/contract.py",
+        "scheduler/in_memory.py",
+        "scheduler/pruner.py",
+        "scheduler/sampler.py",
+        "scheduler/scheduler.py",
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from optbench.definition import load, parse
 from optbench.definition.stored import ordered_as
 from optbench.errors import StudyError
-from optbench.plan import params_of
+from optbench.scheduler.plan import params_of
 from optbench.storage import find_study, open_storage, studies, trials
 from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
@@ -75,3 +75,13 @@ def test_another_file_is_refused_with_the_key_that_differs(kept):
     sweep = load(str(KEPT / "search.toml"), {"epochs": 5})
     with pytest.raises(StudyError, match="made by another definition: epochs is 4 there, 5 here; choose another name"):
         create_study(kept, sweep, "search", load_data(sweep, "lanes", None).digests)
+
+
+def test_relations_of_before_they_were_attributes_are_derived(kept):
+    found = {study.name: study for study in studies(kept)}
+    repeats = {name: study.repeat_of for name, study in found.items() if study.repeat_of}
+    assert repeats == {"repeated/1": "repeated", "repeated/2": "repeated"}
+    assert {name: study.origin for name, study in found.items() if study.origin} == {
+        "search/confirm": "search",
+        "rival/confirm": "rival",
+    }

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from optbench.median import Median
+from optbench.scheduler.pruner import MedianPruner
 
 values = st.sampled_from([0.1, 0.5, 0.6, 0.61, 0.7, 0.7000000000000001, 0.9])
 ends = st.sampled_from([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
@@ -26,7 +26,7 @@ curves = st.dictionaries(st.integers(1, 9), values, min_size=1, max_size=9)
     ),
 )
 def test_it_decides_as_optunas_does(ended, curve, arguments):
-    ours, theirs = Median(**arguments), optuna.pruners.MedianPruner(**arguments)
+    ours, theirs = MedianPruner(**arguments), optuna.pruners.MedianPruner(**arguments)
     study = optuna.create_study(direction="maximize")
     for points, state in ended:
         value = 0.5 if state == TrialState.COMPLETE else None

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optbench.definition.space import Choice, Float, point
 from optbench.optimizers import OPTIMIZERS
-from optbench.plan import params_of, seed_of
-from optbench.space import Choice, Float, point
+from optbench.scheduler.plan import params_of, seed_of
 from tests.conftest import sweep_of
 
 DESIGNS = ["random", "qmc", "grid"]

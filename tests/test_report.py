@@ -18,10 +18,10 @@ from optbench.analysis.edges import edges
 from optbench.analysis.report import report
 from optbench.analysis.search_sections import pruning, spaces
 from optbench.analysis.verdict import pairs, rows
+from optbench.definition.space import Choice, Float
 from optbench.report.importance import importances
 from optbench.report.model import Page, Section, StudyDetails, Table
 from optbench.report.render import render
-from optbench.space import Choice, Float
 from optbench.storage import find_study, open_storage, trials
 from tests.conftest import ROOT, TINY, write_toml
 from tests.filled import SPACES, comparison_database, peak, run, search

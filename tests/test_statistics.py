@@ -15,8 +15,8 @@ from optbench.analysis.paired import equivalence, improvement, paired
 from optbench.analysis.power import seeds_to_decide
 from optbench.analysis.pvalues import holm, min_p
 from optbench.analysis.statistics import confirmation, finite, mean_interval, sampling_error
+from optbench.definition.sweep import FixedTrial
 from optbench.storage import TrialRecord
-from optbench.sweep import FixedTrial
 from tests.conftest import sweep_of
 
 fractions = st.integers(0, 10000).map(lambda hits: hits / 10000)  # accuracies on 10,000 images

@@ -1,16 +1,21 @@
 """Asking and judging, on a real writer: budget, resumed draws, pruning, divergence, retries."""
 
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from types import SimpleNamespace
 
 import optuna
 import pytest
 
+from optbench.scheduler.sampler import make_sampler
+from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, trials
-from optbench.strategies import make_sampler
-from optbench.study import Study
 from optbench.training.contract import CHANCE, Epoch
-from tests.conftest import sweep_of
+from tests.conftest import TINY, sweep_of, write_toml
 
 TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1)
 
@@ -25,7 +30,7 @@ def storage(tmp_path):
 def study_of(storage, **changes):
     sweep = sweep_of(**changes)
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {"trials": sweep.trials})
-    return Study(sweep, Writer(storage, study_id, sweep.name))
+    return Scheduler(sweep, Writer(storage, study_id, sweep.name))
 
 
 def epoch(n, accuracy, loss=0.5):
@@ -218,3 +223,46 @@ def test_the_sampler_seed_depends_on_the_workers_first_trial():
     sweep = sweep_of()
     draws = [make_sampler(sweep, first)._random_sampler._rng.rng.random() for first in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def delete_rows(path, number):
+    """Delete everything that belongs to a trial, as a person does with sqlite3."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        (trial_id,) = connection.execute("SELECT trial_id FROM trials WHERE number = ?", (number,)).fetchone()
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            if any(row[1] == "trial_id" for row in connection.execute(f"PRAGMA table_info({table})").fetchall()):
+                connection.execute(f"DELETE FROM {table} WHERE trial_id = ?", (trial_id,))
+
+
+@pytest.mark.parametrize("pruner", ["none", "hyperband"])
+def test_the_slot_of_a_trial_whose_rows_were_deleted_is_trained_again(storage, tmp_path, pruner):
+    sizes = {"trials": 8, "pruner": {"name": pruner}, "sampler": {"name": "random"}}
+    first = study_of(storage, **sizes)
+    for _ in range(8):
+        finish(first, first.ask("adadelta", TRAINER))
+    lost = rows(storage)[5].params
+    delete_rows(tmp_path / "x.db", 5)
+    second = study_of(storage, **sizes)
+    job = second.ask("adadelta", TRAINER)
+    finish(second, job)
+    assert job.number == 8
+    assert second.ask("adadelta", TRAINER) is None
+    assert [row.number for row in rows(storage)] == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert rows(storage)[-1].params == lost
+
+
+def test_a_sweep_whose_trial_was_deleted_by_hand_is_carried_on(tmp_path):
+    file = write_toml(tmp_path / "tiny.toml", TINY)
+    command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", f"sqlite:///{tmp_path}/x.db"]
+    for number in (None, 3, 0):
+        if number is not None:
+            delete_rows(tmp_path / "x.db", number)
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+        assert done.returncode == 0, done.stderr
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db")
+    found = trials(opened, find_study(opened, "tiny").study_id)
+    opened.close()
+    assert [trial.number for trial in found] == [1, 2, 4, 5, 6, 7]
+    assert sorted(trial.slot for trial in found) == [0, 1, 2, 3, 4, 5]
+    assert all(trial.state in ("complete", "pruned", "diverged") for trial in found)

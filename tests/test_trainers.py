@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from optbench.definition.sweep import ACTIVATIONS
 from optbench.optimizers import OPTIMIZERS
-from optbench.sweep import ACTIVATIONS
 from optbench.training.contract import Job
 from optbench.training.order import batches
 from optbench.training.tensorflow.lanes import Lanes

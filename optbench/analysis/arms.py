@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from optbench.analysis.baseline import Setting, by_label
+from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS, Optimizer
 from optbench.storage import StudyRecord, TrialRecord, best_trials
-from optbench.sweep import Sweep
 from optbench.training.contract import Epoch
 
 EXPLORING = ("random", "qmc")  # samplers whose trials are independent draws

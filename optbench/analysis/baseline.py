@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optbench.analysis.statistics import Mean, mean_interval
+from optbench.definition.sweep import Sweep
 from optbench.storage import TrialRecord
-from optbench.sweep import Sweep
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from optbench.analysis.edges import edges
 from optbench.analysis.figures import Line, Point, colour, lines, with_warnings
 from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
-from optbench.space import Float
+from optbench.definition.space import Float
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 from optbench.training.contract import Epoch
 

@@ -11,9 +11,9 @@ from optbench.analysis.edges import edges
 from optbench.analysis.figures import Line, MapPoint, colour
 from optbench.analysis.search import TARGETS, audit, diverged_fraction, incumbent, time_to_target
 from optbench.definition import parse
+from optbench.definition.space import Float
 from optbench.report.importance import importances
 from optbench.report.model import Figure, Section, Table
-from optbench.space import Float
 from optbench.storage import TrialRecord, best_trials
 
 DEPTH = 0.08  # of the accuracy axis below the best trial: the range in which good trials can be told apart

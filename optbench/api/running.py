@@ -10,12 +10,12 @@ from typing import Any
 
 from optbench.api.study import Study, opened
 from optbench.defaults import storage_url
+from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError, OptbenchError
 from optbench.launchers.requests import Request, execute
+from optbench.scheduler.scheduler import RETRIES
 from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
 from optbench.storage import studies as study_records
-from optbench.study import RETRIES
-from optbench.sweep import Sweep
 from optbench.worker.creation import Relations
 from optbench.worker.screens import Screen, Silent, suitable_screen
 from optbench.worker.session import Options

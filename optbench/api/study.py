@@ -7,9 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from optbench.defaults import storage_url
+from optbench.definition.sweep import Sweep
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, find_study, open_storage, trials
 from optbench.storage import studies as study_records
-from optbench.sweep import Sweep
 
 if TYPE_CHECKING:
     import optuna

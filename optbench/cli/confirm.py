@@ -11,8 +11,8 @@ from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, S
 from optbench.cli.output import console
 
 if TYPE_CHECKING:
+    from optbench.definition.sweep import Sweep
     from optbench.storage import StudyRecord
-    from optbench.sweep import Sweep
 
 
 @app.command()

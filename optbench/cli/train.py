@@ -22,7 +22,7 @@ from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError, nearest
 
 if TYPE_CHECKING:
-    from optbench.sweep import Sweep
+    from optbench.definition.sweep import Sweep
     from optbench.worker.creation import Relations
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from optbench.definition.parse import parse
+from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError, nearest, tolerated
-from optbench.sweep import Sweep
 
 log = logging.getLogger(__name__)
 LARGEST = 1_000_000  # bytes; the TOML reader takes seconds for each megabyte

@@ -26,8 +26,8 @@ from optbench.definition.strategies import (
     Table,
     TpeTable,
 )
+from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
-from optbench.sweep import ACTIVATIONS, MlpModel
 
 HUGE = 10**300  # a whole number of more digits is no float
 
@@ -88,7 +88,7 @@ class TrialTable(Table):
     """One trial for each seed of the initial weights and the batch order; else one trial with a seed of its own."""
     published_test_accuracy: Fraction | None = None
     """A published figure, 0 to 1, shown beside the measured one; only where nothing is validated."""
-    source_trial: int | None = Field(None, ge=0)
+    source_trial: CountFrom0 | None = None
     """In a confirmation, which `optbench confirm` writes: the search's trial that is trained again."""
 
 

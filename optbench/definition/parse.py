@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from optbench.definition.parts import dimensions, fixed_trials
+from optbench.definition.sweep import DataSource, Grid, MlpModel, NoPruner, Sweep, grid_size
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
-from optbench.sweep import DataSource, Grid, MlpModel, NoPruner, Sweep, grid_size
 
 if TYPE_CHECKING:
     from optbench.definition.models import SweepTable

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from optbench.definition.space import Choice, Dimension, Float, check_dimension
+from optbench.definition.sweep import FixedTrial
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
-from optbench.space import Choice, Dimension, Float, check_dimension
-from optbench.sweep import FixedTrial
 
 if TYPE_CHECKING:
     from optbench.definition.models import Number, RangeTable, TrialTable

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from optbench.definition import models
+from optbench.definition.sweep import PRUNERS, SAMPLERS
 from optbench.errors import DefinitionError, nearest
-from optbench.sweep import PRUNERS, SAMPLERS
 
 Path = Sequence[int | str]
 

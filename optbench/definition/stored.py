@@ -4,8 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from optbench.space import Choice, Dimension, Float
-from optbench.sweep import PRUNERS, SAMPLERS, DataSource, FixedTrial, MlpModel, NoPruner, RandomSampler, Sweep
+from optbench.definition.space import Choice, Dimension, Float
+from optbench.definition.sweep import (
+    PRUNERS,
+    SAMPLERS,
+    DataSource,
+    FixedTrial,
+    MlpModel,
+    NoPruner,
+    RandomSampler,
+    Sweep,
+)
 
 Kind = TypeVar("Kind")
 OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds", "source_trial")
@@ -36,6 +45,16 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         fixed=fixed,
         lanes=definition.get("lanes"),
     )
+
+
+def repeat_of(stored: str | None, name: str, fingerprint: Mapping[str, Any]) -> str | None:
+    """The name that the repeats of a sweep share; None for a study that is no repeat.
+
+    Repeats of before it was stored, whose fingerprints have no version, say it in the study's name alone: NAME/1.
+    """
+    base, slash, number = name.rpartition("/")
+    derived = base if slash and number.isdecimal() and "version" not in fingerprint else None
+    return derived if stored is None else stored
 
 
 def ordered_as(sweep: Sweep, stored: Sweep | None) -> Sweep:

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from optbench.sweep import PRUNERS, SAMPLERS, Grid, Hyperband, Median, Pruner, Qmc, Sampler, SuccessiveHalving, Tpe
+from optbench.definition.sweep import (
+    PRUNERS,
+    SAMPLERS,
+    Grid,
+    Hyperband,
+    Median,
+    Pruner,
+    Qmc,
+    Sampler,
+    SuccessiveHalving,
+    Tpe,
+)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountFrom0 = Annotated[int, Field(ge=0, le=1_000_000)]

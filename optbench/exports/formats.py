@@ -9,13 +9,13 @@ from typing import Any
 import tomli_w
 
 from optbench import __version__
+from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.storage import StudyRecord
-from optbench.sweep import Sweep
 
 IMAGES = {"digits": 1500, "fashion_mnist": 60_000, "kmnist": 60_000, "mnist": 60_000}  # to train and validate on
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
+from optbench.definition.sweep import Sweep
 from optbench.launchers.local import LocalWorkers
 from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
-from optbench.sweep import Sweep
 from optbench.worker.creation import Relations, create_study
 from optbench.worker.data import load_data
 from optbench.worker.loading import load_tensorflow

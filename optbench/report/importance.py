@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from optbench.space import Dimension, Float
+from optbench.definition.space import Dimension, Float
 from optbench.storage import TrialRecord
 
 log = logging.getLogger("optbench.report")

@@ -10,7 +10,6 @@ from optbench.storage.follow import Follower
 from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
 from optbench.storage.plain import optuna_study
-from optbench.storage.rows import STATES
 from optbench.storage.schema import AUDIT, TOKEN
 from optbench.storage.study_reader import find_study, studies
 from optbench.storage.study_records import COUNTED, StudyRecord, glance, lacks_best
@@ -28,15 +27,13 @@ from optbench.storage.trial_records import (
 )
 from optbench.storage.worker_records import WorkerRecord, study_workers
 from optbench.storage.workers import HEARTBEAT_TIMEOUT
-from optbench.storage.writer import Claim, Writer, open_study, set_total
+from optbench.storage.writer import Writer, open_study, set_total
 
 __all__ = [
     "AUDIT",
     "COUNTED",
     "HEARTBEAT_TIMEOUT",
-    "STATES",
     "TOKEN",
-    "Claim",
     "Follower",
     "Storage",
     "StudyRecord",

@@ -7,19 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.trial import TrialState
 
+from optbench.scheduler.contract import TRIAL_STATES
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage.optuna_private import models
 from optbench.training.contract import Epoch
-
-STATES = {
-    Decision.COMPLETE: TrialState.COMPLETE,
-    Decision.DIVERGED: TrialState.COMPLETE,
-    Decision.PRUNED: TrialState.PRUNED,
-    Decision.INTERRUPTED: TrialState.FAIL,
-}
-
 
 LOST = "worker "  # what the reasons begin with of trials whose worker died
 
@@ -69,7 +61,7 @@ def curve_point(trial_id: int, epoch: Epoch) -> dict[str, Any]:
 
 def end(trial: Any, ending: Ending) -> None:
     """Put the ending into a running trial's row."""
-    trial.state = STATES[ending.decision]
+    trial.state = TRIAL_STATES[ending.decision]
     trial.datetime_complete = datetime.now()
     said: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.decision is Decision.DIVERGED}
     if ending.reason is not None:

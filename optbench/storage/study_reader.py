@@ -12,7 +12,8 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from optbench.definition.fingerprint import expand
-from optbench.definition.stored import read_sweep
+from optbench.definition.stored import read_sweep, repeat_of
+from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError, nearest
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.states import State
@@ -22,7 +23,6 @@ from optbench.storage.rows import interrupted
 from optbench.storage.schema import ATTACHED
 from optbench.storage.study_records import StudyRecord
 from optbench.storage.workers import alive_by_study, running_by_study
-from optbench.sweep import Sweep
 
 READ = [
     StudyAttribute.DEFINITION,
@@ -109,7 +109,11 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
                 token=tokens.get(study_id),
                 origin=_origin(own, named, tokens),
                 origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
-                repeat_of=own.get(StudyAttribute.REPEAT_OF),
+                repeat_of=repeat_of(
+                    own.get(StudyAttribute.REPEAT_OF),
+                    named[study_id],
+                    own.get(StudyAttribute.FINGERPRINT, {"version": 0}),
+                ),
             )
         )
     return records

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.states import State
-from optbench.sweep import Sweep
 
 COUNTED = (State.COMPLETE, State.PRUNED, State.DIVERGED)
 """The states of a finished trial. The slots of interrupted and failed trials are trained again."""

@@ -5,7 +5,6 @@ A transaction that was committed just before the connection broke is called agai
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute
+from optbench.scheduler.contract import Claim
 from optbench.scheduler.states import Ending
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
@@ -30,15 +30,6 @@ from optbench.storage.workers import HEARTBEAT_TIMEOUT, Worker, alive
 from optbench.training.contract import Epoch
 
 METRIC_NAMES = StudySystemAttribute.METRIC_NAMES.value
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A new trial's row, taken for one slot of the study's budget."""
-
-    trial_id: int
-    number: int
-    slot: int
 
 
 def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -95,7 +86,7 @@ class Writer:
     """The writing side of a study, for one worker."""
 
     def __init__(self, storage: Storage, study_id: int, name: str, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
-        self.storage, self.study_id = storage, study_id
+        self.storage, self.study_id, self.name = storage, study_id, name
         self.follower = Follower(storage, study_id, name)
         self.worker = Worker(study_id, heartbeat_timeout)
         self.claimed: set[int] = set()

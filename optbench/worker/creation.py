@@ -11,11 +11,11 @@ from typing import Any
 
 from optbench.definition.fingerprint import compact, differences
 from optbench.definition.stored import ordered_as
+from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.states import Metric
 from optbench.storage import Storage, StudyRecord, find_study, glance, open_study, set_total
-from optbench.sweep import Sweep
 
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 

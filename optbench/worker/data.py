@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optbench.data import Images, Split
+from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
-from optbench.sweep import Sweep
 
 
 @dataclass(frozen=True)

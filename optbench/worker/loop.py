@@ -12,7 +12,7 @@ from optbench.worker.stop import StopRequest
 
 
 class Decider(Protocol):
-    """What the loop needs of a study (see study.Study)."""
+    """What the loop needs of a study (see scheduler.Scheduler)."""
 
     def ask(self, optimizer: str, trainer: Trainer) -> Job | None: ...
     def decide(self, job: Job, epoch: Epoch) -> Decision: ...

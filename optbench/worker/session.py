@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optbench.data import Split
+from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
+from optbench.scheduler.scheduler import RETRIES, Scheduler
 from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study
-from optbench.study import RETRIES, Study
-from optbench.sweep import Sweep
 from optbench.training.contract import Trainer
 from optbench.worker.creation import check_fingerprint
 from optbench.worker.data import StudyData, load_data
@@ -102,7 +102,7 @@ class Session:
         timeout, missing = self.options.heartbeat_timeout, sweep.trials - record.finished
         writer = Writer(self.storage, record.study_id, record.name, timeout)
         with heartbeat(writer, timeout) as check:
-            study = Study(sweep, writer, self.options.retries)
+            study = Scheduler(sweep, writer, self.options.retries)
 
             def observe(event: Event) -> None:
                 self._notify(event)

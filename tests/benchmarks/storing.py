@@ -26,12 +26,12 @@ from optuna.trial import TrialState
 from sqlalchemy import insert
 
 from optbench.definition import parse
+from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, open_storage, open_study
 from optbench.storage.optuna_private import models
 from optbench.storage.rows import attributes, curve_point, epoch_row, parameters
 from optbench.storage.schema import TOKEN, epochs
-from optbench.study import Study
 from optbench.training.contract import Epoch
 from tests.conftest import TINY
 from tests.servers import KINDS
@@ -83,7 +83,7 @@ def work(url, go):
     start = time.perf_counter()
     storage, sweep = open_storage(url), parse(SWEEP, "benchmark")
     study_id, _ = open_study(storage, sweep.name, "validation accuracy", {})
-    study = Study(sweep, Writer(storage, study_id, sweep.name))
+    study = Scheduler(sweep, Writer(storage, study_id, sweep.name))
     spent = {"start": time.perf_counter() - start, "sampler": 0.0}
     timed(
         optuna.samplers.TPESampler,

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from optbench.data import Split
-from optbench.sweep import Sweep
+from optbench.definition.sweep import Sweep
 from optbench.training.contract import Trainer
 from optbench.training.tensorflow.device import cores, device
 from optbench.training.tensorflow.lanes import Lanes

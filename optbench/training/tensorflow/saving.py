@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from optbench.sweep import Sweep
+from optbench.definition.sweep import Sweep
 from optbench.training.order import Array
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.reference import network, rule

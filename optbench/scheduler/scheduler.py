@@ -1,4 +1,4 @@
-"""Decides: what to train next (ask), and what becomes of it (decide), with Optuna's samplers and pruners.
+"""Decides what to train next (ask) and what becomes of it (decide), with Optuna's samplers and pruners.
 
 Decisions are taken on a copy of the study in memory; the writer keeps what was decided.
 """
@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from optbench.in_memory import InMemoryStudy
+from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS
-from optbench.plan import audited, params_of, seed_of
-from optbench.scheduler.attributes import TrialAttribute
+from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
+from optbench.scheduler.contract import Writer
+from optbench.scheduler.in_memory import InMemoryStudy
+from optbench.scheduler.plan import audited, params_of, seed_of
+from optbench.scheduler.slots import Failure, Slots
 from optbench.scheduler.states import Decision, Ending
-from optbench.slots import Failure, Slots
-from optbench.space import Choice
-from optbench.storage import AUDIT, Writer
-from optbench.sweep import Sweep
 from optbench.training.contract import Epoch, Job, Trainer
 
 RETRIES = 2  # how often the parameters of a trial whose worker crashed are tried again
@@ -34,14 +32,14 @@ class RunningTrial:
     trial: optuna.trial.Trial
 
 
-class Study:
-    """A sweep's study, as one worker sees it."""
+class Scheduler:
+    """Schedules the trials of one study, for one worker."""
 
     def __init__(self, sweep: Sweep, writer: Writer, retries: int = RETRIES) -> None:
         self.sweep, self.writer = sweep, writer
         self.slots = Slots(sweep, retries)
         trials = writer.updates()
-        self.in_memory = InMemoryStudy(sweep, writer.follower.name)
+        self.in_memory = InMemoryStudy(sweep, writer.name)
         self.running: dict[int, RunningTrial] = {}
         self.others: set[int] = set()
         self._follow(trials)
@@ -59,26 +57,16 @@ class Study:
         params = self.slots.retried(claim.slot) or params_of(self.sweep, claim.slot)
         trial = self.in_memory.start(claim.number, params)
         self.others.discard(claim.number)
-        distributions = self._distributions(params)
-        for name, distribution in distributions.items():
-            _suggest(trial, name, distribution)
-        hparams = OPTIMIZERS[optimizer].resolve(trial.params)
-        fixed = self.sweep.fixed[claim.slot] if claim.slot < len(self.sweep.fixed) else None
-        attributes: dict[str, Any] = {
-            "optimizer": optimizer,
-            "hyperparameters": hparams,
-            "seed": seed_of(self.sweep, claim.slot),
-            "lanes": trainer.lanes,
-            "trainer": trainer.name,
-            "device": trainer.device,
-        }
-        if fixed and fixed.label:
-            attributes["label"] = fixed.label
-        if fixed and fixed.source_trial is not None:
-            attributes[TrialAttribute.SOURCE_TRIAL] = fixed.source_trial
-        self.writer.begin(claim.trial_id, trial.params, distributions, attributes)
+        job = Job(
+            number=claim.number,
+            optimizer=optimizer,
+            hparams=OPTIMIZERS[optimizer].resolve(trial.params),
+            seed=seed_of(self.sweep, claim.slot),
+            epochs=self.sweep.epochs,
+        )
+        self.writer.begin(claim.trial_id, trial.params, trial.distributions, self._attributes(job, trainer, claim.slot))
         self.running[claim.number] = RunningTrial(claim.trial_id, claim.slot, trial)
-        return Job(claim.number, optimizer, hparams, attributes["seed"], self.sweep.epochs)
+        return job
 
     def decide(self, job: Job, epoch: Epoch) -> Decision:
         """What becomes of a running trial after an epoch. Fixed trials are never pruned, audited ones only marked."""
@@ -91,7 +79,7 @@ class Study:
         if own.slot >= len(self.sweep.fixed) and own.trial.should_prune():
             if not audited(self.sweep, own.slot):
                 return Decision.PRUNED
-            self.in_memory.mark(own.trial, AUDIT, epoch.epoch)
+            self.in_memory.mark(own.trial, TrialSystemAttribute.AUDIT, epoch.epoch)
         return Decision.CONTINUE
 
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]:
@@ -116,15 +104,21 @@ class Study:
         self._follow(self.writer.updates())
         return bool(self.others)
 
-    def _distributions(self, params: Mapping[str, float] | None) -> dict[str, BaseDistribution]:
-        if not self.sweep.searches:
-            return {name: FloatDistribution(value, value) for name, value in (params or {}).items()}
-        return {
-            name: CategoricalDistribution(d.values)
-            if isinstance(d, Choice)
-            else FloatDistribution(d.low, d.high, log=d.log)
-            for name, d in self.sweep.space.items()
+    def _attributes(self, job: Job, trainer: Trainer, slot: int) -> dict[str, Any]:
+        """What a trial's row says of it from the start."""
+        attributes = {
+            TrialAttribute.OPTIMIZER: job.optimizer,
+            TrialAttribute.HYPERPARAMETERS: job.hparams,
+            TrialAttribute.SEED: job.seed,
+            TrialAttribute.LANES: trainer.lanes,
+            TrialAttribute.TRAINER: trainer.name,
+            TrialAttribute.DEVICE: trainer.device,
         }
+        if slot < len(self.sweep.fixed):
+            fixed = self.sweep.fixed[slot]
+            optional = {TrialAttribute.LABEL: fixed.label, TrialAttribute.SOURCE_TRIAL: fixed.source_trial}
+            attributes |= {key: value for key, value in optional.items() if value is not None}
+        return {key.value: value for key, value in attributes.items()}
 
     def _follow(self, updates: Sequence[FrozenTrial]) -> None:
         """Bring slots and in-memory study up to the database: trials of other workers, and of earlier runs."""
@@ -133,21 +127,14 @@ class Study:
             self.in_memory.follow(trial, trial.number in self.running)
 
     def _count(self, trial: FrozenTrial) -> None:
-        """Take in whose a trial's slot is, and whether another worker is at it. Other programs' trials have no slot."""
-        slot, running = trial.user_attrs.get("slot"), trial.state == TrialState.RUNNING
+        """Note which slot a trial holds, and whether another worker runs it. Other programs' trials have no slot."""
+        slot, running = trial.user_attrs.get(TrialAttribute.SLOT), trial.state == TrialState.RUNNING
         if slot is None:
             return
         if trial.state == TrialState.FAIL:
-            self.slots.fail(slot, trial.number, Failure(trial.params, trial.user_attrs.get("reason")))
+            reason = trial.user_attrs.get(TrialAttribute.REASON)
+            self.slots.fail(slot, trial.number, Failure(trial.params, reason))
         else:
             self.slots.hold(slot, trial.number)
         elsewhere = running and trial.number not in self.running and slot < self.sweep.trials
         (self.others.add if elsewhere else self.others.discard)(trial.number)
-
-
-def _suggest(trial: optuna.trial.Trial, name: str, distribution: BaseDistribution) -> None:
-    """Let the sampler choose a parameter of the trial."""
-    if isinstance(distribution, CategoricalDistribution):
-        trial.suggest_categorical(name, distribution.choices)
-    elif isinstance(distribution, FloatDistribution):
-        trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)

@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optbench.plan import optimizer_of, params_of
+from optbench.definition.sweep import Sweep
+from optbench.scheduler.plan import optimizer_of, params_of
 from optbench.scheduler.states import STOPPED
-from optbench.sweep import Sweep
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from optbench.space import Choice, Dimension, Float
+from optbench.definition.space import Choice, Dimension, Float
 
 
 @dataclass(frozen=True)

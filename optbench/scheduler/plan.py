@@ -7,9 +7,9 @@ one; only TPE looks at what has been found.
 
 import numpy as np
 
+from optbench.definition.space import Choice, point
+from optbench.definition.sweep import Grid, Qmc, RandomSampler, Sweep, Tpe, grid_size
 from optbench.randomness import Purpose, generator, seed
-from optbench.space import Choice, point
-from optbench.sweep import Grid, Qmc, RandomSampler, Sweep, Tpe, grid_size
 
 
 def optimizer_of(sweep: Sweep, slot: int) -> str:

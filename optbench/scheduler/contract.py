@@ -1,0 +1,55 @@
+"""What the scheduler needs of whoever keeps a study: the writing side, as a database has it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from optbench.scheduler.states import Decision, Ending
+from optbench.training.contract import Epoch
+
+TRIAL_STATES: Mapping[Decision, TrialState] = {
+    Decision.COMPLETE: TrialState.COMPLETE,
+    Decision.DIVERGED: TrialState.COMPLETE,
+    Decision.PRUNED: TrialState.PRUNED,
+    Decision.INTERRUPTED: TrialState.FAIL,
+}
+"""Optuna's state of a trial that ended so. Divergence is a result, or samplers would not learn from it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A new trial's row, taken for one slot of the study's budget."""
+
+    trial_id: int
+    number: int
+    slot: int
+
+
+class Writer(Protocol):
+    """The writing side of a study, for one worker. Trials are known by their ids."""
+
+    name: str
+    """The study's name."""
+
+    def updates(self) -> Sequence[FrozenTrial]:
+        """The trials that may have changed since the last call, or the last claim."""
+
+    def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
+        """A running row for the slot that `choose` takes, or None; no two workers get the same slot."""
+
+    def begin(
+        self,
+        trial_id: int,
+        params: Mapping[str, float],
+        distributions: Mapping[str, BaseDistribution],
+        said: Mapping[str, Any],
+    ) -> None:
+        """Write what a claimed trial is going to train."""
+
+    def record(
+        self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending], marks: Mapping[int, Mapping[str, Any]]
+    ) -> set[int]:
+        """Write one round; returns the trials that are no longer this worker's."""
