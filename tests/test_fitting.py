@@ -40,6 +40,7 @@ def trial_of(number, **changes):
     given = {
         "number": number, "trial_id": number, "state": "complete", "value": 0.9789, "last": 0.9789, "optimizer": "adam",
         "params": ADAM, "hyperparameters": hparams, "seed": 4_294_967_295, "epochs": 2, "slot": number, "seconds": 1.0,
+        "retries": 0,
         "worker": "host-1-abc",
     }  # fmt: skip
     return TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given | changes))
@@ -91,16 +92,16 @@ def test_failed_trials_are_shown_with_their_reason_how_often_they_were_tried_and
     reason = "worker host-1-abc is gone"
     records = [
         trial_of(0, state="failed", value=None, reason=reason),
-        trial_of(1, state="failed", value=None, slot=0, reason=reason),
+        trial_of(1, state="failed", value=None, slot=0, reason=reason, retries=1),
         trial_of(2, state="interrupted", value=None, reason="interrupted", params={**ADAM, "epsilon": 1e-7}),
         trial_of(3),
     ]
     out = printed(tables.show(study_of(), records, 10), 200)
     rows = [line for line in out.splitlines() if "host-1-abc" in line]
     assert "3 failed or interrupted trials" in out
-    assert rows[0].split() == ["0", "failed", "2", "2", *reason.split(), "host-1-abc"]
-    assert rows[1].split()[:4] == ["1", "failed", "2", "2"]
-    assert rows[2].split() == ["2", "interrupted", "2", "1", "interrupted", "host-1-abc"]
+    assert rows[0].split() == ["0", "failed", "2", "0", *reason.split(), "host-1-abc"]
+    assert rows[1].split()[:4] == ["1", "failed", "2", "1"]
+    assert rows[2].split() == ["2", "interrupted", "2", "0", "interrupted", "host-1-abc"]
     assert "3 failed or interrupted trials, the newest 1" in printed(tables.show(study_of(), records, 1), 200)
 
 
@@ -111,13 +112,12 @@ def worker_of(name, age):
 def test_a_running_study_shows_its_workers_and_running_trials():
     started = datetime.now() - timedelta(seconds=42)
     unfinished = {"state": "running", "value": None, "last": 0.5, "epochs": 1, "started": started}
-    records = [trial_of(0), trial_of(5, **unfinished), trial_of(6, worker="host-2-dead", **unfinished)]
+    records = [trial_of(0), trial_of(5, **unfinished)]
     workers = [worker_of("host-1-abc", 3.2), worker_of("host-2-dead", 600.0)]
     out = printed(tables.show(study_of(workers=1), records, 10, workers), 200)
     assert re.search(r"^host-1-abc +alive +3 s ago +1 +17", out, re.MULTILINE)
     assert re.search(r"^host-2-dead +dead +10 min ago +0 +17", out, re.MULTILINE)
     assert re.search(r"^5 +1/2 +50.00 +4\d s +host-1-abc", out, re.MULTILINE)
-    assert re.search(r"^6 .* its worker is dead; a running sweep takes it over +host-2-dead", out, re.MULTILINE)
     assert "running trials" not in printed(tables.show(study_of(), [trial_of(0)], 10), 200)
 
 

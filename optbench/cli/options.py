@@ -80,10 +80,11 @@ Studies = Annotated[
 @contextmanager
 def opened(url: str, read_only: bool = False) -> "Iterator[Storage]":
     """The database, closed at the end; if `read_only`, nothing in it is written."""
-    from optbench.storage import open_storage
+    from optbench.storage import open_storage, shown
 
     logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
     storage = open_storage(url, read_only=read_only)
+    log.info("opened %s", shown(storage.url))
     try:
         yield storage
     finally:

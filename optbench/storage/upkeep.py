@@ -1,17 +1,20 @@
 """Copies a database while it is used, and deletes a study."""
 
+import logging
 import sqlite3
 import tempfile
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from optbench.errors import StorageError
+from optbench.errors import StorageError, tolerated
 from optbench.storage.check import OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import Storage, connect_to_read, one_line, publish, shown
 from optbench.storage.identity import check_idle
 from optbench.storage.optuna_private import models
+
+log = logging.getLogger(__name__)
 
 
 def backup(given: str, target: Path) -> int:
@@ -23,7 +26,7 @@ def backup(given: str, target: Path) -> int:
     if url.get_backend_name() != "sqlite":
         tool = {"postgresql": "pg_dump", "mysql": "mariadb-dump"}.get(url.get_backend_name(), "the server's own tool")
         raise StorageError(f"storage {shown(url)} is a server's; `optbench backup` copies SQLite files: use {tool}")
-    with suppress(OlderSchemaError):  # its copy is as good
+    with tolerated(log, "the copy keeps the older schema", OlderSchemaError):
         check_schema(url, look(url), create=False)
     if not target.name:
         raise StorageError("no name for the copy; expected that of a new file: optbench backup monday.db")

@@ -31,32 +31,17 @@ def show(
     yield Text(counts(study))
     if not study.searches and study.sweep is not None:
         yield fixed(study, records)
-    running, lost = _unfinished(records, workers)
+    running = [record for record in records if record.state == State.RUNNING]
     finished = [record for record in records if record.state not in (*LOST, State.RUNNING)]
     yield from _best(study, ranked(study, finished)[:top])
     yield from _workers(workers, running)
     yield from _running(study, running)
-    yield from _lost(records, lost, top)
+    yield from _lost([record for record in records if record.state in LOST], top)
     if study.sweep is not None:
         yield Text("\ndefinition", style="bold")
         yield Text(tomli_w.dumps(as_written(study.sweep.definition())))
     if study.versions:
         yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
-
-
-def _unfinished(
-    records: Sequence[TrialRecord], workers: Sequence[WorkerRecord]
-) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """The trials that run, and those that failed, were interrupted, or whose worker is dead."""
-    alive = {worker.name for worker in workers if worker.alive}
-    running: list[TrialRecord] = []
-    lost: list[TrialRecord] = []
-    for record in records:
-        if record.state == State.RUNNING:
-            (running if record.worker is None or record.worker in alive else lost).append(record)
-        elif record.state in LOST:
-            lost.append(record)
-    return running, lost
 
 
 def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[RenderableType]:
@@ -128,11 +113,10 @@ def _since(time: datetime | None, now: datetime) -> str:
     return NOTHING if time is None else duration((now - time).total_seconds())
 
 
-def _lost(records: Sequence[TrialRecord], lost: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
+def _lost(lost: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
     """The newest failed and interrupted trials: why they ended, how often their parameters were tried, and where."""
     if not lost:
         return
-    tried = Counter(_parameters(record) for record in records)
     shown = lost[-top:]
     newest = f", the newest {len(shown)}" if len(shown) < len(lost) else ""
     yield Text(f"\n{len(lost)} failed or interrupted trials{newest}", style="bold")
@@ -140,23 +124,11 @@ def _lost(records: Sequence[TrialRecord], lost: Sequence[TrialRecord], top: int)
         Column("trial", [str(r.number) for r in shown]),
         Column("state", [r.state for r in shown], rank=1),
         Column("epochs", [str(r.epochs) for r in shown], rank=3),
-        Column("times tried", [str(tried[_parameters(r)]) for r in shown], rank=2),
-        Column("reason", [_reason(r) for r in shown], text=True),
+        Column("earlier tries", [str(r.retries) for r in shown], rank=2),
+        Column("reason", [r.reason or "not recorded" for r in shown], text=True),
         Column("worker", [r.worker or "another program" for r in shown], rank=4, text=True),
     ]
     yield Fitted(columns)
-
-
-def _reason(record: TrialRecord) -> str:
-    if record.state == State.RUNNING:
-        return "its worker is dead; a running sweep takes it over"
-    return record.reason or "not recorded"
-
-
-def _parameters(record: TrialRecord) -> tuple[Any, ...]:
-    """What tells one set of parameters in one slot from others; a trial that never got any stands alone."""
-    own = () if record.params else (record.number,)
-    return (record.slot, *own, *sorted(record.params.items()))
 
 
 def _values(metric: str, values: Sequence[float | None]) -> Column:
