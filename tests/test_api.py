@@ -1,0 +1,171 @@
+"""The Python API as a notebook or a script uses it: from `load` to `compare` on digits, and Ctrl-C."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow
+import pytest
+
+import optbench
+from optbench.errors import DefinitionError, StudyError
+from optbench.scheduler.states import State
+from tests.conftest import ROOT, TINY, write_toml
+
+SLOW = TINY | {"name": "slow", "trials": 200, "epochs": 600, "pruner": {"name": "none"}}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('api')}/api.db"
+
+
+@pytest.fixture(scope="module")
+def studies(url):
+    """Two searches of four trials, each confirmed on three seeds."""
+    found = [optbench.run(TINY, url, name="first", trials=4, lanes=2)]
+    adam = TINY | {"optimizer": "adam", "space": {"learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}}}
+    found.append(optbench.run(adam, url, name="second", trials=4, lanes=2))
+    optbench.confirm(*found, top=1, seeds=3, lanes=2, progress=False)
+    return found
+
+
+def test_load_takes_a_name_a_path_a_dict_or_a_sweep(tmp_path):
+    path = write_toml(tmp_path / "tiny.toml", TINY)
+    sweep = optbench.load(TINY)
+    assert optbench.load(path) == optbench.load(str(path)) == optbench.load(sweep) == sweep
+    assert optbench.load("quickstart").data.name == "digits"
+    assert optbench.load(TINY, trials=9).trials == optbench.load(sweep, trials=9).trials == 9
+    with pytest.raises(DefinitionError, match="did you mean 'quickstart'"):
+        optbench.load("quikstart")
+
+
+def test_a_study_has_its_best_trial_its_trials_and_its_epochs(studies):
+    study = studies[0]
+    assert (study.name, study.state) == ("first", "done")
+    assert study.sweep.trials == 4
+    assert [trial.number for trial in study.trials] == [0, 1, 2, 3]
+    complete = [trial for trial in study.trials if trial.state == State.COMPLETE]
+    assert study.best.value == max(trial.value for trial in complete)
+    assert study.epochs()["epoch"] == [1, 2] * 4
+    assert "first" in repr(study)
+    assert f"{100 * study.best.value:.2f} %" in study._repr_html_()
+    assert pickle.loads(pickle.dumps(study)) == study
+
+
+def test_the_same_call_again_trains_nothing(studies, url, capsys):
+    again = optbench.run(TINY, url, name="first", trials=4)
+    assert again == studies[0]
+    assert "] trial " not in capsys.readouterr().out
+
+
+def test_a_table_is_columns_for_every_library(studies):
+    table = studies[0].table()
+    assert dict(table)["trial"] == [0, 1, 2, 3]
+    arrow = pyarrow.table(table)
+    assert arrow.column("value").to_pylist() == table["value"]
+    assert table.__dataframe__().num_rows() == 4
+    assert "<th>learning_rate</th>" in table._repr_html_()
+
+
+def test_exports_and_optunas_own_study(studies):
+    assert 'optimizer = "adadelta"' in studies[0].export("toml")
+    assert studies[0].optuna().best_value == studies[0].best.value
+    with pytest.raises(DefinitionError, match="no such format"):
+        studies[0].export("yaml")
+
+
+def test_a_comparison_has_sentences_numbers_and_a_page(studies, tmp_path):
+    comparison = optbench.compare(*studies)
+    assert comparison.sentences[0].startswith("first ")
+    assert [arm["study"] for arm in comparison.as_dict()["arms"]] == ["first", "second"]
+    assert "<td>second</td>" in comparison._repr_html_()
+    assert "first" in comparison.save(tmp_path / "report.html").read_text()
+
+
+def test_studies_are_listed_and_opened_by_name(studies, url):
+    assert [study.name for study in optbench.studies(url)] == ["first", "second", "first/confirm", "second/confirm"]
+    assert optbench.open_study("first", url) == studies[0]
+    with pytest.raises(StudyError, match="did you mean 'first'"):
+        optbench.open_study("firts", url)
+
+
+def test_a_confirmation_selects_nothing(studies, url):
+    confirmation = optbench.open_study("first/confirm", url)
+    assert confirmation.best is None
+    assert [trial.state for trial in confirmation.trials] == [State.COMPLETE] * 3
+
+
+def test_two_workers_share_a_study(url):
+    study = optbench.run(TINY, url, name="shared", workers=2, lanes=2, progress=False)
+    assert study.state == "done"
+    assert sorted(trial.slot for trial in study.trials) == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers = 0"),
+        ({"trainer": "torch"}, "no such trainer"),
+        ({"timeout": 0}, "expected seconds above 0"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(options, message, tmp_path):
+    with pytest.raises(DefinitionError, match=message):
+        optbench.run(TINY, f"sqlite:///{tmp_path}/none.db", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_stops_cleanly_and_returns_the_study(tmp_path):
+    write_toml(tmp_path / "slow.toml", SLOW)
+    code = (
+        "import optbench\n"
+        "study = optbench.run('slow.toml', lanes=2)\n"
+        "print('returned', study.state, sorted({trial.reason for trial in study.trials}))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:  # fmt: skip
+        try:
+            wait_for_epochs(tmp_path / "storage" / "optbench.db", process)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert out.splitlines()[-2:] == [
+        "stopped; the same call carries on",
+        "returned interrupted ['interrupted']",
+    ]
+
+
+def wait_for_epochs(path, process):
+    """Until the study's first trial has trained three epochs."""
+    end = time.monotonic() + 240
+    while time.monotonic() < end and process.poll() is None:
+        if path.exists():
+            found = optbench.studies(f"sqlite:///{path}")
+            if found and len(found[0].epochs()["epoch"]) >= 3:
+                return
+        time.sleep(0.2)
+    raise AssertionError("the study trained no three epochs")
+
+
+def test_importing_the_package_is_cheap_and_its_names_are_all_there():
+    code = (
+        "import sys, optbench\n"
+        "assert not {'optuna', 'tensorflow', 'rich', 'numpy'} & sys.modules.keys()\n"
+        "assert all(getattr(optbench, name) for name in optbench.__all__)\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    """Importing a module `optbench.compare` would replace the function `optbench.compare`."""
+    modules = {path.stem for path in (ROOT / "optbench").iterdir()}
+    assert not modules & set(optbench.__all__)
