@@ -2,11 +2,15 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import optuna
+import optuna_dashboard
 import pytest
+from optuna.artifacts.exceptions import ArtifactNotFound
 from sqlalchemy import event, select, update
 
+from optbench.dashboard.artifacts import CURVES, Store, _registered, keep, remove_all
 from optbench.errors import StudyError
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage import (
@@ -16,6 +20,7 @@ from optbench.storage import (
     curves,
     curves_of,
     find_study,
+    log_replay,
     open_storage,
     open_study,
     rename_study,
@@ -23,8 +28,11 @@ from optbench.storage import (
     trials,
     trials_of,
 )
+from optbench.storage.copy import copy_study
 from optbench.storage.doctor import examine
+from optbench.storage.optuna_private import read_note
 from optbench.storage.schema import epochs, workers
+from optbench.storage.upkeep import backup, delete_study
 from tests.test_storage import HELD, claim, complete, epoch
 
 
@@ -192,3 +200,84 @@ def watch(writer, seconds):
     watched = writer.worker.watched
     writer.worker.watched = {name: (heartbeat, since - seconds) for name, (heartbeat, since) in watched.items()}
     writer.heartbeat()
+
+
+def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
+    """From SQLite to every kind of database, and back under another name."""
+    with (
+        closing(open_storage(f"sqlite:///{tmp_path}/source.db", create=True)) as source,
+        closing(open_storage(url, create=True)) as target,
+    ):
+        make(target, "other", 2)
+        search = make(source, "search", 3)
+        make(source, "search/confirm", 1, "test accuracy", origin="search")
+        log_replay(source, find_study(source, "search/confirm").study_id, 0)
+        optuna_dashboard.save_note(optuna.load_study(study_name="search", storage=source.optuna), "by hand")
+        assert copy_study(source, search, target, "search") == ["search", "search/confirm"]
+        copy = find_study(target, "search")
+        assert (copy.best, copy.epochs, copy.metric, copy.state, copy.total) == (0.7, 6, search.metric, "done", 3)
+        assert copy.token != search.token
+        assert find_study(target, "search/confirm").confirms(copy)
+        assert count_evaluations(target) == {"search/confirm": 1}
+        here, there = trials(source, search.study_id), trials(target, copy.study_id)
+        assert [(t.number, t.value, t.params, t.slot, t.started) for t in there] == [
+            (t.number, t.value, t.params, t.slot, t.started) for t in here
+        ]
+        assert list(curves(target, copy.study_id).values()) == list(curves(source, search.study_id).values())
+        assert read_note(target.optuna, copy.study_id) == (1, "by hand")
+        assert examine(target) == []
+        with pytest.raises(StudyError, match="there is a study 'search' already; choose another name"):
+            copy_study(source, search, target, "search")
+        assert len(studies(target)) == 3
+        assert copy_study(target, copy, source, "back") == ["back", "back/confirm"]
+        assert examine(source) == []
+
+
+def test_a_copy_never_owns_the_originals_artifacts(tmp_path):
+    """Neither a backup in the same folder nor a study that bare Optuna copied deletes what the original shows."""
+    url = f"sqlite:///{tmp_path}/y.db"
+    with closing(open_storage(url, create=True)) as storage:
+        record = make(storage, "s", 1)
+        keep(storage, replace(record, best=None), trials(storage, record.study_id))
+        (artifact,) = [i for i, name in _registered(storage, record).items() if name == CURVES]
+    backup(url, tmp_path / "monday.db")
+    optuna.copy_study(from_study_name="s", from_storage=url, to_storage=url, to_study_name="copy")
+    for place, name in ((f"sqlite:///{tmp_path}/monday.db", "s"), (url, "copy")):
+        with closing(open_storage(place)) as storage:
+            assert Store(storage).open_reader(artifact).read(5) == b"trial"
+            remove_all(storage, find_study(storage, name))
+            delete_study(storage, find_study(storage, name).study_id, name)
+    with closing(open_storage(url)) as storage:
+        assert Store(storage).open_reader(artifact).read(5) == b"trial"
+        remove_all(storage, find_study(storage, "s"))
+        with pytest.raises(ArtifactNotFound):
+            Store(storage).open_reader(artifact)
+
+
+def test_the_doctor_says_what_a_rename_of_the_bare_dashboard_lost(tmp_path):
+    """It copies the trials and the user attributes, and deletes the original."""
+    url = f"sqlite:///{tmp_path}/y.db"
+    with closing(open_storage(url, create=True)) as storage:
+        make(storage, "s", 2)
+        make(storage, "s/confirm", 1, "test accuracy", origin="s")
+    old = optuna.load_study(study_name="s", storage=url)
+    new = optuna.create_study(study_name="renamed", storage=url, direction="maximize")
+    new.add_trials(old.trials)
+    for key, value in old.user_attrs.items():
+        new.set_user_attr(key, value)
+    optuna.delete_study(study_name="s", storage=url)
+    with closing(open_storage(url)) as storage:
+        assert find_study(storage, "renamed").epochs == 0
+        found = {(finding.study, finding.what.partition(":")[0]) for finding in examine(storage)}
+        assert ("renamed", "another program copied or renamed it") in found
+        assert ("s/confirm", "it confirms the study 's', which another program renamed or deleted") in found
+
+
+def test_the_doctor_compares_the_values_of_both_curves(storage):
+    record = make(storage, "s", 2)
+    wrong = update(epochs).where(epochs.c.epoch == 2).values(validation_accuracy=0.1)
+    storage.write(lambda session: session.execute(wrong))
+    said = "has another accuracy on Optuna's curve than on ours in 1 epochs, first in 2"
+    assert [finding.what for finding in examine(storage)] == [
+        f"trial {n} (COMPLETE) {said}" for n in range(record.total)
+    ]

@@ -1,4 +1,4 @@
-"""The commands that look after a database: backup, upgrade, doctor, delete. None of them loads TensorFlow."""
+"""The commands that look after databases: backup, upgrade, doctor, rename, copy, delete. None loads TensorFlow."""
 
 import logging
 import sys
@@ -44,7 +44,7 @@ def upgrade(
 
 @app.command()
 def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
-    """Look for what cannot be right in a database; exits with 1 if anything is. Example: optbench doctor --json"""
+    """Find what is wrong in a database; the exit code is 1 if anything is. Example: optbench doctor --json"""
     from optbench.storage import shown, studies
     from optbench.storage.doctor import examine
 
@@ -63,6 +63,44 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
 
 
 @app.command()
+def rename(
+    study: StudyName,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+) -> None:
+    """Give a study another name; its confirmations follow. Example: optbench rename quickstart first"""
+    from optbench.storage import find_study, rename_study
+
+    with opened(storage) as storage_:
+        rename_study(storage_, find_study(storage_, study).study_id, new)
+    console.print(f"study {study!r} is {new!r} now", markup=False)
+
+
+@app.command()
+def copy(
+    study: StudyName,
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The database; made if it is missing.")],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="The copy's name. [default: as it is]")
+    ] = None,
+    storage: StorageUrl = DEFAULT_STORAGE,
+) -> None:
+    """Copy a study and its confirmations to a database. Example: optbench copy quickstart --to results.db"""
+    from optbench.storage import find_study, open_storage, shown
+    from optbench.storage.copy import copy_study
+
+    with opened(storage, read_only=True) as storage_:
+        record = find_study(storage_, study)
+        target = open_storage(to, create=True)
+        try:
+            names = copy_study(storage_, record, target, name or study)
+        finally:
+            target.close()
+    copied = ", ".join(map(repr, names))
+    console.print(f"{shown(target.url)} has {copied}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def delete(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
@@ -71,9 +109,9 @@ def delete(
 ) -> None:
     """Delete a study with its trials and curves, for good. Example: optbench delete quickstart"""
     from optbench.cli.tables import counts
-    from optbench.dashboard.artifacts import identities, remove
+    from optbench.dashboard.artifacts import remove_all
     from optbench.storage import find_study, studies
-    from optbench.storage.upkeep import delete_study
+    from optbench.storage.upkeep import check_deletable, delete_study
 
     with opened(storage) as storage_:
         record = find_study(storage_, study)
@@ -81,9 +119,9 @@ def delete(
         if "baseline" in (study, sweep) and not force:
             raise StudyError(f"study {study!r} is the baseline that others are compared with; --force deletes it")
         _ask(f"{counts(record)}. Delete it for good?", yes)
-        files = identities(storage_, record)
+        check_deletable(storage_, record.study_id, study)
+        remove_all(storage_, record)
         delete_study(storage_, record.study_id, study)
-        remove(storage_, files)
         confirmations = [other.name for other in studies(storage_) if other.confirms(record)]
     console.print(f"study {study!r} is deleted", markup=False)
     for name in confirmations:

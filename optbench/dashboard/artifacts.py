@@ -7,13 +7,16 @@ import logging
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from optbench.errors import tolerated
 from optbench.exports import FORMATS, Format, chosen
-from optbench.storage import TOKEN, Storage, StudyRecord, TrialRecord, curves
+from optbench.storage import Storage, StudyRecord, TrialRecord, curves
+from optbench.storage.optuna_private import ARTIFACT_PREFIX
+from optbench.storage.saved_plots import count_references
 
 log = logging.getLogger(__name__)
 CURVES, BEST = "learning-curves.csv", "best.json"
@@ -25,42 +28,76 @@ def folder(storage: Storage) -> Path:
     return (storage.path.parent if storage.path else Path("storage").absolute()) / "artifacts"
 
 
-def store(place: Path) -> FileSystemArtifactStore:
-    """Optuna's store in that folder."""
-    return FileSystemArtifactStore(place)
+class Store:
+    """Optuna's artifact store of one database. Databases that lie side by side share the folder.
+
+    It reads whatever lies in the folder, as a copy of a database shows the files of the original. It writes to a folder
+    of its own, and removes only what lies there and belongs to no other study: a copy never owns the original's files.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage, self.folder = storage, folder(storage)
+        name = storage.path.name if storage.path else f"{storage.url.host}-{storage.url.database}"
+        self.own = self.folder / f"of-{name}"
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """The file's content. Raises ArtifactNotFound."""
+        for place in (self.own, self.folder, *sorted(self.folder.glob("of-*"))):
+            try:
+                return FileSystemArtifactStore(place).open_reader(artifact_id)
+            except ArtifactNotFound:
+                continue
+        raise ArtifactNotFound(artifact_id)
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Write the file, over an earlier one. Raises OSError."""
+        self.own.mkdir(parents=True, exist_ok=True)
+        FileSystemArtifactStore(self.own).write(artifact_id, content_body)
+
+    def remove(self, artifact_id: str) -> None:
+        """Delete the file, if it is this database's, and at most one of its studies has it."""
+        if count_references(self.storage, artifact_id) <= 1:
+            with tolerated(log, "an artifact was not deleted", ArtifactNotFound):
+                FileSystemArtifactStore(self.own).remove(artifact_id)
 
 
 def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> None:
     """Write the study's artifacts, each over the one that was there before. Raises OSError."""
-    folder(storage).mkdir(parents=True, exist_ok=True)
     _put(storage, study, CURVES, "text/csv", _curves(storage, study, records))
     if study.searches and study.best is not None:
         _put(storage, study, BEST, "application/json", FORMATS[Format.JSON](chosen(storage, study)))
 
 
-def identities(storage: Storage, study: StudyRecord) -> list[str]:
-    """The ids of the study's artifacts."""
-    return [_identity(storage, study, name) for name in (CURVES, BEST)]
+def remove_all(storage: Storage, study: StudyRecord) -> None:
+    """Delete the files of the study's artifacts, as far as they are its own; call it before the study is deleted."""
+    for artifact in _registered(storage, study):
+        with tolerated(log, "an artifact was not deleted", OSError):
+            Store(storage).remove(artifact)
 
 
-def remove(storage: Storage, ids: Sequence[str]) -> None:
-    """Delete the files of these artifacts, as far as they are there."""
-    for identity in ids:
-        with tolerated(log, "an artifact was not deleted", ArtifactNotFound, OSError):
-            store(folder(storage)).remove(identity)
+def _registered(storage: Storage, study: StudyRecord) -> dict[str, str]:
+    """The names of the study's artifacts by their ids."""
+    held = storage.optuna.get_study_system_attrs(study.study_id)
+    return {
+        key.removeprefix(ARTIFACT_PREFIX): json.loads(text)["filename"]
+        for key, text in held.items()
+        if key.startswith(ARTIFACT_PREFIX)
+    }
 
 
 def _identity(storage: Storage, study: StudyRecord, name: str) -> str:
-    """A function of study and name, so that writing again replaces, also from a copy of the database."""
-    token = storage.optuna.get_study_system_attrs(study.study_id).get(TOKEN, storage.url.database)
-    return str(uuid.uuid5(NAMES, f"{token}\n{study.study_id}\n{study.name}\n{name}"))
+    """The id of the artifact of that name: the one that it has, or, for a new one, a function of study and name."""
+    for artifact, filename in _registered(storage, study).items():
+        if filename == name and count_references(storage, artifact) == 1:
+            return artifact
+    return str(uuid.uuid5(NAMES, f"{study.token or storage.url.database}\n{study.study_id}\n{name}"))
 
 
 def _put(storage: Storage, study: StudyRecord, name: str, kind: str, content: str) -> None:
     identity = _identity(storage, study, name)
-    store(folder(storage)).write(identity, io.BytesIO(content.encode()))
+    Store(storage).write(identity, io.BytesIO(content.encode()))
     meta = {"artifact_id": identity, "filename": name, "mimetype": kind, "encoding": None}
-    storage.optuna.set_study_system_attr(study.study_id, f"artifacts:{identity}", json.dumps(meta))
+    storage.optuna.set_study_system_attr(study.study_id, f"{ARTIFACT_PREFIX}{identity}", json.dumps(meta))
 
 
 def _curves(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> str:

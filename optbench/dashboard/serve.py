@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from optbench.dashboard.artifacts import folder, store
+from optbench.dashboard.artifacts import Store, folder
 from optbench.dashboard.guard import Guard, Password
 from optbench.dashboard.refresh import refresh
 from optbench.dashboard.rename import Rename
@@ -41,7 +41,7 @@ def serve(
     except OSError as problem:
         log.warning("artifacts cannot be kept in %s: %s", folder(storage), problem.strerror)
     sort_saved_plots()
-    inner = wsgi(storage.optuna, artifact_store=store(folder(storage)))
+    inner = wsgi(storage.optuna, artifact_store=Store(storage))
     shown = f"[{host}]" if ":" in host else host
     ready(f"http://{shown}:{listener.getsockname()[1]}/")
     if not read_only:

@@ -1,4 +1,4 @@
-"""Looks for what cannot be right in a database: a damaged file, trials without their curves, budgets overshot."""
+"""Finds what is wrong in a database: a damaged file, trials without their curves, slots that were finished twice."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,27 +15,30 @@ from optbench.definition.fingerprint import expand
 from optbench.definition.stored import read_sweep
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
-from optbench.storage.optuna_private import models, study_id_of, trial_id_of
+from optbench.storage.optuna_private import study_id_of, trial_id_of
 from optbench.storage.schema import ATTACHED, epochs
+from optbench.storage.study_reader import studies
+from optbench.storage.study_records import StudyRecord
+from optbench.storage.trial_records import read_curves
 from optbench.storage.workers import alive
-
-Curve = tuple[int, int, int]  # how many epochs are kept, the first, the last
+from optbench.training.contract import Epoch
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that cannot be right; `study` is None where it concerns the whole database."""
+    """Something that is wrong; `study` is None if it concerns the whole database."""
 
     study: str | None
     what: str
 
 
 def examine(storage: Storage) -> list[Finding]:
-    """Everything that is wrong in the database; a healthy one has nothing. A damaged file is not looked into."""
+    """Everything that is wrong in the database. Of a damaged file only the damage is reported."""
     damage = storage.read(lambda session: list(_file(storage, session)))
     if damage:
         return [Finding(None, what) for what in damage]
     found = [Finding(None, what) for what in storage.read(lambda session: list(_tables(storage, session)))]
+    found += _identities([study for study in studies(storage) if study.definition is not None])
     for study in storage.read(lambda _: storage.optuna.get_all_studies()):
         if all(isinstance(study.user_attrs.get(key), dict) for key in ("fingerprint", "definition")):
             wrong = storage.read(lambda session, study=study: list(_study(session, study)))  # type: ignore[misc]
@@ -43,8 +46,27 @@ def examine(storage: Storage) -> list[Finding]:
     return found
 
 
+def _identities(records: Sequence[StudyRecord]) -> Iterator[Finding]:
+    """What studies lost when another program copied or renamed them (optuna-dashboard renames by copying)."""
+    keeps = "its curves and relations are lost; `optbench copy` and `optbench rename` keep them"
+    owners: dict[str, str] = {}
+    for study in records:
+        if study.token is None:
+            yield Finding(study.name, f"another program copied or renamed it: {keeps}")
+        elif study.token in owners:
+            yield Finding(study.name, f"another program copied it from {owners[study.token]!r}: {keeps}")
+        else:
+            owners[study.token] = study.name
+    for study in records:
+        lost = study.origin_token is not None and study.origin_token not in owners
+        if lost and any(other.token is None for other in records):
+            yield Finding(
+                study.name, f"it confirms the study {study.origin!r}, which another program renamed or deleted"
+            )
+
+
 def _file(storage: Storage, session: Session) -> Iterator[str]:
-    """Where SQLite itself says that the file is damaged."""
+    """The damage that SQLite itself finds in the file."""
     if storage.path is not None:
         try:
             for (problem,) in session.connection().exec_driver_sql("PRAGMA integrity_check").all():
@@ -68,7 +90,7 @@ def _tables(storage: Storage, session: Session) -> Iterator[str]:
 def _study(session: Session, study: Any) -> Iterator[str]:
     study_id = study_id_of(study)
     living = alive(session, study_id)
-    trials, curves = read_trials(session, [study_id])[study_id], _curves(session, study_id)
+    trials, curves = read_trials(session, [study_id])[study_id], read_curves(session, [study_id])
     living |= alive(session, study_id)  # before and after: a worker may have left or joined meanwhile
     held: Mapping[str, Any] = study.user_attrs
     yield from _definition(held)
@@ -80,21 +102,11 @@ def _study(session: Session, study: Any) -> Iterator[str]:
             yield f"trial {trial.number} is RUNNING, but {gone}; a sweep of this study takes it over"
         elif trial.state.is_finished() and "slot" in trial.user_attrs:
             length = int(held["definition"]["epochs"])
-            yield from _trial(trial, curves.get(trial_id_of(trial), (0, 1, 0)), length)
-
-
-def _curves(session: Session, study_id: int) -> dict[int, Curve]:
-    query = (
-        select(epochs.c.trial_id, func.count(), func.min(epochs.c.epoch), func.max(epochs.c.epoch))
-        .select_from(ATTACHED)
-        .where(models.TrialModel.study_id == study_id)
-        .group_by(epochs.c.trial_id)
-    )
-    return {row[0]: (row[1], row[2], row[3]) for row in session.execute(query)}
+            yield from _trial(trial, curves.get(trial_id_of(trial), []), length)
 
 
 def _definition(held: Mapping[str, Any]) -> Iterator[str]:
-    """Whether the definition still gives the fingerprint, and the present packages may carry it on."""
+    """Where the definition and the fingerprint differ, and which installed packages cannot continue the study."""
     fingerprint = expand(held["fingerprint"])
     try:
         expected = expand(read_sweep(held["definition"]).fingerprint({}))
@@ -112,7 +124,7 @@ def _definition(held: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _budget(held: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> Iterator[str]:
-    """Whether every slot of the budget was finished at most once, and every trial has a number of its own."""
+    """Slots that were finished more than once, and numbers that several trials have."""
     used = Counter(t.user_attrs["slot"] for t in trials if t.state.is_finished() and _counts(t))
     for slot, times in used.items():
         if times > 1:
@@ -129,18 +141,21 @@ def _counts(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.FAIL and "slot" in trial.user_attrs
 
 
-def _trial(trial: FrozenTrial, curve: Curve, length: int) -> Iterator[str]:
-    """Whether a finished trial's state, value and attributes are what its curve says."""
-    kept, first, last = curve
+def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int) -> Iterator[str]:
+    """What does not fit between a finished trial's state, value and attributes, its curve, and Optuna's copy of it."""
+    kept = len(curve)
     said = trial.user_attrs.get("epochs")
     who = f"trial {trial.number} ({trial.state.name})"
     if said is None:
         yield f"{who} was ended by another program, after {kept} epochs"
         return
-    if kept != said or last - first + 1 != kept or first != 1:
+    if [epoch.epoch for epoch in curve] != list(range(1, said + 1)):
         yield f"{who} trained {said} epochs; its curve has {kept} of them"
     if len(trial.intermediate_values) != kept:
         yield f"{who} has {len(trial.intermediate_values)} points on Optuna's curve, {kept} on ours"
+    points = trial.intermediate_values
+    if wrong := [e.epoch for e in curve if e.epoch in points and points[e.epoch] != e.objective]:
+        yield f"{who} has another accuracy on Optuna's curve than on ours in {len(wrong)} epochs, first in {wrong[0]}"
     whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get("diverged")
     if whole and said != length:
         yield f"{who} ended after {said} of {length} epochs"

@@ -3,6 +3,7 @@
 tests/test_optuna_private.py says what has moved when a new version of either has another inside.
 """
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def write_note(storage: Any, study_id: int, version: int, text: str) -> None:
     from optuna_dashboard._note import save_note_with_version
 
     save_note_with_version(storage, study_id, None, version, text)
+
+
+def trial_of_note(key: str) -> int | None:
+    """The id of the trial whose note a system attribute of its study holds; None if it holds none."""
+    found = re.match(r"dashboard:(\d+):note_", key)
+    return int(found[1]) if found else None
 
 
 def saved_plots(storage: Any, study_id: int) -> dict[str, str]:

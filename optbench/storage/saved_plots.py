@@ -1,12 +1,12 @@
-"""Deletes plots that optuna-dashboard keeps with a study."""
+"""What optuna-dashboard keeps with a study beside its note: saved plots and artifacts."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
-from optbench.storage.optuna_private import models, plot_prefix
+from optbench.storage.optuna_private import ARTIFACT_PREFIX, models, plot_prefix
 
 
 def remove_plots(storage: Storage, study_id: int, names: Sequence[str]) -> None:
@@ -21,3 +21,11 @@ def remove_plots(storage: Storage, study_id: int, names: Sequence[str]) -> None:
             session.execute(delete(held).where(held.study_id == study_id, key))
 
     storage.write(work)
+
+
+def count_references(storage: Storage, artifact_id: str) -> int:
+    """The number of studies and trials of the database that have the artifact: a copied study shares the original's."""
+    kinds = models.StudySystemAttributeModel, models.TrialSystemAttributeModel
+    key = f"{ARTIFACT_PREFIX}{artifact_id}"
+    queries = [select(func.count()).select_from(kind).where(kind.key == key) for kind in kinds]
+    return storage.read(lambda session: sum(session.scalar(query) or 0 for query in queries))

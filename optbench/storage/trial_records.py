@@ -111,15 +111,16 @@ def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
 
 def curves_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[Epoch]]:
     """Every epoch of every trial of the studies, by trial id and in order; one query."""
+    return storage.read(lambda session: read_curves(session, study_ids))
+
+
+def read_curves(session: Session, study_ids: Collection[int]) -> dict[int, list[Epoch]]:
+    """The same, in a session that is open already."""
     query = select(epochs).select_from(ATTACHED).where(models.TrialModel.__table__.c.study_id.in_(study_ids))
-
-    def work(session: Session) -> dict[int, list[Epoch]]:
-        found: dict[int, list[Epoch]] = {}
-        for row in session.execute(query.order_by(epochs.c.trial_id, epochs.c.epoch)):
-            found.setdefault(row.trial_id, []).append(_epoch(row))
-        return found
-
-    return storage.read(work)
+    found: dict[int, list[Epoch]] = {}
+    for row in session.execute(query.order_by(epochs.c.trial_id, epochs.c.epoch)):
+        found.setdefault(row.trial_id, []).append(_epoch(row))
+    return found
 
 
 def trial_record(trial: FrozenTrial, trained: int = 0, seconds: float = 0.0) -> TrialRecord:

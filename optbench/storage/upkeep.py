@@ -45,6 +45,11 @@ def backup(given: str, target: Path) -> int:
     return target.stat().st_size
 
 
+def check_deletable(storage: Storage, study_id: int, name: str) -> None:
+    """Raise StudyError if the study has live workers."""
+    storage.read(lambda session: check_idle(session, study_id, name))
+
+
 def delete_study(storage: Storage, study_id: int, name: str) -> None:
     """Deletes a study with its trials and curves. Raises StudyError if it has live workers."""
 
