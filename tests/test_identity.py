@@ -233,6 +233,11 @@ def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
         assert examine(source) == []
 
 
+def begins(storage, artifact):
+    with Store(storage).open_reader(artifact) as file:
+        return file.read(5)
+
+
 def test_a_copy_never_owns_the_originals_artifacts(tmp_path):
     """Neither a backup in the same folder nor a study that bare Optuna copied deletes what the original shows."""
     url = f"sqlite:///{tmp_path}/y.db"
@@ -244,11 +249,11 @@ def test_a_copy_never_owns_the_originals_artifacts(tmp_path):
     optuna.copy_study(from_study_name="s", from_storage=url, to_storage=url, to_study_name="copy")
     for place, name in ((f"sqlite:///{tmp_path}/monday.db", "s"), (url, "copy")):
         with closing(open_storage(place)) as storage:
-            assert Store(storage).open_reader(artifact).read(5) == b"trial"
+            assert begins(storage, artifact) == b"trial"
             remove_all(storage, find_study(storage, name))
             delete_study(storage, find_study(storage, name).study_id, name)
     with closing(open_storage(url)) as storage:
-        assert Store(storage).open_reader(artifact).read(5) == b"trial"
+        assert begins(storage, artifact) == b"trial"
         remove_all(storage, find_study(storage, "s"))
         with pytest.raises(ArtifactNotFound):
             Store(storage).open_reader(artifact)
@@ -278,6 +283,5 @@ def test_the_doctor_compares_the_values_of_both_curves(storage):
     wrong = update(epochs).where(epochs.c.epoch == 2).values(validation_accuracy=0.1)
     storage.write(lambda session: session.execute(wrong))
     said = "has another accuracy on Optuna's curve than on ours in 1 epochs, first in 2"
-    assert [finding.what for finding in examine(storage)] == [
-        f"trial {n} (COMPLETE) {said}" for n in range(record.total)
-    ]
+    found = [finding.what for finding in examine(storage)]
+    assert found == [f"trial {n} (COMPLETE) {said}" for n in range(record.total)]
