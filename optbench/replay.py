@@ -85,6 +85,7 @@ def replay(
             hparams=trial.hyperparameters,
             seed=trial.seed,
             epochs=trial.epochs,
+            numerics=trial.numerics,
         ),
     )
     after: list[Epoch] = []

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS, one_minus
+from optbench.optimizers.precision import arrays
 
 GRADIENTS = [0.5, -0.25, 1, 0, -2, 0.125, 3, -0.01, 0.7, 0.3]
 PAPER = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
@@ -27,15 +28,16 @@ class NumpyOps:
 OPS = NumpyOps()
 
 
-def typed(hparams, dtype):
-    return {key: np.asarray(value, dtype) for key, value in hparams.items()}
+def keras_optimizer(name, hparams):
+    known = OPTIMIZERS[name]
+    return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
 
 
 def trajectory(name, hparams, gradients, start=0.0, dtype=np.float64):
     """x after every step, from `start`."""
-    rule, hparams = OPTIMIZERS[name].rule, typed(hparams, dtype)
+    rule, hparams = OPTIMIZERS[name].rule, arrays(OPTIMIZERS[name], hparams, dtype)
     x = np.asarray(start, dtype)
-    state = {key: np.zeros_like(x) for key in rule.state}
+    state = {key: np.zeros_like(x) for key in rule.kept()}
     path = []
     for step, gradient in enumerate(gradients, start=1):
         delta, state = rule.update(OPS, x, np.asarray(gradient, dtype), state, hparams, np.asarray(step, dtype))
@@ -88,11 +90,34 @@ SETTINGS = [
     ("nadam", {"learning_rate": 0.01, "beta_1": 0.6, "beta_2": 0.99, "epsilon": 1e-3}),
     ("rmsprop", DEFAULTS["rmsprop"]),
     ("rmsprop", {"learning_rate": 0.01, "rho": 0.5, "epsilon": 0.1}),
+    ("rmsprop", {"learning_rate": 0.01, "rho": 0.9, "epsilon": 1e-3, "momentum": 0.8}),
+    ("rmsprop", {"learning_rate": 0.01, "rho": 0.9, "epsilon": 1e-2, "momentum": 0.5, "centered": 1.0}),
+    ("adam", DEFAULTS["adam"] | {"beta_2": 0.9, "amsgrad": 1.0}),
+    ("adamw", DEFAULTS["adamw"] | {"beta_2": 0.9, "amsgrad": 1.0}),
+    ("adamax", DEFAULTS["adamax"]),
+    ("adamax", {"learning_rate": 0.01, "beta_1": 0.6, "beta_2": 0.9, "epsilon": 1e-2}),
+    ("lion", DEFAULTS["lion"]),
+    ("lion", {"learning_rate": 0.01, "beta_1": 0.6, "beta_2": 0.9, "weight_decay": 0.1}),
+    ("lamb", DEFAULTS["lamb"]),
+    ("lamb", {"learning_rate": 0.01, "beta_1": 0.6, "beta_2": 0.9, "epsilon": 1e-2}),
+    ("ftrl", DEFAULTS["ftrl"]),
+    ("ftrl", DEFAULTS["ftrl"] | {"learning_rate": 0.1, "learning_rate_power": -0.7, "beta": 0.5}),
+    (
+        "ftrl",
+        DEFAULTS["ftrl"]
+        | {
+            "learning_rate": 0.1,
+            "l1_regularization_strength": 0.01,
+            "l2_regularization_strength": 0.1,
+            "l2_shrinkage_regularization_strength": 0.01,
+        },
+    ),
     ("sgd", DEFAULTS["sgd"]),
     ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": 0.0}),
     ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": 1.0}),
 ]
-TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # of the others: 2e-5, for Keras rounds beta_2
+TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # of the others: 2e-5, because Keras rounds beta_2
+STARTS_ELSEWHERE = ("adamw", "ftrl", "lamb", "lion")  # rules that look at the weights
 
 
 @pytest.mark.parametrize(("name", "hparams"), SETTINGS)
@@ -100,29 +125,31 @@ TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # of the others: 2e-5, for Keras 
 def test_equal_to_keras_over_50_steps(name, hparams, scale):
     rng = np.random.default_rng(1)
     gradients = scale * rng.normal(size=(50, 7)).astype(np.float32)
-    start = rng.normal(size=7).astype(np.float32) if name == "adamw" else np.zeros(7, np.float32)
+    start = rng.normal(size=7).astype(np.float32) if name in STARTS_ELSEWHERE else np.zeros(7, np.float32)
     variable = keras.Variable(start)
-    optimizer = getattr(keras.optimizers, OPTIMIZERS[name].translations.keras)(**hparams)
+    optimizer = keras_optimizer(name, hparams)
     for gradient in gradients:
         optimizer.apply([gradient], [variable])
     ours = trajectory(name, hparams, gradients, start=start, dtype=np.float32)[-1]
     np.testing.assert_allclose(
-        ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name == "adamw" else 1e-9
+        ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name in STARTS_ELSEWHERE else 1e-9
     )
 
 
 @pytest.mark.parametrize(("name", "hparams"), SETTINGS)
 def test_the_effective_rate_is_what_a_steady_gradient_is_multiplied_by(name, hparams):
-    rule, hparams = OPTIMIZERS[name].rule, typed(hparams | {"weight_decay": 0.0}, np.float64)
-    x, gradient = np.zeros(()), np.asarray(0.7)
-    state = {key: np.zeros_like(x) for key in rule.state}
+    rule, hparams = OPTIMIZERS[name].rule, arrays(OPTIMIZERS[name], hparams, np.float64)
+    # these push on the weights besides the gradient
+    hparams |= {"weight_decay": 0.0, "l1_regularization_strength": 0.0, "l2_shrinkage_regularization_strength": 0.0}
+    x, gradient = np.zeros(()), np.asarray(1.0 if name == "lion" else 0.7)  # Lion looks at the sign alone
+    state = {key: np.zeros_like(x) for key in rule.kept()}
     for step in map(np.float64, range(1, 301)):
         delta, new = rule.update(OPS, x, gradient, state, hparams, step)
         # AdaDelta's step looks back at the deltas before it
         looked_at = new | {"deltas": state["deltas"]} if name == "adadelta" else new
         rate, state = rule.effective_lr(OPS, x, looked_at, hparams, step), new
         x = x - delta
-    steady = 1 / (1 - hparams["momentum"]) if name == "sgd" else 1.0  # momentum adds up what the rate multiplies
+    steady = 1 / (1 - hparams.get("momentum", 0.0))  # momentum adds up what the rate multiplies
     assert delta == pytest.approx(steady * rate * gradient, rel=1e-3)
 
 
@@ -134,3 +161,35 @@ def test_large_epsilon_makes_adadelta_sgd():
 def test_a_rule_broadcasts_over_lanes():
     lanes = trajectory("adadelta", {**PAPER, "learning_rate": [[1.0], [0.5]]}, [[[1.0] * 3] * 2] * 4, np.zeros((2, 3)))
     np.testing.assert_allclose(lanes[-1][1], lanes[-1][0] / 2)
+
+
+@pytest.mark.parametrize("written", [0.05, 0.1, 3.1e-8, 4e-8, 1e-7, 0.004, 0.3, 1.0])
+def test_one_minus_is_what_was_written(written):
+    assert one_minus(1 - written) == written
+
+
+@pytest.mark.parametrize("rho", [0.9, 0.5123456789012345, 1 - 3.3333333333e-8, 0.0])
+def test_one_minus_undoes_itself(rho):
+    assert 1 - one_minus(rho) == rho
+
+
+def test_one_minus_of_what_nobody_wrote_is_the_difference():
+    assert one_minus(0.12345678901234568) == 1 - 0.12345678901234568
+
+
+@pytest.mark.parametrize("name", [name for name, known in OPTIMIZERS.items() if "rho" in known.hyperparameters])
+def test_decay_rates_next_to_1_are_as_keras_has_them(name):
+    hparams = {"learning_rate": 3e-7, "epsilon": 1e-20, "rho": 1 - 3.1e-8}
+    gradients = np.random.default_rng(1).normal(size=(50, 7)).astype(np.float32)
+    variable = keras.Variable(np.zeros(7, np.float32))
+    optimizer = keras_optimizer(name, hparams)
+    for gradient in gradients:
+        optimizer.apply([gradient], [variable])
+    ours = trajectory(name, hparams, gradients, start=np.zeros(7), dtype=np.float32)[-1]
+    np.testing.assert_allclose(ours, np.asarray(variable), rtol=2e-5)
+
+
+def test_trials_of_version_1_keep_their_single_precision():
+    old = arrays(OPTIMIZERS["rmsprop"], {"rho": 0.95}, numerics=1)
+    new = arrays(OPTIMIZERS["rmsprop"], {"rho": 0.95})
+    assert old["one_minus_rho"] == np.float32(1) - np.float32(0.95) != new["one_minus_rho"] == np.float32(0.05)

@@ -1,16 +1,19 @@
-"""One contract, every trainer: lanes of width 1 and 4, and stock Keras."""
+"""The contract of trainers, on lanes of width 1 and 4 and on stock Keras; and what is promised of lanes alone."""
 
 import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from optbench.definition.sweep import ACTIVATIONS
 from optbench.optimizers import OPTIMIZERS
+from optbench.testing.trainers import TrainerContract
 from optbench.training.contract import Job
 from optbench.training.order import batches
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
+from optbench.training.tensorflow.ops import LANE_OPS
 from optbench.training.tensorflow.reference import Reference
 
 MODEL = Mlp((16,))
@@ -32,7 +35,8 @@ TRAINERS = {
 
 
 def job(optimizer, seed=7, number=0, **changes):
-    return Job(number, optimizer, HPARAMS[optimizer] | changes, seed, 3)
+    hparams = HPARAMS[optimizer] | changes
+    return Job(number=number, optimizer=optimizer, hparams=hparams, seed=seed, epochs=3)
 
 
 def curve(trainer, one, epochs=3, lane=0):
@@ -96,30 +100,16 @@ def test_every_activation_is_keras(activation, digits):
     assert ours.validation_loss == pytest.approx(stock.validation_loss, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_training_learns(name, digits):
-    rows = curve(TRAINERS[name]("adam", digits), job("adam", learning_rate=0.01), epochs=5)
-    assert rows[-1].validation_accuracy > 0.8
-    assert rows[-1].train_loss < rows[0].train_loss
+class TestOneLane(TrainerContract):
+    make = staticmethod(TRAINERS["lanes-1"])
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_another_seed_gives_another_curve(name, digits, expected):
-    assert accuracies(curve(TRAINERS[name]("adam", digits), job("adam", seed=8))) != accuracies(expected["adam"])
+class TestFourLanes(TrainerContract):
+    make = staticmethod(TRAINERS["lanes-4"])
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_divergence_shows_in_the_loss(name, digits):
-    rows = curve(TRAINERS[name]("adam", digits), job("adam", learning_rate=1e38), epochs=1)
-    assert not rows[0].finite
-
-
-@pytest.mark.parametrize("name", TRAINERS)
-def test_scores_other_images(name, digits):
-    trainer = TRAINERS[name]("adam", digits)
-    trainer.assign(0, job("adam"))
-    row = trainer.train()[0]
-    assert trainer.test(0, digits.validation) == pytest.approx(row.validation_accuracy, abs=1e-6)
+class TestReference(TrainerContract):
+    make = staticmethod(TRAINERS["reference"])
 
 
 @pytest.mark.parametrize("lane", [0, 3])
@@ -167,3 +157,43 @@ def test_initial_weights_are_glorot_uniform_and_biases_zero():
 
 def _figures(row):
     return (row.train_loss, row.train_accuracy, row.validation_loss, row.validation_accuracy)
+
+
+CASE = {"learning_rate": 3e-7, "epsilon": 1e-20}
+
+
+@pytest.mark.parametrize("one_minus_rho", [1e-7, 4e-8, 3.1e-8])
+def test_a_decay_rate_next_to_1_trains_as_keras_has_it(one_minus_rho, digits):
+    hparams = OPTIMIZERS["rmsprop"].resolve(CASE | {"one_minus_rho": one_minus_rho})
+    one = Job(number=0, optimizer="rmsprop", hparams=hparams, seed=7, epochs=2)
+    ours, stock = (curve(TRAINERS[name]("rmsprop", digits), one, epochs=2) for name in ("lanes-1", "reference"))
+    np.testing.assert_allclose(accuracies(ours), accuracies(stock), atol=0.004)
+    np.testing.assert_allclose([r.train_loss for r in ours], [r.train_loss for r in stock], rtol=2e-3)
+
+
+VARIANTS = [
+    ("adam", {"amsgrad": 1.0}),
+    ("rmsprop", {"momentum": 0.9, "centered": 1.0, "epsilon": 1e-4}),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "changes"), VARIANTS)
+def test_a_variant_trains_as_keras_beside_the_plain_rule(optimizer, changes, digits):
+    trainer = Lanes(2, optimizer, MODEL, 64, digits, given=changes.keys())
+    plain = curve(Lanes(2, optimizer, MODEL, 64, digits, given=()), job(optimizer), epochs=2)
+    stock = curve(Reference(optimizer, MODEL, 64, digits), job(optimizer, **changes), epochs=2)
+    trainer.assign(0, job(optimizer, **changes))
+    trainer.assign(1, job(optimizer))
+    rounds = [trainer.train() for _ in range(2)]
+    np.testing.assert_allclose(accuracies([r[0] for r in rounds]), accuracies(stock), atol=0.004)
+    np.testing.assert_allclose(accuracies([r[1] for r in rounds]), accuracies(plain), atol=0.004)
+    with pytest.raises(ValueError, match=r"made without (amsgrad|momentum|centered)"):
+        Lanes(2, optimizer, MODEL, 64, digits, given=()).assign(0, job(optimizer, **changes))
+
+
+def test_lambs_norms_never_mix_lanes():
+    lanes = np.random.default_rng(1).normal(size=(3, 5, 4)).astype(np.float32)
+    together = LANE_OPS.norm(tf.constant(lanes)).numpy()
+    assert together.shape == (3, 1, 1)
+    for lane, norm in zip(lanes, together, strict=True):
+        assert norm.item() == pytest.approx(np.linalg.norm(lane), rel=1e-6)

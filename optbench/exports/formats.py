@@ -57,11 +57,14 @@ def as_toml(choices: Sequence[Choice]) -> str:
 
 
 def as_keras(choices: Sequence[Choice]) -> str:
-    """A configuration that `keras.optimizers.deserialize(json.load(file))` loads."""
+    """A configuration that `keras.saving.deserialize_keras_object(json.load(file))` loads."""
     contents = []
     for trial in (choice.trial for choice in choices):
         found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
-        contents.append({"class_name": found.name, "config": {"name": trial.optimizer, **found.arguments}})
+        config = {"name": trial.optimizer, **found.arguments}
+        contents.append(
+            {"module": "keras.optimizers", "class_name": found.name, "config": config, "registered_name": None}
+        )
     return _dump(contents)
 
 

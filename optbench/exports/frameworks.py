@@ -1,6 +1,7 @@
 """A configuration for Keras, PyTorch or optax, and what differs where another rule is all that they have."""
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS, Translation
@@ -12,25 +13,27 @@ def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The class in `keras.optimizers` and its arguments: the rules here are Keras' own. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
     if known.translations.keras is None:
-        raise _missing("Keras", optimizer)
+        _missing("Keras", optimizer, hparams)
     return Translation(known.translations.keras, known.keras_arguments(hparams))
 
 
 def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The class in `torch.optim` and its arguments, in a training of so many steps. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
-    if known.translations.torch is None:
-        raise _missing("PyTorch", optimizer)
-    return known.translations.torch(known.complete(hparams), steps)
+    translate = known.translations.torch
+    found = None if translate is None else translate(known.complete(hparams), steps)
+    return found or _missing("PyTorch", optimizer, hparams)
 
 
 def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The function in `optax` and its arguments, in a training of so many steps. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
-    if known.translations.optax is None:
-        raise _missing("optax", optimizer)
-    return known.translations.optax(known.complete(hparams), steps)
+    translate = known.translations.optax
+    found = None if translate is None else translate(known.complete(hparams), steps)
+    return found or _missing("optax", optimizer, hparams)
 
 
-def _missing(framework: str, optimizer: str) -> StudyError:
-    return StudyError(f"{framework} has no {optimizer}; expected another --format: json or toml")
+def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
+    variant = [name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional]
+    words = "".join(f" with {name} = {hparams[name]:g}" for name in variant if hparams.get(name))
+    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: keras, json or toml")

@@ -17,14 +17,30 @@ from collections.abc import Mapping
 from optbench.optimizers.adadelta import ADADELTA
 from optbench.optimizers.adagrad import ADAGRAD
 from optbench.optimizers.adam import ADAM
+from optbench.optimizers.adamax import ADAMAX
 from optbench.optimizers.adamw import ADAMW
 from optbench.optimizers.contract import ONE_MINUS, Hyperparameter, Kind, Optimizer, Rule, Translation
+from optbench.optimizers.ftrl import FTRL
+from optbench.optimizers.lamb import LAMB
+from optbench.optimizers.lion import LION
 from optbench.optimizers.nadam import NADAM
+from optbench.optimizers.precision import NUMERICS, one_minus
 from optbench.optimizers.rmsprop import RMSPROP
 from optbench.optimizers.sgd import SGD
 
-_ALL = (ADADELTA, ADAGRAD, ADAM, ADAMW, NADAM, RMSPROP, SGD)
+# ScheduleFreeAdamW is left out: with TensorFlow, Keras 3.15 reads z after its update where the paper has it before.
+_ALL = (ADADELTA, ADAGRAD, ADAM, ADAMAX, ADAMW, FTRL, LAMB, LION, NADAM, RMSPROP, SGD)
 
 OPTIMIZERS: Mapping[str, Optimizer] = {optimizer.name: optimizer for optimizer in _ALL}
 
-__all__ = ["ONE_MINUS", "OPTIMIZERS", "Hyperparameter", "Kind", "Optimizer", "Rule", "Translation"]
+__all__ = [
+    "NUMERICS",
+    "ONE_MINUS",
+    "OPTIMIZERS",
+    "Hyperparameter",
+    "Kind",
+    "Optimizer",
+    "Rule",
+    "Translation",
+    "one_minus",
+]

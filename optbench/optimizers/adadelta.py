@@ -17,10 +17,10 @@ from optbench.optimizers.contract import (
 def update(
     ops: Ops, weight: Tensor, gradient: Tensor, state: State, hparams: Tensors, step: Tensor
 ) -> tuple[Tensor, State]:
-    rho, epsilon = hparams["rho"], hparams["epsilon"]
-    squares = rho * state["squares"] + (1 - rho) * gradient**2
+    rho, one_minus_rho, epsilon = hparams["rho"], hparams["one_minus_rho"], hparams["epsilon"]
+    squares = rho * state["squares"] + one_minus_rho * gradient**2
     delta = ops.sqrt(state["deltas"] + epsilon) / ops.sqrt(squares + epsilon) * gradient
-    deltas = rho * state["deltas"] + (1 - rho) * delta**2
+    deltas = rho * state["deltas"] + one_minus_rho * delta**2
     return hparams["learning_rate"] * delta, {"squares": squares, "deltas": deltas}
 
 

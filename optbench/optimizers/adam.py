@@ -3,6 +3,7 @@
 import math
 
 from optbench.optimizers.contract import (
+    OPTIONAL_FLAG,
     Argument,
     Hparams,
     Hyperparameter,
@@ -22,20 +23,31 @@ HYPERPARAMETERS = {
     "beta_2": Hyperparameter(0.999, high=1.0, closed=True),
     "epsilon": Hyperparameter(1e-7),
 }
+AMSGRAD = {"amsgrad": OPTIONAL_FLAG}
 
 
 def update(
     ops: Ops, weight: Tensor, gradient: Tensor, state: State, hparams: Tensors, step: Tensor
 ) -> tuple[Tensor, State]:
-    beta_1, beta_2 = hparams["beta_1"], hparams["beta_2"]
-    rate = hparams["learning_rate"] * ops.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    mean = state["mean"] + (gradient - state["mean"]) * (1 - beta_1)
-    squares = state["squares"] + (gradient**2 - state["squares"]) * (1 - beta_2)
-    return rate * mean / (ops.sqrt(squares) + hparams["epsilon"]), {"mean": mean, "squares": squares}
+    # Keras takes the powers of beta in single precision, but the weights 1 - beta of the averages from double.
+    rate = hparams["learning_rate"] * ops.sqrt(1 - hparams["beta_2"] ** step) / (1 - hparams["beta_1"] ** step)
+    mean = state["mean"] + (gradient - state["mean"]) * hparams["one_minus_beta_1"]
+    squares = state["squares"] + (gradient**2 - state["squares"]) * hparams["one_minus_beta_2"]
+    new = {"mean": mean, "squares": squares}
+    if "largest" in state:
+        new["largest"] = ops.maximum(state["largest"], squares)
+    return rate * mean / (ops.sqrt(_divisor(ops, new, hparams)) + hparams["epsilon"]), new
+
+
+def _divisor(ops: Ops, state: State, hparams: Tensors) -> Tensor:
+    """The mean of the squares, or with `amsgrad` its largest value so far (Reddi, Kale and Kumar 2018)."""
+    if "largest" not in state:
+        return state["squares"]
+    return ops.where(hparams["amsgrad"] > 0, state["largest"], state["squares"])
 
 
 def effective_lr(ops: Ops, weight: Tensor, state: State, hparams: Tensors, step: Tensor) -> Tensor:
-    corrected = state["squares"] / (1 - hparams["beta_2"] ** step)
+    corrected = _divisor(ops, state, hparams) / (1 - hparams["beta_2"] ** step)
     return hparams["learning_rate"] / (ops.sqrt(corrected) + hparams["epsilon"])
 
 
@@ -54,7 +66,8 @@ def epsilon_hat(h: Hparams, steps: int) -> str:
 
 def torch_arguments(h: Hparams) -> dict[str, Argument]:
     """The arguments of Adam and its kin in `torch.optim`."""
-    return {"lr": h["learning_rate"], "betas": [h["beta_1"], h["beta_2"]], "eps": h["epsilon"]}
+    amsgrad: dict[str, Argument] = {"amsgrad": True} if h.get("amsgrad") else {}
+    return {"lr": h["learning_rate"], "betas": [h["beta_1"], h["beta_2"]], "eps": h["epsilon"], **amsgrad}
 
 
 def optax_arguments(h: Hparams) -> dict[str, Argument]:
@@ -67,13 +80,16 @@ def torch(h: Hparams, steps: int) -> Translation:
 
 
 def optax(h: Hparams, steps: int) -> Translation:
+    if h["amsgrad"]:
+        also = "; the largest mean square is taken after the bias correction here, and before it in Keras"
+        return Translation("optax.amsgrad", optax_arguments(h), epsilon_hat(h, steps) + also)
     return Translation("optax.adam", optax_arguments(h), epsilon_hat(h, steps))
 
 
 ADAM = Optimizer(
     name="adam",
-    hyperparameters=HYPERPARAMETERS,
-    rule=Rule(("mean", "squares"), update, effective_lr),
+    hyperparameters=HYPERPARAMETERS | AMSGRAD,
+    rule=Rule(("mean", "squares"), update, effective_lr, optional={"largest": "amsgrad"}),
     translations=Translations(keras="Adam", torch=torch, optax=optax),
     colour="#D55E00",
 )

@@ -1,12 +1,13 @@
 """AdamW (Loshchilov and Hutter 2019): Adam with a weight decay times the learning rate, as in Keras and PyTorch."""
 
+from dataclasses import replace
+
 from optbench.optimizers import adam
 from optbench.optimizers.contract import (
     Hparams,
     Hyperparameter,
     Ops,
     Optimizer,
-    Rule,
     State,
     Tensor,
     Tensors,
@@ -27,15 +28,17 @@ def torch(h: Hparams, steps: int) -> Translation:
     return Translation("torch.optim.AdamW", arguments, adam.epsilon_hat(h, steps))
 
 
-def optax(h: Hparams, steps: int) -> Translation:
+def optax(h: Hparams, steps: int) -> Translation | None:
+    if h["amsgrad"]:
+        return None
     arguments = adam.optax_arguments(h) | {"weight_decay": h["weight_decay"]}
     return Translation("optax.adamw", arguments, adam.epsilon_hat(h, steps))
 
 
 ADAMW = Optimizer(
     name="adamw",
-    hyperparameters=adam.HYPERPARAMETERS | {"weight_decay": Hyperparameter(0.004, closed=True)},
-    rule=Rule(adam.ADAM.rule.state, update, adam.effective_lr),
+    hyperparameters=adam.HYPERPARAMETERS | {"weight_decay": Hyperparameter(0.004, closed=True)} | adam.AMSGRAD,
+    rule=replace(adam.ADAM.rule, update=update),
     translations=Translations(keras="AdamW", torch=torch, optax=optax),
     colour="#56B4E9",
 )

@@ -5,8 +5,8 @@ Nothing here or in an optimizer's file imports TensorFlow. A rule takes the arra
 
 import enum
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,7 +48,9 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """Keras' default of a hyperparameter, and the open interval that it must lie in; `closed` includes `low`.
+    """Keras' default of a hyperparameter, and the open interval that it must lie in.
+
+    `closed` includes `low`, and `closed_high` includes `high`.
 
     A flag is 1.0 or 0.0. An `optional` one stands in a trial's row only where the definition gives it: it was added
     when there were studies without it, and a row without it means the default.
@@ -58,6 +60,7 @@ class Hyperparameter:
     low: float = 0.0
     high: float = math.inf
     closed: bool = False
+    closed_high: bool = False
     kind: Kind = Kind.FLOAT
     optional: bool = False
 
@@ -77,6 +80,7 @@ class Hyperparameter:
             return value in (0, 1)
         single = _single(1 - value if one_minus else value)
         inside = self.low < single < self.high or (self.closed and single == self.low)
+        inside = inside or (self.closed_high and single == self.high)
         return inside and not isinstance(value, bool)
 
     def expected(self, one_minus: bool = False) -> str:
@@ -87,10 +91,13 @@ class Hyperparameter:
             if one_minus:
                 return "above 0, at most 1" if self.closed else "above 0, below 1"
             return "0 to 1, 1 excluded" if self.closed else "above 0, below 1"
+        if self.closed_high:
+            return f"a finite number of at most {self.high:g}"
         return f"a finite number of at least {self.low:g}" if self.closed else f"a finite number above {self.low:g}"
 
 
 FLAG = Hyperparameter(0.0, closed=True, high=1.0, kind=Kind.FLAG)
+OPTIONAL_FLAG = replace(FLAG, optional=True)
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,23 @@ class Rule:
     the new state. `effective_lr(ops, weight, state, hparams, step)` is the effective learning rate after a step: what
     the gradient, or its running mean, is multiplied by; it broadcasts to the weight's shape.
 
-    All arguments are arrays (or plain numbers) and broadcast: scalars in a test, [lanes, 1, 1] in the trainer.
+    `optional` maps the name of a tensor to a hyperparameter: the tensor is kept only where trials set that one, so that
+    nobody pays for a variant that is not used. `update` sees from `state` whether it is there.
+
+    `hparams` has every hyperparameter by Keras' name, and `one_minus_NAME` for each decay rate: 1 - NAME computed in
+    double precision and rounded afterwards. All arguments are arrays (or plain numbers) and broadcast: scalars in a
+    test, [lanes, 1, 1] in the trainer.
     """
 
     state: tuple[str, ...]
     update: Callable[[Ops, Tensor, Tensor, State, Tensors, Tensor], tuple[Tensor, State]]
     effective_lr: Callable[[Ops, Tensor, State, Tensors, Tensor], Tensor]
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+    def kept(self, given: Collection[str] | None = None) -> tuple[str, ...]:
+        """The names of the state's tensors where trials set the `given` hyperparameters; None: they may set any."""
+        more = (name for name, hparam in self.optional.items() if given is None or hparam in given)
+        return (*self.state, *more)
 
 
 @dataclass(frozen=True)
@@ -119,7 +137,8 @@ class Translation:
     difference: str | None = None
 
 
-Translate = Callable[[Hparams, int], Translation]  # of the hyperparameters, in a training of so many steps
+Translate = Callable[[Hparams, int], Translation | None]
+"""The translation of hyperparameters, in a training of so many steps; None where the framework lacks that variant."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ WARMTH = (np.cumprod(1 - 0.5 * 0.96 ** np.arange(2001)) / 0.5).tolist()
 def update(
     ops: Ops, weight: Tensor, gradient: Tensor, state: State, hparams: Tensors, step: Tensor
 ) -> tuple[Tensor, State]:
+    # Keras' Nadam subtracts beta_1 and beta_2 from 1 in single precision, unlike its Adam.
     beta_1, beta_2 = hparams["beta_1"], hparams["beta_2"]
     now, then = (beta_1 * (1 - 0.5 * 0.96**t) for t in (step, step + 1))
     product = beta_1**step * ops.lookup(WARMTH, ops.minimum(step, 2000.0))

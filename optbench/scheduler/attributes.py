@@ -41,6 +41,7 @@ class TrialAttribute(enum.StrEnum):
     LANES = "lanes"
     TRAINER = "trainer"
     DEVICE = "device"
+    NUMERICS = "numerics"  # the version of the trainer's arithmetic; a trial without it has version 1
     LABEL = "label"
     SOURCE_TRIAL = "source_trial"  # of a confirmation's trial: the number of the search's trial that it trains again
     EPOCHS = "epochs"

@@ -113,6 +113,7 @@ class Scheduler:
             TrialAttribute.LANES: trainer.lanes,
             TrialAttribute.TRAINER: trainer.name,
             TrialAttribute.DEVICE: trainer.device,
+            TrialAttribute.NUMERICS: job.numerics,
         }
         if slot < len(self.sweep.fixed):
             fixed = self.sweep.fixed[slot]

@@ -43,6 +43,7 @@ class TrialRecord:
     lanes: int | None
     trainer: str | None
     device: str | None
+    numerics: int  # the version of the arithmetic that it was trained with
     reason: str | None
     audit: int | None  # the epoch after which it would have been pruned, had it not been chosen to run on
     started: datetime | None  # in local time, as is the end
@@ -143,6 +144,7 @@ def trial_record(trial: FrozenTrial, trained: int = 0, seconds: float = 0.0) -> 
         lanes=attrs.get(TrialAttribute.LANES),
         trainer=attrs.get(TrialAttribute.TRAINER),
         device=attrs.get(TrialAttribute.DEVICE),
+        numerics=attrs.get(TrialAttribute.NUMERICS, 1),
         reason=reason,
         audit=trial.system_attrs.get(TrialSystemAttribute.AUDIT),
         started=trial.datetime_start,

@@ -8,19 +8,24 @@ from typing import Any, Protocol
 import numpy as np
 
 from optbench.data.dataset import Images
+from optbench.optimizers import NUMERICS
 
 CHANCE = 0.1  # the accuracy of guessing among ten classes: what a diverged trial is worth
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial to train. Its numbers depend on this, and on the data, the model and the batch size, alone."""
+    """One trial to train. Its numbers depend on this, and on the data, the model and the batch size, alone.
+
+    `numerics` is the version of the arithmetic that it was trained with first (see `optbench.optimizers.precision`).
+    """
 
     number: int
     optimizer: str
     hparams: Mapping[str, float]
     seed: int
     epochs: int
+    numerics: int = NUMERICS
 
 
 @dataclass(frozen=True)

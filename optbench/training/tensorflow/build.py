@@ -1,27 +1,28 @@
-"""Makes a trainer for a sweep, and sets TensorFlow up for it. Importing this imports TensorFlow."""
+"""Makes the trainer of a sweep and configures TensorFlow for it. Importing this imports TensorFlow."""
 
 import tensorflow as tf
 
 from optbench.data import Split
 from optbench.definition.sweep import Sweep
+from optbench.optimizers import ONE_MINUS
 from optbench.training.contract import Trainer
 from optbench.training.tensorflow.device import cores, device
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.reference import Reference
 
-LANES_PER_CORE, MOST_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes per core train fastest
+LANES_PER_CORE, MAX_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes per core train fastest
 
 
 def configure(trainer: str) -> None:
-    """Set the process's TensorFlow threads; to be called before TensorFlow computes anything.
+    """Set the process's TensorFlow threads. Call it before TensorFlow computes anything.
 
-    A group of lanes is one core's work: operations spread over the cores would only wait for each other.
+    A lane group is the work of one core: operations that were spread over several cores would wait for each other.
     """
     if trainer == "lanes":
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # rounded products would not be Keras' on a CPU
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # its rounded products differ from those of a CPU
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 
@@ -31,6 +32,15 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
     model = Mlp(sweep.model.hidden, sweep.model.activation)
     if trainer == "reference":
         return Reference(optimizer, model, sweep.batch, split)
-    usual = MOST_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MOST_LANES)
+    usual = MAX_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MAX_LANES)
     lanes = sweep.lanes or usual
-    return Lanes(max(1, min(lanes, trials)), optimizer, model, sweep.batch, split)
+    return Lanes(max(1, min(lanes, trials)), optimizer, model, sweep.batch, split, _given(sweep, optimizer))
+
+
+def _given(sweep: Sweep, optimizer: str) -> set[str]:
+    """The hyperparameters of the optimizer that the sweep sets in any of its trials, by Keras' names."""
+    names = set(sweep.space) if sweep.optimizer == optimizer else set()
+    for trial in sweep.fixed:
+        if trial.optimizer == optimizer:
+            names |= trial.params.keys()
+    return {name.removeprefix(ONE_MINUS) for name in names}

@@ -1,4 +1,4 @@
-"""Where TensorFlow computes."""
+"""The device that TensorFlow computes on, and how many cores there are."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ def device() -> str:
 
 
 def device_name() -> str:
-    """GPU or CPU with the name of the processor: bit for bit, only the same one gives the same numbers."""
+    """GPU or CPU with the name of the processor. Only the same processor gives the same numbers, bit for bit."""
     if device() == "GPU":
         details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
         return f"GPU {details.get('device_name', '')}".rstrip()
@@ -24,7 +24,7 @@ def device_name() -> str:
 
 
 def cores() -> int:
-    """How many groups can run at once: the processors that this process may use, or 1 for a GPU."""
+    """How many lane groups can run at once: the processors that this process may use, or 1 for a GPU."""
     if device() == "GPU":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

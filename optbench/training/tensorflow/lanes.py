@@ -1,19 +1,20 @@
-"""Many trials in one compiled step: lane l of every tensor belongs to one trial, and a freed lane is refilled.
+"""Trains many trials in one compiled step. Lane l of every tensor belongs to one trial; a free lane takes another one.
 
-Lanes are shared out to groups, one per core at most. A group steps its lanes in one XLA-compiled call and runs its
-epoch independently of the others, so no core waits for another within an epoch. A group is at least two lanes wide, if
-need be with an empty one, which costs nothing: XLA computes a lane alike, bit for bit, at every width but one.
+Lanes are divided into lane groups, at most one per core. A group steps its lanes in one call compiled by XLA. Groups
+run their epochs independently, so within an epoch no core waits for another. A group has at least two lanes, even if
+one of them stays empty, which costs nothing: XLA computes a lane identically, bit for bit, at every width except one.
 """
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import numpy as np
 import tensorflow as tf
 
 from optbench.data import Images, Split
 from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.precision import arrays
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import cores, device_name
@@ -24,40 +25,49 @@ CHUNK = 2000  # images evaluated at a time: the activations of a chunk stay in t
 
 
 class LaneGroup:
-    """Lanes that step together: weights, optimizer state, hyperparameters and steps, variables [W, ...] each."""
+    """Lanes that step together: weights, optimizer state, hyperparameters and steps, variables [W, ...] each.
 
-    def __init__(self, width: int, model: Mlp, optimizer: str) -> None:
+    The variables are allocated once, and assigning another trial sets its part of them, so the step is compiled once.
+    `given` are the hyperparameters that trials may set: it decides which optional state is kept (None: all of it).
+    """
+
+    def __init__(self, width: int, model: Mlp, optimizer: str, given: Collection[str] | None = None) -> None:
         self.width, self.model = width, model
         self.optimizer = OPTIMIZERS[optimizer]
         self.rule = self.optimizer.rule
         self.weights = [tf.Variable(tf.zeros((width, *shape))) for shape in model.shapes]
-        self.state = [{name: tf.Variable(tf.zeros_like(w)) for name in self.rule.state} for w in self.weights]
-        self.hparams = {name: tf.Variable(tf.ones(width)) for name in self.optimizer.hyperparameters}
+        self.kept = self.rule.kept(given)
+        self.state = [{name: tf.Variable(tf.zeros_like(w)) for name in self.kept} for w in self.weights]
+        self.hparams = {name: tf.Variable(tf.ones(width)) for name in arrays(self.optimizer, {})}
         self.count = tf.Variable(tf.zeros(width))
         self.start = [np.zeros((width, *shape), np.float32) for shape in model.shapes]
         self.traces = 0
 
-    def assign(self, lane: int, weights: list[Array], hparams: Mapping[str, float]) -> None:
-        """Put a new trial in the lane; no other lane changes."""
+    def assign(self, lane: int, job: Job) -> None:
+        """Start the job in the lane; no other lane changes. Raises ValueError if its optional state is not kept."""
+        for name, hparam in self.rule.optional.items():
+            if name not in self.kept and job.hparams.get(hparam):
+                raise ValueError(f"{hparam} = {job.hparams[hparam]}, but these lanes were made without {hparam}")
+        weights = self.model.initial(job.seed)
         for variable, state, start, value in zip(self.weights, self.state, self.start, weights, strict=True):
             variable[lane].assign(value)
             start[lane] = value
             for held in state.values():
                 held[lane].assign(tf.zeros_like(value))
-        for name, number in self.optimizer.complete(hparams).items():
-            self.hparams[name][lane].assign(np.float32(number))
+        for name, number in arrays(self.optimizer, job.hparams, numerics=job.numerics).items():
+            self.hparams[name][lane].assign(number)
         self.count[lane].assign(0.0)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def step(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of every lane on its own batch, uint8 [W, B, 784]; returns mean loss [W] and correct [W]."""
+        """Mean loss [W] and correct [W] of one step of every lane on its own batch, uint8 [W, B, 784]."""
         self.traces += 1
         weights = [variable.read_value() for variable in self.weights]
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits = self.model.logits(weights, pixels)
             losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
-            total = tf.reduce_sum(losses)  # a sum keeps lanes apart: no lane's gradient holds another's loss
+            total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
         self.count.assign_add(tf.ones(self.width))
         for variable, state, gradient in zip(self.weights, self.state, tape.gradient(total, weights), strict=True):
             held = {name: value.read_value() for name, value in state.items()}
@@ -83,14 +93,14 @@ class LaneGroup:
             sums += tf.stack(self.score(pixels[start : start + CHUNK], labels[start : start + CHUNK]))
         return sums
 
-    def motion(self) -> Array:
+    def measures(self) -> Array:
         """The median effective learning rate of every lane's weights, and their distance from the start: [2, W]."""
-        rates, moved = [], np.zeros(self.width)
+        rates, squares = [], np.zeros(self.width)
         for variable, state, start in zip(self.weights, self.state, self.start, strict=True):
             rate = self.rule.effective_lr(LANE_OPS, variable, state, *self._wide(variable))
             rates.append(np.broadcast_to(rate.numpy(), variable.shape).reshape(self.width, -1))
-            moved += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
-        return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(moved)])
+            squares += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
+        return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(squares)])
 
     def _wide(self, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The hyperparameters and step counts, shaped to go with a variable [W, ...]."""
@@ -98,7 +108,7 @@ class LaneGroup:
         return {name: tf.reshape(value, wide) for name, value in self.hparams.items()}, tf.reshape(self.count, wide)
 
     def run(self, order: Tensor, live: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Step through the batches order [steps, W, B] if `live`; returns summed batch losses and correct, [2, W]."""
+        """Summed batch losses and correct, [2, W], of stepping through batches [steps, W, B]; zeros unless `live`."""
         sums = tf.zeros((2, self.width))
         for index in tf.range(tf.where(live, tf.shape(order)[0], 0)):
             batch = order[index]
@@ -111,24 +121,35 @@ def _correct(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class Lanes:
-    """The default trainer: `lanes` trials of one optimizer at a time (see optbench.training.contract.Trainer)."""
+    """The default trainer: `lanes` trials of one optimizer at a time (see optbench.training.contract.Trainer).
+
+    `given` are the hyperparameters that its trials may set (see LaneGroup).
+    """
 
     name = "lanes"
 
-    def __init__(self, lanes: int, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
+    def __init__(
+        self,
+        lanes: int,
+        optimizer: str,
+        model: Mlp,
+        batch: int,
+        split: Split,
+        given: Collection[str] | None = None,
+    ) -> None:
         self.lanes, self.model, self.batch = lanes, model, batch
         self.device = device_name()
-        self.groups = [LaneGroup(width, model, optimizer) for width in widths(lanes)]
+        self.groups = [LaneGroup(width, model, optimizer, given) for width in widths(lanes)]
         self.places = [(group, lane) for group in self.groups for lane in range(group.width)]
         self.assigned: dict[int, Job] = {}
         self.epochs = [0] * lanes
-        self.size, self.held = len(split.train), len(split.validation or ())
+        self.size, self.validated = len(split.train), len(split.validation or ())
         self.train_set = _tensors(split.train)
         self.validation_set = _tensors(split.validation) if split.validation else None
 
     def assign(self, lane: int, job: Job) -> None:
         group, place = self.places[lane]
-        group.assign(place, self.model.initial(job.seed), job.hparams)
+        group.assign(place, job)
         self.assigned[lane], self.epochs[lane] = job, 0
 
     def release(self, lane: int) -> None:
@@ -144,17 +165,17 @@ class Lanes:
             self.epochs[lane] += 1
             orders[lane] = batches(self.size, self.batch, job.seed, self.epochs[lane])
         live = {self.places[lane][0] for lane in self.assigned}
-        shares = np.split(orders, np.cumsum([group.width for group in self.groups])[:-1])
+        parts = np.split(orders, np.cumsum([group.width for group in self.groups])[:-1])
         figures = self._round(
-            [tf.constant(share.swapaxes(0, 1)) for share in shares],
+            [tf.constant(part.swapaxes(0, 1)) for part in parts],
             [tf.constant(group in live) for group in self.groups],
         ).numpy()
         seconds = (time.perf_counter() - start) / len(self.assigned)
-        counts = [steps, steps * self.batch, self.held, self.held][: len(figures)]
+        counts = [steps, steps * self.batch, self.validated, self.validated][: len(figures)]
         means = figures.astype(float) / np.array(counts)[:, np.newaxis]
-        motions = np.hstack([s.motion() if s in live else np.zeros((2, s.width)) for s in self.groups])
+        measures = np.hstack([g.measures() if g in live else np.zeros((2, g.width)) for g in self.groups])
         return {
-            lane: _epoch(self.epochs[lane], means[:, lane].tolist(), seconds, motions[:, lane].tolist())
+            lane: _epoch(self.epochs[lane], means[:, lane].tolist(), seconds, measures[:, lane].tolist())
             for lane in self.assigned
         }
 
@@ -168,7 +189,7 @@ class Lanes:
 
     @tf.function  # type: ignore[untyped-decorator]
     def _round(self, orders: list[Tensor], live: list[Tensor]) -> Tensor:
-        """An epoch of every group, each a branch of its own: the sums of training, then validation, [2 or 4, L]."""
+        """The sums of training, then of validation, [2 or 4, L], over an epoch. Every group is a branch of its own."""
         parts = []
         for group, order, on in zip(self.groups, orders, live, strict=True):
             part = group.run(order, on, *self.train_set)
@@ -180,7 +201,7 @@ class Lanes:
 
 
 def widths(lanes: int) -> list[int]:
-    """How many lanes each group has: one group per core, or a single one on a GPU, none narrower than two lanes."""
+    """How many lanes each group has, at least two: one group per core, or a single one on a GPU."""
     groups = max(1, min(cores(), lanes // 2))
     return [max(2, lanes // groups + (index < lanes % groups)) for index in range(groups)]
 
@@ -189,7 +210,16 @@ def _tensors(images: Images) -> tuple[Tensor, Tensor]:
     return tf.constant(images.pixels), tf.constant(images.labels)
 
 
-def _epoch(epoch: int, means: list[float], seconds: float, motion: list[float]) -> Epoch:
-    """The row of one lane; `seconds` is the lane's share of the round's wall time."""
+def _epoch(epoch: int, means: list[float], seconds: float, measures: list[float]) -> Epoch:
+    """The epoch of one lane; `seconds` is the round's wall time divided by the number of its jobs."""
     validation_loss, validation_accuracy = means[2:] or (None, None)
-    return Epoch(epoch, means[0], means[1], validation_loss, validation_accuracy, seconds, *motion)
+    return Epoch(
+        epoch=epoch,
+        train_loss=means[0],
+        train_accuracy=means[1],
+        validation_loss=validation_loss,
+        validation_accuracy=validation_accuracy,
+        seconds=seconds,
+        effective_lr=measures[0],
+        weight_distance=measures[1],
+    )

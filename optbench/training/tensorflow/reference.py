@@ -1,4 +1,4 @@
-"""The same contract on stock Keras `fit`, one trial at a time: what the lanes are held to."""
+"""The reference trainer: stock Keras `fit`, one trial at a time. The lanes are tested against it."""
 
 import time
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
 
 
 def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
-    """The model as Keras has it, compiled: pixels [n, 784] of 0 to 255 to logits [n, 10]."""
+    """A compiled Keras model with these weights, from pixels [n, 784] of 0 to 255 to logits [n, 10]."""
     made = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Rescaling(1 / 255)])
     for units in model.hidden:
         made.add(keras.layers.Dense(units, activation=model.activation))
@@ -68,7 +68,15 @@ class Reference:
         ).history
         loss, accuracy = self._evaluate(validation) if validation else (None, None)
         seconds = time.perf_counter() - start
-        return {0: Epoch(self.epoch, history["loss"][0], history["accuracy"][0], loss, accuracy, seconds)}
+        epoch = Epoch(
+            epoch=self.epoch,
+            train_loss=history["loss"][0],
+            train_accuracy=history["accuracy"][0],
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            seconds=seconds,
+        )
+        return {0: epoch}
 
     def test(self, lane: int, images: Images) -> float:
         return self._evaluate(images)[1]

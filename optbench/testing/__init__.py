@@ -1,0 +1,1 @@
+"""Contract suites, for whoever writes another implementation of what optbench expects."""
