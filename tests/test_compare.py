@@ -14,14 +14,14 @@ from optbench.analysis.arms import base_name
 from optbench.analysis.collect import collect
 from optbench.analysis.plain import as_plain
 from optbench.analysis.remarks import remarks
-from optbench.analysis.report import report
 from optbench.analysis.verdict import pairs, rows
 from optbench.confirmation import confirmation, place
-from optbench.dashboard import refresh
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
+from optbench.report.page import report
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
+from optbench.service import refresh
 from optbench.storage import (
     Writer,
     best_trials,

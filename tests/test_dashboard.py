@@ -21,12 +21,12 @@ from optuna_dashboard._app import create_app
 from sqlalchemy.event import listen
 
 from optbench.analysis.collect import collect
-from optbench.analysis.report import comparison_plots, report
 from optbench.analysis.verdict import rows
-from optbench.dashboard import Guard, read_password, refresh
-from optbench.dashboard.rename import Rename
-from optbench.dashboard.serve import Refresher
 from optbench.errors import DefinitionError, StorageError
+from optbench.report.page import comparison_plots, report
+from optbench.service import Guard, read_password, refresh
+from optbench.service.rename import Rename
+from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
 from tests.conftest import TINY, write_toml
@@ -330,7 +330,7 @@ def test_one_bad_study_delays_no_other_one_and_is_logged_once(storage, monkeypat
             raise ValueError("broken")
         shown.append(study.name)
 
-    module = sys.modules["optbench.dashboard.serve"]
+    module = sys.modules["optbench.service.serve"]
     monkeypatch.setattr(module, "refresh", refresh_all_but_one)
     refresher = Refresher(storage)
     with caplog.at_level(logging.WARNING, "optbench.dashboard"):
@@ -349,7 +349,7 @@ def test_a_database_out_of_reach_is_logged_once_until_it_answers(storage, monkey
     def unreachable(_):
         raise StorageError("no route to host")
 
-    module = sys.modules["optbench.dashboard.serve"]
+    module = sys.modules["optbench.service.serve"]
     refresher = Refresher(storage)
     with monkeypatch.context() as patch:
         patch.setattr(module, "studies", unreachable)

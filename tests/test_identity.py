@@ -10,9 +10,9 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 from sqlalchemy import event, select, update
 
-from optbench.dashboard.artifacts import CURVES, Store, _registered, keep, remove_all
 from optbench.errors import StudyError
 from optbench.scheduler.states import STOPPED, Decision, Ending
+from optbench.service.artifacts import CURVES, Store, _registered, keep, remove_all
 from optbench.storage import (
     Writer,
     count_evaluations,

@@ -59,8 +59,8 @@ def test_nobody_imports_the_command_line():
     assert {name for name in importers("optbench.cli") if not name.startswith("cli/")} == {"__main__.py"}
 
 
-def test_only_the_study_the_storage_the_dashboard_and_the_report_use_optuna():
-    assert {name for name in importers("optuna") if not name.startswith(("storage/", "dashboard/"))} == {
+def test_only_the_study_the_storage_the_service_and_the_report_use_optuna():
+    assert {name for name in importers("optuna") if not name.startswith(("storage/", "service/"))} == {
         "api/study.py",  # for the type of what Study.optuna() returns
         "report/importance.py",
         "scheduler/contract.py",

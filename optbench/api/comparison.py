@@ -45,8 +45,8 @@ class Comparison:
 
     def save(self, path: str | Path) -> Path:
         """The path of the report, one HTML page that works offline, after writing it. Raises OptbenchError."""
-        from optbench.analysis.report import report
         from optbench.files import write
+        from optbench.report.page import report
 
         write(report(self.collected, self.rows, self.pairs).encode(), Path(path))
         return Path(path)

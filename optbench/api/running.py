@@ -146,7 +146,7 @@ def _run(request: Request, stop: Stop, screen: Screen) -> Study:
 
 def _refresh(url: str, name: str) -> None:
     """Brings up to date what the dashboard shows of the study; where that fails, the log says so."""
-    from optbench.dashboard import refresh
+    from optbench.service import refresh
 
     try:
         with opened(url, read_only=False) as storage:

@@ -64,7 +64,7 @@ def dashboard(
     open_: Annotated[bool, typer.Option("--open", help="Open it in the web browser.")] = False,
 ) -> None:
     """Browse the studies in optuna-dashboard, also while sweeps run. Example: optbench dashboard --port 8081"""
-    from optbench.dashboard import LOOPBACK, read_password, serve
+    from optbench.service import LOOPBACK, read_password, serve
 
     if host not in LOOPBACK and password_file is None and not no_auth:
         raise DefinitionError(

@@ -126,7 +126,7 @@ def _print(
 
 def _publish(storage: "Storage", comparison: "Comparison", found: "Sequence[Row]", verdicts: "Sequence[Pair]") -> None:
     """Write the verdict and the figures to every compared study's page in the dashboard."""
-    from optbench.analysis.report import comparison_plots
+    from optbench.report.page import comparison_plots
 
     figures = comparison_plots(comparison, found)
     for arm in comparison.arms:
@@ -135,9 +135,9 @@ def _publish(storage: "Storage", comparison: "Comparison", found: "Sequence[Row]
 
 
 def _write(comparison: "Comparison", path: Path, verdicts: "Sequence[Pair]") -> None:
-    from optbench.analysis.report import report as make
     from optbench.analysis.verdict import rows
     from optbench.files import write
+    from optbench.report.page import report as make
 
     write(make(comparison, rows(comparison), verdicts).encode(), path)
 

@@ -109,7 +109,7 @@ def delete(
 ) -> None:
     """Delete a study with its trials and curves, for good. Example: optbench delete quickstart"""
     from optbench.cli.tables import counts
-    from optbench.dashboard.artifacts import remove_all
+    from optbench.service.artifacts import remove_all
     from optbench.storage import find_study, studies
     from optbench.storage.upkeep import check_deletable, delete_study
 

@@ -123,7 +123,7 @@ def place(url: str) -> str:
 
 def refresh(storage: "Storage", study: str, verdict: Sequence[str] | None = None, figures: Any = None) -> None:
     """Bring up to date what optuna-dashboard shows of the study; print a line, and go on, if that fails."""
-    from optbench.dashboard import refresh as bring_up
+    from optbench.service import refresh as bring_up
     from optbench.storage import find_study
 
     try:

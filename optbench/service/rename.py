@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from optbench.dashboard.wsgi import Application, Environment, answer
 from optbench.errors import StorageError, StudyError
+from optbench.service.wsgi import Application, Environment, answer
 from optbench.storage import Storage, rename_study
 
 ROUTE = re.compile(r"/api/studies/(\d+)/rename")

@@ -8,12 +8,12 @@ import tomli_w
 
 from optbench import __version__
 from optbench.analysis.arms import Comparison, Source, points
-from optbench.analysis.budget_section import budgets
-from optbench.analysis.search_sections import traces
-from optbench.analysis.sections import sections, stages
 from optbench.analysis.verdict import Pair, Row
+from optbench.report.budget_section import budgets
 from optbench.report.model import Page, StudyDetails
 from optbench.report.render import render
+from optbench.report.search_sections import traces
+from optbench.report.sections import sections, stages
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

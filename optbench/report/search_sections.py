@@ -5,13 +5,14 @@ from datetime import datetime
 
 import numpy as np
 
-from optbench.analysis import figures, pictures, remarks
+from optbench.analysis import remarks
 from optbench.analysis.arms import Arm, dash, points
-from optbench.analysis.edges import edges
-from optbench.analysis.figures import Line, MapPoint, colour
 from optbench.analysis.search import TARGETS, audit, diverged_fraction, incumbent, time_to_target
 from optbench.definition import parse
 from optbench.definition.space import Float
+from optbench.report import figures, study_figures
+from optbench.report.edges import edges
+from optbench.report.figures import Line, MapPoint, colour
 from optbench.report.importance import importances
 from optbench.report.model import Figure, Section, Table
 from optbench.storage import TrialRecord, best_trials
@@ -43,7 +44,7 @@ def _space(arm: Arm) -> Section:
         + ["More than 30 % of the trials diverged: search a smaller space."] * too_many,
         figures=[
             Figure(caption=f"{study.metric.capitalize()} of every trial against {name}", plot=plot)
-            for name, plot in pictures.slices(study, arm.source.trials, low).items()
+            for name, plot in study_figures.slices(study, arm.source.trials, low).items()
         ],
         small=True,
     )

@@ -8,11 +8,11 @@ import numpy as np
 
 from optbench.analysis.arms import explores
 from optbench.analysis.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
-from optbench.analysis.edges import edges
-from optbench.analysis.figures import Line, Point, colour, lines, with_warnings
-from optbench.analysis.figures import slice_of as slice_figure
 from optbench.definition import parse
 from optbench.definition.space import Float
+from optbench.report.edges import edges
+from optbench.report.figures import Line, Point, colour, lines, with_warnings
+from optbench.report.figures import slice_of as slice_figure
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 from optbench.training.contract import Epoch
 

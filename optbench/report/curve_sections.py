@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optbench.analysis import figures, pictures
 from optbench.analysis.arms import Arm, Comparison, Source, dash, is_default, points
-from optbench.analysis.figures import Line, colour
 from optbench.analysis.search import growth
+from optbench.report import figures, study_figures
+from optbench.report.figures import Line, colour
 from optbench.report.model import Figure, Section
 from optbench.storage import TrialRecord
 from optbench.training.contract import Epoch
@@ -25,7 +25,7 @@ def learning(comparison: Comparison) -> Section:
             curves = _complete_curves(source, trial.label)
             if not curves:
                 continue
-            lines.append(pictures.line(setting.label, curves, trial.optimizer, _dash(trial)))
+            lines.append(study_figures.line(setting.label, curves, trial.optimizer, _dash(trial)))
             if setting.published is not None:
                 name = f"published test accuracy, {trial.optimizer}"
                 published.append(Line(name, [len(curves[0])], [setting.published], colour(trial.optimizer)))
@@ -48,9 +48,9 @@ def learning(comparison: Comparison) -> Section:
 def _arm_line(comparison: Comparison, arm: Arm) -> Line:
     kind, curve = dash(comparison.arms, arm), arm.source.curves[arm.best[0].trial_id]
     if not arm.confirmed:
-        return pictures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, kind)
+        return study_figures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, kind)
     whole = [c for c in arm.confirmed[0].curves if len(c) == arm.confirmed[0].epochs]
-    return pictures.line(f"{arm.name}, confirmed (training)", whole or [curve], arm.optimizer, kind)
+    return study_figures.line(f"{arm.name}, confirmed (training)", whole or [curve], arm.optimizer, kind)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from optbench.analysis import figures, pictures
 from optbench.analysis.arms import Arm, Source, explores, points
 from optbench.analysis.budget import (
     band_of_k,
@@ -13,8 +12,9 @@ from optbench.analysis.budget import (
     tunability,
     win_probability,
 )
-from optbench.analysis.figures import Line, colour
 from optbench.definition import load, parse, shipped
+from optbench.report import figures, study_figures
+from optbench.report.figures import Line, colour
 from optbench.report.model import Figure, Section, Table
 
 NEAR = 0.005  # half a percentage point: what counts as near the best
@@ -29,7 +29,7 @@ def budgets(arms: Sequence[Arm]) -> Section:
     lines: list[Line] = []
     rows: list[list[str]] = []
     for arm, values in explored:
-        lines += pictures.budget_lines(f"{arm.name}, ", values, colour(arm.optimizer))
+        lines += study_figures.budget_lines(f"{arm.name}, ", values, colour(arm.optimizer))
         rows += _rows(arm.name, values)
     for (a, ours), (b, theirs) in combinations(explored, 2):
         chances = [f"{100 * win_probability(ours, theirs, k):.0f} % with {k}" for k in _budgets(ours, theirs)]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from optbench.dashboard.wsgi import Application, Environment, answer
 from optbench.errors import DefinitionError
+from optbench.service.wsgi import Application, Environment, answer
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READING = ("GET", "HEAD", "OPTIONS")

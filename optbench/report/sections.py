@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from optbench.analysis import budget_section, curve_sections, figures, search_sections
 from optbench.analysis.arms import Arm, Comparison, points
 from optbench.analysis.baseline import Setting
-from optbench.analysis.figures import Interval, colour
 from optbench.analysis.remarks import remarks
 from optbench.analysis.statistics import confirmation
 from optbench.analysis.verdict import Pair, Row, interval
+from optbench.report import budget_section, curve_sections, figures, search_sections
+from optbench.report.figures import Interval, colour
 from optbench.report.model import Figure, Section, Table
 from optbench.storage import TrialRecord
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from optbench.analysis.edges import Edge
 from optbench.definition.space import Float
 from optbench.optimizers import OPTIMIZERS
+from optbench.report.edges import Edge
 
 OTHER = "#9A8B00"
 WARNING, REFERENCE = "#D6303F", "#888888"  # both are visible on white and on black

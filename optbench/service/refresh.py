@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import optuna
 import tomli_w
 
-from optbench.dashboard import artifacts
 from optbench.errors import StorageError
 from optbench.scheduler.attributes import StudyAttribute
+from optbench.service import artifacts
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, glance, one_line, shown, trials
 from optbench.storage.optuna_private import read_note, saved_plots, study_id_of, write_note
 from optbench.storage.saved_plots import remove_plots
@@ -125,11 +125,11 @@ def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
 
 def plots(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> "dict[str, Figure]":
     """The study's plots by title, in the order in which they are shown, as far as there is something to plot."""
-    from optbench.analysis import pictures
+    from optbench.report import study_figures
 
-    found = {"Learning curves": pictures.learning_curves(study, records, curves(storage, study.study_id))}
+    found = {"Learning curves": study_figures.learning_curves(study, records, curves(storage, study.study_id))}
     if study.searches:
-        found["What a budget is worth"] = pictures.budget_curve(study, records)
-        slices = pictures.slices(study, records)
+        found["What a budget is worth"] = study_figures.budget_curve(study, records)
+        slices = study_figures.slices(study, records)
         found |= {f"{study.metric.capitalize()} against {name}": figure for name, figure in slices.items()}
     return {title: figure for title, figure in found.items() if figure is not None}

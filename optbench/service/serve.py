@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from optbench.dashboard.artifacts import Store, folder
-from optbench.dashboard.guard import Guard, Password
-from optbench.dashboard.refresh import refresh
-from optbench.dashboard.rename import Rename
 from optbench.errors import DefinitionError
+from optbench.service.artifacts import Store, folder
+from optbench.service.guard import Guard, Password
+from optbench.service.refresh import refresh
+from optbench.service.rename import Rename
 from optbench.storage import Storage, StudyRecord, studies
 from optbench.storage.optuna_private import sort_saved_plots
 
