@@ -24,7 +24,7 @@ NAMES = uuid.UUID("5f0c7c57-7a4e-4f6e-9f0e-0d5b8a1a2c3d")
 
 
 def folder(storage: Storage) -> Path:
-    """Where the artifacts of a database lie: beside a SQLite file, else under the working directory."""
+    """The folder of a database's artifacts: next to an SQLite file, else under the working directory."""
     return (storage.path.parent if storage.path else Path("storage").absolute()) / "artifacts"
 
 

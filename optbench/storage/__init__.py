@@ -1,7 +1,9 @@
-"""The one door to the database.
+"""Everything that reads or writes the database.
 
-opening.py and check.py open it, engine.py is an open one; writer.py and workers.py write what a sweep does, follow.py,
-study_records.py and trial_records.py read it back; upkeep.py copies, upgrades and deletes, doctor.py looks for damage.
+check.py and opening.py open it, and engine.py is an open one. writer.py and workers.py write what a sweep does.
+study_reader.py, trial_records.py and follow.py read it. identity.py renames a study, copy.py copies one, upkeep.py
+deletes one and backs up a file, upgrade.py upgrades the tables, and doctor.py finds what is wrong. optuna_private.py
+holds whatever is used of Optuna beyond its public interface.
 """
 
 from optbench.storage.check import check

@@ -1,4 +1,4 @@
-"""Looks at what lies at a URL before anything touches it: can it be opened, is it ours, is its schema of today."""
+"""Checks a database before anything is changed: whether it can be opened, is ours, and has the current schema."""
 
 import os
 import re
@@ -21,7 +21,7 @@ EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql"}
 
 @dataclass(frozen=True)
 class Found:
-    """What a database holds: its tables, the revision of Optuna's and the version of ours (None: there are none)."""
+    """What a database holds: its tables, the revision of Optuna's and the version of ours (None: it has none)."""
 
     tables: frozenset[str]
     optuna: str | None
@@ -29,12 +29,12 @@ class Found:
 
     @property
     def blank(self) -> bool:
-        """Whether the tables are still to be made, all of them or, after a crash, the rest."""
+        """Whether tables are still to be made: all of them, or the rest after a crash."""
         return self.optuna is None and self.tables <= KNOWN
 
 
 class OlderSchemaError(StorageError):
-    """The database is of an older optbench or Optuna: `optbench upgrade` brings it up to date."""
+    """The database was made by an older optbench or Optuna; `optbench upgrade` upgrades it."""
 
 
 def parse_url(given: str) -> URL:
@@ -66,7 +66,7 @@ def _from_path(given: str) -> URL | None:
 
 
 def _check_parts(url: URL, given: str) -> None:
-    """Refuse what could show a password, or mean another place than it seems to."""
+    """Refuse a URL that could show a password, or that does not mean what it seems to mean."""
     if any("pass" in key.lower() and key.lower() != "passfile" for key in url.query):
         raise StorageError(
             f"storage {_harmless(given)} has its password among the options; expected user:password@host"
@@ -84,7 +84,7 @@ def _check_parts(url: URL, given: str) -> None:
 
 
 def _harmless(given: str) -> str:
-    """As much of what is no URL as can be printed: a password may be anywhere behind the scheme."""
+    """The part of an invalid URL that can be printed: a password may be anywhere behind the scheme."""
     scheme, colon, _ = given.partition(":")
     return f"{scheme[:40]}:..." if colon else repr(given[:80])
 
@@ -124,7 +124,7 @@ def look(url: URL) -> Found:
 
 
 def _reached(engine: Engine, url: URL) -> Connection:
-    """A connection. Raises StorageError where a driver stumbles over an option that it does not know."""
+    """A connection. Raises StorageError if the driver does not know one of the URL's options."""
     try:
         return engine.connect()
     except (AttributeError, TypeError, LookupError) as problem:
@@ -133,7 +133,7 @@ def _reached(engine: Engine, url: URL) -> Connection:
 
 
 def check_schema(url: URL, found: Found, create: bool) -> None:
-    """Refuse what this version cannot use as it is; a StorageError says what to type."""
+    """Raise StorageError, which says what to type, if this version cannot use the database as it is."""
     if found.blank:
         if not create:
             raise StorageError(

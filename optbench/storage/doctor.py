@@ -98,8 +98,8 @@ def _study(session: Session, study: Any) -> Iterator[str]:
     for trial in trials:
         whose = trial.user_attrs.get("worker")
         if trial.state == TrialState.RUNNING and whose not in living:
-            gone = f"its worker {whose} is dead" if whose else "no worker of optbench runs it"
-            yield f"trial {trial.number} is RUNNING, but {gone}; a sweep of this study takes it over"
+            why = f"its worker {whose} is dead" if whose else "no worker of optbench runs it"
+            yield f"trial {trial.number} is RUNNING, but {why}; a sweep of this study takes it over"
         elif trial.state.is_finished() and "slot" in trial.user_attrs:
             length = int(held["definition"]["epochs"])
             yield from _trial(trial, curves.get(trial_id_of(trial), []), length)
@@ -144,20 +144,20 @@ def _counts(trial: FrozenTrial) -> bool:
 def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int) -> Iterator[str]:
     """What does not fit between a finished trial's state, value and attributes, its curve, and Optuna's copy of it."""
     kept = len(curve)
-    said = trial.user_attrs.get("epochs")
+    trained = trial.user_attrs.get("epochs")
     who = f"trial {trial.number} ({trial.state.name})"
-    if said is None:
+    if trained is None:
         yield f"{who} was ended by another program, after {kept} epochs"
         return
-    if [epoch.epoch for epoch in curve] != list(range(1, said + 1)):
-        yield f"{who} trained {said} epochs; its curve has {kept} of them"
+    if [epoch.epoch for epoch in curve] != list(range(1, trained + 1)):
+        yield f"{who} trained {trained} epochs; its curve has {kept} of them"
     if len(trial.intermediate_values) != kept:
         yield f"{who} has {len(trial.intermediate_values)} points on Optuna's curve, {kept} on ours"
     points = trial.intermediate_values
     if wrong := [e.epoch for e in curve if e.epoch in points and points[e.epoch] != e.objective]:
         yield f"{who} has another accuracy on Optuna's curve than on ours in {len(wrong)} epochs, first in {wrong[0]}"
     whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get("diverged")
-    if whole and said != length:
-        yield f"{who} ended after {said} of {length} epochs"
+    if whole and trained != length:
+        yield f"{who} ended after {trained} of {length} epochs"
     if _counts(trial) and trial.value is None:
         yield f"{who} has no value"

@@ -1,4 +1,4 @@
-"""An open database: sessions on it, Optuna's storage on the same engine, and patience while it cannot be reached."""
+"""An open database: sessions, Optuna's storage on the same engine, and retries while it cannot be reached."""
 
 import os
 import sqlite3
@@ -122,7 +122,7 @@ def engine_options(url: URL, read_only: bool = False) -> dict[str, Any]:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    """A connection as several processes need it: a write-ahead log, and the write lock taken when one begins."""
+    """A connection for several processes: with a write-ahead log, and the write lock from a transaction's start."""
     connection = sqlite3.connect(
         f"{Path(path).absolute().as_uri()}?mode=rw",
         uri=True,
@@ -138,8 +138,9 @@ def _connect(path: str) -> sqlite3.Connection:
 def connect_to_read(path: str) -> sqlite3.Connection:
     """A connection that writes nothing, also to a file or in a folder that cannot be written.
 
-    A database in WAL mode has two more files beside it while it is open. Where they can be made, the connection does
-    that, and removes them at its end. Where they cannot, and nobody writes, the file alone is all there is: immutable.
+    While a database in WAL mode is open, two more files lie next to it. If they can be made, the connection makes them
+    and removes them when it is closed. If they cannot and there is no log, no process writes, so the file is opened as
+    immutable.
     """
     file = Path(path).absolute()
     log = file.with_name(f"{file.name}-wal")
@@ -155,7 +156,7 @@ def connect_to_read(path: str) -> sqlite3.Connection:
 
 
 def publish(new: Path, path: Path) -> None:
-    """Give the file its name, under which nothing is there yet. Raises FileExistsError."""
+    """Give the file its final name. Raises FileExistsError if a file has that name already."""
     try:
         os.link(new, path)
     except FileExistsError:
@@ -167,7 +168,7 @@ def publish(new: Path, path: Path) -> None:
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Which file lies at the path: its connections stay with the old one when it is replaced."""
+    """The device and inode of the file at the path: after it is replaced, connections still write to the old one."""
     try:
         found = os.stat(path) if path else None
     except OSError:
@@ -177,7 +178,7 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 @contextmanager
 def one_line(url: URL) -> Iterator[None]:
-    """Turns what a database raises into a StorageError of one line, without the password."""
+    """Turns a database's exceptions into a StorageError of one line, without the password."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, OSError, UnicodeError) as problem:
@@ -189,5 +190,5 @@ def one_line(url: URL) -> Iterator[None]:
 
 
 def shown(url: URL) -> str:
-    """The URL as it may be printed: no password, wherever it was put."""
+    """The URL without its password."""
     return str(url.update_query_dict({key: "***" for key in url.query if "pass" in key.lower()}))

@@ -41,7 +41,7 @@ def give_token(session: Session, study: Any) -> None:
 def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
     """Give the study another name. Everything that belongs to it stays: curves, metric, confirmations, plots.
 
-    Raises StudyError if the name is taken or cannot be one, or if somebody works on the study.
+    Raises StudyError if the name is taken or cannot be one, or if the study has live workers.
     """
     if not new_name.strip() or len(new_name) > MAX_NAME:
         raise StudyError(f"{new_name[:40]!r} cannot be a study's name; expected 1 to {MAX_NAME} characters")

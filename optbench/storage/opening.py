@@ -1,4 +1,4 @@
-"""Opens a database by URL, and makes one: whole or not at all, whoever else is making it at the same time."""
+"""Opens a database, and makes one: whole or not at all, also if several processes make it at the same time."""
 
 import logging
 import tempfile
@@ -42,7 +42,7 @@ def open_storage(given: str, create: bool = False, read_only: bool = False) -> S
 
 
 def make_tables(url: URL, attempts: int = 20) -> Storage:
-    """The database with every table that it lacks; others may be making them in the same file."""
+    """The database, with missing tables made; other processes may be making them in the same file."""
     with one_line(url):
         try:
             storage = Storage(url, create=True)
@@ -61,7 +61,7 @@ def make_tables(url: URL, attempts: int = 20) -> Storage:
 
 
 def _create_file(url: URL, path: Path) -> None:
-    """Make a new SQLite file with all its tables under another name first, so that nobody ever sees half of it."""
+    """Make a new SQLite file with all its tables under another name first, so that no process ever sees half of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
@@ -76,7 +76,7 @@ def _create_file(url: URL, path: Path) -> None:
 
 @contextmanager
 def _alone(url: URL) -> Iterator[None]:
-    """Keeps other processes that want to make tables in the same server's database waiting."""
+    """Lets one process at a time make tables in a server's database."""
     lock = LOCKS.get(url.get_backend_name())
     if lock is None:
         yield
@@ -85,7 +85,9 @@ def _alone(url: URL) -> Iterator[None]:
         engine = create_engine(url, **engine_options(url))
         connection = engine.connect()
         if connection.execute(text(lock)).scalar() == 0:
-            raise StorageError(f"storage {shown(url)}: somebody else has been making its tables for a minute")
+            raise StorageError(
+                f"storage {shown(url)}: another process has been making its tables for a minute; try again"
+            )
     try:
         yield
     finally:

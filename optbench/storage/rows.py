@@ -1,4 +1,4 @@
-"""Rows of Optuna's tables and of ours, made from our words."""
+"""Makes rows of Optuna's tables and of ours from our records."""
 
 import json
 import math
@@ -60,13 +60,13 @@ def curve_point(trial_id: int, epoch: Epoch) -> dict[str, Any]:
 
 
 def end(trial: Any, ending: Ending) -> None:
-    """Put the ending into a running trial's row."""
+    """Write the ending to a running trial's row."""
     trial.state = TRIAL_STATES[ending.decision]
     trial.datetime_complete = datetime.now()
-    said: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.decision is Decision.DIVERGED}
+    held: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.decision is Decision.DIVERGED}
     if ending.reason is not None:
-        said["reason"] = ending.reason
-    trial.user_attributes.extend(attributes(said, trial.trial_id))
+        held["reason"] = ending.reason
+    trial.user_attributes.extend(attributes(held, trial.trial_id))
     if ending.value is not None:
         value, kind = models.TrialValueModel.value_to_stored_repr(ending.value)
         trial.values.append(models.TrialValueModel(objective=0, value=value, value_type=kind))

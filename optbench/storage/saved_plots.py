@@ -1,4 +1,4 @@
-"""What optuna-dashboard keeps with a study beside its note: saved plots and artifacts."""
+"""What optuna-dashboard keeps with a study, except its note: saved plots and artifacts."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Our tables, beside Optuna's and in its metadata, so that whoever creates the one creates the other."""
+"""Our tables, in the metadata of Optuna's, so that both are created together."""
 
 from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
 

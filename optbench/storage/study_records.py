@@ -1,4 +1,4 @@
-"""A study as a record, with its trials counted by state, and what is said of it."""
+"""A study as a record with its trials counted by state, and messages about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class StudyRecord:
 
     @property
     def unfinished(self) -> str | None:
-        """What is to be said where its best is asked for before it has its total."""
+        """The warning to print with its best trial while the study is unfinished; None once it is done."""
         if self.state == "done":
             return None
         return f"{self.name}: {self.finished} of its {self.total} trials are finished, so its best may change"
@@ -98,7 +98,7 @@ def glance(study: StudyRecord | None) -> dict[str, Any]:
 
 
 def lacks_best(study: StudyRecord) -> StudyError:
-    """What is to be said where a study is asked for its best trial and has no complete one."""
+    """The error for a study that is asked for its best trial and has no complete one."""
     if study.state == "done":
         ends = f"all of its {study.total} trials diverged or were pruned"
         return StudyError(f"study {study.name!r} has no complete trial: {ends}; sweep another [space]")

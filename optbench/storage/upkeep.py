@@ -38,7 +38,7 @@ def backup(given: str, target: Path) -> int:
             whole = Path(folder) / "whole.db"
             with closing(connect_to_read(str(path))) as source, closing(sqlite3.connect(whole)) as copy:
                 source.backup(copy)
-                copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log next to it
             publish(whole, target)
     except OSError as problem:
         raise StorageError(f"{target} cannot be written: {problem.strerror}; choose another file") from problem

@@ -75,9 +75,9 @@ class Worker:
         """The workers that are dead.
 
         A worker is dead once its last heartbeat is older than its timeout and this worker has seen it unchanged for
-        half of that time: a database that was out of reach makes nobody dead. It is also dead once this worker has seen
+        half of that time: an outage of the database kills no worker. It is also dead once this worker has seen
         its heartbeat unchanged for the whole timeout, whatever the heartbeat says: the database's clock may have been
-        set back since. This worker measures by a clock of its own that nobody sets.
+        set back since. The time since then is measured by a monotonic clock.
         """
         before, self.watched = self.watched, {}
         seen, dead = time.monotonic(), []

@@ -1,6 +1,6 @@
 """Writes what one worker does to one study. Every method is one short transaction; none of them decides anything.
 
-A transaction that was committed just before the connection broke is called again: each of them finds what it wrote.
+A transaction that was committed just before the connection broke is run again, and finds what it has written.
 """
 
 import json
@@ -69,7 +69,7 @@ def _origin_token(session: Session, held: Mapping[str, Any]) -> dict[str, str]:
 
 
 def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, Any]) -> None:
-    """Write the study's total and these attributes, unless workers of a larger total are at it."""
+    """Write the study's total and these attributes, unless live workers train towards a larger total."""
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)
@@ -122,16 +122,16 @@ class Writer:
         trial_id: int,
         params: Mapping[str, float],
         distributions: Mapping[str, BaseDistribution],
-        said: Mapping[str, Any],
+        described: Mapping[str, Any],
     ) -> None:
         """Write what a claimed trial is going to train."""
 
         def work(session: Session) -> None:
             for trial in session.scalars(self._own([trial_id])):
-                if {row.key for row in trial.user_attributes} & said.keys():
+                if {row.key for row in trial.user_attributes} & described.keys():
                     return
                 session.add_all(parameters(trial_id, params, distributions))
-                session.add_all(attributes(said, trial_id))
+                session.add_all(attributes(described, trial_id))
 
         self.storage.write(work)
 
@@ -141,8 +141,8 @@ class Writer:
         """Write one round, by trial id: each trial's epoch with its point of the learning curve, the ends, and what a
         pruner wants to find again (`marks`, system attributes that are new).
 
-        Returns the trials that are no longer this worker's: deleted, told by another program, or given away after it
-        had been silent.
+        Returns the trials that are no longer this worker's: deleted, ended by another program, or reaped because its
+        heartbeats had stopped.
         """
         asked = {*trained, *endings}
 
@@ -190,9 +190,9 @@ class Writer:
         self.worker.heartbeat(session)
 
     def _claimed_here(self, trial_id: Any) -> Any:
-        """Whether this worker claimed the trial of that column: SQLite gives the id of a deleted one to the next."""
-        said, name = models.TrialUserAttributeModel, json.dumps(self.worker.name)
-        return exists().where(said.trial_id == trial_id, said.key == "worker", said.value_json == name)
+        """Whether this worker claimed the trial with that id: SQLite gives the id of a deleted one to the next."""
+        held, name = models.TrialUserAttributeModel, json.dumps(self.worker.name)
+        return exists().where(held.trial_id == trial_id, held.key == "worker", held.value_json == name)
 
     def _own(self, trial_ids: Collection[int]) -> Any:
         """Those of the trials that are still running, and this worker's; locked."""
