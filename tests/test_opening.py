@@ -65,7 +65,7 @@ def test_the_file_is_set_up_for_several_processes(storage):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nosql://x", "is no URL of a known kind"),
+        ("nosql://x", "is no file and no URL of a known kind"),
         ("sqlite://", "kept in memory"),
         ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
     ],
@@ -339,11 +339,19 @@ run(read_only)
 """
 
 
-def test_what_only_reads_works_on_a_file_and_in_a_folder_that_cannot_be_written(tmp_path):
-    kept = DATA / "schema3" / "optbench.db"
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
-            folder.chmod(folder.stat().st_mode | 0o011)
+@pytest.fixture
+def open_folder():
+    """A folder that other users can enter: pytest closes its own again, whenever another of its sessions starts."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        for inside in folder.iterdir():
+            inside.chmod(0o755)
+
+
+def test_what_only_reads_works_on_a_file_and_in_a_folder_that_cannot_be_written(open_folder):
+    kept, tmp_path = DATA / "schema3" / "optbench.db", open_folder
     for name in ("writable", "closed", "page"):
         (tmp_path / name).mkdir()
     file = tmp_path / "closed" / "study.db"
