@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optbench.confirmation import confirmation, place
+from optbench.comparison.confirmation import confirmation, place
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending

@@ -10,13 +10,13 @@ from optuna_dashboard import get_note
 from sqlalchemy import event
 from typer.testing import CliRunner
 
-from optbench.analysis.arms import is_default, is_paper
-from optbench.analysis.collect import collect
-from optbench.analysis.plain import as_plain
-from optbench.analysis.remarks import remarks
-from optbench.analysis.verdict import pairs, rows
 from optbench.cli import app
-from optbench.confirmation import confirmation, notes, place, source_trial
+from optbench.comparison.arms import is_default, is_paper
+from optbench.comparison.collect import collect
+from optbench.comparison.confirmation import confirmation, notes, place, source_trial
+from optbench.comparison.plain import as_plain
+from optbench.comparison.remarks import remarks
+from optbench.comparison.verdict import pairs, rows
 from optbench.errors import OptbenchError, StudyError
 from optbench.optimizers import OPTIMIZERS
 from optbench.storage import count_evaluations, find_study, open_storage, open_study, studies, trials

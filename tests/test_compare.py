@@ -10,12 +10,12 @@ import optuna
 import pytest
 from optuna_dashboard import get_note
 
-from optbench.analysis.arms import base_name
-from optbench.analysis.collect import collect
-from optbench.analysis.plain import as_plain
-from optbench.analysis.remarks import remarks
-from optbench.analysis.verdict import pairs, rows
-from optbench.confirmation import confirmation, place
+from optbench.comparison.arms import base_name
+from optbench.comparison.collect import collect
+from optbench.comparison.confirmation import confirmation, place
+from optbench.comparison.plain import as_plain
+from optbench.comparison.remarks import remarks
+from optbench.comparison.verdict import pairs, rows
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
 from optbench.report.page import report

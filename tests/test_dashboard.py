@@ -20,8 +20,8 @@ from optuna_dashboard import get_note, wsgi
 from optuna_dashboard._app import create_app
 from sqlalchemy.event import listen
 
-from optbench.analysis.collect import collect
-from optbench.analysis.verdict import rows
+from optbench.comparison.collect import collect
+from optbench.comparison.verdict import rows
 from optbench.errors import DefinitionError, StorageError
 from optbench.report.page import comparison_plots, report
 from optbench.service import Guard, read_password, refresh

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 import optuna
 import pytest
 
-from optbench.analysis.budget import best_of_k_unbiased, largest_k
-from optbench.analysis.collect import collect
-from optbench.analysis.verdict import pairs, rows
+from optbench.comparison.collect import collect
+from optbench.comparison.verdict import pairs, rows
 from optbench.definition.space import Choice, Float
 from optbench.report.budget_section import budgets
 from optbench.report.edges import edges
@@ -22,6 +21,7 @@ from optbench.report.model import Page, Section, StudyDetails, Table
 from optbench.report.page import report
 from optbench.report.render import render
 from optbench.report.search_sections import pruning, spaces
+from optbench.statistics.budget import best_of_k_unbiased, largest_k
 from optbench.storage import find_study, open_storage, trials
 from tests.conftest import ROOT, TINY, write_toml
 from tests.filled import SPACES, comparison_database, peak, run, search

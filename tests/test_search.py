@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from optbench.analysis.budget import (
+from optbench.statistics.budget import (
     band_of_k,
     best_of_k,
     best_of_k_unbiased,
@@ -20,7 +20,7 @@ from optbench.analysis.budget import (
     tunability,
     win_probability,
 )
-from optbench.analysis.search import (
+from optbench.statistics.search import (
     audit,
     boundary,
     diverged_fraction,

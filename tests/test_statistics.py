@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from optbench.analysis.baseline import by_label
-from optbench.analysis.paired import equivalence, improvement, paired
-from optbench.analysis.power import seeds_to_decide
-from optbench.analysis.pvalues import holm, min_p
-from optbench.analysis.statistics import confirmation, finite, mean_interval, sampling_error
+from optbench.comparison.baseline import by_label
 from optbench.definition.sweep import FixedTrial
+from optbench.statistics.paired import equivalence, improvement, paired
+from optbench.statistics.power import seeds_to_decide
+from optbench.statistics.pvalues import holm, min_p
+from optbench.statistics.seeds import confirmation, finite, mean_interval, sampling_error
 from optbench.storage import TrialRecord
 from tests.conftest import sweep_of
 

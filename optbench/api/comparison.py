@@ -11,8 +11,8 @@ from optbench.defaults import storage_url
 from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from optbench.analysis.arms import Comparison as Collected
-    from optbench.analysis.verdict import Pair, Row
+    from optbench.comparison.arms import Comparison as Collected
+    from optbench.comparison.verdict import Pair, Row
 
 EQUAL = 0.1  # percentage points
 
@@ -32,14 +32,14 @@ class Comparison:
     @property
     def sentences(self) -> list[str]:
         """The verdicts, then what else a reader has to know, a sentence each."""
-        from optbench.analysis.remarks import remarks
+        from optbench.comparison.remarks import remarks
 
         unfair = [f"not a fair comparison: {difference}" for difference in self.collected.differences]
         return [*unfair, *(pair.sentence for pair in self.pairs), *remarks(self.collected)]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data with stable keys, as `optbench compare --json` prints it."""
-        from optbench.analysis.plain import as_plain
+        from optbench.comparison.plain import as_plain
 
         return as_plain(self.collected, self.rows, self.pairs, self.equal)
 
@@ -55,7 +55,7 @@ class Comparison:
         return "\n".join(self.sentences)
 
     def _repr_html_(self) -> str:
-        from optbench.analysis.verdict import interval
+        from optbench.comparison.verdict import interval
 
         head = "".join(f"<th>{name}</th>" for name in ("search", "trials", "default %", "paper %", "tuned %"))
         body = "".join(
@@ -78,8 +78,8 @@ def compare(
 
     Raises DefinitionError and StudyError, which say what does not compare and why.
     """
-    from optbench.analysis.collect import collect
-    from optbench.analysis.verdict import pairs, rows
+    from optbench.comparison.collect import collect
+    from optbench.comparison.verdict import pairs, rows
 
     if not 0 < equal < 100:
         raise DefinitionError(f"equal = {equal:g}; expected percentage points between 0 and 100")

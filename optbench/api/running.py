@@ -99,7 +99,7 @@ def confirm(
     Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
     All searches share the seeds. Ctrl-C stops as in `run`. Raises StudyError where a study is not a search.
     """
-    from optbench.confirmation import confirmation, place
+    from optbench.comparison.confirmation import confirmation, place
 
     found: list[Request] = []
     for study in studies:

@@ -23,8 +23,8 @@ from optbench.errors import DefinitionError, StudyError
 from optbench.files import check_writable
 
 if TYPE_CHECKING:
-    from optbench.analysis.arms import Comparison
-    from optbench.analysis.verdict import Pair, Row
+    from optbench.comparison.arms import Comparison
+    from optbench.comparison.verdict import Pair, Row
     from optbench.storage import Storage
 
 Equal = Annotated[
@@ -54,8 +54,8 @@ def compare(
     ] = False,
 ) -> None:
     """Say which optimizer is better, and how sure that is. Example: optbench compare adadelta adam"""
-    from optbench.analysis.collect import collect
-    from optbench.analysis.verdict import pairs, rows
+    from optbench.comparison.collect import collect
+    from optbench.comparison.verdict import pairs, rows
 
     _check(equal, report)
     with opened(storage, read_only=not publish) as storage_:
@@ -91,8 +91,8 @@ def report(
     anyway: Anyway = False,
 ) -> None:
     """Write the comparison as a page that works offline. Example: optbench report adadelta adam -o report.html"""
-    from optbench.analysis.collect import collect
-    from optbench.analysis.verdict import pairs
+    from optbench.comparison.collect import collect
+    from optbench.comparison.verdict import pairs
 
     _check(equal, output)
     with opened(storage, read_only=True) as storage_:
@@ -110,9 +110,9 @@ def _print(
     as_json: bool,
 ) -> None:
     """The comparison on standard output; `where` is what a command needs beside it to find the database."""
-    from optbench.analysis.plain import as_plain
-    from optbench.analysis.remarks import remarks
     from optbench.cli import tables
+    from optbench.comparison.plain import as_plain
+    from optbench.comparison.remarks import remarks
 
     if as_json:
         print_json(as_plain(comparison, found, verdicts, equal, where))
@@ -135,7 +135,7 @@ def _publish(storage: "Storage", comparison: "Comparison", found: "Sequence[Row]
 
 
 def _write(comparison: "Comparison", path: Path, verdicts: "Sequence[Pair]") -> None:
-    from optbench.analysis.verdict import rows
+    from optbench.comparison.verdict import rows
     from optbench.files import write
     from optbench.report.page import report as make
 

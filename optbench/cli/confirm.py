@@ -29,7 +29,7 @@ def confirm(
 ) -> None:
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
     from optbench.cli.running import print_studies, run_all
-    from optbench.confirmation import notes
+    from optbench.comparison.confirmation import notes
     from optbench.launchers.requests import Request
     from optbench.worker.creation import Relations
     from optbench.worker.session import Options
@@ -66,7 +66,7 @@ def _confirmations(
     url: str, names: Sequence[str], top: int, seeds: int, epochs: int | None
 ) -> "list[tuple[StudyRecord, Sweep, str]]":
     """Each search with the sweep that confirms it and the name of the study in which that is run."""
-    from optbench.confirmation import confirmation, place
+    from optbench.comparison.confirmation import confirmation, place
     from optbench.storage import find_study, trials
     from optbench.storage import studies as every
 

@@ -8,7 +8,7 @@ from optbench.errors import StudyError
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, distinct, lacks_best, studies, trials
 
 if TYPE_CHECKING:
-    from optbench.analysis.arms import Configuration
+    from optbench.comparison.arms import Configuration
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top:
     choices = choose(study, trials(storage, study.study_id), number, top or 1)
     if not any(other.confirms(study) for other in studies(storage)):
         return choices  # without loading scipy, which takes a second
-    from optbench.analysis.confirmed import confirmations
+    from optbench.comparison.confirmed import confirmations
 
     configurations = confirmations(storage, study)
     if configurations and number is None and top is None:
@@ -77,7 +77,7 @@ def _with_scores(choice: Choice, found: "Configuration | None") -> Choice:
     """The choice with its configuration's test accuracy on fresh seeds."""
     if found is None:
         return choice
-    from optbench.analysis.statistics import confirmation
+    from optbench.statistics.seeds import confirmation
 
     c = confirmation(list(found.scores.values()))
     ends = (None, None) if c.n < 2 else (c.low, c.high)

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Source, explores, points
-from optbench.analysis.budget import (
+from optbench.comparison.arms import Arm, Source, explores, percent
+from optbench.definition import load, parse, shipped
+from optbench.report import figures, study_figures
+from optbench.report.figures import Line, colour
+from optbench.report.model import Figure, Section, Table
+from optbench.statistics.budget import (
     band_of_k,
     best_of_k_unbiased,
     largest_k,
@@ -12,10 +16,6 @@ from optbench.analysis.budget import (
     tunability,
     win_probability,
 )
-from optbench.definition import load, parse, shipped
-from optbench.report import figures, study_figures
-from optbench.report.figures import Line, colour
-from optbench.report.model import Figure, Section, Table
 
 NEAR = 0.005  # half a percentage point: what counts as near the best
 BUDGETS = (1, 2, 4, 6, 8, 16, 32, 64)  # the numbers of draws in the text and the table, as far as the band is defined
@@ -80,7 +80,7 @@ def _rows(name: str, values: Sequence[float]) -> list[list[str]]:
         return []
     columns = zip(k, best_of_k_unbiased(values, k), median_of_k(values, k), *band_of_k(values, k), strict=True)
     return [
-        [name, str(draws), points(mean), points(median), f"{points(low)} to {points(high)}"]
+        [name, str(draws), percent(mean), percent(median), f"{percent(low)} to {percent(high)}"]
         for draws, mean, median, low, high in columns
     ]
 

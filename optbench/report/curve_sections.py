@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optbench.analysis.arms import Arm, Comparison, Source, dash, is_default, points
-from optbench.analysis.search import growth
+from optbench.comparison.arms import Arm, Comparison, Source, dash, is_default, percent
 from optbench.report import figures, study_figures
 from optbench.report.figures import Line, colour
 from optbench.report.model import Figure, Section
+from optbench.statistics.search import growth
 from optbench.storage import TrialRecord
 from optbench.training.contract import Epoch
 
@@ -33,7 +33,7 @@ def learning(comparison: Comparison) -> Section:
     for arm in comparison.arms:
         best = arm.best[0]
         curve = arm.source.curves[best.trial_id]
-        ends = f"{points(curve[0].objective)} % after one epoch and {points(best.value or 0)} % after {best.epochs}"
+        ends = f"{percent(curve[0].objective)} % after one epoch and {percent(best.value or 0)} % after {best.epochs}"
         text.append(f"{arm.name}: the best trial of the search has a validation accuracy of {ends}.")
         lines.append(_arm_line(comparison, arm))
     if any(arm.confirmed for arm in comparison.arms) or comparison.fixed:

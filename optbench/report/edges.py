@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optbench.analysis.search import End, boundary, wider
 from optbench.definition import parse
 from optbench.definition.space import Float
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
+from optbench.statistics.search import End, boundary, wider
 from optbench.storage import StudyRecord, TrialRecord
 
 USEFUL: Mapping[str, float] = {"epsilon": 1.0}

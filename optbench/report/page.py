@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from optbench import __version__
-from optbench.analysis.arms import Comparison, Source, points
-from optbench.analysis.verdict import Pair, Row
+from optbench.comparison.arms import Comparison, Source, percent
+from optbench.comparison.verdict import Pair, Row
 from optbench.report.budget_section import budgets
 from optbench.report.model import Page, StudyDetails
 from optbench.report.render import render
@@ -78,7 +78,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
     for arm in comparison.arms:
         for place, configuration in enumerate(arm.confirmed, start=1):
             scores = ", ".join(
-                f"{points(value)} % (seed {seed})" for seed, value in sorted(configuration.scores.items())
+                f"{percent(value)} % (seed {seed})" for seed, value in sorted(configuration.scores.items())
             )
             yield (
                 f"{arm.name}: trial {configuration.trial.number}, number {place} by validation accuracy, was confirmed "

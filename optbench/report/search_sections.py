@@ -5,9 +5,8 @@ from datetime import datetime
 
 import numpy as np
 
-from optbench.analysis import remarks
-from optbench.analysis.arms import Arm, dash, points
-from optbench.analysis.search import TARGETS, audit, diverged_fraction, incumbent, time_to_target
+from optbench.comparison import remarks
+from optbench.comparison.arms import Arm, dash, percent
 from optbench.definition import parse
 from optbench.definition.space import Float
 from optbench.report import figures, study_figures
@@ -15,6 +14,7 @@ from optbench.report.edges import edges
 from optbench.report.figures import Line, MapPoint, colour
 from optbench.report.importance import importances
 from optbench.report.model import Figure, Section, Table
+from optbench.statistics.search import TARGETS, audit, diverged_fraction, incumbent, time_to_target
 from optbench.storage import TrialRecord, best_trials
 
 DEPTH = 0.08  # of the accuracy axis below the best trial: the range in which good trials can be told apart
@@ -36,7 +36,7 @@ def _space(arm: Arm) -> Section:
     low = (arm.best[0].value or 0) - DEPTH
     below = sum(t.last is not None and t.last < low for t in arm.source.trials)
     if below:
-        text.append(f"{below} trials below {points(low)} % are drawn at the lower end of the axis.")
+        text.append(f"{below} trials below {percent(low)} % are drawn at the lower end of the axis.")
     return Section(
         title=f"The search of {arm.name}",
         text=text,
@@ -61,7 +61,7 @@ def traces(arms: Sequence[Arm]) -> Section:
         y = [None if np.isnan(b) else b for b in best]
         lines.append(Line(arm.name, epochs, y, colour(arm.optimizer), dash=dash(arms, arm), shape="hv"))
         last = next(e for e, b in zip(epochs, best, strict=True) if b == best[-1])
-        text.append(f"{arm.name}: the best, {points(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
+        text.append(f"{arm.name}: the best, {percent(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
     top = max((y for line in lines for y in line.y if y is not None), default=None)
     plot = figures.lines(lines, "epochs trained", "best validation accuracy", low=None if top is None else top - 0.1)
     caption = "Best validation accuracy so far, over the epochs trained by all trials together"
@@ -151,7 +151,7 @@ def _pruning(arm: Arm) -> str:
 
 def repeats(arms: Sequence[Arm]) -> Section | None:
     """The spread over repeated searches, beside the spread over seeds; None where no search was repeated."""
-    text = [f"{sentence}." for arm in arms for sentence in remarks.luck(arm)]
+    text = [f"{sentence}." for arm in arms for sentence in remarks.between_searches(arm)]
     return Section(title="Between-search variance", text=text) if text else None
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from optbench.analysis.arms import Arm, Comparison, points
-from optbench.analysis.baseline import Setting
-from optbench.analysis.remarks import remarks
-from optbench.analysis.statistics import confirmation
-from optbench.analysis.verdict import Pair, Row, interval
+from optbench.comparison.arms import Arm, Comparison, percent
+from optbench.comparison.baseline import Setting
+from optbench.comparison.remarks import remarks
+from optbench.comparison.verdict import Pair, Row, interval
 from optbench.report import budget_section, curve_sections, figures, search_sections
 from optbench.report.figures import Interval, colour
 from optbench.report.model import Figure, Section, Table
+from optbench.statistics.seeds import confirmation
 from optbench.storage import TrialRecord
 
 CLOSE = 2.0  # percentage points below the best: what a second figure shows in detail
@@ -58,7 +58,7 @@ def _arms(rows: Sequence[Row]) -> Table:
     cells = [
         [
             row.arm.name, interval(row.tuned), interval(row.default), interval(row.paper),
-            points(row.arm.trial.value or 0), "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
+            percent(row.arm.trial.value or 0), "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
             str(row.arm.trials), str(row.arm.consumed),
         ]
         for row in rows
@@ -74,7 +74,7 @@ def _confirmed(arms: Sequence[Arm]) -> Table:
     for arm in arms:
         for place, configuration in enumerate(arm.confirmed, start=1):
             c = confirmation(list(configuration.scores.values()))
-            middle = [points(value) for value in (c.median, c.iqm, c.min, c.max)]
+            middle = [percent(value) for value in (c.median, c.iqm, c.min, c.max)]
             cells.append([arm.name, str(place), str(configuration.trial.number), str(c.n), interval(c), *middle])
     head = ["Arm", "Rank by validation", "Trial", "Seeds", "Mean", "Median", "Interquartile mean", "Min", "Max"]
     return Table(
@@ -137,7 +137,7 @@ def _dots(rows: Sequence[Row]) -> list[Interval]:
 
 def _published(settings: Sequence[tuple[Setting, TrialRecord]]) -> list[str]:
     return [
-        f"{s.label}: {points(s.accuracy.mean)} % over {s.accuracy.n} seeds; {points(s.published)} % was published "
+        f"{s.label}: {percent(s.accuracy.mean)} % over {s.accuracy.n} seeds; {percent(s.published)} % was published "
         f"({s.difference:+.2f} percentage points)."
         for s, _ in settings
         if s.published is not None

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from optbench.analysis.arms import explores
-from optbench.analysis.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
+from optbench.comparison.arms import explores
 from optbench.definition import parse
 from optbench.definition.space import Float
 from optbench.report.edges import edges
 from optbench.report.figures import Line, Point, colour, lines, with_warnings
 from optbench.report.figures import slice_of as slice_figure
+from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 from optbench.training.contract import Epoch
 

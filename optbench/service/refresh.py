@@ -114,7 +114,7 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
 
 def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
     """Each fixed setting beside the figure that was published, as Markdown."""
-    from optbench.analysis.baseline import by_label
+    from optbench.comparison.baseline import by_label
 
     rows = [f"| setting | seeds | {study.metric} | published |", "| --- | --- | --- | --- |"]
     for setting in by_label(study.sweep, records):

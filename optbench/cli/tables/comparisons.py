@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 from optbench.cli.tables.fitting import Column, Fitted
 
 if TYPE_CHECKING:
-    from optbench.analysis.verdict import Row
+    from optbench.comparison.verdict import Row
 
 
 def arms(rows: "Sequence[Row]") -> Fitted:
     """One row per arm; accuracies in percent, on test images but for the best validation accuracy."""
-    from optbench.analysis.arms import points
-    from optbench.analysis.verdict import interval
+    from optbench.comparison.arms import percent
+    from optbench.comparison.verdict import interval
 
     columns = [
         Column("arm", [row.arm.name for row in rows], text=True),
         Column("trials", [str(row.arm.trials) for row in rows]),
         Column("epochs", [str(row.arm.consumed) for row in rows]),
-        Column("best validation %", [points(row.arm.trial.value or 0) for row in rows]),
+        Column("best validation %", [percent(row.arm.trial.value or 0) for row in rows]),
         Column("default %", [interval(row.default) for row in rows]),
         Column("paper %", [interval(row.paper) for row in rows]),
         Column("tuned %", [interval(row.tuned) for row in rows]),

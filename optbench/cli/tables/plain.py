@@ -51,7 +51,7 @@ def show_json(
         "workers": [{**asdict(worker), "alive": worker.alive} for worker in workers],
     }
     if not study.searches:
-        from optbench.analysis.baseline import by_label
+        from optbench.comparison.baseline import by_label
 
         shown["settings"] = [asdict(setting) for setting in by_label(study.sweep, records)]
     return study_json(study) | shown

@@ -22,7 +22,7 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
     """Each fixed setting's mean over its seeds, and how far it is from the published figure."""
-    from optbench.analysis.baseline import by_label  # loads scipy.stats, which takes a second
+    from optbench.comparison.baseline import by_label  # loads scipy.stats, which takes a second
 
     found = by_label(study.sweep, records)
     accuracies = [setting.accuracy for setting in found]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optbench.analysis.arms import Source, explores
-from optbench.analysis.comparable import Candidate, family
+from optbench.comparison.arms import Source, explores
+from optbench.comparison.comparable import Candidate, family
 from optbench.storage import Storage, StudyRecord, curves_of, trials_of
 
 

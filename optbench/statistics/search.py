@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from optbench.analysis.statistics import SINGLE, Array, finite
+from optbench.statistics.seeds import SINGLE, Array, finite
 
 TARGETS = (0.95, 0.97, 0.975, 0.98)
 EDGE, TENTH, TOP, CROWD = 0.05, 0.1, 10, 4

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from optbench.analysis.baseline import Setting, by_label
+from optbench.comparison.baseline import Setting, by_label
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS, Optimizer
 from optbench.storage import StudyRecord, TrialRecord, best_trials
@@ -175,7 +175,7 @@ def base_name(study: StudyRecord) -> str:
     return base if slash and number.isdecimal() else study.name
 
 
-def points(value: float) -> str:
+def percent(value: float) -> str:
     """An accuracy as a percentage, without the sign."""
     return f"{100 * value:.2f}"
 

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Comparison, points, shared_seeds
-from optbench.analysis.statistics import sampling_error
+from optbench.comparison.arms import Arm, Comparison, percent, shared_seeds
+from optbench.statistics.seeds import sampling_error
 
 TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist": 10_000}
 
@@ -17,7 +17,7 @@ def remarks(comparison: Comparison, place: str = "") -> list[str]:
     found = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
     for arm in arms:
         found += filter(None, (one.source.study.unfinished for one in arm.repeats or [arm]))
-        found += [*_confirmation(arm, place), *luck(arm)]
+        found += [*_confirmation(arm, place), *between_searches(arm)]
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):
         found += _seeds(a, b, place)
     if len(arms) == 1:
@@ -28,7 +28,7 @@ def remarks(comparison: Comparison, place: str = "") -> list[str]:
     return found + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
 
 
-def luck(arm: Arm) -> Iterator[str]:
+def between_searches(arm: Arm) -> Iterator[str]:
     """How far the searches of a repeated one spread, beside the spread over seeds (between-search variance)."""
     if not arm.repeats:
         return
@@ -76,7 +76,7 @@ def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
     known = ""
     if images is not None:
         error = 100 * sampling_error(best, images)
-        known = f" (standard error {error:.2f} percentage points at {points(best)} % of {images:,} images)"
+        known = f" (standard error {error:.2f} percentage points at {percent(best)} % of {images:,} images)"
     yield (
         f"the intervals cover seeds only: not the finite test set{known}, nor the chance in the search itself "
         "(Bouthillier et al. 2021; `optbench sweep --repeat` measures it)"
@@ -100,4 +100,4 @@ def _confirm(names: list[str], place: str) -> str:
 
 def _range(values: Iterable[float]) -> str:
     found = list(values)
-    return f"{points(min(found))} to {points(max(found))}"
+    return f"{percent(min(found))} to {percent(max(found))}"

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from optbench.analysis.arms import Arm, Comparison, Source
-from optbench.analysis.comparable import family
-from optbench.analysis.statistics import Confirmation, confirmation
+from optbench.comparison.arms import Arm, Comparison, Source
+from optbench.comparison.comparable import family
+from optbench.statistics.seeds import Confirmation, confirmation
 from optbench.storage import TrialRecord
 
 

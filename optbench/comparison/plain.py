@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from optbench.analysis.arms import Comparison
-from optbench.analysis.remarks import remarks
-from optbench.analysis.verdict import Pair, Row
+from optbench.comparison.arms import Comparison
+from optbench.comparison.remarks import remarks
+from optbench.comparison.verdict import Pair, Row
 
 
 def as_plain(

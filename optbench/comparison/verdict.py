@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Comparison, is_default, is_paper, points, shared_seeds
-from optbench.analysis.paired import Equivalence, Improvement, Paired, equivalence, improvement, paired
-from optbench.analysis.power import MAX_SEEDS, SIGNIFICANT, seeds_to_decide
-from optbench.analysis.pvalues import holm, min_p
-from optbench.analysis.settings import measured
-from optbench.analysis.statistics import Confirmation, confirmation
+from optbench.comparison.arms import Arm, Comparison, is_default, is_paper, percent, shared_seeds
+from optbench.comparison.settings import measured
+from optbench.statistics.paired import Equivalence, Improvement, Paired, equivalence, improvement, paired
+from optbench.statistics.power import MAX_SEEDS, SIGNIFICANT, seeds_to_decide
+from optbench.statistics.pvalues import holm, min_p
+from optbench.statistics.seeds import Confirmation, confirmation
 
 
 class Conclusion(StrEnum):
@@ -197,4 +197,4 @@ def interval(found: Confirmation | None) -> str:
     if found is None:
         return "-"
     half = (found.high - found.low) / 2
-    return points(found.mean) if found.n < 2 else f"{points(found.mean)} ± {points(half)}"
+    return percent(found.mean) if found.n < 2 else f"{percent(found.mean)} ± {percent(half)}"

@@ -2,7 +2,7 @@
 
 from scipy import stats
 
-from optbench.analysis.pvalues import min_p
+from optbench.statistics.pvalues import min_p
 
 SIGNIFICANT = 0.05
 MAX_SEEDS = 200  # what `optbench confirm` takes

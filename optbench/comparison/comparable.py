@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from optbench.analysis.arms import base_name
+from optbench.comparison.arms import base_name
 from optbench.storage import StudyRecord
 
 SEEDED = ("seed", "split.sha256")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from optbench.analysis.arms import Configuration, Source
-from optbench.confirmation import source_trial
+from optbench.comparison.arms import Configuration, Source
+from optbench.comparison.confirmation import source_trial
 from optbench.storage import Storage, StudyRecord, TrialRecord, studies, trials
 
 ENDED = ("complete", "diverged")  # a trial that was trained to its end: divergence is a result

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from optbench.analysis.search import fraction_interval
-from optbench.analysis.statistics import SINGLE, Array, finite
+from optbench.statistics.search import fraction_interval
+from optbench.statistics.seeds import SINGLE, Array, finite
 
 MAX_SAMPLES, MIN_SAMPLES = 10_000, 1_000
 """How many samples simulate a band; a 95 % band then covers 94.5 to 95.5 %."""

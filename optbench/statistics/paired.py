@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from optbench.analysis.statistics import SINGLE, Array, finite, mean_interval
+from optbench.statistics.seeds import SINGLE, Array, finite, mean_interval
 
 EXACT, FLIPS, RESAMPLES = 16, 100_000, 2000
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optbench.analysis.statistics import Mean, mean_interval
 from optbench.definition.sweep import Sweep
+from optbench.statistics.seeds import Mean, mean_interval
 from optbench.storage import TrialRecord
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from optbench.analysis.arms import Arm, Comparison, base_name, explores, shared_seeds
-from optbench.analysis.comparable import Candidate, candidates, differences, family, largest
-from optbench.analysis.confirmed import confirmed
-from optbench.analysis.library import Library, read
+from optbench.comparison.arms import Arm, Comparison, base_name, explores, shared_seeds
+from optbench.comparison.comparable import Candidate, candidates, differences, family, largest
+from optbench.comparison.confirmed import confirmed
+from optbench.comparison.library import Library, read
 from optbench.errors import StudyError, nearest
 from optbench.scheduler.states import State
 from optbench.storage import Storage, StudyRecord, count_evaluations, lacks_best, studies

@@ -1,1 +1,0 @@
-"""Statistics on finished studies: numpy and scipy; no TensorFlow."""

@@ -1,0 +1,1 @@
+"""Statistics as pure functions on numbers. docs/statistics.md has their formulas and papers."""
