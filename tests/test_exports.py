@@ -40,7 +40,6 @@ def choice_of(optimizer, number=3, **changes):
     record = StudyRecord(
         study_id=1,
         name='it\'s a "study"',
-        definition=sweep.definition(),
         sweep=sweep,
         fingerprint=sweep.fingerprint({}),
         versions={"optuna": "5.0.0"},

@@ -35,7 +35,7 @@ def test_every_study_reads_as_the_sweep_that_its_definition_gives(kept):
     found = {study.name: study for study in studies(kept)}
     assert sorted(found) == sorted(NAMES)
     for name in NAMES:
-        assert found[name].sweep == parse(found[name].definition, name)
+        assert found[name].sweep == parse(found[name].sweep.definition(), name)
 
 
 FILES = {
@@ -64,7 +64,7 @@ def test_every_study_opens_with_its_file_whatever_the_order_of_its_keys(kept, tm
 
 @pytest.mark.parametrize("name", ["unfinished", "repeated/1", "repeated/2"])
 def test_a_design_goes_on_where_it_was(kept, name):
-    sweep = parse(find_study(kept, name).definition, name)
+    sweep = parse(find_study(kept, name).sweep.definition(), name)
     carried_on = ordered_as(sweep, find_study(kept, name).sweep)
     records = trials(kept, find_study(kept, name).study_id)
     assert records

@@ -365,7 +365,7 @@ def test_studies_of_other_programs_are_listed_and_left_alone(storage):
     several.set_user_attr("definition", "my own words")
     several.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
     record = find_study(storage, "several")
-    assert (record.definition, record.best, record.total, record.counts["complete"]) == (None, None, None, 1)
+    assert (record.sweep, record.best, record.total, record.counts["complete"]) == (None, None, None, 1)
     assert [trial.value for trial in trials(storage, record.study_id)] == [1.0]
     assert examine(storage) == []
 

@@ -117,7 +117,6 @@ def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) ->
 
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
     """Train the trial again, and save its network only if its accuracies are the stored ones."""
-    from optbench.definition import parse
     from optbench.files import write
     from optbench.replay import replay
     from optbench.storage import curve, log_replay
@@ -134,11 +133,12 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
             f"trial {trial.number} was trained again and its accuracies differ from the stored ones; "
             f"`optbench replay {study.name} {trial.number}` shows them"
         )
+    from optbench.exports.formats import made_here
     from optbench.training.tensorflow.saving import save  # after the replay has set TensorFlow up
 
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.keras"
-        save(result.weights, parse(study.definition or {}, "study"), trial.optimizer, trial.hyperparameters, whole)
+        save(result.weights, made_here(study), trial.optimizer, trial.hyperparameters, whole)
         write(whole.read_bytes(), path)
     last = result.after[-1]
     name, accuracy = ("test", result.tested[1]) if result.tested else ("validation", last.validation_accuracy)

@@ -115,7 +115,7 @@ def delete(
 
     with opened(storage) as storage_:
         record = find_study(storage_, study)
-        sweep = (record.definition or {}).get("name")
+        sweep = record.sweep.name if record.sweep else None
         if "baseline" in (study, sweep) and not force:
             raise StudyError(f"study {study!r} is the baseline that others are compared with; --force deletes it")
         _ask(f"{counts(record)}. Delete it for good?", yes)

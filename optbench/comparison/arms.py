@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from optbench.comparison.baseline import Setting, by_label
 from optbench.definition.sweep import Sweep
@@ -29,11 +28,6 @@ class Source:
         """The sweep's definition."""
         assert self.study.sweep is not None, "collect reads optbench's studies only"
         return self.study.sweep
-
-    @property
-    def definition(self) -> Mapping[str, Any]:
-        """The sweep's definition as plain data."""
-        return self.study.definition or {}
 
     @cached_property
     def settings(self) -> list[tuple[Setting, TrialRecord]]:

@@ -1,4 +1,4 @@
-"""A sweep: what to search, on which data, with which model and budget. Frozen; `definition` reads and checks it."""
+"""A sweep: what is searched, on which data, with which model and budget. parse.py reads and checks it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -133,7 +133,7 @@ class FixedTrial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One study's definition. `optimizer` and `space` are absent where it holds nothing but fixed trials."""
+    """One study's definition. A list of fixed trials has no `optimizer` and no `space`."""
 
     name: str
     trials: int
@@ -151,7 +151,7 @@ class Sweep:
 
     @property
     def searches(self) -> bool:
-        """Whether anything is selected here; if so, the test images stay closed."""
+        """Whether it is a search: something is selected by validation images, and the test images are not evaluated."""
         return bool(self.space)
 
     @property
@@ -161,7 +161,7 @@ class Sweep:
         return tuple(dict.fromkeys([*named, *(trial.optimizer for trial in self.fixed)]))
 
     def definition(self) -> dict[str, Any]:
-        """The definition as plain data, without defaults left out: `definition.parse` makes an equal sweep of it."""
+        """The definition as plain data, defaults included; `definition.parse` makes an equal sweep of it."""
         plain: dict[str, Any] = {"name": self.name}
         if self.searches:
             plain |= {"optimizer": self.optimizer, "trials": self.trials}
@@ -222,7 +222,7 @@ def _plain_trial(trial: FixedTrial) -> dict[str, Any]:
 
 
 def _grouped(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The trials with neighbours that differ in nothing but their seeds as one."""
+    """The trials, where neighbours that differ only in their seeds are joined into one entry."""
     found: list[dict[str, Any]] = []
     for trial in trials:
         last = found[-1] if found else {}

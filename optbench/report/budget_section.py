@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from optbench.comparison.arms import Arm, Source, explores, percent
-from optbench.definition import load, parse, shipped
+from optbench.definition import load, shipped
 from optbench.report import figures, study_figures
 from optbench.report.figures import Line, colour
 from optbench.report.model import Figure, Section, Table
@@ -56,9 +56,9 @@ def _missing(arm: Arm) -> str:
     if explores(study):
         return (
             f"{arm.name}: {study.finished} of {study.total} trials are finished; the curve needs all of them. Carry on "
-            f"with `optbench sweep {arm.source.definition['name']}`."
+            f"with `optbench sweep {arm.source.sweep.name}`."
         )
-    own, name = parse(arm.source.definition, arm.name), f"{arm.optimizer}-explore"
+    own, name = arm.source.sweep, f"{arm.optimizer}-explore"
     how = 'Sweep the same space and epochs with the sampler "qmc" and the pruner "none" to get the curve.'
     if (shipped() / f"{name}.toml").exists():
         other = load(name, {"epochs": own.epochs}).fingerprint({})

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optbench.definition import parse
 from optbench.definition.space import Float
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
 from optbench.statistics.search import End, boundary, wider
@@ -31,8 +30,8 @@ class Edge:
 
 def edges(study: StudyRecord, best: Sequence[TrialRecord]) -> list[Edge]:
     """Every end of a range at which the study's best trials sit (best first), unless no wider range is useful."""
-    sweep, found = parse(study.definition or {}, f"study {study.name!r}"), []
-    for name, dimension in sweep.space.items():
+    found = []
+    for name, dimension in study.sweep.space.items() if study.sweep else ():
         if not isinstance(dimension, Float):
             continue
         units = [dimension.unit(trial.params[name]) for trial in best if name in trial.params]

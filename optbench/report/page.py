@@ -97,7 +97,7 @@ def details(source: Source) -> StudyDetails:
             "Versions": ", ".join(f"{name} {number}" for name, number in study.versions.items()),
             **{_HASHES.get(key, key): value for key, value in hashes.items()},
         },
-        definition=tomli_w.dumps(dict(source.definition)),
+        definition=tomli_w.dumps(source.sweep.definition()),
     )
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from optbench.comparison import remarks
 from optbench.comparison.arms import Arm, dash, percent
-from optbench.definition import parse
 from optbench.definition.space import Float
 from optbench.report import figures, study_figures
 from optbench.report.edges import edges
@@ -30,7 +29,7 @@ def _space(arm: Arm) -> Section:
     crossed = edges(study, arm.best)
     diverged = sum(t.state == "diverged" for t in arm.source.trials)
     too_many = diverged_fraction(diverged, study.finished).too_many
-    ranges = any(isinstance(d, Float) for d in parse(arm.source.definition, arm.name).space.values())
+    ranges = any(isinstance(d, Float) for d in arm.source.sweep.space.values())
     text = ["The best trials lie inside the space in every range."] if ranges and not crossed else []
     text.append(f"{diverged} of {study.finished} trials diverged.")
     low = (arm.best[0].value or 0) - DEPTH
@@ -98,7 +97,7 @@ def importance(arms: Sequence[Arm]) -> Section:
     """How much each hyperparameter matters, by two methods, or why that cannot be said."""
     text, drawn = [], []
     for arm in arms:
-        found = importances(arm.source.trials, parse(arm.source.definition, arm.name).space)
+        found = importances(arm.source.trials, arm.source.sweep.space)
         if found.reason:
             text.append(f"{arm.name}: {found.reason}.")
             continue

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from optbench.comparison.arms import explores
-from optbench.definition import parse
 from optbench.definition.space import Float
 from optbench.report.edges import edges
 from optbench.report.figures import Line, Point, colour, lines, with_warnings
@@ -25,7 +24,7 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
     median over seeds of each fixed setting.
     """
     found = _of_best(records, curves) if study.searches else _of_settings(records, curves)
-    validated = bool(study.definition and study.definition["data"]["validation"])
+    validated = study.sweep is not None and study.sweep.data.validation > 0
     return lines(found, "epoch", f"{'validation' if validated else 'training'} accuracy") if found else None
 
 
@@ -61,11 +60,11 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
     """The objective against each hyperparameter that was searched, by its name, with a warning on the axis where the
     best trials sit at an end of its range; `low` is where the objective's axis begins.
     """
-    sweep = parse(study.definition or {}, f"study {study.name!r}")
+    space = study.sweep.space if study.sweep else {}
     crossed = edges(study, best_trials(records))
     shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
     drawn = {}
-    for name, dimension in sweep.space.items():
+    for name, dimension in space.items():
         points = [
             Point(x=r.params[name], y=r.last or 0.0, state=r.state, number=r.number) for r in shown if name in r.params
         ]

@@ -1,8 +1,8 @@
-"""What each slot of a study's budget is for: its optimizer, its seed, and its parameters where no sampler decides them.
+"""What each slot of a study's budget is for: its optimizer, its seed, and its parameters unless a sampler draws them.
 
-A study of n trials has the slots 0..n-1; each is finished exactly once, whatever is interrupted in between. The fixed
-trials come first. Random, quasi-random and grid points are functions of the slot alone, so no restart repeats or skips
-one; only TPE looks at what has been found.
+A study of n trials has the slots 0 to n - 1. Each is finished exactly once, whatever is interrupted in between. The
+fixed trials come first. Random, quasi-random and grid points are functions of the slot alone, so no restart repeats or
+skips one. Only TPE looks at the results so far.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def audited(sweep: Sweep, slot: int) -> bool:
 
 
 def params_of(sweep: Sweep, slot: int) -> dict[str, float] | None:
-    """The slot's parameters, or None where the sampler is to look at the study first."""
+    """The slot's parameters; None if the sampler has to draw them."""
     if slot < len(sweep.fixed):
         return dict(sweep.fixed[slot].params)
     if isinstance(sweep.sampler, Tpe):
@@ -56,7 +56,7 @@ def _unit(sweep: Sweep, index: int) -> list[float]:
 
 
 def _grid_point(sweep: Sweep, points: int, index: int) -> list[float]:
-    """Point `index` of the grid in a seeded order: floats at `points` even steps of their scale, choices one by one."""
+    """Point `index` of the grid, in a seeded order: each range has `points` evenly spaced values on its scale."""
     axes = []
     for dimension in sweep.space.values():
         if isinstance(dimension, Choice):

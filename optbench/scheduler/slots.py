@@ -1,4 +1,4 @@
-"""Which slots of a study's budget are free, kept up from its trials as they are read: no trial is looked at twice."""
+"""Which slots of a study's budget are free. It is updated by each trial that changed, so no trial is read twice."""
 
 import heapq
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from optbench.scheduler.states import STOPPED
 
 @dataclass(frozen=True)
 class Failure:
-    """What a trial that came to nothing was training, and why it ended."""
+    """The parameters of a trial that failed or was interrupted, and why it ended."""
 
     params: Mapping[str, float]
     reason: str | None
 
 
 class Slots:
-    """The slots 0..n-1 of a sweep of n trials; a slot is held by the one trial that runs or finished there.
+    """The slots 0 to n - 1 of a sweep of n trials. A slot is held by the one trial that runs or finished in it.
 
-    `given_up` are those whose parameters the plan gives, and that failed too often with them.
+    `given_up` are the slots whose parameters are planned (see plan.py), and crashed their workers too often.
     """
 
     def __init__(self, sweep: Sweep, retries: int) -> None:
@@ -33,11 +33,11 @@ class Slots:
         self.given_up: set[int] = set()
 
     def hold(self, slot: int, number: int) -> None:
-        """The trial of that number runs or finished there."""
+        """Note that the trial of that number runs or finished in the slot."""
         self.holders[slot] = number
 
     def fail(self, slot: int, number: int, failure: Failure) -> None:
-        """The trial of that number came to nothing there."""
+        """Note that the trial of that number failed or was interrupted, so that its slot is free again."""
         self.failures.setdefault(slot, {})[number] = failure
         if self.holders.get(slot) == number:
             del self.holders[slot]
@@ -47,14 +47,14 @@ class Slots:
             self.given_up.add(slot)
 
     def free(self, optimizer: str) -> int | None:
-        """The first free slot of the optimizer."""
+        """The first free slot of the optimizer; None if there is none."""
         queue = self.queues[optimizer]
         while queue and (queue[0] in self.holders or queue[0] in self.given_up):
             heapq.heappop(queue)
         return queue[0] if queue else None
 
     def retried(self, slot: int) -> dict[str, float] | None:
-        """The parameters that the slot's last trial failed with, to be tried again; None if they failed too often."""
+        """The parameters of the slot's last trial, to be tried again; None if it has none, or they failed too often."""
         tried = self._tried(slot)
         return dict(tried[-1].params) if tried and self._times(slot) <= self.retries else None
 
@@ -62,6 +62,6 @@ class Slots:
         return [failure for failure in self.failures.get(slot, {}).values() if failure.params]
 
     def _times(self, slot: int) -> int:
-        """How often the slot's last parameters failed; Ctrl-C is no failure of theirs."""
+        """How often a worker crashed with the slot's last parameters. An interruption does not count."""
         tried = self._tried(slot)
         return sum(failure.params == tried[-1].params and failure.reason != STOPPED for failure in tried)

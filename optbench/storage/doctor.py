@@ -38,7 +38,7 @@ def examine(storage: Storage) -> list[Finding]:
     if damage:
         return [Finding(None, what) for what in damage]
     found = [Finding(None, what) for what in storage.read(lambda session: list(_tables(storage, session)))]
-    found += _identities([study for study in studies(storage) if study.definition is not None])
+    found += _identities([study for study in studies(storage) if study.sweep is not None])
     for study in storage.read(lambda _: storage.optuna.get_all_studies()):
         if all(isinstance(study.user_attrs.get(key), dict) for key in ("fingerprint", "definition")):
             wrong = storage.read(lambda session, study=study: list(_study(session, study)))  # type: ignore[misc]

@@ -95,7 +95,6 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
             StudyRecord(
                 study_id=study_id,
                 name=named[study_id],
-                definition=definition,
                 sweep=_sweep(definition),
                 fingerprint=expand(own[StudyAttribute.FINGERPRINT]) if own else {},
                 versions=own.get(StudyAttribute.VERSIONS, {}),

@@ -17,13 +17,12 @@ COUNTED = (State.COMPLETE, State.PRUNED, State.DIVERGED)
 class StudyRecord:
     """One study, with its trials counted by state.
 
-    `sweep` and `definition` are None if another program made it; `best` is None also if nothing is selected in it.
+    `sweep` is None if another program made it; `best` is None also if nothing is selected in it.
     `origin` is the present name of the study whose configurations it confirms, or the last one if that was deleted.
     """
 
     study_id: int
     name: str
-    definition: Mapping[str, Any] | None
     fingerprint: Mapping[str, Any]
     versions: Mapping[str, str]
     metric: str
@@ -73,15 +72,12 @@ class StudyRecord:
     @property
     def searches(self) -> bool:
         """Whether optbench made it and selects in it."""
-        return self.definition is not None and "space" in self.definition
+        return self.sweep is not None and self.sweep.searches
 
     @property
     def optimizer(self) -> str:
         """The optimizer, or the several of a list of fixed trials."""
-        if self.definition is None:
-            return "?"
-        listed = dict.fromkeys(trial["optimizer"] for trial in self.definition.get("trial", []))
-        return str(self.definition.get("optimizer") or ", ".join(listed))
+        return "?" if self.sweep is None else self.sweep.optimizer or ", ".join(self.sweep.optimizers)
 
 
 def glance(study: StudyRecord | None) -> dict[str, Any]:
@@ -102,5 +98,5 @@ def lacks_best(study: StudyRecord) -> StudyError:
     if study.state == "done":
         ends = f"all of its {study.total} trials diverged or were pruned"
         return StudyError(f"study {study.name!r} has no complete trial: {ends}; sweep another [space]")
-    sweep = (study.definition or {}).get("name", study.name)
+    sweep = study.sweep.name if study.sweep else study.name
     return StudyError(f"study {study.name!r} has no complete trial yet; `optbench sweep {sweep}` carries it on")
