@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 
 import optuna
 import optuna_dashboard
@@ -10,7 +11,7 @@ import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 from sqlalchemy import event, select, update
 
-from optbench.errors import StudyError
+from optbench.errors import StorageError, StudyError
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.service.artifacts import CURVES, Store, _registered, keep, remove_all
 from optbench.storage import (
@@ -32,6 +33,7 @@ from optbench.storage.copy import copy_study
 from optbench.storage.doctor import examine
 from optbench.storage.optuna_private import read_note
 from optbench.storage.schema import epochs, workers
+from optbench.storage.upgrade import OLD_LOG, upgrade
 from optbench.storage.upkeep import backup, delete_study
 from tests.test_storage import HELD, claim, complete, epoch
 
@@ -220,9 +222,11 @@ def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
         assert find_study(target, "search/confirm").confirms(copy)
         assert count_evaluations(target) == {"search/confirm": 1}
         here, there = trials(source, search.study_id), trials(target, copy.study_id)
-        assert [(t.number, t.value, t.params, t.slot, t.started) for t in there] == [
-            (t.number, t.value, t.params, t.slot, t.started) for t in here
+        assert [(t.number, t.value, t.params, t.slot) for t in there] == [
+            (t.number, t.value, t.params, t.slot) for t in here
         ]
+        shifts = [abs((a.started - b.started).total_seconds()) for a, b in zip(here, there, strict=True)]
+        assert max(shifts) < 1, "MariaDB keeps whole seconds"
         assert list(curves(target, copy.study_id).values()) == list(curves(source, search.study_id).values())
         assert read_note(target.optuna, copy.study_id) == (1, "by hand")
         assert examine(target) == []
@@ -285,3 +289,36 @@ def test_the_doctor_compares_the_values_of_both_curves(storage):
     said = "has another accuracy on Optuna's curve than on ours in 1 epochs, first in 2"
     found = [finding.what for finding in examine(storage)]
     assert found == [f"trial {n} (COMPLETE) {said}" for n in range(record.total)]
+
+
+SCHEMA_3 = (
+    "ALTER TABLE optbench_epochs RENAME COLUMN effective_lr TO rate",
+    "ALTER TABLE optbench_epochs RENAME COLUMN weight_distance TO moved",
+    "ALTER TABLE optbench_epochs DROP COLUMN study_token",
+    "ALTER TABLE optbench_epochs DROP COLUMN trial_number",
+    "ALTER TABLE optbench_workers RENAME COLUMN heartbeat TO beat",
+    "DROP TABLE optbench_test_evaluations",
+    "UPDATE optbench_schema SET version = 3",
+    "DELETE FROM study_user_attributes WHERE study_user_attributes.key = 'origin_token'",
+)
+
+
+def test_schema_3_is_upgraded_in_every_kind_of_database(url):
+    with closing(open_storage(url, create=True)) as storage:
+        make(storage, "search", 2)
+        make(storage, "search/confirm", 1, "test accuracy", origin="search")
+        with storage.engine.begin() as connection:
+            for statement in SCHEMA_3:
+                connection.exec_driver_sql(statement)
+            OLD_LOG.create(connection)
+            row = {"study": "search/confirm", "trial": 0, "by": "sweep", "opened": datetime.now()}
+            connection.execute(OLD_LOG.insert().values(**row))
+    with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade"):
+        open_storage(url)
+    assert upgrade(url)[0] == "is brought up to schema 4"
+    with closing(open_storage(url)) as storage:
+        search = find_study(storage, "search")
+        assert (search.epochs, len(curves(storage, search.study_id))) == (4, 2)
+        assert find_study(storage, "search/confirm").confirms(search)
+        assert count_evaluations(storage) == {"search/confirm": 1}
+        assert examine(storage) == []
