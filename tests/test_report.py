@@ -235,6 +235,7 @@ def test_the_page_shows_everything_and_loads_nothing(url):
     assert "its median effective learning rate grew 6-fold (0.001 to 0.006)" in text
     assert "that would have been pruned were trained to their ends" in text
     assert "Test-set evaluations of adam/confirm: 20." in text
+    assert "type `optbench report" not in text, "that is this page"
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", text)
 
 

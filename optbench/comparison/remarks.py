@@ -10,8 +10,11 @@ from optbench.statistics.seeds import sampling_error
 TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist": 10_000}
 
 
-def remarks(comparison: Comparison, place: str = "") -> list[str]:
-    """A sentence for each; `place` is what a command needs beside it to find the database."""
+def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> list[str]:
+    """A sentence for each; `place` is what a command needs beside it to find the database.
+
+    `on_page` leaves out the advice to make the page.
+    """
     arms = comparison.arms
     names = [arm.source.study.name for arm in arms if not arm.confirmed]
     found = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
@@ -22,7 +25,7 @@ def remarks(comparison: Comparison, place: str = "") -> list[str]:
         found += _seeds(a, b, place)
     if len(arms) == 1:
         found.append("one search has nothing to be compared with; `optbench sweep` of another optimizer adds an arm")
-    elif not names:
+    elif not names and not on_page:
         found += _next(comparison, place)
     found += _left_out_of_intervals(comparison)
     return found + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]

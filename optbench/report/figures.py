@@ -141,7 +141,7 @@ def slice_of(points: Sequence[Point], x: str, space: Float, y: str, tint: str, l
     first, last = (math.log10(end) if space.log else end for end in (space.low, space.high))
     figure.update_xaxes(range=[first - 0.03 * (last - first), last + 0.03 * (last - first)])
     if space.log:
-        figure.update_xaxes(POWERS_OF_TEN | {"dtick": max(1, math.ceil((last - first) / 5))})
+        figure.update_xaxes(POWERS_OF_TEN | {"dtick": _decades(space.low, space.high)})
     figure.update_yaxes(PERCENT)
     return styled(figure, x, y, log_x=space.log)
 
@@ -185,9 +185,18 @@ def map_of(found: Mapping[str, Sequence[MapPoint]], x: str, y: str, z: str) -> g
             text=[f"{point.text}: {100 * point.value:.2f} %" for point in points], mode="markers", marker=marker,
             name=name, showlegend=True,
         )  # fmt: skip
-    figure.update_xaxes(POWERS_OF_TEN)
-    figure.update_yaxes(POWERS_OF_TEN)
+    every = [point for points in found.values() for point in points]
+    for update, values in (
+        (figure.update_xaxes, [point.x for point in every]),
+        (figure.update_yaxes, [point.y for point in every]),
+    ):
+        update(POWERS_OF_TEN | {"dtick": _decades(min(values), max(values))})
     return styled(figure, x, y, log_x=True, log_y=True)
+
+
+def _decades(low: float, high: float) -> int:
+    """How many powers of ten lie between two ticks of a logarithmic axis, so that about five ticks are drawn."""
+    return max(1, math.ceil(math.log10(high / low) / 5))
 
 
 def styled(figure: go.Figure, x: str, y: str, log_x: bool = False, log_y: bool = False) -> go.Figure:

@@ -16,9 +16,7 @@ CLOSE = 2.0  # percentage points below the best: what a second figure shows in d
 EXPLANATION = (
     'Test accuracies are means in percent with 95 % t-intervals over seeds. "Search" is the winner\'s validation '
     "accuracy. It is usually higher than the test accuracy, because the winner was picked by it and because the two "
-    "sets differ in difficulty.",
-    "The intervals cover the choice of seeds only. They cover neither the finite test set (at 98 % of 10,000 images, "
-    "for example, its standard error is 0.14 percentage points) nor the luck of the search (Bouthillier et al. 2021).",
+    "sets differ in difficulty."
 )
 
 
@@ -47,7 +45,7 @@ def verdict(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) 
     tables = [_arms(rows), _confirmed(comparison.arms), _pairs(pairs)]
     return Section(
         title="The verdict",
-        text=[*remarks(comparison), *EXPLANATION],
+        text=[*remarks(comparison, on_page=True), EXPLANATION],
         warnings=[f"Not a fair comparison: {difference}." for difference in comparison.differences],
         verdicts=[pair.sentence for pair in pairs],
         tables=[table for table in tables if table.rows],

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
-STUDY_PLOT = re.compile(
-    r"\d\d-.*|learning-curves|slice-\d+|best-of-k"
-)  # those without a number are of earlier versions
+STUDY_PLOT = re.compile(r"\d\d-.*|learning-curves|slice-\d+|best-of-k")  # the last three are of earlier versions
 COMPARISON_PLOT = re.compile(
     r"comparison-\d+-.*"
     r"|(from-default-to-tuned|learning-curves|what-a-budget-is-worth|how-the-searches-went|learning-rate-and-epsilon"
