@@ -191,9 +191,9 @@ def _head(text: str) -> list[str]:
 
 
 def pages() -> dict[Path, str]:
-    """Every page with a generated part, as it ought to be."""
+    """Every page with a generated part, and the schema beside the sweeps, as they ought to be."""
     parts = {"commands": command_reference, "sweep-files": sweep_reference, "exports": export_reference}
-    found = {}
+    found = {shipped() / "schema.json": schema_text()}
     for name, part in parts.items():
         path = DOCS / f"{name}.md"
         generated = f"{BEGIN}\n\n{part()}\n\n{END}"

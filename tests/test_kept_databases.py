@@ -5,9 +5,12 @@ import tomllib
 
 import pytest
 
+from optbench.comparison.collect import collect
+from optbench.comparison.verdict import pairs, rows
 from optbench.definition import load, parse
 from optbench.definition.stored import ordered_as
 from optbench.errors import StudyError
+from optbench.report.page import report
 from optbench.scheduler.plan import params_of
 from optbench.storage import find_study, open_storage, studies, trials
 from optbench.storage.upgrade import upgrade
@@ -85,3 +88,13 @@ def test_relations_of_before_they_were_attributes_are_derived(kept):
         "search/confirm": "search",
         "rival/confirm": "rival",
     }
+
+
+def test_the_kept_searches_are_compared_and_reported_with_their_confirmations(kept):
+    collected = collect(kept, ["search", "rival"])
+    assert [(arm.name, len(arm.confirmed)) for arm in collected.arms] == [("search", 2), ("rival", 2)]
+    found, compared = rows(collected), pairs(collected.arms, 0.1)
+    assert compared[0].sentence.startswith("search 80.47 ± ")
+    page = report(collected, found, compared)
+    assert "search" in page
+    assert "Zeiler 2012" in page
