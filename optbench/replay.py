@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
@@ -88,19 +87,20 @@ def replay(
             numerics=trial.numerics,
         ),
     )
-    after: list[Epoch] = []
-    while len(after) < len(before):
+    after = _train(trainer, len(before), stop)
+    alike = trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
+    tested, tolerance = _tested(study, trial, trainer, data), 0.0 if alike else TOLERANCE
+    return Replay(before=before, after=after, tested=tested, tolerance=tolerance, weights=trainer.weights(0))
+
+
+def _train(trainer: Trainer, epochs: int, stop: Callable[[], object]) -> list[Epoch]:
+    """The next epochs of the trial in lane 0."""
+    trained: list[Epoch] = []
+    while len(trained) < epochs:
         if stop():
             raise KeyboardInterrupt
-        after.append(trainer.train()[0])
-    alike = trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
-    return Replay(
-        before=before,
-        after=after,
-        tested=_tested(study, trial, sweep, trainer, data),
-        tolerance=0.0 if alike else TOLERANCE,
-        weights=trainer.weights(0),
-    )
+        trained.append(trainer.train()[0])
+    return trained
 
 
 def _check_data(study: StudyRecord, data: StudyData) -> None:
@@ -111,7 +111,7 @@ def _check_data(study: StudyRecord, data: StudyData) -> None:
             )
 
 
-def _tested(study: StudyRecord, trial: TrialRecord, sweep: Sweep, trainer: Trainer, data: StudyData) -> Tested | None:
+def _tested(study: StudyRecord, trial: TrialRecord, trainer: Trainer, data: StudyData) -> Tested | None:
     if study.metric != Metric.TEST_ACCURACY or trial.value is None or data.test_images is None:
         return None
     return Tested(trial.value, trainer.test(0, data.test_images))

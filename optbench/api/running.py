@@ -63,9 +63,7 @@ def run(
     seconds after which no trial starts. Progress is shown in a notebook, a terminal, or as plain lines.
 
     Ctrl-C stops after the running epoch and returns the study as it is; the same call carries it on. A second one
-    raises KeyboardInterrupt at once.
-
-    Raises DefinitionError, DataError, StorageError or StudyError, each with a message of one line.
+    raises KeyboardInterrupt at once. Raises an OptbenchError with a message of one line.
     """
     found = load(sweep, trials=trials, epochs=epochs, seed=seed, lanes=lanes)
     check_options(trainer, workers, timeout)

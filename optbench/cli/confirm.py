@@ -49,14 +49,10 @@ def confirm(
         console.print(f"{study.name}: the best {number} on {seeds} seeds each, as {name}", markup=False)
         requests.append(
             Request(
-                sweep=replace(sweep, lanes=lanes),
-                study=name,
-                storage=storage,
-                options=Options(lanes=lanes, data_dir=data_dir),
-                workers=workers,
-                relations=Relations(origin=study.name),
+                sweep=replace(sweep, lanes=lanes), study=name, storage=storage, workers=workers,
+                options=Options(lanes=lanes, data_dir=data_dir), relations=Relations(origin=study.name),
             )
-        )
+        )  # fmt: skip
     ran = run_all(requests)
     if as_json:
         print_studies(storage, ran)

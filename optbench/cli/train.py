@@ -33,14 +33,26 @@ def complete_sweep(begun: str) -> list[str]:
     return sorted(path.stem for path in shipped().glob(f"{begun}*.toml"))
 
 
+SweepName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP", help="A TOML file, or the name of a definition in sweeps/.", autocompletion=complete_sweep
+    ),
+]
+HeartbeatTimeout = Annotated[
+    int, typer.Option(metavar="SECONDS", help="A worker is dead once its last heartbeat is older.")
+]
+Retries = Annotated[
+    int, typer.Option(metavar="N", help="How often parameters are tried again after their worker crashed.")
+]
+Repeat = Annotated[
+    int, typer.Option(metavar="R", help="Run it R times with other seeds, as the studies NAME/1 to NAME/R.")
+]
+
+
 @app.command()
 def sweep(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="SWEEP", help="A TOML file, or the name of a definition in sweeps/.", autocompletion=complete_sweep
-        ),
-    ],
+    name: SweepName,
     storage: StorageUrl = DEFAULT_STORAGE,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name. [default: the sweep's]")] = None,
     trials: Annotated[int | None, typer.Option(metavar="N", help="The study's total number of trials.")] = None,
@@ -51,16 +63,9 @@ def sweep(
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long.")] = None,
     trainer: Annotated[str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")] = "lanes",
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
-    heartbeat_timeout: Annotated[
-        int,
-        typer.Option(metavar="SECONDS", help="A worker is dead once its last heartbeat is older."),
-    ] = 60,
-    retries: Annotated[
-        int, typer.Option(metavar="N", help="How often parameters are tried again after their worker crashed.")
-    ] = 2,
-    repeat: Annotated[
-        int, typer.Option(metavar="R", help="Run it R times with other seeds, as the studies NAME/1 to NAME/R.")
-    ] = 1,
+    heartbeat_timeout: HeartbeatTimeout = 60,
+    retries: Retries = 2,
+    repeat: Repeat = 1,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
@@ -69,12 +74,7 @@ def sweep(
     from optbench.worker.session import Options
 
     _check_options(trainer, lanes, timeout)
-    check_counts(
-        workers=(workers, 1, 64),
-        heartbeat_timeout=(heartbeat_timeout, 2, 86400),
-        retries=(retries, 0, 1000),
-        repeat=(repeat, 1, 1000),
-    )
+    _check_numbers(workers, heartbeat_timeout, retries, repeat)
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
     options = Options(
@@ -107,6 +107,15 @@ def _sweeps(
     for number in range(repeat):
         own = load(name, {**overrides, "seed": sweep.seed + number})
         yield own, f"{called}/{number + 1}", Relations(repeat_of=called)
+
+
+def _check_numbers(workers: int, heartbeat_timeout: int, retries: int, repeat: int) -> None:
+    check_counts(
+        workers=(workers, 1, 64),
+        heartbeat_timeout=(heartbeat_timeout, 2, 86400),
+        retries=(retries, 0, 1000),
+        repeat=(repeat, 1, 1000),
+    )
 
 
 def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> None:
