@@ -237,6 +237,25 @@ def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
         assert examine(source) == []
 
 
+def test_a_trial_that_ends_while_its_study_is_copied_is_left_out(tmp_path):
+    with closing(open_storage(f"sqlite:///{tmp_path}/s.db", create=True)) as storage:
+        search = make(storage, "search", 1)
+        writer = Writer(storage, search.study_id, "search")
+        own = claim(writer)
+
+        def end_trial(connection, cursor, statement, *_):
+            if "FROM trial_user_attributes" in statement and own.number not in ended:
+                ended.add(own.number)
+                writer.record({own.trial_id: epoch(1, 0.5)}, {own.trial_id: Ending(Decision.PRUNED, 0.5, 1)}, {})
+
+        ended = set()
+        event.listen(storage.engine, "before_cursor_execute", end_trial)
+        copy_study(storage, find_study(storage, "search"), storage, "copy")
+        event.remove(storage.engine, "before_cursor_execute", end_trial)
+        numbers = [trial.number for trial in trials(storage, find_study(storage, "copy").study_id)]
+        assert (ended, numbers) == ({own.number}, [0])
+
+
 def begins(storage, artifact):
     with Store(storage).open_reader(artifact) as file:
         return file.read(5)
@@ -286,7 +305,7 @@ def test_the_doctor_compares_the_values_of_both_curves(storage):
     record = make(storage, "s", 2)
     wrong = update(epochs).where(epochs.c.epoch == 2).values(validation_accuracy=0.1)
     storage.write(lambda session: session.execute(wrong))
-    said = "has another accuracy on Optuna's curve than on ours in 1 epochs, first in 2"
+    said = "differs between Optuna's curve and ours in 1 epochs, first in epoch 2"
     found = [finding.what for finding in examine(storage)]
     assert found == [f"trial {n} (COMPLETE) {said}" for n in range(record.total)]
 
@@ -315,7 +334,7 @@ def test_schema_3_is_upgraded_in_every_kind_of_database(url):
             connection.execute(OLD_LOG.insert().values(**row))
     with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade"):
         open_storage(url)
-    assert upgrade(url)[0] == "is brought up to schema 4"
+    assert upgrade(url)[0] == "now has schema 4"
     with closing(open_storage(url)) as storage:
         search = find_study(storage, "search")
         assert (search.epochs, len(curves(storage, search.study_id))) == (4, 2)

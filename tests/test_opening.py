@@ -65,8 +65,8 @@ def test_the_file_is_set_up_for_several_processes(storage):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nosql://x", "is no file and no URL of a known kind"),
-        ("sqlite://", "kept in memory"),
+        ("nosql://x", "is neither a file nor a URL of a known kind"),
+        ("sqlite://", "is in memory"),
         ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
     ],
 )
@@ -109,7 +109,7 @@ def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, 
             open_storage(f"sqlite:///{file}", create)
     assert file.read_bytes() == (DATA / name).read_bytes()
     done, copy = upgrade(f"sqlite:///{file}")
-    assert done == "is brought up to schema 4"
+    assert done == "now has schema 4"
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(name)] == []
     with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(DATA / name)) as kept:
         assert list(old.iterdump()) == list(kept.iterdump())
@@ -278,7 +278,7 @@ def test_a_database_of_schema_3_is_upgraded_with_everything_that_it_holds(tmp_pa
         log = old.execute('SELECT study, trial, "by", opened FROM optbench_openings ORDER BY id').fetchall()
     with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade --storage"):
         open_storage(f"sqlite:///{file}")
-    assert upgrade(f"sqlite:///{file}") == ("is brought up to schema 4", tmp_path / "old.db.before-schema-4")
+    assert upgrade(f"sqlite:///{file}") == ("now has schema 4", tmp_path / "old.db.before-schema-4")
     with closing(sqlite3.connect(file)) as new:
         named = (
             "SELECT trial_id, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, seconds, "
@@ -380,7 +380,7 @@ def test_reading_a_file_that_can_be_written_leaves_nothing_behind(file, storage,
     names, content = sorted(path.name for path in file.parent.iterdir()), file.read_bytes()
     reading = open_storage(f"sqlite:///{file}", read_only=True)
     assert find_study(reading, "s").finished == 1
-    with pytest.raises(StorageError, match="was opened to be read, and this would write to it"):
+    with pytest.raises(StorageError, match="was opened read-only, and this command would write to it"):
         Writer(reading, writer.study_id, "s")
     with pytest.raises(optuna.exceptions.StorageInternalError):
         reading.optuna.set_study_user_attr(writer.study_id, "key", 1)

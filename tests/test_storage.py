@@ -245,7 +245,7 @@ def test_a_worker_that_was_silent_itself_takes_nobody_for_dead_at_once(storage, 
     assert states(writer) == {own.number: TrialState.FAIL}
 
 
-def test_a_running_trial_of_another_program_is_nobodys_business(storage, writer):
+def test_a_running_trial_of_another_program_is_left_alone(storage, writer):
     optuna.load_study(study_name="s", storage=storage.optuna).ask()
     writer.heartbeat()
     writer.leave()
@@ -307,6 +307,13 @@ def test_records_count_by_state(storage, writer):
     assert [s.name for s in studies(storage)] == ["s"]
 
 
+def test_a_study_in_which_another_program_runs_a_trial_is_running(storage):
+    optuna.create_study(study_name="theirs", storage=storage.optuna).ask()
+    record = find_study(storage, "theirs")
+    assert (record.state, record.counts["running"], record.counts["interrupted"]) == ("running", 1, 0)
+    assert [trial.state for trial in trials(storage, record.study_id)] == ["running"]
+
+
 def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, writer):
     claim(writer)
     assert find_study(storage, "s").state == "running"
@@ -315,7 +322,7 @@ def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, wr
     assert (record.state, record.counts["interrupted"], record.workers) == ("interrupted", 1, 0)
 
 
-def test_a_study_whose_worker_is_gone_does_not_look_as_if_it_ran(storage, writer):
+def test_a_study_whose_only_worker_is_dead_is_interrupted(storage, writer):
     claim(writer)
     silence(storage, writer.worker)
     assert find_study(storage, "s").state == "interrupted"
@@ -385,7 +392,7 @@ def test_names_of_every_kind(storage):
 
 def test_names_that_differ_in_case_are_two_studies_or_refused(storage, writer):
     if storage.engine.dialect.name == "mysql":
-        with pytest.raises(StudyError, match="would be the same here as 's'"):
+        with pytest.raises(StudyError, match="this database cannot tell study 'S' from 's'"):
             open_study(storage, "S", "validation accuracy", HELD)
     else:
         assert open_study(storage, "S", "validation accuracy", HELD)[0] != writer.study_id
@@ -415,7 +422,7 @@ def test_a_database_of_optuna_alone_is_joined_by_a_sweep_only(url, storage):
     with storage.engine.begin() as connection:
         for table in ("optbench_epochs", "optbench_workers", "optbench_schema"):
             connection.execute(text(f"DROP TABLE {table}"))
-    with pytest.raises(StorageError, match="none of optbench; a sweep adds what it needs"):
+    with pytest.raises(StorageError, match="no tables of optbench; the first sweep adds them"):
         open_storage(url)
     open_storage(url, create=True).close()
     open_storage(url).close()

@@ -1,10 +1,10 @@
-"""The names of every attribute that optbench writes to Optuna's studies and trials."""
+"""The names of all attributes that optbench writes to Optuna's studies and trials."""
 
 import enum
 
 
 class StudyAttribute(enum.StrEnum):
-    """User attributes of a study. Those from STATE on are a summary for the dashboard, and nothing reads them back."""
+    """User attributes of a study. STATE and those after it are a summary for the dashboard, never read back."""
 
     DEFINITION = "definition"
     FINGERPRINT = "fingerprint"
@@ -12,9 +12,9 @@ class StudyAttribute(enum.StrEnum):
     TRIALS = "trials"  # the total
     OPTIMIZER = "optimizer"
     SWEEP = "sweep"  # the sweep's name
-    ORIGIN = "origin"  # of a confirmation: the study whose configurations it trains again
-    ORIGIN_TOKEN = "origin_token"  # the token of that study, which stays when it is renamed
-    REPEAT_OF = "repeat_of"  # of NAME/1 to NAME/R: the name that they share
+    ORIGIN = "origin"  # in a confirmation: the study whose configurations it trains again
+    ORIGIN_TOKEN = "origin_token"  # that study's token, which a rename does not change
+    REPEAT_OF = "repeat_of"  # in the repeats NAME/1 to NAME/R of a sweep: the NAME that they share
     STATE = "state"
     FINISHED = "finished"
     BY_STATE = "by state"
@@ -26,7 +26,7 @@ class StudyAttribute(enum.StrEnum):
 class StudySystemAttribute(enum.StrEnum):
     """System attributes of a study."""
 
-    TOKEN = "optbench:token"  # tells a study from another one that got its id later
+    TOKEN = "optbench:token"  # a study's identity, which neither a rename nor a reused id changes
     METRIC_NAMES = "study:metric_names"  # Optuna's
 
 
@@ -43,7 +43,7 @@ class TrialAttribute(enum.StrEnum):
     DEVICE = "device"
     NUMERICS = "numerics"  # the version of the trainer's arithmetic; a trial without it has version 1
     LABEL = "label"
-    SOURCE_TRIAL = "source_trial"  # of a confirmation's trial: the number of the search's trial that it trains again
+    SOURCE_TRIAL = "source_trial"  # in a confirmation: the number of the search's trial that it trains again
     EPOCHS = "epochs"
     DIVERGED = "diverged"
     REASON = "reason"
@@ -52,9 +52,9 @@ class TrialAttribute(enum.StrEnum):
 class TrialSystemAttribute(enum.StrEnum):
     """System attributes of a trial."""
 
-    AUDIT = "optbench:audit"  # the epoch after which it would have been pruned, had it not been chosen to run on
+    AUDIT = "optbench:audit"  # the epoch after which it would have been pruned, had the audit not let it run on
     FIXED_PARAMS = "fixed_params"  # Optuna's: parameters that no sampler may change
 
 
 RUNG = "completed_rung_"
-"""What the names of system attributes begin with in which Optuna's successive halving keeps the rungs of a trial."""
+"""The beginning of the name of every system attribute in which Optuna's successive halving keeps a trial's rungs."""

@@ -1,4 +1,4 @@
-"""What the scheduler needs of whoever keeps a study: the writing side, as a database has it."""
+"""What the scheduler needs of a storage: the writing side of a study."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TRIAL_STATES: Mapping[Decision, TrialState] = {
     Decision.PRUNED: TrialState.PRUNED,
     Decision.INTERRUPTED: TrialState.FAIL,
 }
-"""Optuna's state of a trial that ended so. Divergence is a result, or samplers would not learn from it."""
+"""Optuna's state of a trial that ended in this way. Diverged trials are complete, so that samplers learn from them."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class Writer(Protocol):
     """The study's name."""
 
     def updates(self) -> Sequence[FrozenTrial]:
-        """The trials that may have changed since the last call, or the last claim."""
+        """The trials that may have changed since the last call or the last claim."""
 
     def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
-        """A running row for the slot that `choose` takes, or None; no two workers get the same slot."""
+        """A new running trial for the slot that `choose` returns, or None. No two workers get the same slot."""
 
     def begin(
         self,
         trial_id: int,
         params: Mapping[str, float],
         distributions: Mapping[str, BaseDistribution],
-        said: Mapping[str, Any],
+        described: Mapping[str, Any],
     ) -> None:
-        """Write what a claimed trial is going to train."""
+        """Write the parameters and the attributes `described` of a claimed trial, before it trains."""
 
     def record(
         self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending], marks: Mapping[int, Mapping[str, Any]]
     ) -> set[int]:
-        """Write one round; returns the trials that are no longer this worker's."""
+        """The trials that are no longer this worker's, after writing one round. `marks` are new system attributes."""

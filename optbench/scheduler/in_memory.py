@@ -1,4 +1,4 @@
-"""A study's trials in memory, where Optuna's samplers and pruners look at them: much faster than the database."""
+"""A copy of a study's trials in memory, which samplers and pruners read much faster than the database."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +16,9 @@ from optbench.scheduler.states import Ending
 
 
 class InMemoryStudy:
-    """Every trial of the study under its number in the database. Numbers that are missing there are failed trials here.
+    """Every trial of the study, under its number in the database. Numbers missing there are failed trials here.
 
-    `name` is the study's: Hyperband tells a trial's bracket from it and the trial's number.
+    Hyperband computes a trial's bracket from the study's `name` and the trial's number.
     """
 
     def __init__(self, sweep: Sweep, name: str) -> None:
@@ -36,7 +36,7 @@ class InMemoryStudy:
         self.marked: set[tuple[int, str]] = set()
 
     def start(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
-        """A trial that runs here; `params` are what it has to train, else the sampler decides."""
+        """A trial that this worker runs, with these parameters, or with the sampler's if they are None."""
         if not self.sampled:
             self.study.sampler, self.sampled = make_sampler(self.sweep, number), True
         if number >= len(self.ids):
@@ -56,13 +56,13 @@ class InMemoryStudy:
         return trial
 
     def end(self, trial: optuna.trial.Trial, ending: Ending) -> None:
-        """Take in how a trial that ran here has ended."""
+        """Note how a trial of this worker ended."""
         state = TRIAL_STATES[ending.decision]
         self.study.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
         self._learn(self.ids[trial.number])
 
     def follow(self, trial: FrozenTrial, own: bool) -> None:
-        """Take in a trial as the database has it. One of this worker's own is further on here, and stays as it is."""
+        """Copy a trial from the database. A trial of this worker (`own`) is more recent here, and stays as it is."""
         if trial.number >= len(self.ids):
             self._add(trial.number, _failed(trial) if trial.state == TrialState.WAITING else trial)
         elif not own and not self.memory.get_trial(self.ids[trial.number]).state.is_finished():
@@ -70,13 +70,13 @@ class InMemoryStudy:
             self._learn(self.ids[trial.number])
 
     def mark(self, trial: optuna.trial.Trial, key: str, value: Any) -> None:
-        """Note something of a trial that runs here, once."""
+        """Give a trial of this worker a system attribute, unless it has it already."""
         own_id = self.ids[trial.number]
         if key not in self.memory.get_trial(own_id).system_attrs:
             self.memory.set_trial_system_attr(own_id, key, value)
 
     def new_marks(self, trial: optuna.trial.Trial) -> dict[str, Any]:
-        """What was newly noted of a trial; successive halving and Hyperband note the rungs that it has reached."""
+        """The system attributes that a trial got since the last call: the audit's, and the rungs that pruners noted."""
         held, number = self.memory.get_trial(self.ids[trial.number]).system_attrs, trial.number
         kept = (RUNG, TrialSystemAttribute.AUDIT.value)
         new = {key: value for key, value in held.items() if key.startswith(kept) and (number, key) not in self.marked}
@@ -84,7 +84,7 @@ class InMemoryStudy:
         return new
 
     def _add(self, number: int, trial: FrozenTrial) -> None:
-        """Add a trial under its number; the rows of those before it may have been deleted from the database."""
+        """Add a trial under its number. Earlier numbers are missing if their rows were deleted from the database."""
         while len(self.ids) < number:
             self.ids.append(
                 self.memory.create_new_trial(self.study_id, optuna.trial.create_trial(state=TrialState.FAIL))
@@ -93,7 +93,7 @@ class InMemoryStudy:
         self._learn(self.ids[-1])
 
     def _learn(self, own_id: int) -> None:
-        """Let the pruner know of a trial that is complete now, and was not before."""
+        """Let the median pruner learn from a trial that has just become complete."""
         if isinstance(self.pruner, MedianPruner):
             trial = self.memory.get_trial(own_id)
             if trial.state == TrialState.COMPLETE:
@@ -101,12 +101,12 @@ class InMemoryStudy:
 
 
 def _failed(trial: FrozenTrial) -> FrozenTrial:
-    """A trial that somebody enqueued by hand: it has no slot and never runs, but keeps its number."""
+    """A failed trial in place of one that was enqueued by hand: that one has no slot and never runs."""
     return optuna.trial.create_trial(state=TrialState.FAIL, system_attrs=trial.system_attrs)
 
 
 def _catch_up(memory: optuna.storages.InMemoryStorage, own_id: int, trial: FrozenTrial) -> None:
-    """Copy to a running trial of the in-memory study what another worker has written of it since."""
+    """Copy to a running trial in memory what another worker has written to the database since."""
     own = memory.get_trial(own_id)
     for name in trial.params.keys() - own.params.keys():
         distribution = trial.distributions[name]

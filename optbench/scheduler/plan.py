@@ -1,8 +1,8 @@
-"""What each slot of a study's budget is for: its optimizer, its seed, and its parameters unless a sampler draws them.
+"""The plan of a study's budget: each slot's optimizer, seed, and parameters unless a sampler draws them.
 
 A study of n trials has the slots 0 to n - 1. Each is finished exactly once, whatever is interrupted in between. The
-fixed trials come first. Random, quasi-random and grid points are functions of the slot alone, so no restart repeats or
-skips one. Only TPE looks at the results so far.
+fixed trials come first. Random, quasi-random and grid points depend only on the slot, so that no restart repeats or
+skips one. Only TPE uses the results so far.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def seed_of(sweep: Sweep, slot: int) -> int:
 
 
 def audited(sweep: Sweep, slot: int) -> bool:
-    """Whether the slot's trial runs on where the pruner would stop it."""
+    """Whether the slot's trial runs on although the pruner would end it."""
     fraction = sweep.pruner.audit
     return fraction > 0 and bool(generator(Purpose.AUDIT, sweep.seed, slot).random() < fraction)
 

@@ -1,7 +1,7 @@
-"""Makes the pruner of a sweep. The median pruner is ours: it decides as Optuna's, and reads no trial twice.
+"""Makes the pruner of a sweep. Our median pruner decides like Optuna's, but reads no trial twice.
 
 Optuna's reads every trial of the study again at every epoch. In a study of 10,000 trials that costs more than
-everything else beside training.
+everything else except training.
 """
 
 from bisect import insort
@@ -16,10 +16,10 @@ from optbench.definition.sweep import Hyperband, Median, Pruner, SuccessiveHalvi
 
 
 def make_pruner(pruner: Pruner, epochs: int) -> "optuna.pruners.BasePruner | MedianPruner":
-    """The pruner of trials of so many epochs: Optuna's, or ours for the median."""
+    """The pruner for trials of `epochs` epochs: Optuna's, or ours for the median."""
     arguments: dict[str, Any] = {key: value for key, value in asdict(pruner).items() if key != "audit"}
     if isinstance(pruner, Median):
-        arguments["n_warmup_steps"] += 1  # Optuna judges at the step of that number; our steps are epochs from 1
+        arguments["n_warmup_steps"] += 1  # Optuna may prune at this step already, and our steps are epochs from 1
         return MedianPruner(**arguments)
     if isinstance(pruner, Hyperband):
         return optuna.pruners.HyperbandPruner(max_resource=epochs, **arguments)
@@ -32,8 +32,8 @@ class MedianPruner:
     """Prunes a trial whose best value so far is below the median of the complete trials at the same step.
 
     The arguments are Optuna's. Nothing is pruned before `n_startup_trials` trials are complete, before step
-    `n_warmup_steps`, or where fewer than `n_min_trials` have a value at the step. A trial is judged only at its first
-    value in every `interval_steps` steps.
+    `n_warmup_steps`, or at a step for which fewer than `n_min_trials` complete trials have a value. In every
+    `interval_steps` steps, a trial may be pruned only at its first value.
     """
 
     def __init__(self, n_startup_trials: int, n_warmup_steps: int, interval_steps: int, n_min_trials: int) -> None:
@@ -43,13 +43,13 @@ class MedianPruner:
         self.values: defaultdict[int, list[float]] = defaultdict(list)
 
     def learn(self, trial: Any) -> None:
-        """Take in a complete trial of Optuna's; to be called once for each."""
+        """Add the values of a complete trial. Call it once for each trial."""
         self.complete += 1
         for step, value in trial.intermediate_values.items():
             insort(self.values[step], value)
 
     def prune(self, study: Any, trial: Any) -> bool:
-        """Whether to end a running trial. Optuna passes its pruners a `study`, which is not needed here."""
+        """Whether to prune a running trial. Optuna passes every pruner a `study`; this one does not need it."""
         curve = trial.intermediate_values
         if self.complete < max(1, self.n_startup_trials) or not curve:
             return False

@@ -1,6 +1,6 @@
 """Decides what to train next (ask) and what becomes of it (decide), with Optuna's samplers and pruners.
 
-Decisions are taken on a copy of the study in memory; the writer keeps what was decided.
+It decides on a copy of the study in memory. The writer stores the decisions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from optbench.scheduler.slots import Failure, Slots
 from optbench.scheduler.states import Decision, Ending
 from optbench.training.contract import Epoch, Job, Trainer
 
-RETRIES = 2  # how often the parameters of a trial whose worker crashed are tried again
+RETRIES = 2  # how often the parameters of a trial that crashed its worker are tried again
 
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that this worker trains: its row, its slot of the budget, and its likeness in the in-memory study."""
+    """A trial that this worker trains: its row, its slot, and its copy in the in-memory study."""
 
     trial_id: int
     slot: int
@@ -33,7 +33,7 @@ class RunningTrial:
 
 
 class Scheduler:
-    """Schedules the trials of one study, for one worker."""
+    """Schedules the trials of one study for one worker. Trials are known by their numbers."""
 
     def __init__(self, sweep: Sweep, writer: Writer, retries: int = RETRIES) -> None:
         self.sweep, self.writer = sweep, writer
@@ -45,7 +45,7 @@ class Scheduler:
         self._follow(trials)
 
     def ask(self, optimizer: str, trainer: Trainer) -> Job | None:
-        """The next trial of that optimizer, written down as running; None if every slot is finished or taken."""
+        """The next trial of that optimizer, stored as running; None if every slot is finished or taken."""
 
         def choose(updates: Sequence[FrozenTrial]) -> int | None:
             self._follow(updates)
@@ -69,7 +69,7 @@ class Scheduler:
         return job
 
     def decide(self, job: Job, epoch: Epoch) -> Decision:
-        """What becomes of a running trial after an epoch. Fixed trials are never pruned, audited ones only marked."""
+        """What becomes of a running trial after an epoch. Fixed trials are never pruned, audited ones marked."""
         own = self.running[job.number]
         own.trial.report(epoch.objective, epoch.epoch)
         if not epoch.finite:
@@ -83,18 +83,18 @@ class Scheduler:
         return Decision.CONTINUE
 
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]:
-        """Write a round down, by trial number, and drop what ended; returns the trials that are no longer ours."""
+        """The numbers of the trials that are no longer this worker's, after storing a round and dropping what ended."""
         own = self.running
-        gone = self.writer.record(
+        lost_ids = self.writer.record(
             {own[n].trial_id: epoch for n, epoch in trained.items() if n in own},
             {own[n].trial_id: ending for n, ending in endings.items() if n in own},
             {own[n].trial_id: self.in_memory.new_marks(own[n].trial) for n in trained if n in own},
         )
-        lost = {number for number, running in own.items() if running.trial_id in gone}
+        lost = {number for number, running in own.items() if running.trial_id in lost_ids}
         for number in {*endings, *lost} & own.keys():
             running = own.pop(number)
             if number in lost:
-                self.others.add(number)  # what became of it is in the database, and is read with the next updates
+                self.others.add(number)  # the next updates tell what became of it
             else:
                 self.in_memory.end(running.trial, endings[number])
         return lost
@@ -105,7 +105,7 @@ class Scheduler:
         return bool(self.others)
 
     def _attributes(self, job: Job, trainer: Trainer, slot: int) -> dict[str, Any]:
-        """What a trial's row says of it from the start."""
+        """The attributes that a trial has from its start."""
         attributes = {
             TrialAttribute.OPTIMIZER: job.optimizer,
             TrialAttribute.HYPERPARAMETERS: job.hparams,
@@ -122,13 +122,13 @@ class Scheduler:
         return {key.value: value for key, value in attributes.items()}
 
     def _follow(self, updates: Sequence[FrozenTrial]) -> None:
-        """Bring slots and in-memory study up to the database: trials of other workers, and of earlier runs."""
+        """Bring the slots and the in-memory study up to date with trials of other workers and of earlier runs."""
         for trial in updates:
             self._count(trial)
             self.in_memory.follow(trial, trial.number in self.running)
 
     def _count(self, trial: FrozenTrial) -> None:
-        """Note which slot a trial holds, and whether another worker runs it. Other programs' trials have no slot."""
+        """Note the slot of a trial, and whether another worker runs it. Trials of other programs have no slot."""
         slot, running = trial.user_attrs.get(TrialAttribute.SLOT), trial.state == TrialState.RUNNING
         if slot is None:
             return

@@ -1,4 +1,4 @@
-"""Which slots of a study's budget are free. It is updated by each trial that changed, so no trial is read twice."""
+"""Keeps track of the free slots of a study's budget, by one update for each trial that changed."""
 
 import heapq
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ class Failure:
 
 
 class Slots:
-    """The slots 0 to n - 1 of a sweep of n trials. A slot is held by the one trial that runs or finished in it.
+    """The slots 0 to n - 1 of a sweep of n trials. A slot is held by the trial that runs or finished in it.
 
-    `given_up` are the slots whose parameters are planned (see plan.py), and crashed their workers too often.
+    `given_up` are slots with fixed parameters (see plan.py) that crashed their workers too often.
     """
 
     def __init__(self, sweep: Sweep, retries: int) -> None:
@@ -54,14 +54,15 @@ class Slots:
         return queue[0] if queue else None
 
     def retried(self, slot: int) -> dict[str, float] | None:
-        """The parameters of the slot's last trial, to be tried again; None if it has none, or they failed too often."""
+        """The parameters of the slot's last trial, to try again; None if it has none, or if they failed too often."""
         tried = self._tried(slot)
         return dict(tried[-1].params) if tried and self._times(slot) <= self.retries else None
 
     def _tried(self, slot: int) -> list[Failure]:
+        """The failures of the slot's trials that had begun to train."""
         return [failure for failure in self.failures.get(slot, {}).values() if failure.params]
 
     def _times(self, slot: int) -> int:
-        """How often a worker crashed with the slot's last parameters. An interruption does not count."""
+        """How often the slot's last parameters failed. Trials that Ctrl-C or SIGTERM ended do not count."""
         tried = self._tried(slot)
         return sum(failure.params == tried[-1].params and failure.reason != STOPPED for failure in tried)

@@ -9,9 +9,9 @@ STOPPED = "interrupted"  # the reason of a trial that Ctrl-C or SIGTERM ended
 class State(enum.StrEnum):
     """A trial's state as people see it.
 
-    COMPLETE, PRUNED and DIVERGED are results, and count towards a study's total. INTERRUPTED was ended by Ctrl-C or
-    SIGTERM, or its worker died; FAILED crashed its worker. The slots of both are trained again. WAITING was enqueued by
-    another program and never runs.
+    COMPLETE, PRUNED and DIVERGED are results and count towards a study's total. An INTERRUPTED trial was ended by
+    Ctrl-C or SIGTERM, or its worker died. A FAILED trial crashed its worker. The slots of both are trained again. A
+    WAITING trial was enqueued by another program and never runs.
     """
 
     COMPLETE = "complete"
@@ -21,6 +21,14 @@ class State(enum.StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     WAITING = "waiting"
+
+
+class StudyState(enum.StrEnum):
+    """A study's state: RUNNING has live workers, DONE has its total of trials, INTERRUPTED has neither."""
+
+    RUNNING = "running"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
 
 
 class Decision(enum.StrEnum):
@@ -42,9 +50,9 @@ class Metric(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ends, after how many epochs; `reason` says why, where its numbers do not.
+    """How a trial ends, and after how many epochs.
 
-    `tested` means that the value is the accuracy on the test images, which were evaluated for it.
+    `reason` says why an interrupted or failed trial ended. If `tested` is true, the value is a test-set accuracy.
     """
 
     decision: Decision

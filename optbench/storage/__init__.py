@@ -1,9 +1,9 @@
 """Everything that reads or writes the database.
 
-check.py and opening.py open it, and engine.py is an open one. writer.py and workers.py write what a sweep does.
-study_reader.py, trial_records.py and follow.py read it. identity.py renames a study, copy.py copies one, upkeep.py
-deletes one and backs up a file, upgrade.py upgrades the tables, and doctor.py finds what is wrong. optuna_private.py
-holds whatever is used of Optuna beyond its public interface.
+check.py and opening.py open a database; engine.py holds an open one. writer.py and workers.py write what a sweep does.
+study_reader.py, trial_records.py and follow.py read. identity.py renames a study, copy.py copies one, upkeep.py deletes
+one and backs up a file, upgrade.py upgrades the tables, and doctor.py finds what is wrong. optuna_private.py alone uses
+Optuna's private parts.
 """
 
 from optbench.storage.check import check
@@ -12,7 +12,6 @@ from optbench.storage.follow import Follower
 from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
 from optbench.storage.plain import optuna_study
-from optbench.storage.schema import AUDIT, TOKEN
 from optbench.storage.study_reader import find_study, studies
 from optbench.storage.study_records import COUNTED, StudyRecord, glance, lacks_best
 from optbench.storage.test_log import count_evaluations, log_replay
@@ -32,10 +31,8 @@ from optbench.storage.workers import HEARTBEAT_TIMEOUT
 from optbench.storage.writer import Writer, open_study, set_total
 
 __all__ = [
-    "AUDIT",
     "COUNTED",
     "HEARTBEAT_TIMEOUT",
-    "TOKEN",
     "Follower",
     "Storage",
     "StudyRecord",

@@ -1,4 +1,4 @@
-"""Checks a database before anything is changed: whether it can be opened, is ours, and has the current schema."""
+"""Checks a database before anything is changed: whether it can be opened, is optbench's, and has the current schema."""
 
 import os
 import re
@@ -15,13 +15,13 @@ from optbench.storage.optuna_private import alembic_folder
 from optbench.storage.schema import KNOWN, VERSION
 
 DRIVERS = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
-URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+]*:")  # what an URL begins with
+URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+]*:")  # the beginning of a URL
 EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a database holds: its tables, the revision of Optuna's and the version of ours (None: it has none)."""
+    """What a database holds: its tables, the revision of Optuna's and the version of ours (None: not there)."""
 
     tables: frozenset[str]
     optuna: str | None
@@ -38,7 +38,7 @@ class OlderSchemaError(StorageError):
 
 
 def parse_url(given: str) -> URL:
-    """The URL, if it is of a kind that can be opened here; a path is that of an SQLite file. Raises StorageError."""
+    """The URL that was given; a plain path means an SQLite file. Raises StorageError if it cannot be used here."""
     try:
         url = _from_path(given) or make_url(given)
         if url.get_backend_name() == "sqlite" and url.database and url.database.startswith("~"):
@@ -52,21 +52,21 @@ def parse_url(given: str) -> URL:
         raise StorageError(f"storage {shown(url)}: {str(problem).splitlines()[0]}; type `{wanted}`") from problem
     except (ArgumentError, NoSuchModuleError, ValueError) as problem:
         raise StorageError(
-            f"storage {_harmless(given)} is no file and no URL of a known kind; expected for example results.db or "
-            "sqlite:///results.db"
+            f"storage {_harmless(given)} is neither a file nor a URL of a known kind; expected, for example, "
+            "results.db or sqlite:///results.db"
         ) from problem
     return url
 
 
 def _from_path(given: str) -> URL | None:
-    """The URL of a plain path, such as results.db or ~/results; None if it looks like a URL or like neither."""
+    """The URL of a plain path, such as results.db or ~/results; None if it does not look like a path."""
     path = Path(given)
     looks = len(path.parts) > 1 or path.suffix in (".db", ".sqlite", ".sqlite3") or path.is_file()
     return URL.create("sqlite", database=given) if looks and not URL_LIKE.match(given) else None
 
 
 def _check_parts(url: URL, given: str) -> None:
-    """Refuse a URL that could show a password, or that does not mean what it seems to mean."""
+    """Refuse a URL that could reveal a password, or that does not mean what it seems to mean."""
     if any("pass" in key.lower() and key.lower() != "passfile" for key in url.query):
         raise StorageError(
             f"storage {_harmless(given)} has its password among the options; expected user:password@host"
@@ -74,7 +74,7 @@ def _check_parts(url: URL, given: str) -> None:
     if url.get_backend_name() == "sqlite":
         if url.host or url.username:
             raise StorageError(
-                f"storage {_harmless(given)} names a host, and SQLite has none; expected sqlite:///storage/optbench.db"
+                f"storage {_harmless(given)} names a host, but SQLite has none; expected sqlite:///storage/optbench.db"
             )
     elif "@" in f"{url.host}{url.database}":
         raise StorageError(
@@ -84,13 +84,16 @@ def _check_parts(url: URL, given: str) -> None:
 
 
 def _harmless(given: str) -> str:
-    """The part of an invalid URL that can be printed: a password may be anywhere behind the scheme."""
+    """The part of an invalid URL that is safe to print: a password may be anywhere after the scheme."""
     scheme, colon, _ = given.partition(":")
     return f"{scheme[:40]}:..." if colon else repr(given[:80])
 
 
 def check(given: str, create: bool = False, read_only: bool = False) -> URL:
-    """The URL, if it can be opened, or made if `create` is true; nothing is written. Raises StorageError."""
+    """The URL, after checking that the database can be opened or, if `create` is true, made; nothing is written.
+
+    Raises StorageError.
+    """
     url = parse_url(given)
     if url.get_backend_name() == "sqlite":
         try:
@@ -133,11 +136,11 @@ def _reached(engine: Engine, url: URL) -> Connection:
 
 
 def check_schema(url: URL, found: Found, create: bool) -> None:
-    """Raise StorageError, which says what to type, if this version cannot use the database as it is."""
+    """Raise StorageError, which says what to type, if this optbench cannot use the database as it is."""
     if found.blank:
         if not create:
             raise StorageError(
-                f"storage {shown(url)} is empty; `optbench sweep quickstart` with it makes a first study"
+                f"storage {shown(url)} is empty; `optbench sweep quickstart` with this --storage makes a first study"
             )
         return
     if "version_info" not in found.tables:
@@ -145,8 +148,8 @@ def check_schema(url: URL, found: Found, create: bool) -> None:
         raise StorageError(
             f"storage {shown(url)} belongs to another application (it has the table {foreign!r}); choose another one"
         )
-    upgrade = f"`optbench upgrade --storage {shown(url)}` keeps a copy and brings it up to date"
-    revisions = ScriptDirectory(str(alembic_folder()))  # Optuna's, as it is installed here
+    upgrade = f"`optbench upgrade --storage {shown(url)}` keeps a copy and upgrades it"
+    revisions = ScriptDirectory(str(alembic_folder()))  # of the Optuna that is installed
     if found.optuna not in {script.revision for script in revisions.walk_revisions()}:
         raise StorageError(f"storage {shown(url)} was made by a newer Optuna; type `pip install --upgrade optbench`")
     if (found.ours or VERSION) > VERSION:
@@ -155,7 +158,7 @@ def check_schema(url: URL, found: Found, create: bool) -> None:
         raise OlderSchemaError(f"storage {shown(url)} has the schema {found.optuna} of an older Optuna; {upgrade}")
     if found.ours is None and not create:
         raise StorageError(
-            f"storage {shown(url)} holds studies of Optuna, but none of optbench; a sweep adds what it needs"
+            f"storage {shown(url)} holds studies of Optuna, but no tables of optbench; the first sweep adds them"
         )
     if (found.ours or VERSION) < VERSION:
         raise OlderSchemaError(f"storage {shown(url)} has the schema {found.ours} of an older optbench; {upgrade}")
@@ -166,7 +169,7 @@ def _check_file(url: URL, create: bool, read_only: bool) -> None:
         raise StorageError(f"storage {url} has options; expected a plain file: sqlite:///storage/optbench.db")
     if not url.database or url.database == ":memory:":
         raise StorageError(
-            f"storage {url} is kept in memory and would be lost; expected a file: sqlite:///storage/optbench.db"
+            f"storage {url} is in memory and would be lost; expected a file: sqlite:///storage/optbench.db"
         )
     path = Path(url.database)
     if not path.exists():
@@ -174,14 +177,14 @@ def _check_file(url: URL, create: bool, read_only: bool) -> None:
             raise StorageError(f"no database at {path}; make one with `optbench sweep quickstart --storage {url}`")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise StorageError(f"{path}: {folder} is not a folder that can be written; expected one: choose --storage")
+            raise StorageError(f"{path}: {folder} is not a folder that can be written; choose another --storage")
         return
     if not path.is_file() or not os.access(path, os.R_OK):
         raise StorageError(f"{path} is not a file that can be read; choose another --storage")
     if not read_only and not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
         raise StorageError(
             f"{path} can be read but not written; `optbench show`, compare, report and export read it, and "
-            "`optbench backup` copies it to where it can be written"
+            "`optbench backup` copies it to a file that can be written"
         )
     with path.open("rb") as file:
         head = file.read(16)

@@ -37,7 +37,7 @@ OF_A_TRIAL: tuple[Table, ...] = tuple(
 
 @dataclass
 class _Snapshot:
-    """The rows of one study, as they were at one moment."""
+    """The rows of one study, without the trials that were running when it was read."""
 
     directions: Rows
     user_attributes: dict[str, str]
@@ -49,10 +49,11 @@ class _Snapshot:
 
 
 def copy_study(source: Storage, study: StudyRecord, target: Storage, name: str) -> list[str]:
-    """The names of the new studies: the copy, and copies of the study's confirmations, which keep to it.
+    """The names of the new studies: the copy, and the copies of the study's confirmations, which confirm the copy.
 
-    Each gets a token of its own. Trials that are running are not copied: their slots are trained again. Artifacts of
-    the dashboard are not copied either; it makes new ones. Raises StudyError if a name is taken, and changes nothing.
+    Each gets a token of its own. Running trials are not copied, so their slots are trained again. The dashboard's
+    artifacts are not copied either, because optbench makes new ones. Raises StudyError if a name is taken, and then
+    changes nothing.
     """
     confirmations = [other for other in studies(source) if other.confirms(study)]
     found = source.read(lambda session: [_snapshot(session, one) for one in (study, *confirmations)])
@@ -71,37 +72,42 @@ def copy_study(source: Storage, study: StudyRecord, target: Storage, name: str) 
 
 
 def _renamed(confirmation: str, old: str, new: str) -> str:
-    """The name of a confirmation whose study has another name now."""
+    """The name of a confirmation after its study `old` was named `new`."""
     return f"{new}{confirmation[len(old) :]}" if confirmation.startswith(old) else confirmation
 
 
 def _snapshot(session: Session, study: StudyRecord) -> _Snapshot:
     trial = models.TrialModel.__table__
     own = trial.c.study_id == study.study_id, trial.c.state != TrialState.RUNNING
-    ids = select(trial.c.trial_id).where(*own)
+    trials = _read(session, select(trial).where(*own).order_by(trial.c.number))
+    ids = {row["trial_id"] for row in trials}  # a trial that ends after this query is not copied
+
+    def of_these(query: Any) -> Rows:
+        return [row for row in _read(session, query) if row["trial_id"] in ids]
+
+    every = select(trial.c.trial_id).where(*own)
     directions, user, system = (_rows(session, table, "study_id", study.study_id) for table in OF_A_STUDY)
-    attached = select(epochs).select_from(ATTACHED).where(*own)
     return _Snapshot(
         directions=directions,
         user_attributes={row["key"]: row["value_json"] for row in user},
         system_attributes={row["key"]: row["value_json"] for row in system},
-        trials=[dict(row._mapping) for row in session.execute(select(trial).where(*own).order_by(trial.c.number))],
-        of_trials={
-            table.name: [dict(row._mapping) for row in session.execute(select(table).where(table.c.trial_id.in_(ids)))]
-            for table in OF_A_TRIAL
-        },
-        epochs=[dict(row._mapping) for row in session.execute(attached)],
+        trials=trials,
+        of_trials={table.name: of_these(select(table).where(table.c.trial_id.in_(every))) for table in OF_A_TRIAL},
+        epochs=of_these(select(epochs).select_from(ATTACHED).where(*own)),
         evaluations=_rows(session, test_evaluations, "study_token", study.token),
     )
 
 
 def _rows(session: Session, table: Table, column: str, value: Any) -> Rows:
-    query = select(table).where(table.c[column] == value).order_by(*table.primary_key.columns)
+    return _read(session, select(table).where(table.c[column] == value).order_by(*table.primary_key.columns))
+
+
+def _read(session: Session, query: Any) -> Rows:
     return [dict(row._mapping) for row in session.execute(query)]
 
 
 def _insert(session: Session, found: _Snapshot, name: str, changed: Mapping[str, str], keep_repeat: bool) -> str:
-    """Write a snapshot under a name; returns the new study's token."""
+    """The token of the new study, after writing the snapshot under a name, with the attributes `changed`."""
     token = uuid.uuid4().hex
     study = models.StudyModel(study_name=name)
     study.directions = [
@@ -134,7 +140,10 @@ def _insert_trial(session: Session, row: Mapping[str, Any], study_id: int) -> in
 
 
 def _renumbered(key: str, ids: Mapping[int, int]) -> str | None:
-    """The key of a system attribute in the copy; that of a trial's note names its id. None: the trial is not copied."""
+    """The key of a system attribute in the copy: a trial's note has the trial's id in its key.
+
+    None if the trial is not copied.
+    """
     found = trial_of_note(key)
     if found is None:
         return key

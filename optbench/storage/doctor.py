@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from optbench.definition.fingerprint import expand
 from optbench.definition.stored import read_sweep
+from optbench.scheduler.attributes import StudyAttribute, TrialAttribute
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
 from optbench.storage.optuna_private import study_id_of, trial_id_of
 from optbench.storage.schema import ATTACHED, epochs
-from optbench.storage.study_reader import studies
+from optbench.storage.study_reader import OURS, studies
 from optbench.storage.study_records import StudyRecord
 from optbench.storage.trial_records import read_curves
 from optbench.storage.workers import alive
@@ -26,29 +27,29 @@ from optbench.training.contract import Epoch
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong; `study` is None if it concerns the whole database."""
+    """Something that is wrong with a study, or with the whole database if `study` is None."""
 
     study: str | None
     what: str
 
 
 def examine(storage: Storage) -> list[Finding]:
-    """Everything that is wrong in the database. Of a damaged file only the damage is reported."""
+    """Everything that is wrong in the database. If the file is damaged, only the damage is reported."""
     damage = storage.read(lambda session: list(_file(storage, session)))
     if damage:
         return [Finding(None, what) for what in damage]
     found = [Finding(None, what) for what in storage.read(lambda session: list(_tables(storage, session)))]
     found += _identities([study for study in studies(storage) if study.sweep is not None])
     for study in storage.read(lambda _: storage.optuna.get_all_studies()):
-        if all(isinstance(study.user_attrs.get(key), dict) for key in ("fingerprint", "definition")):
+        if all(isinstance(study.user_attrs.get(key), dict) for key in OURS):
             wrong = storage.read(lambda session, study=study: list(_study(session, study)))  # type: ignore[misc]
             found += [Finding(study.study_name, what) for what in wrong]
     return found
 
 
 def _identities(records: Sequence[StudyRecord]) -> Iterator[Finding]:
-    """What studies lost when another program copied or renamed them (optuna-dashboard renames by copying)."""
-    keeps = "its curves and relations are lost; `optbench copy` and `optbench rename` keep them"
+    """Studies that lost something when another program copied or renamed them. Optuna-dashboard renames by copying."""
+    keeps = "its curves and relations are lost; `optbench copy` and `optbench rename` would have kept them"
     owners: dict[str, str] = {}
     for study in records:
         if study.token is None:
@@ -81,7 +82,7 @@ def _tables(storage: Storage, session: Session) -> Iterator[str]:
         connection = session.connection()
         broken = Counter((row[0], row[2]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all())
         for (table, parent), rows in broken.items():
-            yield f"{rows} rows of table {table} refer to rows of {parent} that are not there"
+            yield f"{rows} rows of table {table} refer to rows of {parent} that do not exist"
     every = session.scalar(select(func.count()).select_from(epochs)) or 0
     if left := every - (session.scalar(select(func.count()).select_from(ATTACHED)) or 0):
         yield f"{left} epochs belong to no trial: another program deleted their trials"
@@ -96,20 +97,20 @@ def _study(session: Session, study: Any) -> Iterator[str]:
     yield from _definition(held)
     yield from _budget(held, trials)
     for trial in trials:
-        whose = trial.user_attrs.get("worker")
+        whose = trial.user_attrs.get(TrialAttribute.WORKER)
         if trial.state == TrialState.RUNNING and whose not in living:
             why = f"its worker {whose} is dead" if whose else "no worker of optbench runs it"
             yield f"trial {trial.number} is RUNNING, but {why}; a sweep of this study takes it over"
-        elif trial.state.is_finished() and "slot" in trial.user_attrs:
-            length = int(held["definition"]["epochs"])
+        elif trial.state.is_finished() and TrialAttribute.SLOT in trial.user_attrs:
+            length = int(held[StudyAttribute.DEFINITION]["epochs"])
             yield from _trial(trial, curves.get(trial_id_of(trial), []), length)
 
 
 def _definition(held: Mapping[str, Any]) -> Iterator[str]:
-    """Where the definition and the fingerprint differ, and which installed packages cannot continue the study."""
-    fingerprint = expand(held["fingerprint"])
+    """Differences between definition and fingerprint, and installed packages that cannot continue the study."""
+    fingerprint = expand(held[StudyAttribute.FINGERPRINT])
     try:
-        expected = expand(read_sweep(held["definition"]).fingerprint({}))
+        expected = expand(read_sweep(held[StudyAttribute.DEFINITION]).fingerprint({}))
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         yield f"its definition cannot be read: {problem}"
         return
@@ -118,18 +119,18 @@ def _definition(held: Mapping[str, Any]) -> Iterator[str]:
             continue
         if key.endswith(".major"):
             package = key.removesuffix(".major")
-            yield f"made with {package} {fingerprint.get(key)}; {version(package)} here cannot carry it on"
+            yield f"it was made with {package} {fingerprint.get(key)}; {version(package)} here cannot continue it"
         else:
             yield f"{key} is {fingerprint.get(key)!r} in its fingerprint, {value!r} in its definition"
 
 
 def _budget(held: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> Iterator[str]:
-    """Slots that were finished more than once, and numbers that several trials have."""
-    used = Counter(t.user_attrs["slot"] for t in trials if t.state.is_finished() and _counts(t))
+    """Slots that were finished more than once, and numbers that several trials share."""
+    used = Counter(t.user_attrs[TrialAttribute.SLOT] for t in trials if t.state.is_finished() and _counts(t))
     for slot, times in used.items():
         if times > 1:
             yield f"slot {slot} was finished {times} times"
-    total = held.get("trials")
+    total = held.get(StudyAttribute.TRIALS)
     if not isinstance(total, int) or len(used) > total:
         yield f"{len(used)} trials are finished; its total is {total}"
     for number, times in Counter(trial.number for trial in trials).items():
@@ -138,13 +139,13 @@ def _budget(held: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> Iterator[
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    return trial.state != TrialState.FAIL and "slot" in trial.user_attrs
+    return trial.state != TrialState.FAIL and TrialAttribute.SLOT in trial.user_attrs
 
 
 def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int) -> Iterator[str]:
-    """What does not fit between a finished trial's state, value and attributes, its curve, and Optuna's copy of it."""
+    """Contradictions between a finished trial's state, value, attributes, curve, and Optuna's copy of the curve."""
     kept = len(curve)
-    trained = trial.user_attrs.get("epochs")
+    trained = trial.user_attrs.get(TrialAttribute.EPOCHS)
     who = f"trial {trial.number} ({trial.state.name})"
     if trained is None:
         yield f"{who} was ended by another program, after {kept} epochs"
@@ -155,8 +156,8 @@ def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int) -> Iterator[
         yield f"{who} has {len(trial.intermediate_values)} points on Optuna's curve, {kept} on ours"
     points = trial.intermediate_values
     if wrong := [e.epoch for e in curve if e.epoch in points and points[e.epoch] != e.objective]:
-        yield f"{who} has another accuracy on Optuna's curve than on ours in {len(wrong)} epochs, first in {wrong[0]}"
-    whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get("diverged")
+        yield f"{who} differs between Optuna's curve and ours in {len(wrong)} epochs, first in epoch {wrong[0]}"
+    whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get(TrialAttribute.DIVERGED)
     if whole and trained != length:
         yield f"{who} ended after {trained} of {length} epochs"
     if _counts(trial) and trial.value is None:

@@ -21,7 +21,7 @@ from optbench.storage import schema  # noqa: F401  registers our tables with Opt
 BUSY_SECONDS = 60
 RETRY_SECONDS = 1.0
 SERVERS: dict[str, dict[str, Any]] = {
-    # clocks in UTC; the transaction of a worker that is frozen or cut off is ended, so that it holds no lock for long
+    # Clocks are in UTC. The server ends the transaction of a frozen or lost worker, so that it holds no lock for long.
     "postgresql": {"options": "-c timezone=utc -c idle_in_transaction_session_timeout=60s", "connect_timeout": 10},
     "mysql": {
         "init_command": "SET time_zone = '+00:00', innodb_lock_wait_timeout = 60, wait_timeout = 60",
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Storage:
-    """An open database: Optuna's storage on it, and transactions of our own on the same engine.
+    """An open database: Optuna's storage and our own transactions, on the same engine.
 
     `outage` is called with the problem when a transaction fails for a reason that may pass (a server restarts, a disk
     is full), and returns whether to try again; it is called with None once the database answers again.
@@ -48,13 +48,13 @@ class Storage:
         self.file = _identity(self.path)
 
     def read(self, work: Callable[[Session], T]) -> T:
-        """What `work` reads in a session; it is called again after an outage."""
+        """What `work` returns, called with a session. `work` is called again after an outage."""
         return self._patiently(self._reading, work)
 
     def write(self, work: Callable[[Session], T], patient: bool = True) -> T:
         """What `work` returns, in a transaction that holds the write lock from its start and is committed at its end.
 
-        `work` is called again after an outage, also if it was committed just before the connection broke.
+        `work` is called again after an outage, even if its transaction was committed just before the connection broke.
         """
         return self._patiently(self._writing, work) if patient else self._writing(work)
 
@@ -68,13 +68,13 @@ class Storage:
             return work(session)
 
     def _writing(self, work: Callable[[Session], T]) -> T:
-        """What `work` returns. SQLite would take its lock only at the first write, after reads that may be stale."""
+        """What `work` returns. SQLite alone would lock at the first write, after reads that may be stale."""
         if self.read_only:
-            raise StorageError(f"storage {shown(self.url)} was opened to be read, and this would write to it")
+            raise StorageError(f"storage {shown(self.url)} was opened read-only, and this command would write to it")
         if _identity(self.path) != self.file:
             raise StorageError(
                 f"{self.path} was moved, deleted or replaced while it was in use; put it back, or choose another "
-                "--storage, and type the same command: what was finished before is in the file that was there"
+                "--storage, and type the same command: the trials that were finished are in the original file"
             )
         with one_line(self.url), Session(self.engine) as session, session.begin():
             if self.path:
@@ -136,11 +136,11 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def connect_to_read(path: str) -> sqlite3.Connection:
-    """A connection that writes nothing, also to a file or in a folder that cannot be written.
+    """A connection that writes nothing. The file and its folder need not be writable.
 
     While a database in WAL mode is open, two more files lie next to it. If they can be made, the connection makes them
-    and removes them when it is closed. If they cannot and there is no log, no process writes, so the file is opened as
-    immutable.
+    and removes them when it is closed. If they cannot be made and there is no log, no process is writing, so the file
+    is opened as immutable.
     """
     file = Path(path).absolute()
     log = file.with_name(f"{file.name}-wal")
@@ -168,7 +168,7 @@ def publish(new: Path, path: Path) -> None:
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
-    """The device and inode of the file at the path: after it is replaced, connections still write to the old one."""
+    """The device and inode of the file. If it is replaced, open connections still write to the old one."""
     try:
         found = os.stat(path) if path else None
     except OSError:
@@ -178,7 +178,7 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 @contextmanager
 def one_line(url: URL) -> Iterator[None]:
-    """Turns a database's exceptions into a StorageError of one line, without the password."""
+    """Turns a database's exceptions into a StorageError with a message of one line, without the password."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, OSError, UnicodeError) as problem:
@@ -186,7 +186,8 @@ def one_line(url: URL) -> Iterator[None]:
         cause = getattr(database, "orig", None) or database or problem
         passing = isinstance(database, OperationalError | InterfaceError | sqlite3.OperationalError)
         passing |= getattr(database, "connection_invalidated", False)
-        raise StorageError(f"storage {shown(url)}: {str(cause).splitlines()[0]}", passing) from problem
+        first_line = (str(cause).splitlines() or [type(cause).__name__])[0]
+        raise StorageError(f"storage {shown(url)}: {first_line}", passing) from problem
 
 
 def shown(url: URL) -> str:

@@ -1,4 +1,4 @@
-"""Reads trials as Optuna has them, and follows a study as it changes: no finished trial is read twice."""
+"""Reads trials as Optuna's FrozenTrials, and follows a study as it changes: no finished trial is read twice."""
 
 import json
 from collections import defaultdict
@@ -16,16 +16,16 @@ from optbench.storage.engine import Storage
 from optbench.storage.optuna_private import local_time, models, trial_id_of, trial_times
 from optbench.storage.schema import TOKEN
 
-FEW = 500  # up to so many trials are read by their ids, which is quicker the more other trials there are
+FEW = 500  # trials; up to this many are read by their ids, which is quicker in a large study
 
 
 class Follower:
-    """What one reader has seen of a study; `count` is the number that the next trial gets."""
+    """Remembers what one reader has seen of a study. `count` is the number that the next trial gets."""
 
     def __init__(self, storage: Storage, study_id: int, name: str) -> None:
         self.storage, self.study_id, self.name = storage, study_id, name
         self.last, self.unfinished, self.count = -1, set[int](), 0
-        self.identity: Any = None  # the study's name and token (as JSON) when it was first read
+        self.identity: Any = None  # the study's name and token (as JSON) at the first read
 
     @property
     def token(self) -> str | None:
@@ -37,7 +37,7 @@ class Follower:
         return self.storage.read(self.read)
 
     def read(self, session: Session) -> Sequence[FrozenTrial]:
-        """The updates, in a session that is open already."""
+        """The updates, read in an open session."""
         self.check(session)
         trial_id = models.TrialModel.trial_id
         oldest = min(self.unfinished, default=self.last + 1)  # the index on ids skips every trial before it
@@ -51,10 +51,7 @@ class Follower:
         return found
 
     def check(self, session: Session) -> None:
-        """Check that the study of that id is still the same one: SQLite gives the id of a deleted study to the next.
-
-        Raises StudyError.
-        """
+        """Raise StudyError if the id has another study, or none, now: SQLite reuses the ids of deleted studies."""
         study, held = models.StudyModel, models.StudySystemAttributeModel
         same = and_(held.study_id == study.study_id, held.key == TOKEN)
         query = select(study.study_name, held.value_json).outerjoin(held, same).where(study.study_id == self.study_id)
@@ -62,12 +59,12 @@ class Follower:
         self.identity = self.identity or found
         if found is None or found != self.identity:
             raise StudyError(
-                f"study {self.name!r} was deleted or renamed by another program; `optbench studies` lists what is there"
+                f"study {self.name!r} was deleted or renamed by another program; `optbench studies` lists the studies"
             )
 
 
 def read_trials(session: Session, study_ids: Collection[int], *where: ColumnElement[bool]) -> dict[int, list[Any]]:
-    """The FrozenTrials of each study for which all conditions hold, by number; in seven queries at most."""
+    """The FrozenTrials of each study that meet all conditions `where`, by number; at most seven queries."""
     trial = models.TrialModel
     wanted = and_(trial.study_id.in_(study_ids), *where)
     columns = trial.study_id, trial.trial_id, trial.number, trial.state, *trial_times()
@@ -84,7 +81,7 @@ def read_trials(session: Session, study_ids: Collection[int], *where: ColumnElem
 
 
 class _Parts:
-    """Everything that belongs to the trials for which a condition holds, by trial id."""
+    """Everything that belongs to the trials that meet a condition, by trial id."""
 
     def __init__(self, session: Session, wanted: Any) -> None:
         self.values = _read(session, wanted, models.TrialValueModel, "objective", "value", "value_type")
@@ -117,7 +114,7 @@ class _Parts:
 
 
 def _read(session: Session, wanted: Any, model: Any, *columns: str) -> defaultdict[int, list[Any]]:
-    """Rows of a table that belongs to the trials, by trial id, in the order in which they were written."""
+    """The rows of a table that belong to the trials, by trial id, in the order in which they were written."""
     trial = models.TrialModel
     named = [getattr(model, column) for column in columns]
     query = select(model.trial_id, *named).join(trial, trial.trial_id == model.trial_id).where(wanted)

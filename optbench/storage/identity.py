@@ -1,4 +1,4 @@
-"""A study's identity: a token that stays when the study is renamed, and that no other study may share."""
+"""A study's identity: a token that stays when the study is renamed, and that no other study shares."""
 
 import json
 import uuid
@@ -22,9 +22,10 @@ def token_of(study: Any) -> str | None:
 
 
 def give_token(session: Session, study: Any) -> None:
-    """Give the study a token of its own: another program may have copied it without one, or with the original's.
+    """Make sure that the study has a token of its own.
 
-    Epochs that were kept under an earlier token are those of the original.
+    A study that another program copied has no token, or the original's. Epochs under the original's token stay with
+    the original.
     """
     held = models.StudySystemAttributeModel
     row = next((row for row in study.system_attributes if row.key == TOKEN), None)
@@ -39,9 +40,9 @@ def give_token(session: Session, study: Any) -> None:
 
 
 def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
-    """Give the study another name. Everything that belongs to it stays: curves, metric, confirmations, plots.
+    """Give the study another name. Its curves, metric, confirmations and plots stay with it.
 
-    Raises StudyError if the name is taken or cannot be one, or if the study has live workers.
+    Raises StudyError if the name is taken or not allowed, or if the study has live workers.
     """
     if not new_name.strip() or len(new_name) > MAX_NAME:
         raise StudyError(f"{new_name[:40]!r} cannot be a study's name; expected 1 to {MAX_NAME} characters")
@@ -49,7 +50,7 @@ def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)
         if study is None:
-            raise StudyError(f"there is no study with the id {study_id}; `optbench studies` lists what is there")
+            raise StudyError(f"there is no study with the id {study_id}; `optbench studies` lists the studies")
         check_idle(session, study_id, study.study_name)
         check_free(session, new_name, study_id)
         study.study_name = new_name
@@ -61,7 +62,7 @@ def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
 
 
 def check_idle(session: Session, study_id: int, name: str) -> None:
-    """Raise StudyError if live workers train trials of the study."""
+    """Raise StudyError if the study has live workers."""
     if live := len(alive(session, study_id)):
         raise StudyError(
             f"study {name!r} has {live} live worker{'s' if live > 1 else ''}; stop the sweep first (Ctrl-C), or, if it "
@@ -70,7 +71,7 @@ def check_idle(session: Session, study_id: int, name: str) -> None:
 
 
 def check_free(session: Session, name: str, study_id: int | None = None) -> None:
-    """Raise StudyError if another study than that one has the name, or one that this database takes for the same."""
+    """Raise StudyError if another study has the name, or a name that this database takes for the same."""
     other = models.StudyModel.find_by_name(name, session)
     if other is not None and other.study_id != study_id:
         raise StudyError(f"there is a study {other.study_name!r} already; choose another name")

@@ -1,4 +1,4 @@
-"""Opens a database, and makes one: whole or not at all, also if several processes make it at the same time."""
+"""Opens a database and, if asked, makes it: whole or not at all, even if several processes make it at the same time."""
 
 import logging
 import tempfile
@@ -23,9 +23,9 @@ LOCKS = {"postgresql": "SELECT pg_advisory_lock(20261123)", "mysql": "SELECT GET
 def open_storage(given: str, create: bool = False, read_only: bool = False) -> Storage:
     """The database at a SQLAlchemy URL or in an SQLite file; made if it is missing and `create` is true.
 
-    If `read_only` is true, nothing is written, and an SQLite file or its folder may be one that cannot be written.
-    Raises StorageError, and touches nothing, if the database cannot be reached, is another application's, or has
-    another version's schema.
+    If `read_only` is true, nothing is written, and an SQLite file and its folder need not be writable.
+    Raises StorageError, and touches nothing, if the database cannot be reached, belongs to another application, or has
+    the schema of another version.
     """
     url = check(given, create, read_only)
     found = look(url)
@@ -42,7 +42,7 @@ def open_storage(given: str, create: bool = False, read_only: bool = False) -> S
 
 
 def make_tables(url: URL, attempts: int = 20) -> Storage:
-    """The database, with missing tables made; other processes may be making them in the same file."""
+    """The database, after making its missing tables. Other processes may be making them at the same time."""
     with one_line(url):
         try:
             storage = Storage(url, create=True)
@@ -61,7 +61,7 @@ def make_tables(url: URL, attempts: int = 20) -> Storage:
 
 
 def _create_file(url: URL, path: Path) -> None:
-    """Make a new SQLite file with all its tables under another name first, so that no process ever sees half of it."""
+    """Make a new SQLite file with all its tables under a temporary name, so that no process ever sees half of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:

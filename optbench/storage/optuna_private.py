@@ -1,6 +1,6 @@
-"""Everything of Optuna and optuna-dashboard that is not in their public interface, and nothing else.
+"""Every use of the private parts of Optuna and optuna-dashboard, and nothing else.
 
-tests/test_optuna_private.py says what has moved when a new version of either has another inside.
+tests/test_optuna_private.py fails, and says what has moved, if a new version of either changes them.
 """
 
 import re
@@ -16,7 +16,7 @@ models: Any = optuna_models
 """Optuna's tables as SQLAlchemy models; `models.BaseModel.metadata` holds them."""
 
 ARTIFACT_PREFIX = "artifacts:"
-"""What the keys of system attributes begin with that register an artifact of a study or a trial."""
+"""The beginning of the key of every system attribute that registers an artifact of a study or a trial."""
 
 
 def alembic_folder() -> Path:
@@ -53,7 +53,7 @@ def read_note(storage: Any, study_id: int) -> tuple[int, str]:
 
 
 def write_note(storage: Any, study_id: int, version: int, text: str) -> None:
-    """Write a study's note under a version: the editor of a person who has a lower one open refuses to save."""
+    """Write a study's note under a version. The editor of a person who opened a lower version then refuses to save."""
     from optuna_dashboard._note import save_note_with_version
 
     save_note_with_version(storage, study_id, None, version, text)
@@ -74,14 +74,14 @@ def saved_plots(storage: Any, study_id: int) -> dict[str, str]:
 
 
 def plot_prefix() -> str:
-    """What the keys of system attributes begin with that hold a saved plot; its name and a colon follow."""
+    """The beginning of the key of every system attribute that holds a saved plot; its name and a colon follow."""
     from optuna_dashboard._custom_plot_data import SYSTEM_ATTR_PLOT_DATA
 
     return str(SYSTEM_ATTR_PLOT_DATA)
 
 
 def sort_saved_plots() -> None:
-    """Let optuna-dashboard list saved plots by name; it lists them in the order of a set, which is random."""
+    """Make optuna-dashboard list saved plots by name. Otherwise it lists them in random order, that of a set."""
     from optuna_dashboard import _custom_plot_data
 
     listed = _custom_plot_data.list_graph_object_ids

@@ -1,4 +1,4 @@
-"""A study as Optuna's own class, for whoever knows Optuna and not optbench."""
+"""Gives a study as Optuna's own class, for code that knows Optuna and not optbench."""
 
 import optuna
 

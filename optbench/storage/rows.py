@@ -8,24 +8,25 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 
+from optbench.scheduler.attributes import TrialAttribute
 from optbench.scheduler.contract import TRIAL_STATES
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage.optuna_private import models
 from optbench.training.contract import Epoch
 
-LOST = "worker "  # what the reasons begin with of trials whose worker died
+LOST = "worker "  # the reason of a trial whose worker died or left begins with this
 
 
 def interrupted(reason: str | None) -> bool:
-    """Whether that is the reason of a trial that Ctrl-C, SIGTERM or its worker's death ended, and not of a crash."""
+    """Whether a trial with this reason was ended by Ctrl-C, SIGTERM or its worker's death, and not by a crash."""
     return reason is not None and (reason == STOPPED or reason.startswith(LOST))
 
 
 def attributes(
     values: Mapping[str, Any], trial_id: int | None = None, kind: Any = models.TrialUserAttributeModel
 ) -> list[Any]:
-    """Attributes of a trial."""
-    return [kind(trial_id=trial_id, key=key, value_json=json.dumps(value)) for key, value in values.items()]
+    """Rows for attributes of a trial."""
+    return [kind(trial_id=trial_id, key=str(key), value_json=json.dumps(value)) for key, value in values.items()]
 
 
 def attribute(trial: Any, key: str) -> Any:
@@ -34,7 +35,7 @@ def attribute(trial: Any, key: str) -> Any:
 
 
 def parameters(trial_id: int, params: Mapping[str, float], distributions: Mapping[str, BaseDistribution]) -> list[Any]:
-    """Parameters of a trial, each with what it was drawn from."""
+    """Rows for parameters of a trial, each with the distribution that it was drawn from."""
     return [
         models.TrialParamModel(
             trial_id=trial_id,
@@ -53,7 +54,7 @@ def epoch_row(trial_id: int, epoch: Epoch, study_token: str | None, trial_number
 
 
 def curve_point(trial_id: int, epoch: Epoch) -> dict[str, Any]:
-    """An epoch for Optuna's learning curve."""
+    """The row of Optuna's table for an epoch: a point of the learning curve."""
     stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(epoch.objective)
     point = {"trial_id": trial_id, "step": epoch.epoch}
     return point | {"intermediate_value": stored, "intermediate_value_type": kind}
@@ -63,9 +64,12 @@ def end(trial: Any, ending: Ending) -> None:
     """Write the ending to a running trial's row."""
     trial.state = TRIAL_STATES[ending.decision]
     trial.datetime_complete = datetime.now()
-    held: dict[str, Any] = {"epochs": ending.epochs, "diverged": ending.decision is Decision.DIVERGED}
+    held: dict[str, Any] = {
+        TrialAttribute.EPOCHS: ending.epochs,
+        TrialAttribute.DIVERGED: ending.decision is Decision.DIVERGED,
+    }
     if ending.reason is not None:
-        held["reason"] = ending.reason
+        held[TrialAttribute.REASON] = ending.reason
     trial.user_attributes.extend(attributes(held, trial.trial_id))
     if ending.value is not None:
         value, kind = models.TrialValueModel.value_to_stored_repr(ending.value)

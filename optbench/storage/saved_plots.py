@@ -1,4 +1,4 @@
-"""What optuna-dashboard keeps with a study, except its note: saved plots and artifacts."""
+"""Deletes saved plots of optuna-dashboard, and counts the studies and trials that share an artifact."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def remove_plots(storage: Storage, study_id: int, names: Sequence[str]) -> None:
 
 
 def count_references(storage: Storage, artifact_id: str) -> int:
-    """The number of studies and trials of the database that have the artifact: a copied study shares the original's."""
+    """The number of studies and trials that have the artifact: other programs' copies of a study share it."""
     kinds = models.StudySystemAttributeModel, models.TrialSystemAttributeModel
     key = f"{ARTIFACT_PREFIX}{artifact_id}"
     queries = [select(func.count()).select_from(kind).where(kind.key == key) for kind in kinds]

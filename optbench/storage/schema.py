@@ -1,13 +1,13 @@
-"""Our tables, in the metadata of Optuna's, so that both are created together."""
+"""Our tables, declared in the same metadata as Optuna's, so that both are created together."""
 
 from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
 
+from optbench.scheduler.attributes import StudySystemAttribute
 from optbench.storage.optuna_private import models
 
 metadata = models.BaseModel.metadata
 VERSION = 4  # of our tables; upgrade.py brings older ones up to it
-AUDIT = "optbench:audit"  # a system attribute of a trial that ran on: the epoch after which it would have been pruned
-TOKEN = "optbench:token"  # a system attribute: a study's identity, which outlives its name and its id
+TOKEN = StudySystemAttribute.TOKEN.value
 
 schema_version = Table("optbench_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
@@ -21,9 +21,9 @@ epochs = Table(
     Column("validation_loss", Float(53)),  # null: not finite, or no validation images
     Column("validation_accuracy", Float(53)),
     Column("seconds", Float(53), nullable=False),
-    Column("effective_lr", Float(53)),  # null: not measured, or not finite; the same holds for the next column
+    Column("effective_lr", Float(53)),  # null: not measured or not finite, as in the next column
     Column("weight_distance", Float(53)),
-    Column("study_token", String(32)),  # with the number, the trial's identity: see ATTACHED
+    Column("study_token", String(32)),  # together with the number, it identifies the trial: see ATTACHED
     Column("trial_number", Integer),
 )
 
@@ -32,7 +32,7 @@ _trials = models.TrialModel.__table__
 
 # An epoch belongs to the trial at its trial_id only if that trial also has its number, in a study that has its token.
 # SQLite gives the id of a deleted trial to the next new one, and Optuna's own programs delete without foreign keys, so
-# a row may outlive its trial and lie at another trial's id. Every query that reads epochs reads them from this join.
+# a row may outlive its trial and end up at another trial's id. Every query that reads epochs uses this join.
 _same_trial = and_(_trials.c.trial_id == epochs.c.trial_id, _trials.c.number == epochs.c.trial_number)
 _token_json = literal('"') + epochs.c.study_token + literal('"')
 _same_study = and_(_held.c.study_id == _trials.c.study_id, _held.c.key == TOKEN, _held.c.value_json == _token_json)
@@ -45,7 +45,7 @@ workers = Table(
     Column("study_id", ForeignKey("studies.study_id", ondelete="CASCADE"), nullable=False),
     Column("host", String(255), nullable=False),
     Column("process", Integer, nullable=False),
-    Column("heartbeat", DateTime, nullable=False),  # when the last one came, by the database's clock
+    Column("heartbeat", DateTime, nullable=False),  # when the last heartbeat was written, by the database's clock
     Column("timeout", Integer, nullable=False),  # seconds after its last heartbeat at which the worker counts as dead
 )
 
@@ -53,10 +53,10 @@ test_evaluations = Table(
     "optbench_test_evaluations",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("study_name", String(512), nullable=False),  # at that time: the log outlives a study that is deleted
-    Column("study_token", String(32)),  # null in a log that was kept before there were tokens
+    Column("study_name", String(512), nullable=False),  # updated by `rename_study`; the log outlives a deleted study
+    Column("study_token", String(32)),  # null in a log from before there were tokens
     Column("trial_number", Integer, nullable=False),
-    Column("occasion", String(16), nullable=False),  # sweep: the trial's score; replay: scored again
+    Column("occasion", String(16), nullable=False),  # a test_log.Occasion
     Column("evaluated", DateTime, nullable=False),  # by the database's clock
 )
 

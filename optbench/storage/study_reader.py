@@ -24,9 +24,9 @@ from optbench.storage.schema import ATTACHED
 from optbench.storage.study_records import StudyRecord
 from optbench.storage.workers import alive_by_study, running_by_study
 
+OURS = (StudyAttribute.DEFINITION, StudyAttribute.FINGERPRINT)  # only a study that optbench made has these
 READ = [
-    StudyAttribute.DEFINITION,
-    StudyAttribute.FINGERPRINT,
+    *OURS,
     StudyAttribute.VERSIONS,
     StudyAttribute.TRIALS,
     StudyAttribute.ORIGIN,
@@ -41,12 +41,12 @@ def studies(storage: Storage) -> list[StudyRecord]:
 
 
 def find_study(storage: Storage, name: str) -> StudyRecord:
-    """The study of that name. Raises StudyError, which names the nearest one."""
+    """The study of that name. Raises StudyError, which names the nearest one, if there is none."""
 
     def work(session: Session) -> StudyRecord:
         study = models.StudyModel
         rows = session.execute(select(study.study_id, study.study_name).where(study.study_name == name)).all()
-        found = [row.study_id for row in rows if row.study_name == name]  # MariaDB takes S and s for the same name
+        found = [row.study_id for row in rows if row.study_name == name]  # for MariaDB, S and s are the same name
         if not found:
             names = session.scalars(select(study.study_name)).all()
             raise StudyError(f"no study {name!r} in {shown(storage.url)}; {nearest(name, names)}")
@@ -57,7 +57,7 @@ def find_study(storage: Storage, name: str) -> StudyRecord:
 
 @dataclass
 class _Trials:
-    """The trials of a study, counted; `of` by state and by whether they ended by an interruption."""
+    """The trials of a study: `of` is their number by state, `changed` when one last started or ended, in UTC."""
 
     of: defaultdict[State, int] = field(default_factory=lambda: defaultdict(int))
     best: float | None = None
@@ -78,30 +78,30 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
     named: dict[int, str] = {row[0]: row[1] for row in session.execute(select(study.study_id, study.study_name))}
     wanted = named.keys() if study_ids is None else study_ids
     attributes = _attributes(session, models.StudyUserAttributeModel, READ, study_ids)
-    ours = {i for i in wanted if all(isinstance(attributes[i].get(key), dict) for key in READ[:2])}
+    ours = {i for i in wanted if all(isinstance(attributes[i].get(key), dict) for key in OURS)}
     hidden = _attributes(session, models.StudySystemAttributeModel, list(StudySystemAttribute), None)
     tokens = {i: held.get(StudySystemAttribute.TOKEN) for i, held in hidden.items()}
     counted = _counted(session, study_ids, ours)
     epochs = _epochs(session, study_ids)
-    workers = alive_by_study(session)
     running = running_by_study(session)
+    workers = alive_by_study(session)  # after it: a worker that has a running trial is already among the workers
     records = []
     for study_id in sorted(wanted):
         own = attributes[study_id] if study_id in ours else {}
         trials, living = counted[study_id], workers.get(study_id, set())
-        live = sum(worker in living for worker in running.get(study_id, []))
-        definition = own.get(StudyAttribute.DEFINITION)
+        dead = sum(worker not in living for worker in running.get(study_id, []))
+        sweep = _sweep(own.get(StudyAttribute.DEFINITION))
         records.append(
             StudyRecord(
                 study_id=study_id,
                 name=named[study_id],
-                sweep=_sweep(definition),
+                sweep=sweep,
                 fingerprint=expand(own[StudyAttribute.FINGERPRINT]) if own else {},
                 versions=own.get(StudyAttribute.VERSIONS, {}),
                 metric=(hidden[study_id].get(StudySystemAttribute.METRIC_NAMES) or ["value"])[0],
                 total=own.get(StudyAttribute.TRIALS),
-                counts=_counts(trials.of, live),
-                best=trials.best if "space" in (definition or {}) else None,
+                counts=_counts(trials.of, dead),
+                best=trials.best if sweep is not None and sweep.searches else None,
                 epochs=epochs.get(study_id, 0),
                 changed=trials.changed,
                 workers=len(living),
@@ -130,7 +130,7 @@ def _attributes(
 
 
 def _counted(session: Session, study_ids: Collection[int] | None, ours: Collection[int]) -> defaultdict[int, _Trials]:
-    """The trials of each study. In a study of ours, those that another program added have no slot, and do not count."""
+    """The trials of each study, counted. Trials that another program added to one of `ours` have no slot: left out."""
     trial, value = models.TrialModel, models.TrialValueModel
     slot, lost, why = (aliased(models.TrialUserAttributeModel) for _ in range(3))
     start, complete = trial_times()
@@ -160,7 +160,7 @@ def _counted(session: Session, study_ids: Collection[int] | None, ours: Collecti
 
 
 def _state(row: Any) -> State:
-    """The state of a group of trials; RUNNING also where their worker is dead."""
+    """The state of a group of trials. A running trial whose worker is dead is still RUNNING here."""
     if row.diverged == "true":
         return State.DIVERGED
     if row.state == TrialState.FAIL:
@@ -168,12 +168,13 @@ def _state(row: Any) -> State:
     return State(TrialState(row.state).name.lower())
 
 
-def _counts(counted: Mapping[State, int], live: int) -> dict[State, int]:
-    """The trials by state; one whose worker is dead counts as interrupted."""
+def _counts(counted: Mapping[State, int], dead: int) -> dict[State, int]:
+    """The number of trials by state. The `dead` running ones, whose workers are dead, count as interrupted."""
     shown = [State.COMPLETE, State.PRUNED, State.DIVERGED, State.RUNNING, State.INTERRUPTED, State.FAILED]
     found = {state: counted.get(state, 0) for state in shown}
-    found[State.INTERRUPTED] += found[State.RUNNING] - live
-    found[State.RUNNING] = live
+    dead = min(dead, found[State.RUNNING])  # it was read a moment later
+    found[State.INTERRUPTED] += dead
+    found[State.RUNNING] -= dead
     return found
 
 
@@ -185,16 +186,19 @@ def _epochs(session: Session, study_ids: Collection[int] | None) -> dict[int, in
 
 
 def _of(query: Any, study_id: Any, study_ids: Collection[int] | None) -> Any:
+    """The query, restricted to these studies unless all are asked for."""
     return query if study_ids is None else query.where(study_id.in_(study_ids))
 
 
 def _origin(own: Mapping[str, Any], named: Mapping[int, str], tokens: Mapping[int, str | None]) -> str | None:
-    """The present name of the study that a confirmation confirms, or its last one if it was deleted."""
+    """The current name of the study that a confirmation confirms, or its last name if it was deleted."""
     name: str | None = own.get(StudyAttribute.ORIGIN)
     token = own.get(StudyAttribute.ORIGIN_TOKEN)
     found = sorted(i for i, held in tokens.items() if token is not None and held == token and i in named)
     names = [named[i] for i in found]
-    return name if not names or name in names else names[0]  # several: another program copied the study
+    return (
+        name if not names or name in names else names[0]
+    )  # there are several names if another program copied the study
 
 
 def _sweep(definition: Mapping[str, Any] | None) -> Sweep | None:

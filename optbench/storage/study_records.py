@@ -7,18 +7,26 @@ from typing import Any
 
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
-from optbench.scheduler.states import State
+from optbench.scheduler.attributes import StudyAttribute
+from optbench.scheduler.states import State, StudyState
 
 COUNTED = (State.COMPLETE, State.PRUNED, State.DIVERGED)
 """The states of a finished trial. The slots of interrupted and failed trials are trained again."""
+SUMMARY = (
+    StudyAttribute.STATE.value,
+    StudyAttribute.FINISHED.value,
+    StudyAttribute.BY_STATE.value,
+    StudyAttribute.BEST.value,
+    StudyAttribute.EPOCHS_CONSUMED.value,
+)
 
 
 @dataclass(frozen=True)
 class StudyRecord:
     """One study, with its trials counted by state.
 
-    `sweep` is None if another program made it; `best` is None also if nothing is selected in it.
-    `origin` is the present name of the study whose configurations it confirms, or the last one if that was deleted.
+    `sweep` is None if another program made the study. `best` is None while no trial is complete, and in a study that
+    selects nothing. `origin` is the current name of the study that it confirms, or its last name if that was deleted.
     """
 
     study_id: int
@@ -35,68 +43,63 @@ class StudyRecord:
     origin: str | None = None
     origin_token: str | None = None
     repeat_of: str | None = None  # the name that the repeats of a sweep share
-    token: str | None = None  # its identity, which outlives its name; None: another program made or copied it
+    token: str | None = None  # its identity, which a rename does not change; None: another program made or copied it
     sweep: Sweep | None = None
 
     @property
-    def state(self) -> str:
-        """running, done (it has its total) or interrupted."""
+    def state(self) -> StudyState:
+        """Whether trials are running, all are done, or the study waits to be carried on."""
         done = self.total is not None and self.finished >= self.total
         if self.counts[State.RUNNING] or (self.workers and not done):
-            return "running"
-        return "done" if done else "interrupted"
+            return StudyState.RUNNING
+        return StudyState.DONE if done else StudyState.INTERRUPTED
 
     @property
     def finished(self) -> int:
-        """How many trials count towards the total."""
+        """The number of trials that count towards the total."""
         return sum(self.counts[state] for state in COUNTED)
 
     @property
     def unfinished(self) -> str | None:
-        """The warning to print with its best trial while the study is unfinished; None once it is done."""
-        if self.state == "done":
+        """The warning to print next to the best trial of an unfinished study; None once it is done."""
+        if self.state is StudyState.DONE:
             return None
         return f"{self.name}: {self.finished} of its {self.total} trials are finished, so its best may change"
 
     @property
     def by_state(self) -> str:
-        """How many trials there are of each state, in words."""
+        """The number of trials in each state, in words."""
         return ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
 
     def confirms(self, study: "StudyRecord") -> bool:
-        """Whether it confirms that study. Confirmations that an older optbench made know it by its name only."""
+        """Whether it confirms that study. A confirmation by an older optbench stores only the name of its study."""
         if self.origin_token is not None:
             return self.origin_token == study.token and self.origin == study.name
         return self.origin is not None and self.origin == study.name
 
     @property
     def searches(self) -> bool:
-        """Whether optbench made it and selects in it."""
+        """Whether it is a search that optbench made."""
         return self.sweep is not None and self.sweep.searches
 
     @property
     def optimizer(self) -> str:
-        """The optimizer, or the several of a list of fixed trials."""
+        """The name of the optimizer, or of all optimizers of a list of fixed trials; ? in another program's study."""
         return "?" if self.sweep is None else self.sweep.optimizer or ", ".join(self.sweep.optimizers)
 
 
 def glance(study: StudyRecord | None) -> dict[str, Any]:
-    """What the dashboard's attributes show of a study at a glance: the names alone if it is still to be made."""
+    """The attributes that summarize a study in the dashboard, by name; without values for a study still to be made."""
     if study is None:
-        return dict.fromkeys(("state", "finished", "by state", "best", "epochs consumed"))
-    return {
-        "state": study.state,
-        "finished": f"{study.finished}/{study.total}",
-        "by state": study.by_state,
-        "best": study.best,
-        "epochs consumed": study.epochs,
-    }
+        return dict.fromkeys(SUMMARY)
+    values = study.state.value, f"{study.finished}/{study.total}", study.by_state, study.best, study.epochs
+    return dict(zip(SUMMARY, values, strict=True))
 
 
 def lacks_best(study: StudyRecord) -> StudyError:
-    """The error for a study that is asked for its best trial and has no complete one."""
-    if study.state == "done":
+    """The error to raise if the best trial is asked for and no trial is complete."""
+    if study.state is StudyState.DONE:
         ends = f"all of its {study.total} trials diverged or were pruned"
         return StudyError(f"study {study.name!r} has no complete trial: {ends}; sweep another [space]")
     sweep = study.sweep.name if study.sweep else study.name
-    return StudyError(f"study {study.name!r} has no complete trial yet; `optbench sweep {sweep}` carries it on")
+    return StudyError(f"study {study.name!r} has no complete trial yet; `optbench sweep {sweep}` continues it")

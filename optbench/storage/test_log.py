@@ -1,4 +1,4 @@
-"""The log of test-set evaluations: every score on the test set is one row, and no row is ever taken back."""
+"""The log of test-set evaluations: every evaluation is one row, and no row is ever removed."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ def log_evaluation(session: Session, study: str, token: str | None, trial_number
 
 
 def count_evaluations(storage: Storage) -> Counter[str]:
-    """The number of test-set evaluations by study: by its present name, or by its last one if it was deleted."""
+    """The number of test-set evaluations by study: by its current name, or its last one if it was deleted."""
     study, held = models.StudyModel, models.StudySystemAttributeModel
     named = select(held.value_json, study.study_name).join(study, study.study_id == held.study_id)
     logged = select(test_evaluations.c.study_token, test_evaluations.c.study_name)

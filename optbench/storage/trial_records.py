@@ -1,4 +1,4 @@
-"""Reads trials and their curves back, as plain records."""
+"""Reads trials and their learning curves, as plain records."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -23,9 +23,10 @@ from optbench.training.contract import Epoch
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial. `value` is its objective, only if it is complete; `epochs` is how many it trained.
+    """One trial.
 
-    `last` is the end of its learning curve, also if it was pruned.
+    `value` is the objective of a complete or diverged trial. `last` is the end of the learning curve of any trial.
+    `epochs` is how many it has trained.
     """
 
     number: int
@@ -34,7 +35,7 @@ class TrialRecord:
     value: float | None
     last: float | None
     label: str | None
-    source_trial: int | None  # of a confirmation: the search's trial that has this configuration
+    source_trial: int | None  # in a confirmation: the number of the search's trial with this configuration
     optimizer: str
     params: Mapping[str, float]
     hyperparameters: Mapping[str, float]
@@ -43,15 +44,15 @@ class TrialRecord:
     lanes: int | None
     trainer: str | None
     device: str | None
-    numerics: int  # the version of the arithmetic that it was trained with
+    numerics: int  # the version of the trainer's arithmetic
     reason: str | None
-    audit: int | None  # the epoch after which it would have been pruned, had it not been chosen to run on
-    started: datetime | None  # in local time, as is the end
+    audit: int | None  # the epoch after which it would have been pruned, had the audit not let it run on
+    started: datetime | None  # in local time, as is `ended`
     ended: datetime | None
-    seconds: float  # of its epochs
+    seconds: float  # the sum over its epochs
     slot: int | None  # its place in the study's budget; None: another program's trial
     worker: str | None  # the name of the worker that claimed it
-    retries: int = 0  # how many earlier trials of its slot had its parameters and did not finish, but for Ctrl-C
+    retries: int = 0  # how many earlier trials of its slot had its parameters and failed or lost their worker
 
 
 def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
@@ -60,7 +61,7 @@ def trials(storage: Storage, study_id: int) -> list[TrialRecord]:
 
 
 def trials_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[TrialRecord]]:
-    """Every trial of each of the studies, by number; a number of queries that does not grow with the studies."""
+    """The trials of each study, by number, in a number of queries that does not grow with the number of studies."""
 
     def work(session: Session) -> dict[int, list[TrialRecord]]:
         trained = {row[0]: row[1:] for row in session.execute(_lengths(study_ids))}
@@ -81,14 +82,14 @@ def _lengths(study_ids: Collection[int]) -> Select[Any]:
 
 
 def _live(record: TrialRecord, living: Collection[str]) -> TrialRecord:
-    """The record; a running one whose worker is dead is interrupted, although no worker has written that yet."""
+    """The record. A running trial of a dead worker is interrupted, even if no other worker has written that yet."""
     if record.state is not State.RUNNING or record.worker is None or record.worker in living:
         return record
     return replace(record, state=State.INTERRUPTED, reason=f"worker {record.worker} died")
 
 
 def _with_retries(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The records, by number, with how often their parameters were tried before in the same slot."""
+    """The records, by number, each with the number of earlier tries of its parameters in its slot."""
     failed: Counter[Any] = Counter()
     counted = []
     for record in records:
@@ -100,7 +101,7 @@ def _with_retries(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def curve(storage: Storage, trial_id: int) -> list[Epoch]:
-    """Every epoch of a trial, in order; a loss that was not finite reads as NaN."""
+    """Every epoch of a trial, in order. A loss that was not finite is NaN."""
     query = select(epochs).select_from(ATTACHED).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
     return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
 
@@ -111,12 +112,12 @@ def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
 
 
 def curves_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[Epoch]]:
-    """Every epoch of every trial of the studies, by trial id and in order; one query."""
+    """Every epoch of every trial of the studies, in order, by trial id; read in one query."""
     return storage.read(lambda session: read_curves(session, study_ids))
 
 
 def read_curves(session: Session, study_ids: Collection[int]) -> dict[int, list[Epoch]]:
-    """The same, in a session that is open already."""
+    """What `curves_of` returns, read in an open session."""
     query = select(epochs).select_from(ATTACHED).where(models.TrialModel.__table__.c.study_id.in_(study_ids))
     found: dict[int, list[Epoch]] = {}
     for row in session.execute(query.order_by(epochs.c.trial_id, epochs.c.epoch)):
@@ -125,7 +126,7 @@ def read_curves(session: Session, study_ids: Collection[int]) -> dict[int, list[
 
 
 def trial_record(trial: FrozenTrial, trained: int = 0, seconds: float = 0.0) -> TrialRecord:
-    """The record of a trial as Optuna reads it, which trained so many epochs in so many seconds."""
+    """The record of a trial as Optuna reads it, with the number of its epochs and their seconds."""
     attrs = trial.user_attrs
     reason = attrs.get(TrialAttribute.REASON)
     return TrialRecord(
@@ -179,7 +180,7 @@ def _epoch(row: Any) -> Epoch:
 
 
 def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The records without those whose configuration an earlier one has."""
+    """The records, without those that repeat the configuration of an earlier one."""
     firsts: dict[Any, TrialRecord] = {}
     for record in records:
         firsts.setdefault((record.optimizer, *sorted(record.hyperparameters.items())), record)
@@ -187,6 +188,6 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials, best value first; pruned and diverged ones never win, nor do those of other programs."""
-    complete = [record for record in records if record.state == State.COMPLETE and record.hyperparameters]
+    """The complete trials of optbench, best value first. Pruned and diverged trials are left out."""
+    complete = [record for record in records if record.state is State.COMPLETE and record.hyperparameters]
     return sorted(complete, key=lambda record: (-(record.value or 0.0), record.number))

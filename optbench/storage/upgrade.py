@@ -1,4 +1,4 @@
-"""Brings the tables of an older optbench or Optuna up to date; a SQLite file is copied first."""
+"""Upgrades the tables of an older optbench or Optuna, after copying an SQLite file."""
 
 import json
 import uuid
@@ -29,13 +29,16 @@ from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError
 from optbench.scheduler.attributes import StudyAttribute
+from optbench.scheduler.states import Metric
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import one_line, optuna_storage, shown
 from optbench.storage.opening import make_tables
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.schema import TOKEN, VERSION, epochs, metadata, schema_version, test_evaluations, workers
+from optbench.storage.test_log import Occasion
 from optbench.storage.upkeep import backup
 from optbench.storage.workers import HEARTBEAT_TIMEOUT, clock
+from optbench.storage.writer import METRIC_NAMES
 
 OLD_LOG = Table(  # the log of test-set evaluations in schema 3
     "optbench_openings",
@@ -50,9 +53,9 @@ RENAMED = {"rate": "effective_lr", "moved": "weight_distance"}  # columns of the
 
 
 def upgrade(given: str) -> tuple[str, Path | None]:
-    """What was done, in words, and the copy that was made of a SQLite file.
+    """What was done, in words, and the path of the copy of an SQLite file, if one was made.
 
-    Raises StorageError if the database is of a newer version, is not ours, or has live workers.
+    Raises StorageError if the database has a newer schema, belongs to another application, or has live workers.
     """
     url = check(given)
     found = look(url)
@@ -73,11 +76,11 @@ def upgrade(given: str) -> tuple[str, Path | None]:
         copy = next(name for name in names if not name.exists())
         backup(given, copy)
     _upgrade(url, found)
-    return f"is brought up to schema {VERSION}", copy
+    return f"now has schema {VERSION}", copy
 
 
 def _check_idle(url: URL, found: Found) -> None:
-    """Refuse to upgrade under live workers. Every version has their heartbeats, by the database's clock."""
+    """Refuse to upgrade while there are live workers. Every version stores their heartbeats by the database's clock."""
     if workers.name not in found.tables:
         return
     heartbeat = literal_column("beat" if (found.ours or VERSION) < 4 else "heartbeat", DateTime())
@@ -85,7 +88,10 @@ def _check_idle(url: URL, found: Found) -> None:
         storage = optuna_storage(url)
         with Session(storage.engine) as session:
             now, timeout = clock(session), timedelta(seconds=HEARTBEAT_TIMEOUT)
-            recent = heartbeat > now - timeout, heartbeat < now + timeout  # in the future: the clock was set back
+            recent = (
+                heartbeat > now - timeout,
+                heartbeat < now + timeout,
+            )  # not if it is in the future: the clock was set back
             query = select(func.count()).select_from(table(workers.name)).where(*recent)
             live = session.scalar(query)
         storage.engine.dispose()
@@ -111,27 +117,27 @@ def _upgrade(url: URL, found: Found) -> None:
 
 
 def _to_2(connection: Connection) -> None:
-    """Workers' rows name their study; epochs have the effective learning rate and the weights' distance."""
+    """Workers' rows name their study. Epochs get the effective learning rate and the weights' distance."""
     metadata.tables[workers.name].drop(connection, checkfirst=True)
     for column, kind in (("rate", epochs.c.effective_lr.type), ("moved", epochs.c.weight_distance.type)):
         _add_column(connection, column, kind.compile(connection.dialect))
 
 
 def _to_3(connection: Connection) -> None:
-    """There is a log of test-set evaluations, which begins with those that were made before there was one."""
+    """Adds the log of test-set evaluations, with one row for each test score that is already stored."""
     OLD_LOG.create(connection, checkfirst=True)
     connection.execute(OLD_LOG.delete())
     study, trial, held = models.StudyModel, models.TrialModel, models.StudySystemAttributeModel
     _, complete = trial_times()
-    tested = held.key == "study:metric_names", held.value_json == '["test accuracy"]'
-    columns = study.study_name, trial.number, literal("sweep"), complete
+    tested = held.key == METRIC_NAMES, held.value_json == json.dumps([Metric.TEST_ACCURACY])
+    columns = study.study_name, trial.number, literal(Occasion.SWEEP.value), complete
     made = select(*columns).join(trial, trial.study_id == study.study_id).join(held, held.study_id == study.study_id)
     made = made.where(*tested, trial.state == TrialState.COMPLETE, complete.is_not(None))
     connection.execute(insert(OLD_LOG).from_select(["study", "trial", "by", "opened"], made))
 
 
 def _to_4(connection: Connection) -> None:
-    """Epochs and the log name their study's token and their trial's number; columns have the names of today."""
+    """Epochs and the log get their study's token and their trial's number; columns get today's names."""
     tokens = _tokens(connection)
     metadata.tables[workers.name].drop(connection, checkfirst=True)  # no worker lives: see _check_idle
     columns = {column["name"] for column in inspect(connection).get_columns(epochs.name)}
@@ -151,10 +157,10 @@ def _to_4(connection: Connection) -> None:
 
 
 def _tokens(connection: Connection) -> dict[int, tuple[str, str]]:
-    """The name and the token of every study of optbench, by id; studies that have no token yet are given one."""
+    """The name and the token of every study of optbench, by id. Studies without a token get one."""
     study, held = models.StudyModel.__table__, models.StudySystemAttributeModel.__table__
     own = models.StudyUserAttributeModel.__table__
-    ours = select(own.c.study_id).where(own.c.key == "fingerprint")
+    ours = select(own.c.study_id).where(own.c.key == StudyAttribute.FINGERPRINT.value)
     names = {row[0]: row[1] for row in connection.execute(select(study.c.study_id, study.c.study_name))}
     query = select(held.c.study_id, held.c.value_json).where(held.c.key == TOKEN)
     tokens: dict[int, str] = {row[0]: json.loads(row[1]) for row in connection.execute(query)}
@@ -166,7 +172,7 @@ def _tokens(connection: Connection) -> dict[int, tuple[str, str]]:
 
 
 def _relate(connection: Connection, tokens: dict[str, str]) -> None:
-    """Confirmations, which know the study that they confirm by its name, get its token, too."""
+    """Give every confirmation the token of its study, which it knows only by name."""
     own = models.StudyUserAttributeModel.__table__
     related = set(connection.scalars(select(own.c.study_id).where(own.c.key == StudyAttribute.ORIGIN_TOKEN.value)))
     query = select(own.c.study_id, own.c.value_json).where(own.c.key == StudyAttribute.ORIGIN.value)
@@ -178,7 +184,7 @@ def _relate(connection: Connection, tokens: dict[str, str]) -> None:
 
 
 def _copy_log(connection: Connection, tokens: dict[str, str]) -> None:
-    """Move the log into the table that it has in schema 4."""
+    """Move the log to the table of schema 4."""
     if OLD_LOG.name not in inspect(connection).get_table_names():
         return
     test_evaluations.create(connection, checkfirst=True)

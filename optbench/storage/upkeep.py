@@ -1,4 +1,4 @@
-"""Copies a database while it is used, and deletes a study."""
+"""Backs up a database while it is used, and deletes a study."""
 
 import logging
 import sqlite3
@@ -18,18 +18,20 @@ log = logging.getLogger(__name__)
 
 
 def backup(given: str, target: Path) -> int:
-    """Copies a SQLite database, also while sweeps write to it, as it is at one moment; returns the copy's bytes.
+    """The size in bytes of a copy of an SQLite database as it is at one moment, even while sweeps write to it.
 
-    The copy appears under its name when it is whole. Raises StorageError.
+    The copy gets its name once it is whole. Raises StorageError.
     """
     url = check(given, read_only=True)
     if url.get_backend_name() != "sqlite":
         tool = {"postgresql": "pg_dump", "mysql": "mariadb-dump"}.get(url.get_backend_name(), "the server's own tool")
-        raise StorageError(f"storage {shown(url)} is a server's; `optbench backup` copies SQLite files: use {tool}")
+        raise StorageError(
+            f"storage {shown(url)} is on a server, and `optbench backup` copies only SQLite files; use {tool}"
+        )
     with tolerated(log, "the copy keeps the older schema", OlderSchemaError):
         check_schema(url, look(url), create=False)
     if not target.name:
-        raise StorageError("no name for the copy; expected that of a new file: optbench backup monday.db")
+        raise StorageError("the copy needs a name; expected a new file, for example: optbench backup monday.db")
     if target.exists() or target.is_symlink():
         raise StorageError(f"{target} exists already; expected the name of a new file")
     path = Path(str(url.database))
@@ -51,7 +53,7 @@ def check_deletable(storage: Storage, study_id: int, name: str) -> None:
 
 
 def delete_study(storage: Storage, study_id: int, name: str) -> None:
-    """Deletes a study with its trials and curves. Raises StudyError if it has live workers."""
+    """Delete a study with its trials and curves. Raises StudyError if it has live workers."""
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)

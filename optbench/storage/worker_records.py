@@ -1,4 +1,4 @@
-"""Reads back who works on a study: one record per worker, with the age of its heartbeat."""
+"""Reads the workers of a study: one record each, with the age of its heartbeat."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from optbench.storage.workers import clock
 class WorkerRecord:
     """A worker of a study, with the seconds since its last heartbeat by the database's clock.
 
-    A heartbeat from the future, after the clock was set back, is as old as it is early.
+    If the clock was set back and the heartbeat is in the future, its age is the time until then.
     """
 
     name: str
@@ -30,7 +30,7 @@ class WorkerRecord:
 
 
 def study_workers(storage: Storage, study_id: int) -> list[WorkerRecord]:
-    """Every worker that the study has now, by name; one that died stays until another worker reaps it."""
+    """Every worker of the study, by name. A dead worker stays in the list until another one reaps it."""
 
     def work(session: Session) -> list[WorkerRecord]:
         now = clock(session)

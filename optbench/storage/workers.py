@@ -1,4 +1,4 @@
-"""The workers of a study: their heartbeats, by the database's clock, and the end of a dead worker's trials."""
+"""Workers: writes their heartbeats, by the database's clock, and ends the trials of dead ones."""
 
 import json
 import os
@@ -24,16 +24,16 @@ HEARTBEAT_TIMEOUT = 60  # seconds
 
 
 class Worker:
-    """One worker of one study. Its running trials are its own as long as its heartbeats come in time."""
+    """One worker of one study. It keeps its running trials as long as its heartbeats arrive in time."""
 
     def __init__(self, study_id: int, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
         self.study_id, self.heartbeat_timeout = study_id, heartbeat_timeout
         self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.seen = time.monotonic()  # the last heartbeat of this worker itself
-        self.watched: dict[str, tuple[datetime, float]] = {}  # the other workers' heartbeats, and since when unchanged
+        self.seen = time.monotonic()  # this worker's last heartbeat, by its own monotonic clock
+        self.watched: dict[str, tuple[datetime, float]] = {}  # other workers: heartbeat, and since when it is unchanged
 
     def heartbeat(self, session: Session) -> None:
-        """Write that this worker lives."""
+        """Write this worker's heartbeat."""
         mine = workers.c.worker == self.name
         last = session.execute(select(workers.c.heartbeat).where(mine).with_for_update()).scalar()
         now = clock(session)
@@ -46,7 +46,7 @@ class Worker:
         session.execute(update(workers).where(mine).values(heartbeat=now))
         late, self.seen = time.monotonic() - self.seen, time.monotonic()
         if max(late, (now - last).total_seconds()) >= self.heartbeat_timeout / 2:
-            self.watched.clear()  # this worker was frozen or cut off, and the others may have been cut off with it
+            self.watched.clear()  # this worker was frozen or cut off, and perhaps the others with it
 
     def reap(self, session: Session) -> None:
         """End the running trials of this study's dead workers, so that their slots become free.
@@ -65,7 +65,7 @@ class Worker:
             session.execute(delete(workers).where(*unchanged))
 
     def leave(self, session: Session) -> None:
-        """Remove this worker. A trial that it claimed and did not begin to train ends as interrupted."""
+        """Remove this worker. Trials that it still has, for example claimed and never begun, end as interrupted."""
         for trial, worker in running(session, self.study_id, lock=True):
             if worker == self.name:
                 _interrupt(session, trial, f"worker {worker} left")
@@ -75,9 +75,9 @@ class Worker:
         """The workers that are dead.
 
         A worker is dead once its last heartbeat is older than its timeout and this worker has seen it unchanged for
-        half of that time: an outage of the database kills no worker. It is also dead once this worker has seen
-        its heartbeat unchanged for the whole timeout, whatever the heartbeat says: the database's clock may have been
-        set back since. The time since then is measured by a monotonic clock.
+        half of that time, so that an outage of the database kills no worker. It is also dead once this worker has seen
+        its heartbeat unchanged for the whole timeout, whatever the age of the heartbeat: the database's clock may have
+        been set back. This worker measures the time unchanged by its monotonic clock.
         """
         before, self.watched = self.watched, {}
         seen, dead = time.monotonic(), []
@@ -101,7 +101,7 @@ def clock(session: Session) -> datetime:
 
 
 def alive(session: Session, study_id: int | None = None) -> set[str]:
-    """The names of the workers, of one study or of all, whose last heartbeat is not older than their timeout."""
+    """The names of the live workers, of one study or of all."""
     found = alive_by_study(session)
     return found.get(study_id, set()) if study_id is not None else {name for names in found.values() for name in names}
 
@@ -117,7 +117,7 @@ def alive_by_study(session: Session) -> dict[int, set[str]]:
 
 
 def running(session: Session, study_id: int, lock: bool = False) -> list[tuple[Any, str]]:
-    """The running trials of a study, each with its worker's name; those of other programs are left out."""
+    """The running trials of a study, each with its worker's name. Trials of other programs are left out."""
     query = (
         select(models.TrialModel)
         .where(models.TrialModel.study_id == study_id, models.TrialModel.state == TrialState.RUNNING)
@@ -129,7 +129,7 @@ def running(session: Session, study_id: int, lock: bool = False) -> list[tuple[A
 
 
 def running_by_study(session: Session) -> dict[int, list[str]]:
-    """The workers of running trials, one for each trial, by study id; other programs' trials are left out."""
+    """The worker of every running trial, by study id. Trials of other programs are left out."""
     trial, held = models.TrialModel, models.TrialUserAttributeModel
     query = (
         select(trial.study_id, held.value_json)
@@ -143,7 +143,7 @@ def running_by_study(session: Session) -> dict[int, list[str]]:
 
 
 def _lives(row: Any, now: datetime) -> bool:
-    """Whether the last heartbeat is recent. One from the future is not: the clock was set back after it."""
+    """Whether the last heartbeat is recent. A heartbeat far in the future, before the clock was set back, is not."""
     return bool(abs((now - row.heartbeat).total_seconds()) < row.timeout)
 
 

@@ -1,6 +1,6 @@
-"""Writes what one worker does to one study. Every method is one short transaction; none of them decides anything.
+"""Writes what one worker does to one study. Every method is one short transaction, and none decides anything.
 
-A transaction that was committed just before the connection broke is run again, and finds what it has written.
+If the connection breaks just after a commit, the transaction runs again. It then finds what it has already written.
 """
 
 import json
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from optbench.errors import StorageError, StudyError
-from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute
+from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.contract import Claim
 from optbench.scheduler.states import Ending
 from optbench.storage.engine import Storage
@@ -33,7 +33,7 @@ METRIC_NAMES = StudySystemAttribute.METRIC_NAMES.value
 
 
 def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    """The id and the attributes of the study of that name, made with these attributes if there is none."""
+    """The id and the attributes of the study of that name; made with the attributes `held` if there is none."""
 
     def work(session: Session) -> tuple[int, dict[str, Any]]:
         study = models.StudyModel.find_by_name(name, session)
@@ -47,8 +47,12 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
             study.system_attributes = [other(key=METRIC_NAMES, value_json=json.dumps([metric]))]
             session.add(study)
             session.flush()
-        if study.study_name != name:  # databases that take upper and lower case, or a space at the end, for the same
-            raise StudyError(f"study {name!r} would be the same here as {study.study_name!r}; choose another name")
+        if (
+            study.study_name != name
+        ):  # to some databases, names that differ in case or in spaces at the end are the same
+            raise StudyError(
+                f"this database cannot tell study {name!r} from {study.study_name!r}, which exists; choose another name"
+            )
         if made or any(row.key == StudyAttribute.FINGERPRINT for row in study.user_attributes):
             give_token(session, study)
         return study.study_id, {a.key: json.loads(a.value_json) for a in study.user_attributes}
@@ -62,21 +66,22 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
 
 
 def _origin_token(session: Session, held: Mapping[str, Any]) -> dict[str, str]:
-    """What a confirmation keeps of the study that it confirms, which may be renamed later."""
+    """The attribute by which a confirmation finds its study after a rename; empty if this is no confirmation."""
     origin = models.StudyModel.find_by_name(held.get(StudyAttribute.ORIGIN), session)
     token = None if origin is None else token_of(origin)
     return {} if token is None else {StudyAttribute.ORIGIN_TOKEN.value: token}
 
 
 def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, Any]) -> None:
-    """Write the study's total and these attributes, unless live workers train towards a larger total."""
+    """Write the study's total and the attributes `held`, unless live workers train towards a larger total."""
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)
         rows = {row.key: row for row in study.user_attributes} if study else {}
-        if "trials" not in rows or (json.loads(rows["trials"].value_json) > total and alive(session, study_id)):
+        row = rows.get(StudyAttribute.TRIALS)
+        if row is None or (json.loads(row.value_json) > total and alive(session, study_id)):
             return
-        for key, value in {**held, "trials": total}.items():
+        for key, value in {**held, StudyAttribute.TRIALS: total}.items():
             rows[key].value_json = json.dumps(value)
 
     storage.write(work)
@@ -93,20 +98,20 @@ class Writer:
         storage.write(self._join)
 
     def updates(self) -> Sequence[FrozenTrial]:
-        """The trials that may have changed since the last call, or the last claim."""
+        """The trials that may have changed since the last call or the last claim."""
         return self.follower.updates()
 
     def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
-        """A running row for the slot that `choose` takes, or None; no two workers get the same slot."""
+        """A new running trial for the slot that `choose` returns, or None. No two workers get the same slot."""
 
         def work(session: Session) -> Claim | None:
             session.get(models.StudyModel, self.study_id, with_for_update=True)
             updates = self.follower.read(session)
             slot = choose(updates)
-            for trial in updates:  # claimed by us, in a transaction whose answer was lost
-                ours = trial.user_attrs.get("worker") == self.worker.name and trial.state == TrialState.RUNNING
-                if ours and trial_id_of(trial) not in self.claimed:
-                    return Claim(trial_id_of(trial), trial.number, trial.user_attrs["slot"])
+            for trial in updates:  # one that was claimed in a transaction whose answer was lost
+                ours = trial.user_attrs.get(TrialAttribute.WORKER) == self.worker.name
+                if ours and trial.state == TrialState.RUNNING and trial_id_of(trial) not in self.claimed:
+                    return Claim(trial_id_of(trial), trial.number, trial.user_attrs[TrialAttribute.SLOT])
             if slot is None:
                 return None
             self.worker.heartbeat(session)
@@ -124,7 +129,7 @@ class Writer:
         distributions: Mapping[str, BaseDistribution],
         described: Mapping[str, Any],
     ) -> None:
-        """Write what a claimed trial is going to train."""
+        """Write the parameters and the attributes `described` of a claimed trial, before it trains."""
 
         def work(session: Session) -> None:
             for trial in session.scalars(self._own([trial_id])):
@@ -138,11 +143,10 @@ class Writer:
     def record(
         self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending], marks: Mapping[int, Mapping[str, Any]]
     ) -> set[int]:
-        """Write one round, by trial id: each trial's epoch with its point of the learning curve, the ends, and what a
-        pruner wants to find again (`marks`, system attributes that are new).
+        """The trials that are no longer this worker's, after writing one round. All arguments are by trial id.
 
-        Returns the trials that are no longer this worker's: deleted, ended by another program, or reaped because its
-        heartbeats had stopped.
+        A round has each trial's epoch, the endings, and `marks`: new system attributes that a pruner reads again later.
+        A trial was lost if it was deleted, ended by another program, or reaped after this worker's heartbeats stopped.
         """
         asked = {*trained, *endings}
 
@@ -172,7 +176,7 @@ class Writer:
         return self.storage.write(work)
 
     def heartbeat(self) -> None:
-        """Write that this worker lives, and end the running trials of dead ones; it does not wait out an outage."""
+        """Write this worker's heartbeat and reap dead workers. Does not wait for the end of an outage."""
 
         def work(session: Session) -> None:
             self.worker.heartbeat(session)
@@ -181,21 +185,23 @@ class Writer:
         self.storage.write(work, patient=False)
 
     def leave(self) -> None:
-        """Remove this worker (see Worker.leave)."""
+        """Remove this worker. Does not wait for the end of an outage."""
         self.storage.write(self.worker.leave, patient=False)
 
     def _join(self, session: Session) -> None:
-        """Check that the study is there, and write that this worker lives."""
+        """Check that the study exists, and write this worker's first heartbeat."""
         self.follower.check(session)
         self.worker.heartbeat(session)
 
     def _claimed_here(self, trial_id: Any) -> Any:
-        """Whether this worker claimed the trial with that id: SQLite gives the id of a deleted one to the next."""
+        """Whether this worker claimed the trial that has this id now: SQLite reuses the ids of deleted trials."""
         held, name = models.TrialUserAttributeModel, json.dumps(self.worker.name)
-        return exists().where(held.trial_id == trial_id, held.key == "worker", held.value_json == name)
+        return exists().where(
+            held.trial_id == trial_id, held.key == TrialAttribute.WORKER.value, held.value_json == name
+        )
 
     def _own(self, trial_ids: Collection[int]) -> Any:
-        """Those of the trials that are still running, and this worker's; locked."""
+        """The query for those trials that still run and are this worker's. It locks them."""
         trial = models.TrialModel
         ours = trial.trial_id.in_(trial_ids), self._claimed_here(trial.trial_id)
         query = select(trial).where(*ours, trial.state == TrialState.RUNNING)
@@ -206,8 +212,8 @@ class Writer:
         number = self.follower.count
         trial = models.TrialModel(number=number, study_id=self.study_id, state=TrialState.RUNNING)
         trial.datetime_start = datetime.now()
-        trial.user_attributes = attributes({"slot": slot, "worker": self.worker.name})
+        trial.user_attributes = attributes({TrialAttribute.SLOT: slot, TrialAttribute.WORKER: self.worker.name})
         session.add(trial)
         session.flush()
-        session.execute(delete(epochs).where(epochs.c.trial_id == trial.trial_id))  # left by a deleted trial
+        session.execute(delete(epochs).where(epochs.c.trial_id == trial.trial_id))  # left over from a deleted trial
         return trial.trial_id, number
