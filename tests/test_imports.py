@@ -32,6 +32,35 @@ def importers(*packages):
     }
 
 
+LAYERS = [
+    {"errors", "randomness", "defaults", "__version__"},
+    {"files", "statistics", "optimizers", "data"},
+    {"definition"},
+    {"training"},
+    {"scheduler"},
+    {"storage"},
+    {"worker"},
+    {"launchers", "comparison"},
+    {"exports", "report"},
+    {"service"},
+    {"api", "testing"},
+    {"cli", "__init__"},
+    {"__main__"},
+]
+"""The package's modules and folders, lowest first. A layer imports from the layers below it, and from nothing else."""
+
+
+def test_imports_go_down_the_layers():
+    rank = {name: index for index, layer in enumerate(LAYERS) for name in layer}
+    upwards = []
+    for path in MODULES:
+        place = path.relative_to(ROOT / "optbench")
+        own = place.parts[0].removesuffix(".py")
+        names = {name.split(".")[1] for name in imported(path) if name.startswith("optbench.")}
+        upwards += [(place.as_posix(), name) for name in names - {own} if rank[name] >= rank[own]]
+    assert upwards == []
+
+
 def test_only_training_and_data_import_tensorflow():
     assert all(name.startswith("training/tensorflow/") for name in importers("tensorflow", "keras"))
     assert importers("tensorflow_datasets") == {"data/tfds.py"}

@@ -118,8 +118,8 @@ def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) ->
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
     """Train the trial again, and save its network only if its accuracies are the stored ones."""
     from optbench.files import write
-    from optbench.replay import replay
     from optbench.storage import curve, log_replay
+    from optbench.worker.replay import replay
     from optbench.worker.stop import Stop
 
     study, trial = choice.study, choice.trial

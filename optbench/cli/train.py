@@ -139,8 +139,8 @@ def replay(
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
     from optbench.cli import tables
     from optbench.exports import choose
-    from optbench.replay import replay as train_again
     from optbench.storage import curve, find_study, log_replay, trials
+    from optbench.worker.replay import replay as train_again
     from optbench.worker.stop import Stop
 
     number = trial_number(study, trial)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optbench.cli.tables.trials import LOST, ranked
-from optbench.replay import Replay
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
+from optbench.worker.replay import Replay
 
 
 def replay_json(result: Replay) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING
-from optbench.replay import Replay
+from optbench.worker.replay import Replay
 
 
 def curves(result: Replay) -> Fitted:
