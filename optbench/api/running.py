@@ -62,8 +62,10 @@ def run(
     sweep's), `lanes` how many trials train side by side, `workers` how many processes share them, `timeout` the
     seconds after which no trial starts. Progress is shown in a notebook, a terminal, or as plain lines.
 
-    Ctrl-C stops after the running epoch and returns the study as it is; the same call carries it on. A second one
-    raises KeyboardInterrupt at once. Raises an OptbenchError with a message of one line.
+    Ctrl-C stops after the running epoch, writes down what was trained, and raises KeyboardInterrupt, so that a script
+    does not go on with half a search; the same call carries the study on. A second one stops at once.
+
+    Raises DefinitionError, DataError, StorageError or StudyError, each with a message of one line.
     """
     found = load(sweep, trials=trials, epochs=epochs, seed=seed, lanes=lanes)
     check_options(trainer, workers, timeout)
@@ -116,7 +118,7 @@ def confirm(
         )  # fmt: skip
     with Stop(None, [signal.SIGINT]) as stop:
         screen = suitable_screen() if progress else Silent()
-        return [_run(request, stop, screen) for request in found if not stop()]
+        return [_run(request, stop, screen) for request in found]
 
 
 def check_options(trainer: str, workers: int, timeout: float | None) -> None:
@@ -139,6 +141,8 @@ def _run(request: Request, stop: Stop, screen: Screen) -> Study:
     if outcome.study.finished < request.sweep.trials:
         reason = "stopped" if stop.signal else "the timeout is over" if stop() else "a worker failed"
         screen.line(f"{reason}; the same call carries on")
+    if stop.signal is not None:
+        raise KeyboardInterrupt
     return Study(request.study, request.storage)
 
 
