@@ -145,7 +145,10 @@ def request(app, method, path, body=b"", **environment):
         "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json",
     }  # fmt: skip
     answer = app(base | environment, lambda status, headers, *_: got.append((status, dict(headers))))
-    return got[0], b"".join(answer)
+    content = b"".join(answer)
+    if hasattr(answer, "close"):  # as a WSGI server does
+        answer.close()
+    return got[0], content
 
 
 def inner(environment, start):
@@ -224,7 +227,7 @@ def test_a_host_that_others_reach_needs_a_password_or_the_word(study):
     command = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--host", "0.0.0.0", "--port", "0"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 2
-    assert "expected --password-file FILE, or --no-auth" in refused.stderr
+    assert "expected --password-file FILE or --no-auth" in refused.stderr
 
 
 def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(tmp_path, chromium):
