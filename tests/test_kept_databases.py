@@ -4,6 +4,7 @@ import shutil
 import tomllib
 
 import pytest
+from optbench.replay import replay
 
 from optbench.comparison.collect import collect
 from optbench.comparison.verdict import pairs, rows
@@ -12,7 +13,7 @@ from optbench.definition.stored import ordered_as
 from optbench.errors import StudyError
 from optbench.report.page import report
 from optbench.scheduler.plan import params_of
-from optbench.storage import find_study, open_storage, studies, trials
+from optbench.storage import curve, find_study, open_storage, studies, trials
 from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
 from optbench.worker.data import load_data
@@ -98,3 +99,14 @@ def test_the_kept_searches_are_compared_and_reported_with_their_confirmations(ke
     page = report(collected, found, compared)
     assert "search" in page
     assert "Zeiler 2012" in page
+
+
+@pytest.mark.parametrize("name", ["search", "rival", "fixed", "repeated/1"])
+def test_trials_of_before_are_replayed_as_they_were_trained(kept, name):
+    """Bit for bit on the processor that trained them: single precision where today's trials have double."""
+    study = find_study(kept, name)
+    trial = trials(kept, study.study_id)[0]
+    assert trial.numerics == 1
+    result = replay(study, trial, curve(kept, trial.trial_id), None, None, lambda: None)
+    assert len(result.after) == trial.epochs
+    assert result.same
