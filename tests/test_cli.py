@@ -172,7 +172,7 @@ def test_a_list_of_fixed_trials_opens_the_test_set(place):
     assert "90.00" in out
     assert "Ada" in out
     assert "export" not in out
-    assert "is no search, so it has no best trial" in optbench("export", "fixed", cwd=place, code=2)
+    assert "is not a search, so it has no best trial" in optbench("export", "fixed", cwd=place, code=2)
     assert [t["number"] for t in json.loads(optbench("show", "fixed", "--json", cwd=place))["top"]] == [0, 1, 2, 3]
     assert f"test accuracy {100 * study.trials[1].value:.2f} % and" in optbench("replay", "fixed", 1, cwd=place)
 

@@ -159,7 +159,7 @@ def test_a_copy_by_another_program_is_left_out_with_a_line(storage, tmp_path):
     copied(storage, tmp_path)
     comparison = collect(storage, [])
     assert [arm.name for arm in comparison.arms] == ["adadelta"]
-    why = "it has no learning curves: another program copied it, or its trials"
+    why = "it has no learning curves, because another program copied it or its trials"
     assert remarks(comparison)[-1] == f"copied is left out: {why}"
     with pytest.raises(StudyError, match=f"study 'copied' cannot be compared: {why}"):
         collect(storage, ["copied"])

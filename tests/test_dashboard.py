@@ -360,7 +360,7 @@ def test_a_database_out_of_reach_is_logged_once_until_it_answers(storage, monkey
         refresher.round()
     refresher.round()
     assert [message for message in caplog.messages if "no route" in message] == [
-        "the studies cannot be read, and are shown as they were: no route to host"
+        "the studies cannot be read, so the dashboard shows their earlier state: no route to host"
     ]
     assert "optbench rewrites" in get_note(optuna.load_study(study_name="adadelta", storage=storage.optuna))
 

@@ -1,1 +1,1 @@
-"""Compares searches: finds what compares, judges it, and says what to know beside the verdict."""
+"""Compares searches: finds the ones that compare, gives a verdict on each pair, and adds remarks."""

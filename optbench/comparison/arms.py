@@ -1,4 +1,4 @@
-"""What is compared: arms, each a search with its confirmation, and lists of fixed trials. collect.py finds them."""
+"""What a comparison consists of: arms, each a search with its confirmation, and lists of fixed trials."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ EXPLORING = ("random", "qmc")  # samplers whose trials are independent draws
 
 @dataclass(frozen=True)
 class Source:
-    """A study with its trials, and with their learning curves by trial id where those were asked for."""
+    """A study with its trials, and their learning curves by trial id where curves were asked for."""
 
     study: StudyRecord
     trials: Sequence[TrialRecord]
@@ -31,7 +31,7 @@ class Source:
 
     @cached_property
     def settings(self) -> list[tuple[Setting, TrialRecord]]:
-        """Of a list of fixed trials: each setting with its first trial."""
+        """Each setting of a list of fixed trials, with its first trial."""
         firsts = {trial.label: trial for trial in reversed(self.trials)}
         return [(setting, firsts[setting.label]) for setting in by_label(self.sweep, self.trials)]
 
@@ -40,9 +40,9 @@ class Source:
 class Configuration:
     """A configuration of a search that was confirmed in `study`, where each trial had `epochs`.
 
-    `trial` is the search's trial; `scores` are test accuracies by seed; `curves` are those of the confirmation, where
-    they were asked for. `done` is false while the confirmation lacks trials. `diverged` counts the seeds whose network
-    diverged: they score as guessing does.
+    `trial` is the search's trial; `scores` are test accuracies by seed; `curves` are the learning curves of the
+    confirmation, where curves were asked for. `done` is false while the confirmation lacks trials. `diverged` counts
+    the seeds whose network diverged; their score is the accuracy of guessing.
     """
 
     trial: TrialRecord
@@ -58,8 +58,9 @@ class Configuration:
 class Arm:
     """One search.
 
-    `confirmed` are its configurations, best by validation first. `explored` is a search of the same space by
-    independent draws. `repeats` are the searches of which this one is the best, where it was repeated with other seeds.
+    `confirmed` are its confirmed configurations, best by validation first. `explored` is a search of the same space by
+    independent draws. Where the search was repeated with other seeds, `repeats` are all of these searches, and the arm
+    itself is the best of them.
     """
 
     source: Source
@@ -79,7 +80,7 @@ class Arm:
 
     @property
     def epochs(self) -> int:
-        """How many epochs a trial has that is not pruned."""
+        """For how many epochs a trial is trained, unless it is pruned."""
         return self.source.sweep.epochs
 
     @property
@@ -94,7 +95,7 @@ class Arm:
 
     @property
     def trial(self) -> TrialRecord:
-        """The trial that stands for the arm: the best by validation of those that were confirmed, else of all."""
+        """The trial that represents the arm: the best by validation of the confirmed ones, or of all if none is."""
         return self.confirmed[0].trial if self.confirmed else self.best[0]
 
     @property
@@ -112,9 +113,9 @@ class Arm:
 class Comparison:
     """Arms, and what was measured on the same data with the same model.
 
-    `fixed` are lists of fixed trials of the arms' length, `tested` all studies on the test set, confirmations included.
-    `differences` say in what the arms differ beside optimizer and space; a comparison with differences is not fair.
-    `left_out` are other studies by name, each with the reason why it is not compared.
+    `fixed` are the lists of fixed trials that have as many epochs as the arms. `tested` are all studies on the test
+    set, confirmations included. `differences` say how the arms differ apart from optimizer and space; a comparison with
+    differences is not fair. `left_out` has the reason why another study is not compared, by the study's name.
     """
 
     arms: Sequence[Arm]
@@ -132,7 +133,7 @@ def dash(arms: Sequence[Arm], arm: Arm) -> str:
 
 
 def explores(study: StudyRecord) -> bool:
-    """Whether a search's trials are independent draws that run to their end: what budgets are judged by."""
+    """Whether a search's trials are independent draws that run to their end, as budget curves need them."""
     sweep = study.sweep
     if sweep is None or not sweep.searches:
         return False
@@ -146,7 +147,7 @@ def is_default(trial: TrialRecord) -> bool:
 
 
 def is_paper(trial: TrialRecord) -> bool:
-    """Whether a trial has the setting of its optimizer's paper, where that is not Keras' default."""
+    """Whether a trial has the setting of its optimizer's paper. False where Keras' defaults are that setting."""
     known = OPTIMIZERS.get(trial.optimizer)
     return known is not None and known.paper is not None and _has(trial, known, known.complete(known.paper))
 
@@ -159,9 +160,9 @@ def shared_seeds(a: Arm, b: Arm) -> list[int]:
 
 
 def base_name(study: StudyRecord) -> str:
-    """The name that a search shares with its repeats; its own where it was not repeated.
+    """The name that a search shares with its repeats, or its own name if it was not repeated.
 
-    Repeats of schema 3 are known by their names NAME/1, NAME/2 and so on.
+    Studies of schema 3 have no attribute for this; their repeats are recognised by the names NAME/1, NAME/2 and so on.
     """
     if study.repeat_of is not None:
         return study.repeat_of
@@ -175,6 +176,6 @@ def percent(value: float) -> str:
 
 
 def _has(trial: TrialRecord, known: Optimizer, values: Mapping[str, float]) -> bool:
-    """Whether the trial's hyperparameters are these, but for rounding: rho may have been given as one minus itself."""
+    """Whether the trial has these hyperparameters, apart from rounding: rho may have been given as `one_minus_rho`."""
     own = known.complete(trial.hyperparameters)
     return own.keys() == values.keys() and all(math.isclose(own[key], values[key]) for key in values)

@@ -1,4 +1,4 @@
-"""A list of fixed trials, summed up: each setting's mean over its seeds beside the figure that was published."""
+"""Summarizes a list of fixed trials: each setting's mean over its seeds, and the accuracy that was published for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from optbench.storage import TrialRecord
 
 @dataclass(frozen=True)
 class Setting:
-    """One label of a study of fixed trials; `difference` is measured minus published, in percentage points."""
+    """A setting in a list of fixed trials, known by its label.
+
+    `published` is an accuracy as a fraction; `difference` is measured minus published, in percentage points.
+    """
 
     label: str
     accuracy: Mean
@@ -19,7 +22,7 @@ class Setting:
 
 
 def by_label(sweep: Sweep | None, records: Sequence[TrialRecord]) -> list[Setting]:
-    """Every labelled setting that has a finished trial, in the order of the definition; none without a definition."""
+    """Every labelled setting that has a finished trial, in the order of the definition. Empty without a sweep."""
     fixed = () if sweep is None else sweep.fixed
     published = {trial.label: trial.published_test_accuracy for trial in fixed if trial.label is not None}
     found = []

@@ -1,4 +1,4 @@
-"""Finds what is to be compared in a database: chooses from the records of studies, then reads the chosen ones."""
+"""Finds what to compare in a database: chooses studies by their records, then reads the trials of the chosen ones."""
 
 import shlex
 from collections import Counter
@@ -14,15 +14,15 @@ from optbench.errors import StudyError, nearest
 from optbench.scheduler.states import State
 from optbench.storage import Storage, StudyRecord, count_evaluations, lacks_best, studies
 
-COPIED = "it has no learning curves: another program copied it, or its trials"
+COPIED = "it has no learning curves, because another program copied it or its trials"
 
 
 def collect(storage: Storage, names: Sequence[str], anyway: bool = False, with_curves: bool = True) -> Comparison:
-    """What is to be compared: the named searches, or the largest group of searches that compare with one another.
+    """The comparison of the named searches, or without names of the largest group of searches that compare.
 
-    `anyway` compares searches that differ in more than optimizer and space. Learning curves are read for figures only.
-    Raises StudyError where there is nothing to compare, and for names: where one is not a search with a complete trial,
-    where the searches do not compare, or where two confirmed ones share too few seeds (the last two unless `anyway`).
+    `anyway` compares searches that differ in more than optimizer and space. Only figures need `with_curves`.
+    Raises StudyError if there is nothing to compare. With names, also if one is not a search with a complete trial, or,
+    without `anyway`, if the searches do not compare or two confirmed ones share too few seeds.
     """
     known = [study for study in studies(storage) if study.sweep is not None]
     chosen, left_out = _named(known, names, anyway) if names else _choose(known, anyway)
@@ -51,7 +51,7 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False, with_c
 
 
 def _named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> tuple[list[Candidate], dict[str, str]]:
-    """The searches of these names; a name without its number stands for all repeats of a search."""
+    """The searches of these names. The name that repeats of a search share stands for all of them."""
     every = {study.name: study for study in known}
     found: dict[str, StudyRecord] = {}
     for name in names:
@@ -72,7 +72,7 @@ def _named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> 
 
 
 def _check_search(study: StudyRecord, known: Sequence[StudyRecord]) -> None:
-    """Refuse a study that nothing was selected in, or that has nothing to compare yet."""
+    """Refuse a study that is not a search, or that has nothing to compare yet."""
     if not study.searches:
         searches = ", ".join(other.name for other in known if other.searches) or "none yet"
         raise StudyError(
@@ -86,9 +86,10 @@ def _check_search(study: StudyRecord, known: Sequence[StudyRecord]) -> None:
 
 
 def _choose(known: Sequence[StudyRecord], anyway: bool) -> tuple[list[Candidate], dict[str, str]]:
-    """The largest group that compares, and why each other search is left out; with `anyway` all of that group's family.
+    """The largest group that compares, and the reason why each other search is left out.
 
-    Searches by independent draws are compared only where there is no other search: they say what budgets are worth.
+    With `anyway` it is every search of that group's family. Searches by independent draws are compared only if there is
+    no other search, because they are made for budget curves.
     """
     complete = [study for study in known if study.searches and study.counts[State.COMPLETE]]
     left_out = {study.name: COPIED for study in complete if not study.epochs}
@@ -105,7 +106,7 @@ def _choose(known: Sequence[StudyRecord], anyway: bool) -> tuple[list[Candidate]
 
 
 def _arms(chosen: Sequence[Candidate], library: Library) -> tuple[list[Arm], list[str]]:
-    """An arm for each search, and the names of those that have no trial to compare after all."""
+    """An arm for each search, and the names of the searches whose trials turn out to have no curves."""
     arms, empty = [], []
     for candidate in chosen:
         own = []
@@ -124,7 +125,7 @@ def _arms(chosen: Sequence[Candidate], library: Library) -> tuple[list[Arm], lis
 
 
 def _of_one_length(arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:
-    """The arms confirmed for as many epochs as most, with those not confirmed yet; and why others are left out."""
+    """The arms that were confirmed for the most common number of epochs or not at all, and why others are left out."""
     lengths = Counter(arm.confirmed[0].epochs for arm in arms if arm.confirmed)
     if len(lengths) < 2:
         return list(arms), {}

@@ -12,7 +12,7 @@ from optbench.comparison.arms import base_name
 from optbench.storage import StudyRecord
 
 SEEDED = ("seed", "split.sha256")
-"""What differs between the repeats of a search."""
+"""The keys that differ between the repeats of a search."""
 FREE = ("name", "optimizer", "trials", "lanes", "space", "trial")
 """The keys of a definition that may differ between arms."""
 SHOWN = 12  # characters of a value in a message
@@ -46,14 +46,14 @@ class Candidate:
 
     @property
     def kind(self) -> str:
-        """What it has in common with the searches that it compares with."""
+        """A text that all searches that compare with this one share."""
         held = facts(self.studies[0])
         fixed = {key: value for key, value in held.items() if not (self.repeated and key in SEEDED)}
         return repr((len(self.studies), self.finished, sorted(fixed.items())))
 
 
 def facts(study: StudyRecord) -> dict[str, Any]:
-    """What a study's trials depend on, apart from what may differ between arms, by dotted key."""
+    """Everything that a study's trials depend on and that must not differ between arms, by dotted key."""
     assert study.sweep is not None, "only optbench's studies are compared"
     held = {key: value for key, value in study.sweep.definition().items() if key not in FREE}
     marks = {key: value for key, value in study.fingerprint.items() if key.endswith((".sha256", ".major"))}
@@ -61,14 +61,14 @@ def facts(study: StudyRecord) -> dict[str, Any]:
 
 
 def family(study: StudyRecord) -> str:
-    """What a study has in common with all studies whose results may stand in one table."""
+    """A text that two studies share if they have the same data, model and batch size."""
     sweep = study.sweep
     assert sweep is not None, "only optbench's studies are compared"
     return repr((sweep.data.name, study.fingerprint.get("data.sha256"), sweep.model, sweep.batch))
 
 
 def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:
-    """The searches; studies NAME/1, NAME/2, ... that differ only in their seeds are one."""
+    """The searches as candidates. The repeats of a search, which differ only in their seeds, are one candidate."""
     groups: dict[str, list[StudyRecord]] = {}
     for study in searches:
         base = base_name(study)
@@ -77,7 +77,7 @@ def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:
 
 
 def largest(found: Sequence[Candidate]) -> list[Candidate]:
-    """The largest group of searches that compare with one another; of several, the one that changed last."""
+    """The largest group of searches that compare with one another; among equally large ones, the one changed last."""
     groups: dict[str, list[Candidate]] = {}
     for candidate in found:
         groups.setdefault(candidate.kind, []).append(candidate)
@@ -85,7 +85,7 @@ def largest(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def differences(found: Sequence[Candidate]) -> list[str]:
-    """In what the searches differ from the first one beside optimizer and space; empty where all of them compare."""
+    """How the searches differ from the first one, apart from optimizer and space. Empty if all of them compare."""
     return [text for other in found[1:] for text in _between(found[0], other)]
 
 
@@ -106,12 +106,12 @@ def _between(first: Candidate, other: Candidate) -> list[str]:
 
 
 def _resplit(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two splits differ only because something else does that decides them."""
+    """Whether something that decides the split differs, so that the split's own difference adds nothing."""
     return any(a.get(key) != b.get(key) for key in ("seed", "data.name", "data.sha256", "data.validation"))
 
 
 def _unseeded(study: StudyRecord) -> dict[str, Any]:
-    """All that a repeat of a search has in common with the others."""
+    """Everything that all repeats of a search have in common."""
     assert study.sweep is not None, "only optbench's studies are compared"
     held = {key: value for key, value in facts(study).items() if key not in SEEDED}
     return held | {"optimizer": study.sweep.optimizer, "space": study.sweep.space, "fixed": study.sweep.fixed}

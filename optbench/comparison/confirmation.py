@@ -1,4 +1,4 @@
-"""Confirmations: the best configurations of a search, trained again on fresh seeds that all searches share."""
+"""Makes confirmations: the best configurations of a search, trained again on fresh seeds that all searches share."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
 from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
 
-MAX_NAME = 280  # characters of the search's name that are kept, so that a confirmation's name has room for its ending
+MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
 
 
 def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, seeds: int, epochs: int | None) -> Sweep:
@@ -56,7 +56,7 @@ def _fixed(trial: TrialRecord, fresh: int) -> FixedTrial:
 
 
 def notes(sweep: Sweep, search: str, top: int, seeds: int) -> Iterator[str]:
-    """What is to be said where a confirmation does less than was asked for, or less than a comparison needs."""
+    """A sentence for each way in which a confirmation does less than was asked for, or than a comparison needs."""
     found = len(sweep.fixed) // seeds
     if found < top:
         yield f"{search}: it has {found} different configurations, fewer than the {top} asked for; all are confirmed"
@@ -70,9 +70,9 @@ def label_of(number: int) -> str:
 
 
 def source_trial(trial: TrialRecord) -> int | None:
-    """The number of the search's trial that a confirmation's trial trains again; None for any other trial.
+    """The number of the search's trial that this trial of a confirmation trains again; None for any other trial.
 
-    Confirmations of schema 3 have it in their labels only.
+    Confirmations of schema 3 have the number in their labels only.
     """
     if trial.source_trial is not None:
         return trial.source_trial
@@ -81,7 +81,7 @@ def source_trial(trial: TrialRecord) -> int | None:
 
 
 def place(sweep: Sweep, every: Sequence[StudyRecord]) -> str:
-    """The name of the study in which the sweep is run: that of an earlier start, or the next one that is free."""
+    """The name of the study for this confirmation: a study of the same sweep if there is one, else a free name."""
     names = {study.name: study for study in every}
     for name in (sweep.name, *(f"{sweep.name}-{index}" for index in range(2, 10_000))):
         held = names.get(name)
@@ -91,7 +91,7 @@ def place(sweep: Sweep, every: Sequence[StudyRecord]) -> str:
 
 
 def _same(held: Sweep, sweep: Sweep) -> bool:
-    """Whether two sweeps train the same; lanes change nothing, and confirmations of schema 3 name no source trials."""
+    """Whether two sweeps train the same. Lanes do not matter, and confirmations of schema 3 name no source trials."""
     return _bare(held) == _bare(sweep)
 
 

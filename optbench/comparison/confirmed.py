@@ -1,12 +1,13 @@
-"""Which configurations of a search were confirmed, and what each of them reached."""
+"""Finds the configurations of a search that were confirmed, with their scores."""
 
 from collections.abc import Sequence
 
 from optbench.comparison.arms import Configuration, Source
 from optbench.comparison.confirmation import source_trial
+from optbench.scheduler.states import State
 from optbench.storage import Storage, StudyRecord, TrialRecord, studies, trials
 
-ENDED = ("complete", "diverged")  # a trial that was trained to its end: divergence is a result
+ENDED = (State.COMPLETE, State.DIVERGED)  # a trial that was trained to its end: divergence is a result
 
 
 def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
@@ -24,8 +25,8 @@ def confirms(study: StudyRecord, search: StudyRecord) -> bool:
 def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:
     """The study's confirmed configurations, best by validation first; `sources` may hold other studies, too.
 
-    Where a configuration was confirmed several times, a confirmation that is done counts before one that is not, then
-    one of the search's own epochs, then one of more seeds, then the latest. A seed that diverged counts with the
+    Of several confirmations of one configuration, one that is done is preferred to one that is not, then one with the
+    search's own number of epochs, then one with more seeds, then the latest. A seed that diverged counts with the
     accuracy of guessing.
     """
     found: dict[int, Configuration] = {}
@@ -53,18 +54,18 @@ def _configurations(source: Source, searched: dict[int, TrialRecord]) -> dict[in
                 done=source.study.state == "done",
                 scores=scores,
                 curves=[source.curves[t.trial_id] for t in own if t.trial_id in source.curves],
-                diverged=sum(t.state == "diverged" for t in own),
+                diverged=sum(t.state is State.DIVERGED for t in own),
             )
     return found
 
 
 def _rank(study: StudyRecord, source: Source) -> tuple[bool, bool, int, int]:
-    """What a confirmation is worth: the higher, the rather it counts."""
+    """The rank of a confirmation among those of one configuration; the highest one counts."""
     same_length = study.sweep is not None and source.sweep.epochs == study.sweep.epochs
     seeds = len({trial.seed for trial in source.trials if trial.state in ENDED})
     return source.study.state == "done", same_length, seeds, source.study.study_id
 
 
 def _same(one: TrialRecord, other: TrialRecord) -> bool:
-    """Whether two trials have one configuration: a study that was made again has other trials of the same numbers."""
+    """Whether two trials have one configuration. A search that was made anew has other trials of the same numbers."""
     return (one.optimizer, dict(one.hyperparameters)) == (other.optimizer, dict(other.hyperparameters))

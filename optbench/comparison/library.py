@@ -1,16 +1,20 @@
-"""Reads what a comparison needs: the trials of the chosen searches and of what belongs to them, and nothing else."""
+"""Reads what a comparison needs: the trials of the chosen searches and of related studies, and nothing else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optbench.comparison.arms import Source, explores
 from optbench.comparison.comparable import Candidate, family
+from optbench.scheduler.states import Metric
 from optbench.storage import Storage, StudyRecord, curves_of, trials_of
 
 
 @dataclass(frozen=True)
 class Library:
-    """What was read: the searches by study id, studies on the test set, and what explored each search's space."""
+    """What was read: the searches, the studies on the test set, and explorations of the searches' spaces.
+
+    `searches` are by study id, and `explored` by the id of the search whose space was explored.
+    """
 
     searches: Mapping[int, Source]
     tested: Sequence[Source]
@@ -45,8 +49,8 @@ def read(
 
 
 def _tested(study: StudyRecord) -> bool:
-    """Whether it holds fixed trials that were scored on the test set."""
-    return not study.searches and study.metric == "test accuracy" and bool(study.epochs)
+    """Whether the study holds fixed trials that were scored on the test set."""
+    return not study.searches and study.metric == Metric.TEST_ACCURACY and bool(study.epochs)
 
 
 def _explored(search: StudyRecord, related: Sequence[StudyRecord]) -> StudyRecord | None:

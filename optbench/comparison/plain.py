@@ -11,7 +11,9 @@ from optbench.comparison.verdict import Pair, Row
 def as_plain(
     comparison: Comparison, found: Sequence[Row], verdicts: Sequence[Pair], margin: float, place: str = ""
 ) -> dict[str, Any]:
-    """The comparison as plain data with stable keys; `place` is what a command needs beside it to find the database."""
+    """The comparison as plain data with stable keys; `place` is the option that suggested commands need to find the
+    database.
+    """
     return {
         "arms": [_plain_row(row) for row in found],
         "pairs": [_plain_pair(pair) for pair in verdicts],

@@ -1,4 +1,4 @@
-"""What a reader has to know beside the verdicts: what to type next, what was odd, and what the intervals leave out."""
+"""Remarks on a comparison: what to type next, what was unusual, and what the intervals leave out."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist"
 
 
 def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> list[str]:
-    """A sentence for each; `place` is what a command needs beside it to find the database.
+    """A sentence for each remark; `place` is the option that suggested commands need to find the database.
 
     `on_page` leaves out the advice to make the page.
     """
@@ -32,7 +32,7 @@ def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> l
 
 
 def between_searches(arm: Arm) -> Iterator[str]:
-    """How far the searches of a repeated one spread, beside the spread over seeds (between-search variance)."""
+    """How far apart the repeats of a search are (between-search variance), compared with the spread over seeds."""
     if not arm.repeats:
         return
     text = f"{arm.name}: the best trials of its {len(arm.repeats)} searches reach {_range(arm.spread)} % validation"
@@ -60,7 +60,7 @@ def _confirmation(arm: Arm, place: str) -> Iterator[str]:
 
 
 def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:
-    """What is to be said of a pair that does not share all of its seeds."""
+    """A remark on a pair that does not share all of its seeds."""
     shared = len(shared_seeds(a, b))
     if shared < 2:
         command = _confirm([a.source.study.name, b.source.study.name], place)
@@ -70,7 +70,7 @@ def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:
 
 
 def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
-    """What the intervals do not cover, with the part of it that is known."""
+    """What the intervals do not cover, with the standard error of the test set where its size is known."""
     best = max((_mean(arm) for arm in comparison.arms if arm.confirmed), default=None)
     if best is None:
         return

@@ -1,4 +1,4 @@
-"""What settings that everybody knows reached: Keras' defaults, and those of an optimizer's paper."""
+"""Finds the test accuracies of well-known settings: Keras' defaults, and those of an optimizer's paper."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,9 +9,9 @@ from optbench.storage import TrialRecord
 
 
 def measured(comparison: Comparison, arm: Arm, wanted: Callable[[TrialRecord], bool]) -> Confirmation | None:
-    """The test accuracy of a setting of the arm's optimizer over all of its seeds; None where it was never trained.
+    """The test accuracy over all seeds of the setting that `wanted` accepts; None if it was never trained.
 
-    Every study on the test set counts that has the arm's data, model, batch size and epochs: lists of fixed trials, and
+    Every study on the test set that has the arm's data, model, batch size and epochs counts: lists of fixed trials, and
     confirmations of any search. A seed counts once, however often it was trained.
     """
     epochs = arm.confirmed[0].epochs if arm.confirmed else arm.epochs

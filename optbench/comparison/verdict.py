@@ -1,4 +1,4 @@
-"""The verdict: a row for each arm, and for each pair of them one sentence in plain words with its numbers."""
+"""The verdict: a row for each arm, and for each pair of arms one sentence with its numbers."""
 
 import shlex
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Conclusion(StrEnum):
 
 
 class Test(StrEnum):
-    """The tests of a verdict: a difference takes the first two, equality the third (two one-sided t-tests)."""
+    """The tests of a verdict. A difference needs the first two, equality the third (two one-sided t-tests)."""
 
     INTERVAL = "95 % interval"
     SIGN_FLIPS = "sign flips"
@@ -55,8 +55,9 @@ class Row:
 class Pair:
     """Two confirmed arms on the seeds that they share.
 
-    `p` is the p-value of the sign-flip test, corrected for all `pairs` of the comparison; `margin` is the difference
-    that counts as equal, in percentage points; `place` is what a command needs beside it to find the database.
+    `means` are the scores of a and of b. `p` is the p-value of the sign-flip test, corrected for all `pairs` of the
+    comparison. `margin` is the difference that counts as equal, in percentage points. `place` is the option that a
+    suggested command needs to find the database.
     """
 
     a: Arm
@@ -72,7 +73,7 @@ class Pair:
 
     @property
     def failed(self) -> tuple[Test, ...]:
-        """The tests that do not hold: of a difference (interval, sign flips), and of equality (TOST)."""
+        """The tests that failed: those of a difference (interval, sign flips), and that of equality (TOST)."""
         d = self.difference
         holds = {
             Test.INTERVAL: d.low > 0 or d.high < 0,
@@ -98,7 +99,7 @@ class Pair:
 
     @property
     def seeds_to_decide(self) -> int | None:
-        """About how many seeds would decide; None where it is decided, or where it would take more than 200."""
+        """About how many seeds would decide; None if the pair is decided, or if it would take more than 200."""
         if self.conclusion is not Conclusion.UNDECIDED:
             return None
         d = self.difference
@@ -165,8 +166,9 @@ def rows(comparison: Comparison) -> list[Row]:
 
 
 def pairs(arms: Sequence[Arm], margin: float, place: str = "") -> list[Pair]:
-    """Every pair of confirmed arms that share two seeds; `margin` is the difference that counts as equal, in
-    percentage points.
+    """Every pair of confirmed arms that share at least two seeds.
+
+    `margin` is the difference that counts as equal, in percentage points.
     """
     found = []
     for a, b in combinations([arm for arm in arms if arm.confirmed], 2):

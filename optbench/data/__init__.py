@@ -1,4 +1,4 @@
-"""Data sets: images and labels, where they come from, and which of them a search may see."""
+"""Data sets: images and labels, their sources, and the split into training and validation images."""
 
 from optbench.data.dataset import Images, Split, digest
 from optbench.data.splits import load, load_test

@@ -1,4 +1,4 @@
-"""Images with their labels, and the part of a data set that a search may see."""
+"""Images with their labels, and the training and validation images that a search may see."""
 
 import hashlib
 from collections.abc import Mapping

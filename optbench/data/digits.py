@@ -4,7 +4,7 @@ import numpy as np
 
 from optbench.data.dataset import Images
 
-TRAIN = 1500  # of 1,797; the others were written by other people and are the test images
+TRAIN = 1500  # of 1,797; the remaining digits were written by other people and are the test images
 
 
 def training_images() -> Images:
@@ -18,7 +18,7 @@ def test_images() -> Images:
 
 
 def _digits(part: slice) -> Images:
-    """Images of 28x28: every pixel of the original 8x8 is tripled, with a frame of two black pixels around them."""
+    """Images of 28x28: every pixel of the original 8x8 becomes 3x3, with a frame of two black pixels around all."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -22,7 +22,7 @@ MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for 
 
 
 def images(name: str, part: str, data_dir: Path | None) -> Images:
-    """The images of a part, "train" or "test"; the data set is downloaded if it is not there. Raises DataError."""
+    """The images of a part, "train" or "test", after downloading the data set if it is missing. Raises DataError."""
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
         prepare(name, None, data_dir)
@@ -74,7 +74,7 @@ def _prepare(name: str, builder: Any, source: Path | None) -> None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait until no other process prepares a data set beside `folder`, and keep others waiting meanwhile.
+    """Wait until no other process prepares a data set next to `folder`, and make others wait meanwhile.
 
     The operating system releases the lock of a process that dies, so no lock is ever left behind. Where the file
     system has no locks, processes prepare side by side, and only the first one moves its data into place.

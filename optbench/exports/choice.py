@@ -1,4 +1,4 @@
-"""Which trials are exported, and why."""
+"""Chooses the trials to export, and says why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Choice:
-    """A trial to export, and in words why it was chosen."""
+    """A trial to export; `why` says in words why it was chosen."""
 
     study: StudyRecord
     trial: TrialRecord
@@ -41,7 +41,7 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
     if number is not None:
         return [Choice(study, _named(study, records, number), "chosen by its number")]
     if not study.searches:
-        raise StudyError(f"study {study.name!r} is no search, so it has no best trial; choose one by its number")
+        raise StudyError(f"study {study.name!r} is not a search, so it has no best trial; choose one by its number")
     best = distinct(best_trials(records))
     if not best:
         raise lacks_best(study)
@@ -80,12 +80,18 @@ def _with_scores(choice: Choice, found: "Configuration | None") -> Choice:
     from optbench.statistics.seeds import confirmation
 
     c = confirmation(list(found.scores.values()))
-    ends = (None, None) if c.n < 2 else (c.low, c.high)
-    confirmed = Confirmed(found.study, c.n, c.mean, *ends)
+    confirmed = Confirmed(
+        study=found.study,
+        seeds=c.n,
+        test_accuracy=c.mean,
+        low=None if c.n < 2 else c.low,
+        high=None if c.n < 2 else c.high,
+    )
     return replace(choice, confirmed=confirmed, why=f"{choice.why}; confirmed on {c.n} seeds")
 
 
 def _named(study: StudyRecord, records: Sequence[TrialRecord], number: int) -> TrialRecord:
+    """The trial with that number. Raises StudyError if there is none with hyperparameters."""
     for record in records:
         if record.number == number and record.hyperparameters:
             return record

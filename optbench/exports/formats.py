@@ -1,4 +1,4 @@
-"""Configurations as text, in formats that other programs load; hyperparameters are exactly those of the trial."""
+"""Writes configurations as text, in formats that other programs load, with exactly the trial's hyperparameters."""
 
 import enum
 import json
@@ -32,7 +32,7 @@ class Format(enum.StrEnum):
 
 
 def as_json(choices: Sequence[Choice]) -> str:
-    """What the trials were and what they reached; schema.json describes it."""
+    """The trials' configurations and values as JSON, which schema.json describes."""
     return _dump([_record(choice) for choice in choices])
 
 
@@ -96,7 +96,7 @@ def made_here(study: StudyRecord) -> Sweep:
 
 
 def steps_of(study: StudyRecord) -> int:
-    """How many optimizer steps a trial of the study takes; a data set of unknown size counts as MNIST."""
+    """How many optimizer steps a trial of the study takes. A data set of unknown size is assumed to have MNIST's."""
     sweep = made_here(study)
     images = IMAGES.get(sweep.data.name, IMAGES["mnist"]) - sweep.data.validation
     return sweep.epochs * math.ceil(images / sweep.batch)

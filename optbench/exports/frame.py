@@ -1,4 +1,4 @@
-"""A table of plain columns that pandas, polars and Arrow read without copying it by hand."""
+"""A table of plain columns, which pandas, polars and Arrow can read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,8 +11,8 @@ SHOWN = 10  # rows in a notebook
 class Table(Mapping[str, list[Any]]):
     """Columns by name, lists of equal length: `dict(table)` is plain data.
 
-    `polars.DataFrame(table)`, `pyarrow.table(table)` and `pandas.DataFrame(dict(table))` take it as it is; so does
-    whatever reads the Arrow stream or the dataframe interchange protocol.
+    `polars.DataFrame(table)`, `pyarrow.table(table)` and `pandas.DataFrame(dict(table))` read it, and so does every
+    library that supports the Arrow stream or the dataframe interchange protocol.
     """
 
     def __init__(self, columns: Columns) -> None:

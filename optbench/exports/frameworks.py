@@ -1,4 +1,4 @@
-"""A configuration for Keras, PyTorch or optax, and what differs where another rule is all that they have."""
+"""Translates a configuration for Keras, PyTorch or optax, and says what differs if their update rule does."""
 
 from collections.abc import Mapping
 from typing import NoReturn

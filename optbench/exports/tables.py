@@ -18,7 +18,7 @@ Columns = dict[str, list[Any]]
 
 
 def trial_columns(records: Sequence[TrialRecord]) -> Columns:
-    """One row per trial, by column name: what it was, every hyperparameter, and what became of it.
+    """One row per trial: its number, slot and state, every hyperparameter, and how its training went.
 
     Hyperparameters have Keras' names. A parameter that was searched under another name (`one_minus_rho`) has a column
     of its own as well. `value` is None unless the trial is complete; `last` is the end of its learning curve. Trials
@@ -97,7 +97,7 @@ ENCODERS: Mapping[str, Callable[[Columns], bytes]] = {".csv": as_csv, ".parquet"
 
 
 def one_type(cells: list[Any]) -> list[Any]:
-    """The cells as they are, or as text where types are mixed, which happens in other programs' studies only."""
+    """The cells unchanged, or as text if their types are mixed, which happens only in other programs' studies."""
     kinds = {type(cell) for cell in cells if cell is not None}
     if len(kinds) <= 1 or kinds == {int, float}:
         return cells

@@ -1,15 +1,15 @@
 """Every optimizer, one file each. To add one:
 
- 1. Write `optimizers/NAME.py` after `sgd.py`; it imports nothing but `optbench.optimizers.contract` (and numpy).
+ 1. Write `optimizers/NAME.py` on the model of `sgd.py`; it imports only `optbench.optimizers.contract` and numpy.
  2. `update(ops, weight, gradient, state, hparams, step)` returns what to subtract from the weight, and the new state.
  3. `effective_lr(...)` returns what the gradient, or its running mean, is multiplied by after a step.
  4. Write both with `+ - * / **` and the functions of `ops` (sqrt, where, ...), as the paper's equations have them.
- 5. List its hyperparameters with Keras' defaults and bounds; use `FLAG` for what is true or false.
+ 5. List its hyperparameters with Keras' defaults and bounds; use `FLAG` for one that is true or false.
  6. Name its class in `keras.optimizers`, and its translations to `torch.optim` and `optax`, or None where it has none.
- 7. Say in a translation's `difference` what differs there; leave it out where the algebra is the same.
- 8. Add the optimizer to `_ALL` below. Sweep files, lanes, replays, exports and reports know it from then on.
- 9. Add one or two settings to SETTINGS in tests/test_rules.py, which holds the rule to Keras over 50 steps.
-10. Add its row to the manual's tables, which a test asks for, and a sweep to `sweeps/`.
+ 7. Say in a translation's `difference` what differs there; leave it out if the algebra is the same.
+ 8. Add the optimizer to `_ALL` below. Sweep files, lanes, replays, exports and reports then know it.
+ 9. Add one or two settings to SETTINGS in tests/test_rules.py, which compares the rule with Keras over 50 steps.
+10. Add a sweep to `sweeps/`, and run `python -m tests.generate_docs`.
 """
 
 from collections.abc import Mapping

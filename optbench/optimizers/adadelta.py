@@ -1,4 +1,4 @@
-"""AdaDelta (Zeiler 2012, algorithm 1), times Keras' learning rate."""
+"""AdaDelta (Zeiler 2012, algorithm 1), its steps multiplied by Keras' learning rate."""
 
 from optbench.optimizers.contract import (
     Hparams,

@@ -1,4 +1,4 @@
-"""Adagrad (Duchi, Hazan and Singer 2011), its sum of squares starting at `initial_accumulator_value`."""
+"""Adagrad (Duchi, Hazan and Singer 2011). Its sum of squares starts at `initial_accumulator_value`."""
 
 from optbench.optimizers.contract import (
     Hparams,
@@ -27,7 +27,7 @@ def effective_lr(ops: Ops, weight: Tensor, state: State, hparams: Tensors, step:
 
 
 def torch(h: Hparams, steps: int) -> Translation:
-    """What Keras adds inside the root is added to the sum's start, which amounts to the same."""
+    """PyTorch adds epsilon outside the root, and Keras inside it, so epsilon is added to the start of the sum here."""
     start = h["initial_accumulator_value"] + h["epsilon"]
     arguments = {"lr": h["learning_rate"], "initial_accumulator_value": start, "eps": 0.0}
     return Translation("torch.optim.Adagrad", arguments)

@@ -52,7 +52,7 @@ def effective_lr(ops: Ops, weight: Tensor, state: State, hparams: Tensors, step:
 
 
 def epsilon_hat(h: Hparams, steps: int) -> str:
-    """What Keras' place of Adam's epsilon amounts to where it is added to the root of the corrected mean square."""
+    """How Keras' epsilon acts in a framework that adds it to the root of the bias-corrected mean square."""
 
     def factor(step: int) -> float:
         return 1 / math.sqrt(1 - h["beta_2"] ** step)
@@ -65,13 +65,13 @@ def epsilon_hat(h: Hparams, steps: int) -> str:
 
 
 def torch_arguments(h: Hparams) -> dict[str, Argument]:
-    """The arguments of Adam and its kin in `torch.optim`."""
+    """The arguments of Adam and its variants in `torch.optim`."""
     amsgrad: dict[str, Argument] = {"amsgrad": True} if h.get("amsgrad") else {}
     return {"lr": h["learning_rate"], "betas": [h["beta_1"], h["beta_2"]], "eps": h["epsilon"], **amsgrad}
 
 
 def optax_arguments(h: Hparams) -> dict[str, Argument]:
-    """The arguments of Adam and its kin in `optax`."""
+    """The arguments of Adam and its variants in `optax`."""
     return {"learning_rate": h["learning_rate"], "b1": h["beta_1"], "b2": h["beta_2"], "eps": h["epsilon"]}
 
 

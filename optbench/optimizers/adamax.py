@@ -1,4 +1,4 @@
-"""Adamax (Kingma and Ba 2015, section 7.1): Adam with the largest gradient, fading, in place of the mean square."""
+"""Adamax (Kingma and Ba 2015, section 7.1): Adam with a decaying maximum of |gradient| in place of the mean square."""
 
 from optbench.optimizers import adam
 from optbench.optimizers.contract import (

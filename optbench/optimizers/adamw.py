@@ -1,4 +1,4 @@
-"""AdamW (Loshchilov and Hutter 2019): Adam with a weight decay times the learning rate, as in Keras and PyTorch."""
+"""AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay, multiplied by the learning rate as in Keras."""
 
 from dataclasses import replace
 

@@ -23,7 +23,7 @@ ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: a decay rate 
 
 
 class Ops(Protocol):
-    """The array functions that a rule may use, beside the arithmetic of the arrays themselves."""
+    """The array functions that a rule may use, in addition to the arithmetic of the arrays themselves."""
 
     def sqrt(self, x: Tensor) -> Tensor: ...
     def abs(self, x: Tensor) -> Tensor: ...
@@ -33,14 +33,14 @@ class Ops(Protocol):
     def where(self, condition: Tensor, x: Tensor, y: Tensor) -> Tensor: ...
 
     def norm(self, x: Tensor) -> Tensor:
-        """The Euclidean norm of one weight tensor, a separate one for each lane: no sum ever runs over lanes."""
+        """The Euclidean norm of one weight tensor, for each lane separately, so that no sum runs over lanes."""
 
     def lookup(self, values: Sequence[float], index: Tensor) -> Tensor:
         """`values[index]` for a tensor of whole numbers, in the tensor's own type."""
 
 
 class Kind(enum.Enum):
-    """What values a hyperparameter takes."""
+    """Which values a hyperparameter takes."""
 
     FLOAT = "a number"
     FLAG = "true or false"
@@ -52,8 +52,8 @@ class Hyperparameter:
 
     `closed` includes `low`, and `closed_high` includes `high`.
 
-    A flag is 1.0 or 0.0. An `optional` one stands in a trial's row only where the definition gives it: it was added
-    when there were studies without it, and a row without it means the default.
+    A flag is 1.0 or 0.0. An `optional` hyperparameter was added when studies without it existed. A trial's row has it
+    only if the definition gives it, and a row without it means the default.
     """
 
     default: float
@@ -71,7 +71,7 @@ class Hyperparameter:
 
     @property
     def decay(self) -> bool:
-        """Whether it weighs the past of an average, and may be given as one minus itself."""
+        """Whether it is a decay rate, which may be given as one minus itself."""
         return self.high == 1.0 and not self.flag
 
     def accepts(self, value: float, one_minus: bool = False) -> bool:
@@ -109,8 +109,8 @@ class Rule:
     the new state. `effective_lr(ops, weight, state, hparams, step)` is the effective learning rate after a step: what
     the gradient, or its running mean, is multiplied by; it broadcasts to the weight's shape.
 
-    `optional` maps the name of a tensor to a hyperparameter: the tensor is kept only where trials set that one, so that
-    nobody pays for a variant that is not used. `update` sees from `state` whether it is there.
+    `optional` maps the name of a tensor to a hyperparameter. The tensor is kept only if trials set that hyperparameter,
+    so that a variant that is not used costs nothing. `update` sees from `state` whether the tensor is there.
 
     `hparams` has every hyperparameter by Keras' name, and `one_minus_NAME` for each decay rate: 1 - NAME computed in
     double precision and rounded afterwards. All arguments are arrays (or plain numbers) and broadcast: scalars in a
@@ -123,14 +123,14 @@ class Rule:
     optional: Mapping[str, str] = field(default_factory=dict)
 
     def kept(self, given: Collection[str] | None = None) -> tuple[str, ...]:
-        """The names of the state's tensors where trials set the `given` hyperparameters; None: they may set any."""
+        """The names of the state's tensors if trials set only the `given` hyperparameters (None: any of them)."""
         more = (name for name, hparam in self.optional.items() if given is None or hparam in given)
         return (*self.state, *more)
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A class or function with its arguments; `difference` is None where its algebra is the same as Keras'."""
+    """A class or function with its arguments; `difference` is None if its update rule is the same as Keras'."""
 
     name: str
     arguments: Mapping[str, Argument]
@@ -143,7 +143,7 @@ Translate = Callable[[Hparams, int], Translation | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Translations:
-    """The class in `keras.optimizers`, and the translations to `torch.optim` and `optax`; None: it is not there."""
+    """The class in `keras.optimizers`, and the translations to `torch.optim` and `optax`; None where there is none."""
 
     keras: str | None
     torch: Translate | None
@@ -152,7 +152,7 @@ class Translations:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """One optimizer: everything that optbench knows about it. `paper` is its paper's setting where Keras' differs."""
+    """Everything about one optimizer. `paper` is the setting of its paper, if Keras' defaults differ from it."""
 
     name: str
     hyperparameters: Mapping[str, Hyperparameter]
@@ -167,7 +167,7 @@ class Optimizer:
         return {name: known.default for name, known in self.hyperparameters.items()}
 
     def resolve(self, params: Hparams) -> dict[str, float]:
-        """The hyperparameters by Keras' names: `params`, with `one_minus_` undone, over the defaults.
+        """The hyperparameters by Keras' names: those of `params`, with `one_minus_` undone, and the other defaults.
 
         An optional hyperparameter is left out unless it is given.
         """
@@ -180,7 +180,7 @@ class Optimizer:
         return values
 
     def complete(self, hparams: Hparams) -> dict[str, float]:
-        """The hyperparameters of a trial's row with the optional ones that it lacks."""
+        """The hyperparameters of a trial's row, with the defaults of the optional ones that the row lacks."""
         return self.defaults | dict(hparams)
 
     def keras_arguments(self, hparams: Hparams) -> dict[str, float | bool]:
@@ -205,9 +205,9 @@ class Optimizer:
 
 
 def _single(value: float) -> float:
-    """The value in single precision; infinite where that has no room for it."""
+    """The value in single precision; infinite if it is too large for that."""
     try:
         with np.errstate(over="ignore"):
             return float(np.float32(value))
-    except OverflowError:  # a whole number that no float has room for
+    except OverflowError:  # a whole number that is too large for any float
         return math.inf

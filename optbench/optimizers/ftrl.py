@@ -1,6 +1,7 @@
 """FTRL-Proximal (McMahan et al. 2013, algorithm 1), with Keras' shrinkage and `beta`.
 
-As in Keras, the first step leaves little of the initial weights: the rule rebuilds a weight from its gradients.
+As in Keras, little is left of the initial weights after the first step, because the rule computes a weight from its
+gradients alone.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""LAMB (You et al. 2020): Adam, each weight tensor's step scaled to the tensor's own norm.
+"""LAMB (You et al. 2020): Adam, with the step of each weight tensor scaled to the tensor's norm.
 
-The norms are of one weight tensor in one lane (see `Ops.norm`): lanes never mix.
+Each norm is that of one weight tensor in one lane (see `Ops.norm`), so lanes never mix.
 """
 
 from optbench.optimizers import adam

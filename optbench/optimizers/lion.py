@@ -1,4 +1,4 @@
-"""Lion (Chen et al. 2023): the sign of a momentum, with a weight decay times the learning rate."""
+"""Lion (Chen et al. 2023): steps along the sign of a momentum, with weight decay multiplied by the learning rate."""
 
 from optbench.optimizers.contract import (
     Hparams,
@@ -24,7 +24,7 @@ def update(
 
 
 def effective_lr(ops: Ops, weight: Tensor, state: State, hparams: Tensors, step: Tensor) -> Tensor:
-    """What the sign is multiplied by: a step does not depend on the size of the gradient."""
+    """The factor of the sign. A step does not depend on the size of the gradient."""
     return hparams["learning_rate"]
 
 

@@ -28,7 +28,7 @@ def arrays(optimizer: Optimizer, hparams: Hparams, dtype: Any = np.float32, nume
 def one_minus(value: float) -> float:
     """One minus the value, in double precision: 0.05 for 0.95, not 0.050000000000000044.
 
-    Of all numbers x with 1 - x = value, it is the one with the fewest digits: what was written, where a person wrote x.
+    Of all numbers x with 1 - x = value, it is the one with the fewest digits, because a person who wrote x wrote few.
     """
     exact = 1 - value
     shorter = (float(f"{exact:.{digits}g}") for digits in range(1, 17))

@@ -1,13 +1,15 @@
-"""The section of the report on budgets: how good the best of k draws is, from searches that explored evenly."""
+"""The section of the report on budgets: how good the best of k draws is, in searches by independent draws."""
 
 from collections.abc import Sequence
 from itertools import combinations
 
 from optbench.comparison.arms import Arm, Source, explores, percent
 from optbench.definition import load, shipped
+from optbench.definition.sweep import Sweep
 from optbench.report import figures, study_figures
 from optbench.report.figures import Line, colour
 from optbench.report.model import Figure, Section, Table
+from optbench.scheduler.states import State
 from optbench.statistics.budget import (
     band_of_k,
     best_of_k_unbiased,
@@ -23,7 +25,7 @@ HEAD = ["Arm", "Draws", "Mean of the best", "Median of the best", "95 % band of 
 
 
 def budgets(arms: Sequence[Arm]) -> Section:
-    """What k trials are worth, from independent draws that ran to their ends."""
+    """How good the best of k trials is, from independent draws that ran to their ends."""
     explored = [(arm, _values(arm.explored)) for arm in arms if arm.explored is not None]
     text = [_missing(arm) for arm in arms if arm.explored is None] + [_tunability(*pair) for pair in explored]
     lines: list[Line] = []
@@ -51,7 +53,7 @@ def budgets(arms: Sequence[Arm]) -> Section:
 
 
 def _missing(arm: Arm) -> str:
-    """What is to be typed to get the arm's curve."""
+    """A sentence that says how to get the arm's curve."""
     study = arm.source.study
     if explores(study):
         return (
@@ -61,10 +63,15 @@ def _missing(arm: Arm) -> str:
     own, name = arm.source.sweep, f"{arm.optimizer}-explore"
     how = 'Sweep the same space and epochs with the sampler "qmc" and the pruner "none" to get the curve.'
     if (shipped() / f"{name}.toml").exists():
-        other = load(name, {"epochs": own.epochs}).fingerprint({})
-        if all(other.get(k) == v for k, v in own.fingerprint({}).items() if not k.startswith(("sampler", "pruner"))):
+        other = load(name, {"epochs": own.epochs})
+        if _space(own) == _space(other):
             how = f"`optbench sweep {name} --epochs {own.epochs}` makes the curve."
     return f"{arm.name}: no finished study explores its space with independent draws. {how}"
+
+
+def _space(sweep: Sweep) -> tuple[object, ...]:
+    """Everything that two searches of the same space have in common."""
+    return sweep.optimizer, sweep.space, sweep.epochs, sweep.batch, sweep.data, sweep.model
 
 
 def _tunability(arm: Arm, values: Sequence[float]) -> str:
@@ -93,4 +100,4 @@ def _budgets(*samples: Sequence[float]) -> list[int]:
 
 def _values(source: Source) -> list[float]:
     """The values of all trials that ended; a diverged one has the accuracy of guessing."""
-    return [t.last for t in source.trials if t.last is not None and t.state in ("complete", "diverged")]
+    return [t.last for t in source.trials if t.last is not None and t.state in (State.COMPLETE, State.DIVERGED)]

@@ -1,4 +1,4 @@
-"""The sections of the report on curves: learning, and the effective learning rate."""
+"""The sections of the report on curves: learning curves and effective learning rates."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from optbench.comparison.arms import Arm, Comparison, Source, dash, is_default, 
 from optbench.report import figures, study_figures
 from optbench.report.figures import Line, colour
 from optbench.report.model import Figure, Section
+from optbench.scheduler.states import State
 from optbench.statistics.search import growth
 from optbench.storage import TrialRecord
 from optbench.training.contract import Epoch
@@ -18,7 +19,7 @@ UNCHANGED = 1.05  # growth by a smaller factor is called no change
 
 
 def learning(comparison: Comparison) -> Section:
-    """Training accuracy where all images are trained on, the search's validation accuracy elsewhere."""
+    """The learning curves: training accuracy of trainings on all images, validation accuracy of the others."""
     lines, published = [], []
     for source in comparison.fixed:
         for setting, trial in source.settings:
@@ -55,7 +56,7 @@ def _arm_line(comparison: Comparison, arm: Arm) -> Line:
 
 @dataclass
 class _Rates:
-    """The lines and sentences of the section on effective learning rates, while it is put together."""
+    """Collects the lines and sentences of the section on effective learning rates."""
 
     lines: list[Line] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
@@ -79,7 +80,7 @@ class _Rates:
 
 
 def effective_learning_rates(comparison: Comparison) -> Section:
-    """The median effective learning rate over the epochs, and whether it shrinks, as the article supposes."""
+    """The median effective learning rate over the epochs, and whether it shrinks, as the published article supposes."""
     found = _Rates()
     for source in comparison.fixed:
         for setting, trial in source.settings:
@@ -104,7 +105,7 @@ def effective_learning_rates(comparison: Comparison) -> Section:
 
 
 def _articles_reason(rate: Sequence[float | None]) -> str:
-    """Whether the article's reason holds: "I think because it shrinks the learning rate"."""
+    """A sentence on whether the article's reason holds: "I think because it shrinks the learning rate"."""
     factor = growth(rate)
     if math.isnan(factor):
         return "One epoch does not show whether the learning rate shrinks."
@@ -130,10 +131,10 @@ def _change(factor: float) -> str:
 
 
 def _dash(trial: TrialRecord) -> str:
-    """How a fixed setting's line is drawn: dotted for Keras' defaults, else dashed."""
+    """The dash of a fixed setting's line: dotted for Keras' defaults, else dashed."""
     return "dot" if is_default(trial) else "dash"
 
 
 def _complete_curves(source: Source, label: str | None) -> list[list[Epoch]]:
-    complete = [t for t in source.trials if t.label == label and t.state == "complete"]
+    complete = [t for t in source.trials if t.label == label and t.state is State.COMPLETE]
     return [source.curves[t.trial_id] for t in complete if t.trial_id in source.curves]

@@ -1,4 +1,4 @@
-"""Where a search space cuts its best trials off, and the wider range to try."""
+"""Finds the ends of ranges at which the best trials of a search sit, and proposes wider ranges."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from optbench.statistics.search import End, boundary, wider
 from optbench.storage import StudyRecord, TrialRecord
 
 USEFUL: Mapping[str, float] = {"epsilon": 1.0}
-"""Up to where a wider range is proposed. A larger epsilon outweighs the average beside it: it only scales the rate."""
+"""The largest values that are proposed. A larger epsilon outweighs the average that it is added to, and only scales the
+learning rate.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ def edges(study: StudyRecord, best: Sequence[TrialRecord]) -> list[Edge]:
 
 
 def _proposal(optimizer: str, name: str, dimension: Float, end: End) -> tuple[float, float]:
-    """The range made wider at that end, as far as the hyperparameter allows and as it is useful."""
+    """The range, wider at that end, within the hyperparameter's bounds and no further than is useful."""
     low, high = wider(dimension.low, dimension.high, dimension.log, end)
     if name.startswith(ONE_MINUS):
         return max(low, 0.0), min(high, 1.0)

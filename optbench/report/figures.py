@@ -13,11 +13,12 @@ import plotly.graph_objects as go
 from optbench.definition.space import Float
 from optbench.optimizers import OPTIMIZERS
 from optbench.report.edges import Edge
+from optbench.scheduler.states import State
 
 OTHER = "#9A8B00"
 WARNING, REFERENCE = "#D6303F", "#888888"  # both are visible on white and on black
 GRID = "rgba(136,136,136,0.25)"
-SYMBOLS = {"complete": "circle", "pruned": "x", "diverged": "square-open"}
+SYMBOLS = {State.COMPLETE: "circle", State.PRUNED: "x", State.DIVERGED: "square-open"}
 BELOW_AXIS = "triangle-down"
 GROUP_SYMBOLS = ("circle", "diamond", "square", "cross")
 PERCENT = {"tickformat": ".1~%", "hoverformat": ".2%"}
@@ -52,11 +53,11 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A trial in a slice: a hyperparameter's value, the objective, the trial's state and number."""
+    """A trial in a slice: the value of a hyperparameter, the objective, the trial's state and number."""
 
     x: float
     y: float
-    state: str
+    state: State
     number: int
 
 
@@ -129,10 +130,10 @@ def slice_of(points: Sequence[Point], x: str, space: Float, y: str, tint: str, l
         of_state = [point for point in points if point.state == state]
         if of_state:
             figure.add_scatter(
-                x=[p.x for p in of_state], y=[max(p.y, floor) for p in of_state], mode="markers", name=state,
+                x=[p.x for p in of_state], y=[max(p.y, floor) for p in of_state], mode="markers", name=str(state),
                 text=[f"trial {p.number}: {100 * p.y:.2f} %" for p in of_state], cliponaxis=False, showlegend=True,
                 marker={
-                    "color": tint, "size": 8, "opacity": 1 if state == "complete" else 0.5,
+                    "color": tint, "size": 8, "opacity": 1 if state is State.COMPLETE else 0.5,
                     "symbol": [BELOW_AXIS if p.y < floor else symbol for p in of_state],
                 },
             )  # fmt: skip
@@ -147,7 +148,7 @@ def slice_of(points: Sequence[Point], x: str, space: Float, y: str, tint: str, l
 
 
 def with_warnings(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
-    """A slice with lines at the ends of its axis at which the best trials sit, and a title that says so."""
+    """The slice with a line at each end of its range at which the best trials sit, and an axis title that says so."""
     for edge in crossed:
         figure.add_vline(x=edge.bound, line_color=WARNING, line_width=2)
     if crossed:
@@ -157,7 +158,7 @@ def with_warnings(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
 
 
 def bars(found: Mapping[str, Mapping[str, float]], x: str, tints: Mapping[str, str]) -> go.Figure:
-    """Horizontal bars: for each name a value in 0..1 per label, the first label at the top."""
+    """Horizontal bars: for each name a value from 0 to 1 per label, the first label at the top."""
     figure = go.Figure()
     for name, values in found.items():
         figure.add_bar(

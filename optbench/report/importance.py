@@ -1,4 +1,4 @@
-"""How much each hyperparameter of a search matters, by Optuna's evaluators, or why that cannot be said."""
+"""Importances: how much each hyperparameter of a search matters, by Optuna's evaluators."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +12,15 @@ from optbench.storage import TrialRecord
 
 log = logging.getLogger("optbench.report")
 
-MIN_TRIALS = 10  # with fewer complete trials an importance says nothing
+MIN_TRIALS = 10  # with fewer complete trials an importance means nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importances:
-    """The fraction of each hyperparameter by method, or, where there is none, the reason as a clause."""
+    """The importance of each hyperparameter by method, as fractions that sum to 1.
+
+    If there are none, `reason` says why, in a clause without a full stop.
+    """
 
     by_method: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reason: str = ""
@@ -45,13 +48,13 @@ def importances(trials: Sequence[TrialRecord], space: Mapping[str, Dimension]) -
         except (RuntimeError, ValueError) as problem:  # for example "zero total variance", where no tree finds a split
             log.info("%s finds no importances in %d trials: %s", method, len(complete), problem)
             continue
-        if len(set(fractions.values())) > 1:  # Optuna divides evenly what a method finds to be all zero
+        if len(set(fractions.values())) > 1:  # where a method finds nothing, Optuna gives all the same importance
             found[method] = fractions
     return Importances(by_method=found, reason="" if found else "no method tells the hyperparameters apart")
 
 
 def _reason(complete: Sequence[TrialRecord], varied: Sequence[str], space: Mapping[str, Dimension]) -> str:
-    """Why there is nothing to rank; empty if there is something."""
+    """Why no importances can be computed; empty if they can."""
     if len(complete) < MIN_TRIALS:
         return f"{len(complete)} complete trials are too few; expected {MIN_TRIALS} or more"
     if not varied:
@@ -64,7 +67,7 @@ def _reason(complete: Sequence[TrialRecord], varied: Sequence[str], space: Mappi
 
 
 def _inside(trial: TrialRecord, space: Mapping[str, Dimension]) -> bool:
-    """Whether the trial is one of the search's space: other programs, and lists of fixed trials, add others."""
+    """Whether the trial lies in the space. Those of other programs may not."""
     return trial.params.keys() == space.keys() and all(trial.params[name] in space[name] for name in space)
 
 

@@ -1,4 +1,4 @@
-"""What the report's page consists of. Everything stays data until the template renders it."""
+"""The parts of the report's page, as data that the template renders."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of texts. The caption says what it shows."""
+    """A table of texts."""
 
     caption: str
     head: Sequence[str]
@@ -20,7 +20,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A Plotly figure. The caption says what it shows, and is also read aloud in place of the drawing."""
+    """A Plotly figure. Screen readers read the caption in place of the drawing."""
 
     caption: str
     plot: "Plot"

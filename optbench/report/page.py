@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def report(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair], now: datetime | None = None) -> str:
-    """The page as HTML; `now` is the date that stands on it."""
+    """The page as HTML; `now` is the date that is printed on it."""
     names = ", ".join(arm.name for arm in comparison.arms)
     return render(
         Page(
@@ -34,19 +34,19 @@ def report(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair], n
 
 
 def comparison_plots(comparison: Comparison, rows: Sequence[Row]) -> "dict[str, Figure]":
-    """The figures by title that optuna-dashboard shows of a comparison: few, because each study has its own there."""
+    """A few figures of a comparison for optuna-dashboard, by title; each study has figures of its own there."""
     shown = stages(comparison, rows), budgets(comparison.arms), traces(comparison.arms)
     return {section.title: section.figures[0].plot for section in shown if section.figures}
 
 
 def facts(comparison: Comparison, now: datetime) -> dict[str, str]:
-    """What a reader wants to know first: when, on what, and from how much training."""
+    """The facts at the top of the page: dates, processors, and how much was trained."""
     trials = [trial for source in studies(comparison) for trial in source.trials]
     confirming = [curve for arm in comparison.arms for one in arm.confirmed for curve in one.curves]
-    curves = [curve for source in studies(comparison) for curve in source.curves.values()] + confirming
     ended = [trial.ended for trial in trials if trial.ended is not None]
     devices = sorted({trial.device for trial in trials if trial.device})
-    epochs, seconds = sum(map(len, curves)), sum(epoch.seconds for curve in curves for epoch in curve)
+    epochs = sum(trial.epochs for trial in trials) + sum(map(len, confirming))
+    seconds = sum(trial.seconds for trial in trials) + sum(epoch.seconds for curve in confirming for epoch in curve)
     found = {
         "Date of this report": f"{now:%Y-%m-%d %H:%M}",
         "Last trial ended": f"{max(ended):%Y-%m-%d %H:%M}" if ended else "",

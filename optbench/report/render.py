@@ -36,7 +36,7 @@ def render(page: Page) -> str:
 
 
 def _anchors(sections: Sequence[Section]) -> list[str]:
-    """What a link to each section ends in; titles that differ only in punctuation are numbered."""
+    """The anchor of each section; titles that differ only in punctuation are numbered."""
     seen: Counter[str] = Counter()
     found = []
     for section in sections:
@@ -58,5 +58,5 @@ def _environment() -> Environment:
 
 
 def _asset(name: str) -> Markup:
-    """A style or script of ours, which is put into the page as it is."""
+    """A style sheet or script of ours, which is put into the page unescaped."""
     return Markup((files("optbench.report") / "templates" / name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The sections of the report on each arm's search: its course, space, importances, speed, pruning, and repeats."""
+"""The sections of the report on searches: their course, spaces, importances, speed, pruning and repeats."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,10 +13,12 @@ from optbench.report.edges import edges
 from optbench.report.figures import Line, MapPoint, colour
 from optbench.report.importance import importances
 from optbench.report.model import Figure, Section, Table
+from optbench.scheduler.states import State
 from optbench.statistics.search import TARGETS, audit, diverged_fraction, incumbent, time_to_target
 from optbench.storage import TrialRecord, best_trials
+from optbench.storage.study_records import COUNTED
 
-DEPTH = 0.08  # of the accuracy axis below the best trial: the range in which good trials can be told apart
+DEPTH = 0.08  # how far the accuracy axis reaches below the best trial, so that good trials can be distinguished
 
 
 def spaces(arms: Sequence[Arm]) -> list[Section]:
@@ -27,7 +29,7 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
 def _space(arm: Arm) -> Section:
     study = arm.source.study
     crossed = edges(study, arm.best)
-    diverged = sum(t.state == "diverged" for t in arm.source.trials)
+    diverged = sum(t.state is State.DIVERGED for t in arm.source.trials)
     too_many = diverged_fraction(diverged, study.finished).too_many
     ranges = any(isinstance(d, Float) for d in arm.source.sweep.space.values())
     text = ["The best trials lie inside the space in every range."] if ranges and not crossed else []
@@ -53,7 +55,7 @@ def traces(arms: Sequence[Arm]) -> Section:
     """The best validation accuracy so far against the epochs trained, pruned and diverged trials included."""
     lines, text = [], []
     for arm in arms:
-        ended = [t for t in arm.source.trials if t.state in ("complete", "pruned", "diverged") and t.hyperparameters]
+        ended = [t for t in arm.source.trials if t.state in COUNTED and t.hyperparameters]
         ended.sort(key=lambda t: (t.ended or datetime.max, t.number))
         epochs = np.cumsum([t.epochs for t in ended]).tolist()
         best = incumbent([np.nan if t.value is None else t.value for t in ended]).tolist()
@@ -94,7 +96,7 @@ def rate_and_epsilon(arms: Sequence[Arm]) -> Section | None:
 
 
 def importance(arms: Sequence[Arm]) -> Section:
-    """How much each hyperparameter matters, by two methods, or why that cannot be said."""
+    """How much each hyperparameter matters, by two methods, or why that is not known."""
     text, drawn = [], []
     for arm in arms:
         found = importances(arm.source.trials, arm.source.sweep.space)
@@ -126,15 +128,20 @@ def targets(arms: Sequence[Arm]) -> Section:
 
 def pruning(arms: Sequence[Arm]) -> Section | None:
     """What pruning saved and cost; None where nothing was pruned."""
-    text = [_pruning(arm) for arm in arms if any(t.state == "pruned" or t.audit is not None for t in arm.source.trials)]
+    text = [_pruning(arm) for arm in arms if any(_would_be_pruned(trial) for trial in arm.source.trials)]
     return Section(title="What pruning cost", text=text) if text else None
+
+
+def _would_be_pruned(trial: TrialRecord) -> bool:
+    """Whether the trial was pruned, or would have been if it had not been audited."""
+    return trial.state is State.PRUNED or trial.audit is not None
 
 
 def _pruning(arm: Arm) -> str:
     trials = arm.source.trials
-    pruned = [t for t in trials if t.state == "pruned"]
+    pruned = [t for t in trials if t.state is State.PRUNED]
     saved = sum(arm.epochs - t.epochs for t in pruned)
-    audited = [t for t in trials if t.audit is not None and t.state in ("complete", "diverged")]
+    audited = [t for t in trials if t.audit is not None and t.state in (State.COMPLETE, State.DIVERGED)]
     rivals = [(t, _incumbent(trials, t)) for t in audited]
     known = [(t.last or 0.0, best) for t, best in rivals if best is not None]
     saving = f"{arm.name}: {len(pruned)} trials were pruned, which saved {saved} epochs"
@@ -149,13 +156,13 @@ def _pruning(arm: Arm) -> str:
 
 
 def repeats(arms: Sequence[Arm]) -> Section | None:
-    """The spread over repeated searches, beside the spread over seeds; None where no search was repeated."""
+    """The spread over repeated searches, compared with the spread over seeds; None if no search was repeated."""
     text = [f"{sentence}." for arm in arms for sentence in remarks.between_searches(arm)]
     return Section(title="Between-search variance", text=text) if text else None
 
 
 def _incumbent(trials: Sequence[TrialRecord], audited: TrialRecord) -> float | None:
-    """The best value that was there when the trial ended."""
+    """The best value of another trial that had ended when this one did; None if there was none."""
     end = audited.ended
     before = [t for t in best_trials(trials) if end and t.ended and t.ended <= end and t.number != audited.number]
     return before[0].value if before else None

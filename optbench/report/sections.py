@@ -1,4 +1,4 @@
-"""The sections of the report: each has a title, sentences taken from the data, tables, and figures."""
+"""The report's sections on the verdict and on the way from default to tuned, and the list of all sections."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from optbench.report.model import Figure, Section, Table
 from optbench.statistics.seeds import confirmation
 from optbench.storage import TrialRecord
 
-CLOSE = 2.0  # percentage points below the best: what a second figure shows in detail
+CLOSE = 2.0  # percentage points below the best that a second figure shows in detail
 EXPLANATION = (
     'Test accuracies are means in percent with 95 % t-intervals over seeds. "Search" is the winner\'s validation '
     "accuracy. It is usually higher than the test accuracy, because the winner was picked by it and because the two "
@@ -21,7 +21,7 @@ EXPLANATION = (
 
 
 def sections(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Section]:
-    """Every section of the page, in order; one that would have nothing to say is left out."""
+    """Every section of the page, in order; those that have nothing to show are left out."""
     arms = comparison.arms
     found = [
         verdict(comparison, rows, pairs),
@@ -41,7 +41,7 @@ def sections(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair])
 
 
 def verdict(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair]) -> Section:
-    """The sentences of the comparison, and the tables they rest on."""
+    """The verdicts and remarks of the comparison, and the tables that they rest on."""
     tables = [_arms(rows), _confirmed(comparison.arms), _pairs(pairs)]
     return Section(
         title="The verdict",
@@ -97,7 +97,7 @@ def _pairs(pairs: Sequence[Pair]) -> Table:
 
 
 def stages(comparison: Comparison, rows: Sequence[Row]) -> Section:
-    """Default, paper and tuned as dots with intervals, beside the published figures."""
+    """Default, paper and tuned as dots with intervals, and the published accuracies."""
     settings = [pair for source in comparison.fixed for pair in source.settings]
     dots = _dots(rows)
     if not dots:

@@ -11,8 +11,10 @@ from optbench.definition.space import Float
 from optbench.report.edges import edges
 from optbench.report.figures import Line, Point, colour, lines, with_warnings
 from optbench.report.figures import slice_of as slice_figure
+from optbench.scheduler.states import State
 from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
 from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.storage.study_records import COUNTED
 from optbench.training.contract import Epoch
 
 TOP = 5  # how many of the best trials have their learning curves drawn
@@ -20,8 +22,9 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> Any:
-    """Validation accuracy (training accuracy where nothing is validated) over the epochs: of the best trials, or the
-    median over seeds of each fixed setting.
+    """The learning curves of the best trials of a search, or of each fixed setting as the median over its seeds.
+
+    They show validation accuracy, or training accuracy where nothing is validated.
     """
     found = _of_best(records, curves) if study.searches else _of_settings(records, curves)
     validated = study.sweep is not None and study.sweep.data.validation > 0
@@ -44,7 +47,7 @@ def _of_best(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) 
 def _of_settings(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> list[Line]:
     groups: dict[str, list[TrialRecord]] = {}
     for trial in records:
-        if trial.state == "complete" and trial.trial_id in curves:
+        if trial.state is State.COMPLETE and trial.trial_id in curves:
             groups.setdefault(trial.label or f"trial {trial.number}", []).append(trial)
     found: list[Line] = []
     drawn: Counter[str] = Counter()  # lines of one optimizer have one colour, and differ in their dashes
@@ -57,12 +60,13 @@ def _of_settings(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch
 
 
 def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None = None) -> dict[str, Any]:
-    """The objective against each hyperparameter that was searched, by its name, with a warning on the axis where the
-    best trials sit at an end of its range; `low` is where the objective's axis begins.
+    """The objective against each hyperparameter that was searched, by the hyperparameter's name.
+
+    A red axis warns where the best trials sit at an end of the range. `low` is where the objective's axis begins.
     """
     space = study.sweep.space if study.sweep else {}
     crossed = edges(study, best_trials(records))
-    shown = [r for r in records if r.state in ("complete", "pruned", "diverged") and r.last is not None]
+    shown = [r for r in records if r.state in COUNTED and r.last is not None]
     drawn = {}
     for name, dimension in space.items():
         points = [
@@ -76,7 +80,7 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
 
 def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
     """How good the best of k draws is, where the study's trials are independent draws that ran to their ends."""
-    values = [r.last for r in records if r.last is not None and r.state in ("complete", "diverged")]
+    values = [r.last for r in records if r.last is not None and r.state in (State.COMPLETE, State.DIVERGED)]
     if not explores(study) or study.state != "done" or not values:
         return None
     found = budget_lines("", values, colour(study.optimizer))

@@ -1,4 +1,4 @@
-"""Files that belong to a study, in Optuna's artifact store: its learning curves, and its best configuration."""
+"""The artifacts of a study, in Optuna's artifact store: its learning curves and its best configuration."""
 
 import csv
 import io
@@ -29,10 +29,11 @@ def folder(storage: Storage) -> Path:
 
 
 class Store:
-    """Optuna's artifact store of one database. Databases that lie side by side share the folder.
+    """Optuna's artifact store of one database. Databases in the same folder share the folder of artifacts.
 
-    It reads whatever lies in the folder, as a copy of a database shows the files of the original. It writes to a folder
-    of its own, and removes only what lies there and belongs to no other study: a copy never owns the original's files.
+    The store reads every file in that folder, so that a copy of a database shows the artifacts of the original. It
+    writes to a subfolder of its own, and removes only files that are there and belong to one study only, so that a copy
+    never removes the files of the original.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -50,26 +51,26 @@ class Store:
         raise ArtifactNotFound(artifact_id)
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """Write the file, over an earlier one. Raises OSError."""
+        """Write the file, or replace it. Raises OSError."""
         self.own.mkdir(parents=True, exist_ok=True)
         FileSystemArtifactStore(self.own).write(artifact_id, content_body)
 
     def remove(self, artifact_id: str) -> None:
-        """Delete the file, if it is this database's, and at most one of its studies has it."""
+        """Delete the file if it belongs to this database and to at most one of its studies."""
         if count_references(self.storage, artifact_id) <= 1:
             with tolerated(log, "an artifact was not deleted", ArtifactNotFound):
                 FileSystemArtifactStore(self.own).remove(artifact_id)
 
 
 def keep(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> None:
-    """Write the study's artifacts, each over the one that was there before. Raises OSError."""
+    """Write the study's artifacts, and replace earlier ones. Raises OSError."""
     _put(storage, study, CURVES, "text/csv", _curves(storage, study, records))
     if study.searches and study.best is not None:
         _put(storage, study, BEST, "application/json", FORMATS[Format.JSON](chosen(storage, study)))
 
 
 def remove_all(storage: Storage, study: StudyRecord) -> None:
-    """Delete the files of the study's artifacts, as far as they are its own; call it before the study is deleted."""
+    """Delete the files of the study's own artifacts; call it before the study is deleted."""
     for artifact in _registered(storage, study):
         with tolerated(log, "an artifact was not deleted", OSError):
             Store(storage).remove(artifact)
@@ -86,7 +87,7 @@ def _registered(storage: Storage, study: StudyRecord) -> dict[str, str]:
 
 
 def _identity(storage: Storage, study: StudyRecord, name: str) -> str:
-    """The id of the artifact of that name: the one that it has, or, for a new one, a function of study and name."""
+    """The id of the study's artifact of that name: the existing one, or for a new one a function of study and name."""
     for artifact, filename in _registered(storage, study).items():
         if filename == name and count_references(storage, artifact) == 1:
             return artifact

@@ -1,4 +1,4 @@
-"""Access control before optuna-dashboard, which itself lets everybody who reaches it delete studies."""
+"""Access control for optuna-dashboard, which by itself lets everybody who reaches it delete studies."""
 
 import base64
 import hashlib
@@ -23,10 +23,10 @@ class Password:
     def __init__(self, word: str) -> None:
         self.salt = secrets.token_bytes(16)
         self.hash = self._hash(word)
-        self.accepted: set[bytes] = set()  # digests of right headers, because scrypt is slow on purpose
+        self.accepted: set[bytes] = set()  # digests of accepted headers, because scrypt is slow on purpose
 
     def fits(self, header: str) -> bool:
-        """Whether an Authorization header has the password; its user name may be any."""
+        """Whether an Authorization header has the password, with any user name."""
         digest = hashlib.sha256(self.salt + header.encode("latin-1", "replace")).digest()
         if any(hmac.compare_digest(digest, known) for known in list(self.accepted)):
             return True
@@ -44,7 +44,7 @@ class Password:
 
 
 def read_password(file: Path) -> Password:
-    """The password in the first line of a file that nobody else can read. Raises DefinitionError."""
+    """The password in the first line of the file. Raises DefinitionError, also if other users can read the file."""
     try:
         mode, text = file.stat().st_mode, file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
@@ -63,7 +63,8 @@ class Guard:
     """A WSGI application that checks host name, origin and password, and refuses changes if `read_only`.
 
     `host` is the address that the server listens on. Without a password the Host header must be an IP address, a
-    loopback name, or `host` itself: otherwise a page of another site could let its own name point here (DNS rebinding).
+    loopback name, or `host` itself. Otherwise another site could make its own name point to this address and use the
+    visitor's browser to reach the dashboard (DNS rebinding).
     """
 
     def __init__(self, inner: Application, host: str, read_only: bool, password: Password | None) -> None:

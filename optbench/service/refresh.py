@@ -1,4 +1,4 @@
-"""Brings up to date what optuna-dashboard shows of a study beside its trials: attributes, a note, plots, artifacts."""
+"""Brings up to date what optuna-dashboard shows of a study in addition to its trials: note, plots, artifacts."""
 
 import re
 import shlex
@@ -18,6 +18,7 @@ from optbench.storage.saved_plots import remove_plots
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+# The heading of our part of a note. Notes of earlier versions have it, too, so its words must not change.
 OURS = "## About this study\n\n*optbench rewrites what stands below this heading; what is above it is yours.*\n"
 STUDY_PLOT = re.compile(r"\d\d-.*|learning-curves|slice-\d+|best-of-k")  # the last three are of earlier versions
 COMPARISON_PLOT = re.compile(
@@ -33,9 +34,9 @@ def refresh(
     verdict: Sequence[str] | None = None,
     compared: "Mapping[str, Figure] | None" = None,
 ) -> None:
-    """Bring everything up to what the study's trials say now. Raises StorageError.
+    """Bring attributes, note, plots and artifacts up to date with the study's trials. Raises StorageError.
 
-    `verdict` are the sentences of a comparison and `compared` its figures by title. Both stay until others are given.
+    `verdict` are the sentences of a comparison and `compared` its figures by title. They stay until others are given.
     """
     records = trials(storage, study.study_id)
     with one_line(storage.url):
@@ -55,7 +56,7 @@ def refresh(
 
 
 def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
-    """Put our part below the heading. The note keeps its version, so that a person who edits it now can still save."""
+    """Rewrite our part of the note. It keeps its version number, so that somebody who is editing it can still save."""
     version, held = read_note(storage.optuna, study.study_id)
     body = held.partition(OURS)[0] + OURS + text
     if body != held:
@@ -65,7 +66,7 @@ def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
 def _rewrite_plots(
     storage: Storage, handle: optuna.Study, own: "Mapping[str, Figure]", compared: "Mapping[str, Figure] | None"
 ) -> None:
-    """Save the plots that changed under names that sort, and remove those that are no longer among them."""
+    """Save the plots that changed, under names that sort in their order, and remove those that no longer exist."""
     from optuna_dashboard import save_plotly_graph_object
 
     held = saved_plots(storage.optuna, study_id_of(handle))
@@ -111,7 +112,7 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
 
 
 def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
-    """Each fixed setting beside the figure that was published, as Markdown."""
+    """A table of the fixed settings with measured and published accuracies, as Markdown."""
     from optbench.comparison.baseline import by_label
 
     rows = [f"| setting | seeds | {study.metric} | published |", "| --- | --- | --- | --- |"]
@@ -122,7 +123,7 @@ def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:
 
 
 def plots(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord]) -> "dict[str, Figure]":
-    """The study's plots by title, in the order in which they are shown, as far as there is something to plot."""
+    """The study's plots by title, in the order in which they are shown, without those that would be empty."""
     from optbench.report import study_figures
 
     found = {"Learning curves": study_figures.learning_curves(study, records, curves(storage, study.study_id))}

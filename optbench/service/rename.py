@@ -1,4 +1,4 @@
-"""Renames a study where the dashboard's page asks for it, and keeps everything that belongs to the study."""
+"""Renames a study at the request of the dashboard's page, and keeps everything that belongs to the study."""
 
 import json
 import re
@@ -14,9 +14,10 @@ MAX_BODY = 65_536  # bytes
 
 
 class Rename:
-    """A WSGI application before optuna-dashboard's, which renames by copying trials and deleting the original.
+    """A WSGI application that answers requests to rename, and passes all others on to optuna-dashboard's.
 
-    Epochs, the metric's name and confirmations would be lost with the original.
+    optuna-dashboard renames by copying the trials and deleting the original, so epochs, the metric's name and the
+    relation to confirmations would be lost.
     """
 
     def __init__(self, inner: Application, storage: Storage) -> None:

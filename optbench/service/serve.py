@@ -1,4 +1,4 @@
-"""Serves optuna-dashboard on our storage by several threads, and keeps what it shows of each study up to date."""
+"""Serves optuna-dashboard on our storage, and keeps what it shows of each study up to date."""
 
 import logging
 import socket
@@ -27,7 +27,7 @@ def serve(
     read_only: bool = False,
     password: Password | None = None,
 ) -> None:
-    """Serve until interrupted; `ready` gets the address. Raises DefinitionError if it cannot be listened on."""
+    """Serve until interrupted, and call `ready` with the address first. Raises DefinitionError if the port is taken."""
     import waitress
     from optuna_dashboard import wsgi
 
@@ -51,9 +51,10 @@ def serve(
 
 
 class Refresher:
-    """Brings the notes, plots and artifacts of studies up to date whose trials have changed.
+    """Brings the notes, plots and artifacts of studies up to date when their trials have changed.
 
-    A study that cannot be brought up to date delays no other one, and is logged once for each state that it is in.
+    A study that cannot be brought up to date does not delay the others. The problem is logged once for each state of
+    the study.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -66,9 +67,9 @@ class Refresher:
         """Look at every study once."""
         try:
             found = studies(self.storage)
-        except Exception as problem:  # the dashboard goes on whatever happens to the database
+        except Exception as problem:  # the dashboard goes on, whatever happens to the database
             if str(problem) != self.outage:
-                log.warning("the studies cannot be read, and are shown as they were: %s", problem)
+                log.warning("the studies cannot be read, so the dashboard shows their earlier state: %s", problem)
             self.outage = str(problem)
             return
         self.outage = ""
@@ -82,7 +83,7 @@ class Refresher:
             return
         try:
             refresh(self.storage, study)
-        except Exception as problem:  # for example a study that was deleted meanwhile; the others are still to be shown
+        except Exception as problem:  # for example a study that was just deleted; the others must still be shown
             level = logging.DEBUG if self.warned.get(study.study_id) == state else logging.WARNING
             log.log(level, "study %r is not up to date in the dashboard: %s", study.name, _line(problem))
             log.debug("the traceback of that", exc_info=problem)

@@ -11,7 +11,7 @@ Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
 def answer(
     start: Callable[..., Any], status: str, content: Mapping[str, Any], headers: Sequence[tuple[str, str]] = ()
 ) -> list[bytes]:
-    """Start a response with that JSON as its body, and return the body."""
+    """The body of a JSON response with that content, after starting the response."""
     body = json.dumps(content).encode()
     start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers])
     return [body]

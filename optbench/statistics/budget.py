@@ -1,9 +1,9 @@
-"""What a random search's trials say about other budgets: the best of k trials, tunability, who wins at equal budget.
+"""What the trials of a random search say about budgets: the best of k trials, tunability, which of two searches wins.
 
 Every function is pure and takes the final accuracies (fractions from 0 to 1, in any order) of trials that were drawn
-independently from one space and ran to their end: those of a random or quasi-random search without a pruner, never
-TPE's, pruned or fixed trials. A diverged trial counts too, with the accuracy of guessing. docs/statistics.md has a
-section for each function.
+independently from one space and ran to their end. Such trials come from a random or quasi-random search without a
+pruner, never from TPE, and are neither pruned nor fixed. A diverged trial counts with the accuracy of guessing.
+docs/statistics.md has a section for each function.
 """
 
 import math
@@ -20,7 +20,7 @@ from optbench.statistics.seeds import SINGLE, Array, finite
 MAX_SAMPLES, MIN_SAMPLES = 10_000, 1_000
 """How many samples simulate a band; a 95 % band then covers 94.5 to 95.5 %."""
 DRAWN = 2_000_000
-"""How many numbers all samples of a band have together, where that leaves MIN_SAMPLES of them."""
+"""How many random numbers are drawn for a band in all, unless that makes fewer than MIN_SAMPLES samples."""
 
 
 def best_of_k(values: ArrayLike, k: ArrayLike) -> Array:
@@ -63,9 +63,9 @@ def median_of_k(values: ArrayLike, k: ArrayLike) -> Array:
 
 
 def band_of_k(values: ArrayLike, k: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
-    """The ends (low, high) between which the true curve of median_of_k lies at all k at once: two arrays [len(k)].
+    """The band (low, high) in which the true curve of median_of_k lies at all k at once: two arrays [len(k)].
 
-    They are quantiles under the bounds of distribution_band. NaN where there are too few trials to bound that side.
+    They are quantiles under the bounds of distribution_band. NaN where there are too few trials for a bound.
     Raises ValueError for no values, a k below 1, or a confidence outside (0, 1).
     Lourie et al. 2023; docs/statistics.md.
     """
@@ -89,7 +89,7 @@ def largest_k(n: int, confidence: float = 0.95) -> int:
 
 
 def distribution_band(n: int, confidence: float) -> tuple[Array, Array]:
-    """The bounds (low, high) [n] of a continuous distribution function at n ordered draws, at all of them at once.
+    """Bounds (low, high) [n] that a continuous distribution function keeps to at all of n ordered draws at once.
 
     At the i-th lowest draw the function is distributed as Beta(i, n + 1 - i), whatever the distribution is. Each bound
     cuts off the same tail, which is chosen by simulation so that all bounds hold together.
@@ -114,7 +114,7 @@ class Tunability:
 
 
 def tunability(values: ArrayLike, delta: float) -> Tunability:
-    """How easily a random search comes within `delta` of the best of `values` [n]; .005 is 0.5 percentage points.
+    """How easily a random search comes within `delta` (a fraction) of the best of `values` [n].
 
     The fraction has a Wilson interval. The trials are ceil(ln .05 / ln(1 - fraction)), or 1 if all are that close.
     Raises ValueError for no values, or a negative delta.

@@ -1,4 +1,4 @@
-"""Two settings compared: on the seeds that they share, and run against run.
+"""Compares two settings: on the seeds that they share, and as independent runs.
 
 Every function is pure and takes accuracies as fractions from 0 to 1. docs/statistics.md has a section for each.
 """
@@ -16,8 +16,9 @@ EXACT, FLIPS, RESAMPLES = 16, 100_000, 2000
 
 @dataclass(frozen=True)
 class Paired:
-    """The mean of a - b over n shared seeds with its 95 % interval, the standard deviation of the differences, and two
-    two-sided p-values of "no difference".
+    """The mean of a - b over n shared seeds, with its 95 % interval from `low` to `high`.
+
+    `deviation` is the standard deviation of the differences. Both p-values are two-sided, for "no difference".
     """
 
     n: int
@@ -30,10 +31,10 @@ class Paired:
 
 
 def paired(a: ArrayLike, b: ArrayLike) -> Paired:
-    """How a differs from b, where a[i] and b[i] [n] come from the same seed; p cannot fall below pvalues.min_p(n).
+    """How a [n] differs from b [n], where a[i] and b[i] come from the same seed.
 
-    The interval is the t-interval of the differences. Both p-values are of two-sided tests: sign flips, and signed
-    ranks (1 if all differences are zero).
+    The interval is the t-interval of the differences. The p-values are those of the sign-flip test, which cannot fall
+    below pvalues.min_p(n), and of the signed-rank test, which is 1 if all differences are zero.
     Raises ValueError for fewer than two pairs, or unequal lengths.
     Fisher 1935, Wilcoxon 1945; docs/statistics.md.
     """
@@ -59,10 +60,10 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def _sign_flip_p(differences: Array) -> float:
-    """The fraction of all 2^n sign patterns whose mean is as far from 0 as the given one.
+    """The fraction of all 2^n sign patterns whose mean is at least as far from 0 as the observed one.
 
-    Above n = 16, of 100,000 random patterns and the given one. This is not scipy's permutation_test, which counts sums
-    as different that differ only by rounding, and accuracies tie often.
+    Above n = 16 it is the fraction of 100,000 random patterns and the observed one. scipy's permutation_test is not
+    used because it takes sums that differ only by rounding for different ones, and accuracies tie often.
     """
     n = differences.size
     if n <= EXACT:
@@ -76,7 +77,10 @@ def _sign_flip_p(differences: Array) -> float:
 
 @dataclass(frozen=True)
 class Improvement:
-    """The probability that a run of a beats a run of b, with its 95 % interval; above .75 it is called meaningful."""
+    """The probability that a run of a beats a run of b, with its 95 % interval.
+
+    Bouthillier et al. (2021) call a value above .75 meaningful.
+    """
 
     fraction: float
     low: float
@@ -84,10 +88,10 @@ class Improvement:
 
 
 def improvement(a: ArrayLike, b: ArrayLike, seed: int = 0) -> Improvement:
-    """How often a beats b where the two are not paired: a [n] and b [m] may differ in length.
+    """The probability that a run of a [n] beats a run of b [m]; the two are not paired and may differ in length.
 
-    The fraction of all pairs with a_i > b_j, where a tie counts half (the Mann-Whitney U over n m). The interval is a
-    percentile bootstrap that draws both samples separately, 2000 times, from `seed`.
+    It is the fraction of all pairs with a_i > b_j, where a tie counts half (the Mann-Whitney U divided by n m). The
+    interval is a percentile bootstrap that draws both samples separately, 2,000 times, from `seed`.
     Raises ValueError for fewer than two values on a side.
     Agarwal et al. 2021; docs/statistics.md.
     """
@@ -106,7 +110,10 @@ def _wins(a: Array, b: Array, axis: int = -1) -> Array:
 
 @dataclass(frozen=True)
 class Equivalence:
-    """The 90 % interval of the mean difference, whether it lies inside the margin, and the p of "it does not"."""
+    """The 90 % interval of the mean difference, and whether it lies inside the margin.
+
+    `p` is the p-value for "the mean difference is outside the margin".
+    """
 
     low: float
     high: float

@@ -9,11 +9,11 @@ MAX_SEEDS = 200  # what `optbench confirm` takes
 
 
 def seeds_to_decide(mean: float, deviation: float, margin: float, pairs: int = 1) -> int | None:
-    """How many shared seeds would decide a pair, if the mean difference and its spread stay what they are.
+    """An estimate of how many shared seeds would decide a pair; None if more than 200.
 
-    The smaller of two numbers: how many show a difference, and how many show equality within `margin`; None if neither
-    is at most 200. `mean` and `deviation` are of the differences by seed and fractions, as `margin` is; `pairs` is the
-    number of pairs that the p-values are corrected for. It is an estimate, as good as the spread is known.
+    It is the smaller of two numbers: how many seeds would show a difference, and how many would show equality within
+    `margin`, if the `mean` and the standard `deviation` of the differences by seed stay what they are. All three are
+    fractions. `pairs` is the number of pairs that the p-values are corrected for.
     Raises ValueError for a deviation below 0, or a margin that is not above 0.
     docs/statistics.md.
     """

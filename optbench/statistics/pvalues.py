@@ -1,4 +1,4 @@
-"""What p-values can say: the smallest that so many pairs can reach, and the correction for testing several pairs."""
+"""p-values: the smallest one that a number of pairs can reach, and the correction for several tests."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,11 @@ def min_p(n: int) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number, in the same order.
+    """The p-values corrected for their number, in the given order.
 
-    The chance that any true "no difference" gets a corrected p below .05 is at most 5 %. The i-th smallest of m values
-    is multiplied by m + 1 - i; the results never fall from one to the next, and are at most 1.
+    If there is truly no difference in some of the tests, the probability that any of these gets a corrected p below .05
+    is at most 5 %. The i-th smallest of m values is multiplied by m + 1 - i; in that order the results never fall, and
+    they are at most 1.
     Raises ValueError for a value outside 0 to 1.
     Holm 1979; docs/statistics.md.
     """

@@ -1,7 +1,7 @@
-"""What the trials of one study say about its search: best so far, speed, edges of the space, divergence, pruning.
+"""What the trials of one study say about its search: the best so far, speed, the space, divergence, pruning.
 
 Every function is pure. Accuracies are fractions from 0 to 1, and higher is better. docs/statistics.md has a section for
-each function. The curves over budgets are in budget.py.
+each function. The curves over budgets are in `budget`.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def time_to_target(curve: Sequence[float | None], targets: Sequence[float] = TAR
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where the best trial lies on a search scale from 0 to 1, and whether the top ten crowd an outer tenth of it."""
+    """Where the best trial lies on a scale from 0 to 1, and in which outer tenth of it many of the ten best lie."""
 
     position: float
     crowded_low: bool
@@ -64,9 +64,9 @@ class Boundary:
 
 
 def boundary(units: ArrayLike) -> Boundary:
-    """Whether a search space cuts off its best trials; `units` [n] are their places on the scale, best trial first.
+    """Whether a range cuts off its best trials; `units` [n] are the trials' places on its scale, best trial first.
 
-    It does if the best one is below .05 or above .95, or if at least 4 of the top 10 are in one outer tenth.
+    It does if the best trial is below .05 or above .95, or if at least 4 of the ten best are in one outer tenth.
     Raises ValueError for no places, or one outside 0 to 1.
     """
     found = finite(units)
@@ -81,9 +81,9 @@ def boundary(units: ArrayLike) -> Boundary:
 def wider(low: float, high: float, log: bool, end: End) -> tuple[float, float]:
     """The range extended by half its length at one end, on its linear or logarithmic scale.
 
-    The end moves by (high - low) / 2, or by a factor of sqrt(high / low). The caller limits the result to what the
-    hyperparameter allows, which is not known here.
-    Raises ValueError for an empty range, a logarithmic one that does not start above 0, or another end.
+    The end moves by (high - low) / 2, or by a factor of sqrt(high / low). The caller limits the result to the bounds of
+    the hyperparameter.
+    Raises ValueError for an empty range, a logarithmic range that does not start above 0, or another end.
     """
     if not low < high or (log and low <= 0):
         raise ValueError(f"a range from {low} to {high}; expected low < high{', above 0' if log else ''}")
@@ -118,7 +118,7 @@ class Fraction:
 
     @property
     def too_many(self) -> bool:
-        """Whether it is above 30 %: then the space holds too many settings that diverge."""
+        """Whether it is above 30 %, so that a smaller space should be searched."""
         return self.fraction > DIVERGED
 
 
@@ -132,10 +132,10 @@ def diverged_fraction(diverged: int, total: int) -> Fraction:
 
 
 def growth(rates: Sequence[float | None]) -> float:
-    """By what factor an effective learning rate grew (above 1) or shrank over training: its last value over its first.
+    """By what factor an effective learning rate grew (above 1) or shrank over training: its last value / its first.
 
-    `rates` has a value per epoch, None or NaN where it was not measured. The result is NaN for fewer than two finite
-    rates, or a first one of 0.
+    `rates` has a value per epoch, None or NaN where it was not measured. The result is NaN if fewer than two are
+    finite, or the first is 0.
     """
     found = np.array(rates, dtype=np.float64)
     found = found[np.isfinite(found)]
@@ -163,7 +163,7 @@ def audit(values_if_finished: ArrayLike, incumbents: ArrayLike) -> Audit:
     """What a pruner cost, measured on trials that it would have pruned but that ran to their end.
 
     `values_if_finished` [n] are their final accuracies, NaN for a trial that diverged; `incumbents` [n] are the best
-    finished accuracies that they had to beat. The interval is exact (Clopper and Pearson 1934).
+    accuracies that were finished when each of them ended. The interval is exact (Clopper and Pearson 1934).
     Raises ValueError for no trials, unequal lengths, or an incumbent that is not finite.
     """
     ended, best = np.asarray(values_if_finished, dtype=np.float64), finite(incumbents)

@@ -1,7 +1,7 @@
 """Statistics of one setting over seeds: its mean with an interval, its spread, and the error of a finite test set.
 
-Every function is pure and takes accuracies as fractions from 0 to 1. docs/statistics.md has a section for each with its
-formula and its paper. paired.py compares two settings; search.py and budget.py look at a whole search.
+Every function is pure and takes accuracies as fractions from 0 to 1. docs/statistics.md has a section for each, with
+its formula and its paper.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,9 @@ from scipy import stats
 Array = NDArray[np.float64]
 
 SINGLE = 1e-7
-"""Accuracies that differ by less are equal: single precision rounds by less, and one image of 60,000 is 1.7e-5."""
+"""Accuracies that differ by less count as equal: rounding to single precision is smaller, and one image of 60,000 is
+1.7e-5.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Contract suites, for whoever writes another implementation of what optbench expects."""
+"""Contract suites: tests for other implementations of what optbench expects."""

@@ -1,4 +1,4 @@
-"""The contract of a trainer, as tests. To hold a trainer of your own to it, with pytest:
+"""The contract of a trainer, as tests. To test your own trainer with pytest:
 
     from optbench.testing.trainers import TrainerContract
 
@@ -6,8 +6,8 @@
         def make(self, optimizer, split):
             return MyTrainer(optimizer, split)
 
-It must learn the digits that come with scikit-learn, 28x28 pixels in 10 classes, in batches of about 64. Set
-`exact = False` in the class if a job that is trained again may give slightly other numbers.
+The trainer must learn the digits that come with scikit-learn, enlarged to 28x28 pixels, in batches of about 64. Set
+`exact = False` in the class if a job that is trained again may give slightly different numbers.
 """
 
 import math
@@ -22,7 +22,7 @@ DIVERGES = 1e38  # a learning rate at which every network diverges in its first 
 
 
 def job(optimizer: str, seed: int = 7, number: int = 0, **changes: float) -> Job:
-    """A job with the optimizer's defaults but for `changes`."""
+    """A job with the optimizer's defaults, apart from `changes`."""
     hparams = OPTIMIZERS[optimizer].resolve(changes)
     return Job(number=number, optimizer=optimizer, hparams=hparams, seed=seed, epochs=EPOCHS)
 
@@ -87,7 +87,7 @@ class TrainerContract:
             assert first == again
 
     def test_a_lane_does_not_depend_on_its_neighbours(self) -> None:
-        """The last lane gives the same numbers alone, and among others of which one diverges."""
+        """The last lane gives the same numbers alone and with neighbours, one of which diverges."""
         alone, crowded = self.trainer(), self.trainer()
         lane = alone.lanes - 1
         expected = figures(curve(alone, job(self.optimizer), lane=lane))

@@ -10,14 +10,14 @@ import numpy as np
 from optbench.data.dataset import Images
 from optbench.optimizers import NUMERICS
 
-CHANCE = 0.1  # the accuracy of guessing among ten classes: what a diverged trial is worth
+CHANCE = 0.1  # the accuracy of guessing among ten classes, which is the value of a diverged trial
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial to train. Its numbers depend on this, and on the data, the model and the batch size, alone.
+    """One trial to train. Its results depend only on the job, the data, the model and the batch size.
 
-    `numerics` is the version of the arithmetic that it was trained with first (see `optbench.optimizers.precision`).
+    `numerics` is the version of the arithmetic with which it was first trained (see `optbench.optimizers.precision`).
     """
 
     number: int
@@ -30,7 +30,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss and accuracy of an epoch: over the training batches while it trains, on validation images after it.
+    """Mean loss and accuracy of an epoch: over the training batches during it, on the validation images after it.
 
     `effective_lr` is the median over the weights of the effective learning rate after the epoch (see
     `optbench.optimizers.contract.Rule`), and `weight_distance` the Euclidean distance of all weights from their initial
@@ -48,7 +48,7 @@ class Epoch:
 
     @property
     def finite(self) -> bool:
-        """Whether the losses are finite. The accuracy of a diverged network is finite, so it cannot tell."""
+        """Whether the losses are finite. The accuracy is finite even after divergence, so it does not show it."""
         return math.isfinite(self.train_loss) and math.isfinite(self.validation_loss or 0.0)
 
     @property
@@ -83,7 +83,7 @@ class Trainer(Protocol):
         """One more epoch of every assigned job, by lane; nothing if no lane is taken."""
 
     def test(self, lane: int, images: Images) -> float:
-        """The accuracy of the lane's network, as it is now, on other images."""
+        """The present accuracy of the lane's network on other images."""
 
     def weights(self, lane: int) -> list[np.ndarray[Any, np.dtype[Any]]]:
-        """The weights of the lane's network as they are now: kernel and bias of each layer in turn, float32."""
+        """The present weights of the lane's network: kernel and bias of each layer in turn, float32."""

@@ -1,4 +1,4 @@
-"""What a trial's seed decides: its initial weights, and the order of its batches. The same for every trainer."""
+"""What a trial's seed decides, in every trainer: the initial weights and the order of the batches."""
 
 import math
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Measurements, each with its own command; none is part of the test run."""
+"""Benchmarks, each with its own command. None is part of the test run."""

@@ -1,8 +1,8 @@
-"""What a trial costs beside its training: ask, a report and a judgement per epoch, tell; in studies that grow.
+"""What a trial costs in addition to its training, in studies of growing size: ask, decide and record.
 
-A database is filled with finished trials; then workers that train nothing run further trials on it, all at once. The
-time inside the sampler, which is Optuna's, is taken apart from the rest, which is ours and the database's. "start" is
-what a worker needs to read the study, "MB" its peak memory.
+A database is filled with finished trials. Then workers that train nothing run further trials on it, all at once. The
+time inside Optuna's sampler is measured separately from the rest. "start" is the time that a worker needs to read the
+study, and "MB" is its peak memory.
 
     python -m tests.benchmarks.storing [--sizes 100 1000 10000] [--workers 1 4] [--kinds sqlite postgresql]
 """
@@ -43,7 +43,14 @@ DRAWN = {name: FloatDistribution(1e-3, 1.0, log=True) for name in SPACE}
 
 
 def epoch(n, accuracy):
-    return Epoch(n, 0.5, accuracy, 0.5, accuracy, 0.1)
+    return Epoch(
+        epoch=n,
+        train_loss=0.5,
+        train_accuracy=accuracy,
+        validation_loss=0.5,
+        validation_accuracy=accuracy,
+        seconds=0.1,
+    )
 
 
 def fill(url, size):

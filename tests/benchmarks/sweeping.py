@@ -1,9 +1,10 @@
 """A whole sweep, end to end, against the usual Optuna objective with a Keras model, a callback and the same pruner.
 
-Both train the same model on the same MNIST split, with TPE and the same median pruner, into SQLite, for the same time;
-trial-epochs per second of wall time count, start-up and compilation apart. "Bookkeeping" is the share of wall time that
-is not training or validation: ask, assign, decide, record. The 16 lanes train trials of 5 epochs, not of 50, so that
-there are ten times as many trials to ask for and to assign as in the sweep that ships: the share is an upper bound.
+Both train the same model on the same MNIST split, with TPE and the same median pruner, into SQLite, for the same time.
+The measure is trial-epochs per second of wall time, without start-up and compilation. "Bookkeeping" is the fraction of
+wall time that is not training or validation: ask, assign, decide, record. The 16 lanes train trials of 5 epochs instead
+of 50. There are ten times as many trials to ask for and to assign as in the sweep that ships, so this fraction is an
+upper bound.
 
     python -m tests.benchmarks.sweeping [--seconds S] [--data-dir DIR]
 """
@@ -79,7 +80,7 @@ def usual(split, seconds, folder):
 
 
 def ours(split, seconds, folder, changes):
-    """The same of our sweep `adadelta`, and the share of bookkeeping."""
+    """Trial-epochs per second of our sweep `adadelta`, and the fraction of bookkeeping."""
     from optbench.definition import load
     from optbench.storage import Writer, open_storage
     from optbench.worker.creation import create_study
@@ -153,11 +154,12 @@ def main():
     print("| --- | --- | --- | --- | --- | --- |")
     for side, runs in found.items():
         each = [run["rate"] for run in runs]
-        share = f"{max(run['bookkeeping'] for run in runs):.1%}" if "bookkeeping" in runs[0] else "-"
+        fraction = f"{max(run['bookkeeping'] for run in runs):.1%}" if "bookkeeping" in runs[0] else "-"
         memory = max(run["megabytes"] for run in runs)
         ratio = rates[side] / rates["usual"]
         print(
-            f"| {side} | {rates[side]:.2f} | {min(each):.2f}-{max(each):.2f} | {ratio:.1f} | {share} | {memory:.0f} |"
+            f"| {side} | {rates[side]:.2f} | {min(each):.2f}-{max(each):.2f} | {ratio:.1f} "
+            f"| {fraction} | {memory:.0f} |"
         )
 
 

@@ -1,6 +1,6 @@
-"""Seconds per trial-epoch on full-size data (60,000 images, 784-128-10, batch 128), every way in one run, as ratios.
+"""Seconds per trial-epoch on data of full size (60,000 images, 784-128-10, batch 128), by each way of training.
 
-Each way runs in a process of its own, in turn, several times over; the median counts, and noise shows as the spread.
+Each way runs in a process of its own, in turn, several times. The median counts, and min-max shows the noise.
 
     python -m tests.benchmarks.training [--repeat N] [--rounds N]
 """
@@ -20,7 +20,7 @@ HPARAMS = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
 
 
 def images():
-    """Random images of MNIST's size: the arithmetic does not care what they show."""
+    """Random images of MNIST's size, because the time does not depend on what they show."""
     import numpy as np
 
     from optbench.data import Images
@@ -71,7 +71,8 @@ def lanes(rounds, n):
     configure("lanes")
     trainer = Lanes(n, "adadelta", Mlp(), BATCH, Split(images(), None, {}))
     for lane in range(n):
-        trainer.assign(lane, Job(lane, "adadelta", HPARAMS, lane, rounds + 1))
+        job = Job(number=lane, optimizer="adadelta", hparams=HPARAMS, seed=lane, epochs=rounds + 1)
+        trainer.assign(lane, job)
     return [seconds / n for seconds in timed(trainer.train, rounds)]
 
 

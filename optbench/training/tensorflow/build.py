@@ -17,7 +17,7 @@ LANES_PER_CORE, MAX_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes 
 def configure(trainer: str) -> None:
     """Set the process's TensorFlow threads. Call it before TensorFlow computes anything.
 
-    A lane group is the work of one core: operations that were spread over several cores would wait for each other.
+    A lane group runs on one core, because operations that are spread over several cores wait for each other.
     """
     if trainer == "lanes":
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -28,7 +28,10 @@ def configure(trainer: str) -> None:
 
 
 def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
-    """The trainer `lanes` (the sweep's number of them, or two per core, but no more than `trials`) or `reference`."""
+    """The trainer of that name: `lanes` or `reference`.
+
+    There are as many lanes as the sweep says, or two per core, but no more than `trials`.
+    """
     model = Mlp(sweep.model.hidden, sweep.model.activation)
     if trainer == "reference":
         return Reference(optimizer, model, sweep.batch, split)

@@ -1,8 +1,9 @@
-"""Trains many trials in one compiled step. Lane l of every tensor belongs to one trial; a free lane takes another one.
+"""Trains many trials in one compiled step. Lane l of every tensor belongs to one trial until the lane is released.
 
 Lanes are divided into lane groups, at most one per core. A group steps its lanes in one call compiled by XLA. Groups
 run their epochs independently, so within an epoch no core waits for another. A group has at least two lanes, even if
-one of them stays empty, which costs nothing: XLA computes a lane identically, bit for bit, at every width except one.
+one of them stays empty, because XLA computes a lane identically, bit for bit, at every width except one. An empty lane
+costs nothing.
 """
 
 import math
@@ -25,10 +26,10 @@ CHUNK = 2000  # images evaluated at a time: the activations of a chunk stay in t
 
 
 class LaneGroup:
-    """Lanes that step together: weights, optimizer state, hyperparameters and steps, variables [W, ...] each.
+    """Lanes that step together. Weights, optimizer state, hyperparameters and step counts are variables [W, ...].
 
-    The variables are allocated once, and assigning another trial sets its part of them, so the step is compiled once.
-    `given` are the hyperparameters that trials may set: it decides which optional state is kept (None: all of it).
+    The variables are allocated once. Assigning a trial sets its part of them, so the step is compiled only once.
+    `given` are the hyperparameters that trials may set. They decide which optional state is kept (None: all of it).
     """
 
     def __init__(self, width: int, model: Mlp, optimizer: str, given: Collection[str] | None = None) -> None:

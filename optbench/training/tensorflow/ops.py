@@ -1,4 +1,4 @@
-"""The array functions that update rules use, by TensorFlow."""
+"""The array functions that update rules use, in TensorFlow."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The reference trainer: stock Keras `fit`, one trial at a time. The lanes are tested against it."""
+"""The reference trainer: Keras' own `fit`, one trial at a time. The lanes are tested against it."""
 
 import time
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
     """Keras' own optimizer. Raises DefinitionError where it has none of that name."""
     known = OPTIMIZERS[optimizer]
     if known.translations.keras is None:
-        raise DefinitionError(f"Keras has no {optimizer}, so it cannot train it; leave --trainer out to train in lanes")
+        raise DefinitionError(f"Keras has no {optimizer}; leave --trainer out to train in lanes")
     return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
 
 
