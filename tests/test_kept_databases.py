@@ -4,7 +4,6 @@ import shutil
 import tomllib
 
 import pytest
-from optbench.replay import replay
 
 from optbench.comparison.collect import collect
 from optbench.comparison.verdict import pairs, rows
@@ -17,6 +16,7 @@ from optbench.storage import curve, find_study, open_storage, studies, trials
 from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
 from optbench.worker.data import load_data
+from optbench.worker.replay import replay
 from tests.conftest import ROOT, write_toml
 
 KEPT = ROOT / "tests" / "data" / "schema3"
