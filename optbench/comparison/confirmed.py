@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from optbench.comparison.arms import Configuration, Source
 from optbench.comparison.confirmation import source_trial
-from optbench.scheduler.states import State
+from optbench.scheduler.states import State, StudyState
 from optbench.storage import Storage, StudyRecord, TrialRecord, studies, trials
 
 ENDED = (State.COMPLETE, State.DIVERGED)  # a trial that was trained to its end: divergence is a result
@@ -51,7 +51,7 @@ def _configurations(source: Source, searched: dict[int, TrialRecord]) -> dict[in
                 trial=searched[number],
                 study=source.study.name,
                 epochs=source.sweep.epochs,
-                done=source.study.state == "done",
+                done=source.study.state is StudyState.DONE,
                 scores=scores,
                 curves=[source.curves[t.trial_id] for t in own if t.trial_id in source.curves],
                 diverged=sum(t.state is State.DIVERGED for t in own),
@@ -63,7 +63,7 @@ def _rank(study: StudyRecord, source: Source) -> tuple[bool, bool, int, int]:
     """The rank of a confirmation among those of one configuration; the highest one counts."""
     same_length = study.sweep is not None and source.sweep.epochs == study.sweep.epochs
     seeds = len({trial.seed for trial in source.trials if trial.state in ENDED})
-    return source.study.state == "done", same_length, seeds, source.study.study_id
+    return source.study.state is StudyState.DONE, same_length, seeds, source.study.study_id
 
 
 def _same(one: TrialRecord, other: TrialRecord) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from optbench.comparison.arms import Source, explores
 from optbench.comparison.comparable import Candidate, family
-from optbench.scheduler.states import Metric
+from optbench.scheduler.states import Metric, StudyState
 from optbench.storage import Storage, StudyRecord, curves_of, trials_of
 
 
@@ -55,8 +55,8 @@ def _tested(study: StudyRecord) -> bool:
 
 def _explored(search: StudyRecord, related: Sequence[StudyRecord]) -> StudyRecord | None:
     """A finished search of the same space by independent draws."""
-    alike = (other for other in related if explores(other) and other.state == "done" and _same_space(search, other))
-    return next(alike, None)
+    done = (other for other in related if explores(other) and other.state is StudyState.DONE)
+    return next((other for other in done if _same_space(search, other)), None)
 
 
 def _same_space(one: StudyRecord, other: StudyRecord) -> bool:

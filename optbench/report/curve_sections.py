@@ -29,7 +29,9 @@ def learning(comparison: Comparison) -> Section:
             lines.append(study_figures.line(setting.label, curves, trial.optimizer, _dash(trial)))
             if setting.published is not None:
                 name = f"published test accuracy, {trial.optimizer}"
-                published.append(Line(name, [len(curves[0])], [setting.published], colour(trial.optimizer)))
+                published.append(
+                    Line(name=name, x=[len(curves[0])], y=[setting.published], colour=colour(trial.optimizer))
+                )
     text = []
     for arm in comparison.arms:
         best = arm.best[0]
@@ -74,7 +76,8 @@ class _Rates:
         rate = np.median(np.array([row[:length] for row in whole], dtype=float), axis=0).tolist()
         distances = [curve[-1].weight_distance for curve in curves if curve and curve[-1].weight_distance is not None]
         moved = f"; the weights moved by {np.median(distances):.3g} (L2 norm)" if distances else ""
-        self.lines.append(Line(name, list(range(1, length + 1)), rate, colour(optimizer), dash=kind))
+        epochs = list(range(1, length + 1))
+        self.lines.append(Line(name=name, x=epochs, y=rate, colour=colour(optimizer), dash=kind))
         self.text.append(f"{name}: {_growth(rate)}{moved}.")
         return True
 

@@ -26,7 +26,7 @@ POWERS_OF_TEN = {"exponentformat": "power", "dtick": 1}
 ROW_HEIGHT, AXES_HEIGHT = 46, 110  # pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """A curve with its name, its points, and a band around it where `low` and `high` are given."""
 

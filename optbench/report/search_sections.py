@@ -60,7 +60,8 @@ def traces(arms: Sequence[Arm]) -> Section:
         epochs = np.cumsum([t.epochs for t in ended]).tolist()
         best = incumbent([np.nan if t.value is None else t.value for t in ended]).tolist()
         y = [None if np.isnan(b) else b for b in best]
-        lines.append(Line(arm.name, epochs, y, colour(arm.optimizer), dash=dash(arms, arm), shape="hv"))
+        kind = dash(arms, arm)
+        lines.append(Line(name=arm.name, x=epochs, y=y, colour=colour(arm.optimizer), dash=kind, shape="hv"))
         last = next(e for e, b in zip(epochs, best, strict=True) if b == best[-1])
         text.append(f"{arm.name}: the best, {percent(best[-1])} %, was found after {last} of {epochs[-1]} epochs.")
     top = max((y for line in lines for y in line.y if y is not None), default=None)

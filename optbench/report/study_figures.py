@@ -11,7 +11,7 @@ from optbench.definition.space import Float
 from optbench.report.edges import edges
 from optbench.report.figures import Line, Point, colour, lines, with_warnings
 from optbench.report.figures import slice_of as slice_figure
-from optbench.scheduler.states import State
+from optbench.scheduler.states import State, StudyState
 from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
 from optbench.storage import StudyRecord, TrialRecord, best_trials
 from optbench.storage.study_records import COUNTED
@@ -81,7 +81,7 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
 def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
     """How good the best of k draws is, where the study's trials are independent draws that ran to their ends."""
     values = [r.last for r in records if r.last is not None and r.state in (State.COMPLETE, State.DIVERGED)]
-    if not explores(study) or study.state != "done" or not values:
+    if not explores(study) or study.state is not StudyState.DONE or not values:
         return None
     found = budget_lines("", values, colour(study.optimizer))
     return lines(found, "draws", study.metric) if found else None
@@ -95,8 +95,8 @@ def budget_lines(prefix: str, values: Sequence[float], tint: str) -> list[Line]:
     low, high = band_of_k(values, k)
     mean, median = best_of_k_unbiased(values, k).tolist(), median_of_k(values, k).tolist()
     return [
-        Line(f"{prefix}mean", k, mean, tint, dash="dot"),
-        Line(f"{prefix}median", k, median, tint, low.tolist(), high.tolist()),
+        Line(name=f"{prefix}mean", x=k, y=mean, colour=tint, dash="dot"),
+        Line(name=f"{prefix}median", x=k, y=median, colour=tint, low=low.tolist(), high=high.tolist()),
     ]
 
 
@@ -104,6 +104,13 @@ def line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str)
     """The median of several curves, with the band between their minimum and maximum."""
     length = min(len(curve) for curve in found)
     values = np.array([[epoch.objective for epoch in curve[:length]] for curve in found])
-    x = list(range(1, length + 1))
-    low, high = (values.min(axis=0).tolist(), values.max(axis=0).tolist()) if len(found) > 1 else ((), ())
-    return Line(name, x, np.median(values, axis=0).tolist(), colour(optimizer), low, high, dash)
+    several = len(found) > 1
+    return Line(
+        name=name,
+        x=list(range(1, length + 1)),
+        y=np.median(values, axis=0).tolist(),
+        colour=colour(optimizer),
+        low=values.min(axis=0).tolist() if several else (),
+        high=values.max(axis=0).tolist() if several else (),
+        dash=dash,
+    )
