@@ -73,7 +73,7 @@ def confirm(storage, name, level, seeds=10, noise=0.001):
     study = find_study(storage, name)
     sweep = confirmation(study, trials(storage, study.study_id), 2, seeds, None)
     run(
-        storage, sweep, place(sweep, studies(storage)),
+        storage, sweep, place(sweep, study, studies(storage)),
         lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal(), name,
         test_images=True,
     )  # fmt: skip

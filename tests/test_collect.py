@@ -19,7 +19,16 @@ from optbench.comparison.remarks import remarks
 from optbench.comparison.verdict import pairs, rows
 from optbench.errors import OptbenchError, StudyError
 from optbench.optimizers import OPTIMIZERS
-from optbench.storage import count_evaluations, find_study, open_storage, open_study, studies, trials
+from optbench.storage import (
+    count_evaluations,
+    find_study,
+    open_storage,
+    open_study,
+    rename_study,
+    studies,
+    trials,
+)
+from optbench.storage.copy import copy_study
 from tests.filled import confirm, peak, run, search
 
 SHORT = {"trials": 4, "epochs": 2, "pruner": {"name": "none"}}
@@ -206,7 +215,7 @@ def test_searches_with_nothing_to_choose_between_compare(storage, changes, score
         run(storage, short(name, **(changes | space)), name, score)
         study = find_study(storage, name)
         sweep = confirmation(study, trials(storage, study.study_id), 3, 6, None)
-        run(storage, sweep, place(sweep, studies(storage)), lambda job: 0.9, name, test_images=True)
+        run(storage, sweep, place(sweep, study, studies(storage)), lambda job: 0.9, name, test_images=True)
     comparison = collect(storage, [])
     (pair,) = pairs(comparison.arms, 0.1)
     assert (pair.conclusion, pair.difference.mean, pair.p) == ("equal", 0.0, 1.0)
@@ -242,9 +251,9 @@ def test_a_setting_that_was_trained_twice_on_a_seed_counts_once(storage):
     study = find_study(storage, "adam")
     for seeds in (3, 5):
         sweep = confirmation(study, trials(storage, study.study_id), 1, seeds, None)
-        run(storage, sweep, place(sweep, studies(storage)), lambda job: 0.98, "adam", test_images=True)
+        run(storage, sweep, place(sweep, study, studies(storage)), lambda job: 0.98, "adam", test_images=True)
     longer = confirmation(study, trials(storage, study.study_id), 1, 9, 3)
-    run(storage, longer, place(longer, studies(storage)), lambda job: 0.5, "adam", test_images=True)
+    run(storage, longer, place(longer, study, studies(storage)), lambda job: 0.5, "adam", test_images=True)
     assert count_evaluations(storage).total() == 17
     (row,) = rows(collect(storage, []))
     assert (row.default.n, row.default.mean, row.paper) == (5, pytest.approx(0.98), None)
@@ -360,5 +369,16 @@ def test_a_confirmation_goes_on_where_an_earlier_version_began_it(storage):
     sweep = confirmation(study, trials(storage, study.study_id), 2, 3, None)
     old = replace(sweep, fixed=tuple(replace(trial, source_trial=None) for trial in sweep.fixed))
     run(storage, old, "adam/confirm", lambda job: 0.9, "adam", test_images=True)
-    assert place(sweep, studies(storage)) == "adam/confirm"
+    assert place(sweep, study, studies(storage)) == "adam/confirm"
     assert len(collect(storage, ["adam"]).arms[0].confirmed) == 2
+
+
+def test_a_renamed_search_and_a_copy_keep_their_confirmations(storage):
+    run(storage, short("adam"), "adam", peak)
+    confirm(storage, "adam", 0.98, seeds=2)
+    copy_study(storage, find_study(storage, "adam"), storage, "second")
+    rename_study(storage, find_study(storage, "adam").study_id, "first")
+    for name, expected in (("first", "adam/confirm"), ("second", "second/confirm")):
+        search = find_study(storage, name)
+        sweep = confirmation(search, trials(storage, search.study_id), 2, 2, None)
+        assert place(sweep, search, studies(storage)) == expected

@@ -147,7 +147,7 @@ def test_a_confirmation_of_more_seeds_and_of_the_searchs_epochs_counts(storage):
     study = find_study(storage, "adadelta")
     for top, seeds, epochs in ((2, 8, None), (5, 6, None), (2, 9, 3)):
         sweep = confirmation(study, trials(storage, study.study_id), top, seeds, epochs)
-        run(storage, sweep, place(sweep, studies(storage)), lambda job: 0.9, "adadelta", test_images=True)
+        run(storage, sweep, place(sweep, study, studies(storage)), lambda job: 0.9, "adadelta", test_images=True)
     first = collect(storage, ["adadelta"]).arms[0].confirmed[0]
     assert (first.study, first.epochs, len(first.scores)) == ("adadelta/confirm", 6, 8)
 
@@ -304,7 +304,7 @@ def test_lanes_are_no_other_confirmation(storage):
     confirm(storage, "adadelta", 0.9, 3)
     study = find_study(storage, "adadelta")
     sweep = replace(confirmation(study, trials(storage, study.study_id), 2, 3, None), lanes=7)
-    assert place(sweep, studies(storage)) == "adadelta/confirm"
+    assert place(sweep, study, studies(storage)) == "adadelta/confirm"
 
 
 def test_on_the_command_line(url, tmp_path):

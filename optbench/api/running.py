@@ -108,7 +108,7 @@ def confirm(
         with opened(url) as database:
             record = find_study(database, name)
             sweep = confirmation(record, trials(database, record.study_id), top, seeds, epochs)
-            called = place(sweep, study_records(database))
+            called = place(sweep, record, study_records(database))
         options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir))
         found.append(
             Request(

@@ -70,4 +70,4 @@ def _confirmations(
         found = [find_study(storage, name) for name in dict.fromkeys(names)]
         sweeps = [confirmation(study, trials(storage, study.study_id), top, seeds, epochs) for study in found]
         listed = every(storage)
-        return [(study, sweep, place(sweep, listed)) for study, sweep in zip(found, sweeps, strict=True)]
+        return [(study, sweep, place(sweep, study, listed)) for study, sweep in zip(found, sweeps, strict=True)]

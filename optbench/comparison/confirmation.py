@@ -80,21 +80,26 @@ def source_trial(trial: TrialRecord) -> int | None:
     return int(found[1]) if found else None
 
 
-def place(sweep: Sweep, every: Sequence[StudyRecord]) -> str:
-    """The name of the study for this confirmation: a study of the same sweep if there is one, else a free name."""
-    names = {study.name: study for study in every}
+def place(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> str:
+    """The name of the study for this confirmation of the search: one of the same sweep if there is one, or a free name.
+
+    A confirmation keeps its name when its search is renamed.
+    """
+    for study in every:
+        if study.confirms(search) and study.sweep is not None and _same(study.sweep, sweep):
+            return study.name
+    taken = {study.name for study in every}
     for name in (sweep.name, *(f"{sweep.name}-{index}" for index in range(2, 10_000))):
-        held = names.get(name)
-        if held is None or (held.sweep is not None and _same(held.sweep, sweep)):
+        if name not in taken:
             return name
     raise StudyError(f"{sweep.name!r} and 9,998 more names are taken")
 
 
 def _same(held: Sweep, sweep: Sweep) -> bool:
-    """Whether two sweeps train the same. Lanes do not matter, and confirmations of schema 3 name no source trials."""
+    """Whether two sweeps train the same. Names and lanes do not matter, and those of schema 3 name no source trials."""
     return _bare(held) == _bare(sweep)
 
 
 def _bare(sweep: Sweep) -> dict[str, Any]:
     fixed = tuple(replace(trial, source_trial=None) for trial in sweep.fixed)
-    return replace(sweep, fixed=fixed, lanes=None).definition()
+    return replace(sweep, name="", fixed=fixed, lanes=None).definition()
