@@ -2,12 +2,12 @@
 
     import optbench
 
-    study = optbench.run("quickstart")      # trains it, or carries it on; Ctrl-C stops cleanly
-    study.best                              # the best trial; study.table() has all of them
-    optbench.confirm(study)                 # the best configurations again, on fresh seeds
-    optbench.compare(study)                 # what the data says
+    study = optbench.run("quickstart")      # trains or continues it; Ctrl-C stops cleanly
+    study.best                              # the best trial; study.table() has all trials
+    optbench.confirm(study)                 # trains the best configurations again, on fresh seeds
+    optbench.compare(study)                 # the verdict on it and the other searches
 
-Importing this package is cheap: TensorFlow is loaded by what trains, the rest by what is used.
+Importing this package is cheap: everything else is imported on first use, and TensorFlow only to train.
 """
 
 import importlib
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, from optbench.api, which is imported when it is first wanted."""
+    """The public name, from optbench.api, which is imported on first use."""
     if name in __all__:
         return getattr(importlib.import_module("optbench.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

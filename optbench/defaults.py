@@ -1,4 +1,4 @@
-"""Where studies are kept unless somebody says otherwise."""
+"""The database to use unless another one is given."""
 
 import os
 
@@ -7,5 +7,5 @@ STORAGE_VARIABLE = "OPTBENCH_STORAGE"
 
 
 def storage_url(given: str | None = None) -> str:
-    """The database that was given, else that of the environment variable OPTBENCH_STORAGE, else STORAGE."""
+    """The database that was given, else the one in the environment variable OPTBENCH_STORAGE, else STORAGE."""
     return given or os.environ.get(STORAGE_VARIABLE) or STORAGE

@@ -1,4 +1,4 @@
-"""What can go wrong that a person can mend. Each message says what was given, what was expected and what to type."""
+"""Errors that the user can correct. Each message says what was given, what was expected and what to type."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -11,15 +11,15 @@ class OptbenchError(Exception):
 
 
 class DefinitionError(OptbenchError):
-    """A sweep definition, or an option of a command, that makes no sense."""
+    """A sweep definition, or an option of a command, is invalid."""
 
 
 class DataError(OptbenchError):
-    """A data set that is unknown, not prepared or not of the expected form."""
+    """A data set is unknown, not prepared, or not of the expected form."""
 
 
 class StorageError(OptbenchError):
-    """A database that cannot be opened, read or written; `passing` if that may change without anybody's doing."""
+    """A database cannot be opened, read or written. `passing` means that trying again may help."""
 
     def __init__(self, message: str, passing: bool = False) -> None:
         super().__init__(message)
@@ -27,15 +27,15 @@ class StorageError(OptbenchError):
 
 
 class OutputError(OptbenchError):
-    """A file that cannot be written."""
+    """A file cannot be written."""
 
 
 class StudyError(OptbenchError):
-    """A study or a trial that does not exist or was made by another definition."""
+    """A study or a trial does not exist, or does not allow what was asked for."""
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """The ending of a message about an unknown name: the nearest known one, or all of them."""
+    """The end of a message about an unknown name: the nearest known name, or all of them."""
     names = sorted(known)
     by_case = {name.casefold(): name for name in reversed(names)}
     close = get_close_matches(given.casefold(), by_case, n=1, cutoff=0.6)
@@ -46,7 +46,7 @@ def nearest(given: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def tolerated(log: logging.Logger, consequence: str, *errors: type[Exception]) -> Iterator[None]:
-    """Goes on after one of these errors, and logs it with its consequence: nothing is suppressed without a log line."""
+    """Suppresses these errors, and logs each with its consequence."""
     try:
         yield
     except errors as problem:

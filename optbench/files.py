@@ -8,7 +8,7 @@ from optbench.errors import OutputError
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError if `write` could not write the file, so that nobody finds out after minutes of training."""
+    """Raise OutputError if `write` could not write the file. Call it before minutes of training, not after."""
     path = path.resolve()
     if path.is_dir():
         raise OutputError(f"{path} is a folder; expected the name of a file")
@@ -22,7 +22,7 @@ def check_writable(path: Path) -> None:
 
 
 def write(content: bytes, path: Path) -> None:
-    """Put the content into the file, all of it or none; write directly into a pipe or a device. Raises OutputError."""
+    """Write the content to the file, all of it or nothing; directly to a pipe or device. Raises OutputError."""
     check_writable(path)
     path = path.resolve()
     try:

@@ -1,4 +1,4 @@
-"""Every source of chance has a purpose of its own, so that no two share a stream whatever their seeds are."""
+"""Random numbers by purpose: each purpose has its own stream, so that two never share one, whatever their seeds are."""
 
 import enum
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Purpose(enum.IntEnum):
-    """What random numbers are for; the first word of their seed."""
+    """What random numbers are for. It is the first word of their seed."""
 
     SPLIT = 1
     TRIAL = 2
@@ -24,5 +24,5 @@ def generator(purpose: Purpose, *words: int) -> np.random.Generator:
 
 
 def seed(purpose: Purpose, *words: int) -> int:
-    """A whole number of 32 bits for that purpose, the same for the same words."""
+    """A 32-bit whole number for that purpose, the same for the same words."""
     return int(np.random.SeedSequence([purpose, *words]).generate_state(1)[0])

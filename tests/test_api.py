@@ -99,6 +99,12 @@ def test_a_confirmation_selects_nothing(studies, url):
     assert [trial.state for trial in confirmation.trials] == [State.COMPLETE] * 3
 
 
+def test_bad_counts_of_a_confirmation_are_refused(studies, url):
+    for option in ("top", "seeds", "epochs", "lanes", "workers"):
+        with pytest.raises(DefinitionError, match=f"{option} = 0; expected a whole number from 1 to"):
+            optbench.confirm(studies[0], storage=url, **{option: 0})
+
+
 def test_two_workers_share_a_study(url):
     study = optbench.run(TINY, url, name="shared", workers=2, lanes=2, progress=False)
     assert study.state == "done"
@@ -111,6 +117,11 @@ def test_two_workers_share_a_study(url):
         ({"workers": 0}, "workers = 0"),
         ({"trainer": "torch"}, "no such trainer"),
         ({"timeout": 0}, "expected seconds above 0"),
+        ({"trainer": "reference", "lanes": 4}, "lanes = 4: the reference trainer trains one trial at a time"),
+        ({"retries": -1}, "retries = -1; expected a whole number from 0 to 1000"),
+        ({"heartbeat_timeout": 0}, "heartbeat_timeout = 0; expected a whole number from 2 to 86400"),
+        ({"name": "-x"}, "name: '-x' cannot be a study's name"),
+        ({"name": ""}, "name: '' cannot be a study's name"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(options, message, tmp_path):

@@ -73,7 +73,7 @@ def test_a_larger_total_carries_on(place):
 
 def test_another_definition_is_refused_and_named(place):
     told = optbench("sweep", "tiny.toml", "--epochs", 3, cwd=place, code=2)
-    assert "made by another definition: epochs is 2 there, 3 here" in told
+    assert "has another definition: epochs is 2 there, 3 here" in told
     assert len(database(place, "tiny").trials) == 6
 
 
@@ -350,7 +350,7 @@ def test_the_doctor_of_a_damaged_file_says_what_it_found(place, tmp_path):
     done = subprocess.run([*COMMAND, "doctor", "--storage", url], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "SQLite finds: " in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("findings")
+    assert done.stdout.splitlines()[-1].endswith("problems")
 
 
 def test_the_storage_comes_from_the_environment(place, tmp_path):

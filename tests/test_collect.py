@@ -323,7 +323,7 @@ def test_only_a_fair_comparison_is_published(storage, url):
     assert "adadelta is better" in note
     code, output = typed("compare", "adadelta", "adam-seed-7", "--anyway", "--publish", "--storage", url)
     assert code != 0
-    assert "--publish shows fair comparisons only, and here seed is 0 in adadelta, 7 in adam-seed-7" in output
+    assert "--publish shows only fair comparisons, and seed is 0 in adadelta, 7 in adam-seed-7" in output
     assert get_note(optuna.load_study(study_name="adam", storage=storage.optuna)) == note
 
 

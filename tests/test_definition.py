@@ -136,7 +136,7 @@ WRONG = {
     "a trial misspelt": ({"trial": [{"learning_rat": 0.5}]}, "did you mean 'learning_rate'?"),
     "a trial beside the space": ({"trial": [{"learning_rate": 1.0, "rho": 0.5}]}, "rho is not in the [space]"),
     "a trial with a text": ({"trial": [{"learning_rate": "big"}]}, "learning_rate = 'big'; expected a number"),
-    "a trial's optimizer": ({"trial": [{"optimizer": "adam"}]}, "the [space] is adadelta's"),
+    "a trial's optimizer": ({"trial": [{"optimizer": "adam"}]}, "expected 'adadelta', whose [space] this is"),
     "a trial's seeds": ({"trial": [{"learning_rate": 1.0, "seeds": [-1]}]}, "seeds = [-1]; expected"),
     "more fixed than trials": ({"trials": 1, "trial": [{"learning_rate": 1.0}] * 2}, "there are 2 fixed trials"),
     "unknown sampler": ({"sampler": {"name": "tpa"}}, "unknown name 'tpa'"),
@@ -183,7 +183,7 @@ WRONG = {
     ),
     "a huge network": ({"model": {"hidden": [10**9]}}, "expected at most 20,000,000"),
     "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected 256 or less"),
-    "no name": ({"name": " "}, "name ' ' has 1 characters"),
+    "no name": ({"name": " "}, "' ' cannot be a study's name"),
 }
 
 

@@ -77,7 +77,7 @@ def test_a_design_goes_on_where_it_was(kept, name):
 
 def test_another_file_is_refused_with_the_key_that_differs(kept):
     sweep = load(str(KEPT / "search.toml"), {"epochs": 5})
-    with pytest.raises(StudyError, match="made by another definition: epochs is 4 there, 5 here; choose another name"):
+    with pytest.raises(StudyError, match="has another definition: epochs is 4 there, 5 here; choose another name"):
         create_study(kept, sweep, "search", load_data(sweep, "lanes", None).digests)
 
 

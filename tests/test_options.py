@@ -1,11 +1,15 @@
 """What options mean, and in which order the commands are listed."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
 from optbench.cli import _verbose_first, app
 from optbench.cli.options import ORDER, trial_number
 from optbench.errors import DefinitionError
+from optbench.launchers.local import LocalProcess, _problems
+from optbench.worker.stop import SIGNALS
 
 
 def test_a_trial_is_named_by_its_number_or_as_the_best():
@@ -38,3 +42,15 @@ def test_the_commands_are_listed_by_use_and_none_is_forgotten():
     listed = list(typer.main.get_command(app).list_commands(None))
     assert listed[:6] == ["sweep", "confirm", "compare", "report", "studies", "show"]
     assert [name for name in listed if name not in ORDER] == []
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_worker_that_a_signal_stopped_has_no_problem(number, monkeypatch, tmp_path):
+    monkeypatch.setattr(LocalProcess, "wait", lambda process: 128 + number)
+    assert _problems(LocalProcess("sqlite:///s.db", [], set(), Path(tmp_path) / "worker.log")) == []
+
+
+def test_a_worker_that_failed_without_a_word_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setattr(LocalProcess, "wait", lambda process: 1)
+    process = LocalProcess("sqlite:///s.db", [], set(), Path(tmp_path) / "worker.log")
+    assert _problems(process) == ["optbench: a worker ended with exit code 1"]

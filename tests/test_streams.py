@@ -90,5 +90,8 @@ def test_the_variable_chooses_level_and_file(kept):  # noqa: F811
     told = shell(f"{OPTBENCH} studies", kept, OPTBENCH_LOG="loud")
     assert (told.returncode, told.stderr.splitlines()) == (
         2,
-        ["optbench: OPTBENCH_LOG=loud; expected debug, info or warning, or a file as well: debug:run.log"],
+        [
+            "optbench: OPTBENCH_LOG=loud; expected debug, info or warning, optionally with a file, "
+            "for example debug:run.log"
+        ],
     )

@@ -1,4 +1,4 @@
-"""The Python API, which `import optbench` gives: one class for a study, one for a comparison, and what makes them."""
+"""The Python API that `import optbench` offers: classes for a study and a comparison, and functions that make them."""
 
 from optbench.api.comparison import Comparison, compare
 from optbench.api.running import confirm, load, run

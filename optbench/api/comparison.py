@@ -19,7 +19,7 @@ EQUAL = 0.1  # percentage points
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the data says about two or more searches: a verdict for each pair, remarks, and all numbers.
+    """The comparison of two or more searches: a verdict for each pair, remarks, and all numbers.
 
     `equal` is the difference in percentage points that counts as equal.
     """
@@ -31,7 +31,7 @@ class Comparison:
 
     @property
     def sentences(self) -> list[str]:
-        """The verdicts, then what else a reader has to know, a sentence each."""
+        """The verdicts, then the remarks, one sentence each."""
         from optbench.comparison.remarks import remarks
 
         unfair = [f"not a fair comparison: {difference}" for difference in self.collected.differences]
@@ -44,7 +44,7 @@ class Comparison:
         return as_plain(self.collected, self.rows, self.pairs, self.equal)
 
     def save(self, path: str | Path) -> Path:
-        """The path of the report, one HTML page that works offline, after writing it. Raises OptbenchError."""
+        """The path of the report, after writing it as one HTML page that works offline. Raises OutputError."""
         from optbench.files import write
         from optbench.report.page import report
 
@@ -73,10 +73,10 @@ def compare(
 ) -> Comparison:
     """The comparison of the named searches, or of all that compare with the newest one.
 
-    `equal` is the difference in percentage points that counts as equal. What differs in more than optimizer and space
-    is compared only if `anyway`. It reads the database and writes nothing.
+    `equal` is the difference in percentage points that counts as equal. Searches that
+    differ in more than optimizer and space are compared only if `anyway` is true. The database is only read.
 
-    Raises DefinitionError and StudyError, which say what does not compare and why.
+    Raises DefinitionError or StudyError, which says what cannot be compared and why.
     """
     from optbench.comparison.collect import collect
     from optbench.comparison.verdict import pairs, rows

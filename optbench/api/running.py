@@ -1,4 +1,4 @@
-"""Trains from Python: sweeps, and confirmations of searches."""
+"""Trains sweeps and confirmations from Python."""
 
 import logging
 import signal
@@ -8,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from optbench import definition
 from optbench.api.study import Study, opened
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
-from optbench.errors import DefinitionError, OptbenchError
+from optbench.errors import OptbenchError
 from optbench.launchers.requests import Request, execute
 from optbench.scheduler.scheduler import RETRIES
 from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
 from optbench.storage import studies as study_records
+from optbench.training.names import TrainerName
+from optbench.worker.bounds import check_counts, check_training
 from optbench.worker.creation import Relations
 from optbench.worker.screens import Screen, Silent, suitable_screen
 from optbench.worker.session import Options
@@ -27,10 +30,8 @@ log = logging.getLogger(__name__)
 def load(sweep: str | Path | Mapping[str, Any] | Sweep, **overrides: Any) -> Sweep:
     """The sweep of a TOML file, of a definition that ships with optbench, or of a dict with the keys of such a file.
 
-    `overrides` replace top-level keys, for example `trials=10`. Raises DefinitionError, which says what is wrong.
+    `overrides` replace top-level keys, for example `trials=10`. Raises DefinitionError.
     """
-    from optbench import definition
-
     given = {key: value for key, value in overrides.items() if value is not None}
     if isinstance(sweep, Sweep):
         return definition.parse({**sweep.definition(), **given}, "the sweep") if given else sweep
@@ -50,27 +51,31 @@ def run(
     lanes: int | None = None,
     workers: int = 1,
     timeout: float | None = None,
-    trainer: str = "lanes",
+    trainer: str = TrainerName.LANES,
     data_dir: str | Path | None = None,
     heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
     retries: int = RETRIES,
     progress: bool = True,
 ) -> Study:
-    """The study of a sweep, trained to its total; made if it is not in the database yet, carried on if it is.
+    """The study of a sweep, trained to its total. It is made if there is none in the database, else continued.
 
-    `sweep` is what `load` takes; `trials`, `epochs` and `seed` override its keys. `name` is the study's (by default the
-    sweep's), `lanes` how many trials train side by side, `workers` how many processes share them, `timeout` the
-    seconds after which no trial starts. Progress is shown in a notebook, a terminal, or as plain lines.
+    `sweep` is what `load` takes; `trials`, `epochs` and `seed` override its keys. `name` is the study's name, by
+    default the sweep's. `lanes` is the number of trials that train side by side, `workers` the number of processes that
+    share them, and `timeout` the seconds after which no trial starts. Progress is shown in a notebook, in a terminal,
+    or as plain lines.
 
-    Ctrl-C stops after the running epoch, writes down what was trained, and raises KeyboardInterrupt, so that a script
-    does not go on with half a search; the same call carries the study on. A second one stops at once.
+    Ctrl-C stops after the running epoch, stores what was trained, and raises KeyboardInterrupt, so that a script
+    does not go on with half a search; the same call continues the study. A second one stops at once.
 
-    Raises DefinitionError, DataError, StorageError or StudyError, each with a message of one line.
+    Raises an OptbenchError with a message of one line.
     """
     found = load(sweep, trials=trials, epochs=epochs, seed=seed, lanes=lanes)
-    check_options(trainer, workers, timeout)
+    check_training(flags=False, trainer=trainer, lanes=lanes, timeout=timeout)
+    check_counts(flags=False, workers=workers, heartbeat_timeout=heartbeat_timeout, retries=retries)
+    if name is not None:
+        definition.check_study_name(name, "name")
     options = Options(
-        trainer=trainer,
+        trainer=TrainerName(trainer),
         lanes=lanes,
         data_dir=None if data_dir is None else Path(data_dir),
         heartbeat_timeout=heartbeat_timeout,
@@ -97,10 +102,11 @@ def confirm(
     """The confirmations of searches: the `top` best configurations of each, trained again on `seeds` fresh seeds.
 
     Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
-    All searches share the seeds. Ctrl-C stops as in `run`. Raises StudyError where a study is not a search.
+    All searches share the seeds. Ctrl-C stops as in `run`. Raises StudyError if a study is not a search.
     """
     from optbench.comparison.confirmation import confirmation, place
 
+    check_counts(flags=False, top=top, seeds=seeds, epochs=epochs, lanes=lanes, workers=workers)
     found: list[Request] = []
     for study in studies:
         url = study.storage if isinstance(study, Study) else storage_url(storage)
@@ -121,16 +127,6 @@ def confirm(
         return [_run(request, stop, screen) for request in found]
 
 
-def check_options(trainer: str, workers: int, timeout: float | None) -> None:
-    """Raises DefinitionError for an option that is out of its bounds."""
-    if trainer not in ("lanes", "reference"):
-        raise DefinitionError(f"trainer {trainer!r}: no such trainer; expected lanes or reference")
-    if not 1 <= workers <= 64:
-        raise DefinitionError(f"workers = {workers}; expected a whole number from 1 to 64")
-    if timeout is not None and not timeout > 0:
-        raise DefinitionError(f"timeout = {timeout:g}; expected seconds above 0")
-
-
 def _run(request: Request, stop: Stop, screen: Screen) -> Study:
     outcome = execute(request, stop, screen)
     for line in outcome.problems:
@@ -147,7 +143,7 @@ def _run(request: Request, stop: Stop, screen: Screen) -> Study:
 
 
 def _refresh(url: str, name: str) -> None:
-    """Brings up to date what the dashboard shows of the study; where that fails, the log says so."""
+    """Brings the study's page in the dashboard up to date. If that fails, it only logs a warning."""
     from optbench.service import refresh
 
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
+from optbench.scheduler.states import StudyState
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, find_study, open_storage, trials
 from optbench.storage import studies as study_records
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """A study by its name and the URL of its database, which every property reads anew.
+    """A study, given by its name and the URL of its database. Every property reads the database again.
 
-    It can be pickled and compared. Where the study or its database is gone, every property raises StudyError or
+    It can be pickled and compared. If the study or its database no longer exists, properties raise StudyError or
     StorageError.
     """
 
@@ -29,20 +30,20 @@ class Study:
     storage: str = field(default_factory=storage_url)
 
     @property
-    def state(self) -> str:
-        """running, done (it has its total) or interrupted."""
+    def state(self) -> StudyState:
+        """Whether the study is running, done (it has its total of trials) or interrupted."""
         return self._record().state
 
     @property
     def sweep(self) -> Sweep | None:
-        """What the study searches; None where another program made it."""
+        """The definition of the study; None if another program made it."""
         return self._record().sweep
 
     @property
     def best(self) -> TrialRecord | None:
         """The complete trial with the highest validation accuracy; None while there is none.
 
-        None as well in a study that selects nothing, for example a confirmation: its trials are scored on test images.
+        It is also None in a study that selects nothing, for example a confirmation, which is scored on test images.
         """
         with opened(self.storage) as storage:
             record = find_study(storage, self.name)
@@ -51,12 +52,12 @@ class Study:
 
     @property
     def trials(self) -> Sequence[TrialRecord]:
-        """Every trial, by number, those that run and those that failed included."""
+        """Every trial, by number, including running and failed ones."""
         with opened(self.storage) as storage:
             return trials(storage, find_study(storage, self.name).study_id)
 
     def table(self) -> "Table":
-        """One row per trial: its hyperparameters, state, value, seed, epochs, seconds and the rest, a column each."""
+        """One row per trial, with columns for hyperparameters, state, value, seed, epochs, seconds and more."""
         from optbench.exports.frame import Table
         from optbench.exports.tables import trial_columns
 
@@ -74,8 +75,9 @@ class Study:
     def export(self, form: str = "json", trial: int | None = None, top: int | None = None) -> str:
         """A configuration as text, in a format of `optbench export`: json, toml, keras, torch, optax or python.
 
-        It is the trial of that number, or the `top` best ones; else the winner of the study's confirmation, else the
-        best trial. Raises DefinitionError for an unknown format, StudyError where there is nothing to export.
+        It is the trial of that number, or the `top` best ones. By default it is the winner of the study's confirmation
+        or, without one, the best trial. Raises DefinitionError for an unknown format, StudyError if nothing can be
+        exported.
         """
         from optbench.errors import DefinitionError, nearest
         from optbench.exports import FORMATS, chosen
@@ -87,7 +89,7 @@ class Study:
             return FORMATS[Format(form)](chosen(storage, find_study(storage, self.name), trial, top))
 
     def optuna(self) -> "optuna.study.Study":
-        """The same study as Optuna's own class, for its plots and importances. Read it; let optbench write."""
+        """The same study as Optuna's own class, for its plots and importances. Only read it; optbench writes."""
         from optbench.storage import optuna_study
 
         return optuna_study(self.storage, self.name)
@@ -107,7 +109,7 @@ class Study:
 
 
 def open_study(name: str, storage: str | None = None) -> Study:
-    """The study of that name. Raises StudyError, which names the nearest one, where there is none."""
+    """The study of that name. Raises StudyError, which names the nearest one, if there is none."""
     study = Study(name, storage_url(storage))
     with opened(study.storage) as opened_storage:
         find_study(opened_storage, name)
@@ -115,7 +117,7 @@ def open_study(name: str, storage: str | None = None) -> Study:
 
 
 def studies(storage: str | None = None) -> list[Study]:
-    """Every study of a database, oldest first. Raises StorageError where it cannot be read."""
+    """Every study of a database, oldest first. Raises StorageError if it cannot be read."""
     url = storage_url(storage)
     with opened(url) as opened_storage:
         return [Study(record.name, url) for record in study_records(opened_storage)]

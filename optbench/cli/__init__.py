@@ -1,4 +1,4 @@
-"""The command line: the only place that parses, prints, exits or sets what concerns the whole process.
+"""The command line: the only package that parses arguments, prints, and exits.
 
 Commands import what they need when they run, so that `--help` is quick and only training loads TensorFlow.
 """
@@ -53,12 +53,14 @@ def main() -> NoReturn:
 @app.callback(invoke_without_command=True)
 def application(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the versions that matter.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the versions of optbench and its main libraries.")
+    ] = False,
     verbose: Annotated[
         bool,
         typer.Option(
             "--verbose",
-            help="Log what happens to standard error; also after the command. OPTBENCH_LOG=debug logs more.",
+            help="Log to standard error; may also follow the command. OPTBENCH_LOG=debug logs more.",
         ),
     ] = False,
 ) -> None:
@@ -80,7 +82,7 @@ def data(context: typer.Context) -> None:
 
 
 def _verbose_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with a `--verbose` that stands after the command moved before it."""
+    """The arguments, with a `--verbose` after the command moved before it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, rest = arguments[:end], arguments[end:]
     others = [argument for argument in options if argument != "--verbose"]

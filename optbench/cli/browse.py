@@ -29,7 +29,7 @@ def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> N
 def show(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
-    top: Annotated[int, typer.Option(metavar="N", help="How many trials to show of each kind.")] = 10,
+    top: Annotated[int, typer.Option(metavar="N", help="How many trials of each kind to show.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show a study's trials, workers, failures and definition. Example: optbench show quickstart --top 5"""
@@ -37,7 +37,7 @@ def show(
     from optbench.storage import find_study, study_workers, trials
 
     if top < 1:
-        raise DefinitionError(f"--top {top}; expected a whole number of at least 1")
+        raise DefinitionError(f"--top {top}; expected a whole number of 1 or more")
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
         records = trials(storage_, record.study_id)
@@ -60,15 +60,15 @@ def dashboard(
     password_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Ask browsers for the password in this file.")
     ] = None,
-    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let anybody in without a password.")] = False,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everyone in without a password.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the web browser.")] = False,
 ) -> None:
-    """Browse the studies in optuna-dashboard, also while sweeps run. Example: optbench dashboard --port 8081"""
+    """Browse the studies in optuna-dashboard, even while sweeps run. Example: optbench dashboard --port 8081"""
     from optbench.service import LOOPBACK, read_password, serve
 
     if host not in LOOPBACK and password_file is None and not no_auth:
         raise DefinitionError(
-            f"--host {host}: whoever reaches it could delete studies; expected --password-file FILE or --no-auth"
+            f"--host {host}: anyone who reaches it could delete studies; expected --password-file FILE or --no-auth"
         )
     password = None if password_file is None else read_password(password_file)
 

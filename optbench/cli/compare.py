@@ -1,4 +1,4 @@
-"""The commands that judge: compare on the terminal, report as a page. Neither loads TensorFlow."""
+"""The commands that compare searches: compare in the terminal, report as a page. Neither loads TensorFlow."""
 
 import sys
 from collections.abc import Sequence
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 Equal = Annotated[
     float, typer.Option("--equal", metavar="POINTS", help="The difference in percentage points that counts as equal.")
 ]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Compare what differs in more than optimizer and space.")]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Also compare searches that differ in more than optimizer and space.")
+]
 REPORT = Path("report.html")
 
 
@@ -40,7 +42,7 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY...]",
-            help="Searches. [default: the largest group that compares]",
+            help="Searches. [default: the largest group that can be compared]",
             autocompletion=complete_study,
         ),
     ] = None,
@@ -48,12 +50,14 @@ def compare(
     equal: Equal = 0.1,
     anyway: Anyway = False,
     as_json: AsJson = False,
-    report: Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write the page, too.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Also write the report to this file.")
+    ] = None,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Show the verdict and its figures in the dashboard, too.")
+        bool, typer.Option("--publish", help="Also show the verdict and its figures in the dashboard.")
     ] = False,
 ) -> None:
-    """Say which optimizer is better, and how sure that is. Example: optbench compare adadelta adam"""
+    """Say which optimizer is better, and how certain that is. Example: optbench compare adadelta adam"""
     from optbench.comparison.collect import collect
     from optbench.comparison.verdict import pairs, rows
 
@@ -62,7 +66,7 @@ def compare(
         comparison = collect(storage_, studies or [], anyway, with_curves=publish or report is not None)
         if publish and comparison.differences:
             raise StudyError(
-                f"--publish shows fair comparisons only, and here {comparison.differences[0]}; leave --publish out"
+                f"--publish shows only fair comparisons, and {comparison.differences[0]}; leave --publish out"
             )
         found, verdicts = rows(comparison), pairs(comparison.arms, equal, place(storage))
         _print(comparison, found, verdicts, equal, place(storage), as_json)
@@ -79,7 +83,7 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY...]",
-            help="Searches. [default: the largest group that compares]",
+            help="Searches. [default: the largest group that can be compared]",
             autocompletion=complete_study,
         ),
     ] = None,
@@ -109,7 +113,7 @@ def _print(
     where: str,
     as_json: bool,
 ) -> None:
-    """The comparison on standard output; `where` is what a command needs beside it to find the database."""
+    """Print the comparison. `where` is the option that a suggested command needs to find the database."""
     from optbench.cli import tables
     from optbench.comparison.plain import as_plain
     from optbench.comparison.remarks import remarks

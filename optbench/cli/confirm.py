@@ -1,14 +1,14 @@
 """The command that confirms searches on fresh seeds."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, check_counts, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, opened
 from optbench.cli.output import console
+from optbench.cli.streams import print_error
 
 if TYPE_CHECKING:
     from optbench.definition.sweep import Sweep
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def confirm(
     studies: Studies,
     storage: StorageUrl = DEFAULT_STORAGE,
-    top: Annotated[int, typer.Option(metavar="N", help="How many configurations, the best by validation.")] = 3,
-    seeds: Annotated[int, typer.Option(metavar="N", help="On how many fresh seeds; all studies share them.")] = 10,
+    top: Annotated[int, typer.Option(metavar="N", help="How many of the best configurations to train.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", help="How many fresh seeds to use; all studies share them.")] = 10,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
@@ -31,20 +31,18 @@ def confirm(
     from optbench.cli.running import print_studies, run_all
     from optbench.comparison.confirmation import notes
     from optbench.launchers.requests import Request
+    from optbench.worker.bounds import check_counts
     from optbench.worker.creation import Relations
     from optbench.worker.session import Options
 
-    check_counts(
-        top=(top, 1, 100), seeds=(seeds, 1, 200), epochs=(epochs, 1, 1_000_000), lanes=(lanes, 1, 256),
-        workers=(workers, 1, 64),
-    )  # fmt: skip
+    check_counts(flags=True, top=top, seeds=seeds, epochs=epochs, lanes=lanes, workers=workers)
     console.stderr = as_json
     requests = []
     for study, sweep, name in _confirmations(storage, studies, top, seeds, epochs):
         if study.unfinished:
-            print(f"optbench: {study.unfinished}", file=sys.stderr)
+            print_error(study.unfinished)
         for note in notes(sweep, study.name, top, seeds):
-            print(f"optbench: {note}", file=sys.stderr)
+            print_error(note)
         number = len(sweep.fixed) // seeds
         console.print(f"{study.name}: the best {number} on {seeds} seeds each, as {name}", markup=False)
         requests.append(
@@ -61,7 +59,7 @@ def confirm(
 def _confirmations(
     url: str, names: Sequence[str], top: int, seeds: int, epochs: int | None
 ) -> "list[tuple[StudyRecord, Sweep, str]]":
-    """Each search with the sweep that confirms it and the name of the study in which that is run."""
+    """Each search, with the sweep that confirms it and the name of that sweep's study."""
     from optbench.comparison.confirmation import confirmation, place
     from optbench.storage import find_study, trials
     from optbench.storage import studies as every

@@ -1,4 +1,4 @@
-"""The command that prints the manual: the Markdown pages of optbench/docs, shipped with the package."""
+"""The command docs: prints the manual, the Markdown pages of optbench/docs that ship with the package."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ def topics() -> dict[str, str]:
 
 
 def complete_topic(begun: str) -> list[str]:
-    """The topics whose names begin so, for the shell."""
+    """The topics whose names begin with this, for completion in the shell."""
     return [name for name in topics() if name.startswith(begun)]
 
 
@@ -59,7 +59,7 @@ def docs(
 
 
 def for_terminal(text: str) -> str:
-    """The page without what only works on the web: comments, and links to other pages and to files."""
+    """The page with links to other pages replaced by commands, and without comments and links to files."""
 
     def say(link: re.Match[str]) -> str:
         text, name = link.groups()

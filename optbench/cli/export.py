@@ -1,4 +1,4 @@
-"""The command that exports: configurations and tables without TensorFlow, or a trained model with it."""
+"""The command export: writes configurations and tables without TensorFlow, and a trained model with it."""
 
 import sys
 import tempfile
@@ -80,14 +80,14 @@ def _check_options(
     tables: dict[str, Path],
     data_dir: Path | None,
 ) -> None:
-    """Refuse options that do not go together, before anything is read."""
+    """Raise DefinitionError for options that exclude each other, before anything is read."""
     from optbench.exports import Format
     from optbench.exports.tables import check_table_path
 
     if form is not None and form not in list(Format):
         raise DefinitionError(f"--format {form}: no such format; {nearest(form, Format)}")
     if top is not None and (trial is not None or top < 1):
-        raise DefinitionError(f"--top {top}; expected a whole number of at least 1, and no --trial with it")
+        raise DefinitionError(f"--top {top}; expected a whole number of 1 or more, and no --trial with it")
     for option, path in tables.items():
         check_table_path(path, option)
         if (trial, top, form, output, model) != (None, None, None, None, None):
@@ -97,7 +97,7 @@ def _check_options(
     if model is not None and (model.suffix != ".keras" or (form, output, top) != (None, None, None)):
         raise DefinitionError(f"--model {model}; expected a file that ends in .keras, and no --format, -o or --top")
     if data_dir is not None and model is None:
-        raise DefinitionError(f"--data-dir {data_dir}; expected --model with it: nothing else trains")
+        raise DefinitionError(f"--data-dir {data_dir}; expected --model with it, because only --model trains")
 
 
 def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) -> None:
@@ -116,8 +116,9 @@ def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) ->
 
 
 def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
-    """Train the trial again, and save its network only if its accuracies are the stored ones."""
+    """Train the trial again, and save its network if its accuracies equal the stored ones."""
     from optbench.files import write
+    from optbench.scheduler.states import Metric
     from optbench.storage import curve, log_replay
     from optbench.worker.replay import replay
     from optbench.worker.stop import Stop
@@ -125,7 +126,7 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
     study, trial = choice.study, choice.trial
     before = curve(storage, trial.trial_id)
     with Stop() as stop:
-        if study.metric == "test accuracy" and trial.value is not None:
+        if study.metric == Metric.TEST_ACCURACY and trial.value is not None:
             log_replay(storage, study.study_id, trial.number)
         result = replay(study, trial, before, None, data_dir, stop)
     if not result.same:

@@ -1,4 +1,4 @@
-"""The commands that look after databases: backup, upgrade, doctor, rename, copy, delete. None loads TensorFlow."""
+"""The commands that maintain databases: backup, upgrade, doctor, rename, copy, delete. None loads TensorFlow."""
 
 import logging
 import sys
@@ -17,11 +17,11 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy: a file that does not exist yet.")],
     storage: StorageUrl = DEFAULT_STORAGE,
 ) -> None:
-    """Copy a SQLite database, also while sweeps write to it. Example: optbench backup monday.db"""
+    """Copy an SQLite database, even while sweeps write to it. Example: optbench backup monday.db"""
     from optbench.storage.upkeep import backup as copy
 
     size = copy(storage, file)
-    console.print(f"{file} holds the database as it was just now ({size:,} bytes)", markup=False, soft_wrap=True)
+    console.print(f"{file} is a copy of the database ({size:,} bytes)", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -29,35 +29,35 @@ def upgrade(
     storage: StorageUrl = DEFAULT_STORAGE,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Bring a database of an older optbench or Optuna up to date. Example: optbench upgrade --yes"""
+    """Upgrade a database of an older optbench or Optuna. Example: optbench upgrade --yes"""
     from optbench.storage import check, shown
-    from optbench.storage.upgrade import upgrade as bring_up
+    from optbench.storage.upgrade import upgrade as upgrade_tables
 
     url = check(storage)
     if url.get_backend_name() != "sqlite":
         _ask(f"upgrade the tables of {shown(url)}? Make a dump of it first", yes)
-    logging.getLogger().addHandler(logging.NullHandler())  # alembic would set up logging to the terminal
-    done, copy = bring_up(storage)
-    kept = f"; the old one is kept as {copy}" if copy else ""
+    logging.getLogger().addHandler(logging.NullHandler())  # else alembic would log to the terminal
+    done, copy = upgrade_tables(storage)
+    kept = f"; a copy of the old database is {copy}" if copy else ""
     console.print(f"{shown(url)} {done}{kept}", markup=False, soft_wrap=True)
 
 
 @app.command()
 def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
-    """Find what is wrong in a database; the exit code is 1 if anything is. Example: optbench doctor --json"""
+    """Find problems in a database; the exit code is 1 if there are any. Example: optbench doctor --json"""
     from optbench.storage import shown, studies
     from optbench.storage.doctor import examine
 
     with opened(storage, read_only=True) as storage_:
         found = examine(storage_)
-        healthy = "" if found else f"{len(studies(storage_))} studies, nothing wrong"
+        healthy = "" if found else f"{len(studies(storage_))} studies, no problems"
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
         for finding in found:
             where = f"study {finding.study}: " if finding.study else ""
             console.print(f"{where}{finding.what}", markup=False, soft_wrap=True)
-        console.print(f"{shown(storage_.url)}: {healthy or f'{len(found)} findings'}", markup=False, soft_wrap=True)
+        console.print(f"{shown(storage_.url)}: {healthy or f'{len(found)} problems'}", markup=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
 
@@ -68,29 +68,32 @@ def rename(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     storage: StorageUrl = DEFAULT_STORAGE,
 ) -> None:
-    """Give a study another name; its confirmations follow. Example: optbench rename quickstart first"""
+    """Give a study another name; its confirmations stay with it. Example: optbench rename quickstart first"""
     from optbench.storage import find_study, rename_study
 
     with opened(storage) as storage_:
         rename_study(storage_, find_study(storage_, study).study_id, new)
-    console.print(f"study {study!r} is {new!r} now", markup=False)
+    console.print(f"study {study!r} is now {new!r}", markup=False)
 
 
 @app.command()
 def copy(
     study: StudyName,
-    to: Annotated[str, typer.Option("--to", metavar="URL", help="The database; made if it is missing.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The target database; made if there is none.")],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="The copy's name. [default: as it is]")
+        str | None, typer.Option("--as", metavar="NAME", help="The copy's name. [default: the same]")
     ] = None,
     storage: StorageUrl = DEFAULT_STORAGE,
 ) -> None:
     """Copy a study and its confirmations to a database. Example: optbench copy quickstart --to results.db"""
+    from optbench.definition import check_study_name
     from optbench.storage import find_study, open_storage, shown
     from optbench.storage.copy import copy_study
 
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
+        if name is not None:
+            check_study_name(name, "--as")
         target = open_storage(to, create=True)
         try:
             names = copy_study(storage_, record, target, name or study)
@@ -105,9 +108,9 @@ def delete(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Delete the baseline study, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also allow to delete the baseline study.")] = False,
 ) -> None:
-    """Delete a study with its trials and curves, for good. Example: optbench delete quickstart"""
+    """Delete a study with its trials and curves permanently. Example: optbench delete quickstart"""
     from optbench.cli.tables import counts
     from optbench.service.artifacts import remove_all
     from optbench.storage import find_study, studies
@@ -117,19 +120,21 @@ def delete(
         record = find_study(storage_, study)
         sweep = record.sweep.name if record.sweep else None
         if "baseline" in (study, sweep) and not force:
-            raise StudyError(f"study {study!r} is the baseline that others are compared with; --force deletes it")
-        _ask(f"{counts(record)}. Delete it for good?", yes)
+            raise StudyError(
+                f"study {study!r} is the baseline that others are compared with; type --force to delete it"
+            )
+        _ask(f"{counts(record)}. Delete it permanently?", yes)
         check_deletable(storage_, record.study_id, study)
         remove_all(storage_, record)
         delete_study(storage_, record.study_id, study)
         confirmations = [other.name for other in studies(storage_) if other.confirms(record)]
     console.print(f"study {study!r} is deleted", markup=False)
     for name in confirmations:
-        console.print(f"its confirmation {name!r} is still there", markup=False)
+        console.print(f"its confirmation {name!r} still exists", markup=False)
 
 
 def _ask(question: str, yes: bool) -> None:
-    """Go on only if the answer is yes. Raises StudyError if standard input is no terminal."""
+    """Exit unless the user answers yes. Raises StudyError if standard input is not a terminal."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Sets up logging: what the package logs goes to standard error or to a file, from a level that the user chooses."""
+"""Sets up logging to standard error or to a file, from a level that the user chooses."""
 
 import logging
 import os
@@ -12,26 +12,28 @@ VARIABLE = "OPTBENCH_LOG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 TERSE = "optbench: %(message)s"
 DETAILED = "%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"
-OTHERS = ("sqlalchemy.pool", "waitress")  # optbench reports a lost connection itself, and a full queue is no problem
+OTHERS = ("sqlalchemy.pool", "waitress")  # optbench itself reports lost connections, and full queues are harmless
 
 
 class StandardError(logging.Handler):
-    """Writes to what is standard error at the time, which the live view of a sweep replaces while it is shown."""
+    """Writes to the current sys.stderr, which a live view replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # nobody reads standard error, so there is nowhere to report that
+        with suppress(OSError):  # standard error has no reader, so there is nowhere to report that
             print(self.format(record), file=sys.stderr, flush=True)
 
 
 def set_up(verbose: bool) -> None:
-    """Log as `--verbose` (info) or OPTBENCH_LOG=LEVEL[:FILE] says; warnings alone otherwise. Raises DefinitionError.
+    """Log from the level of `--verbose` (info) or OPTBENCH_LOG=LEVEL[:FILE], by default from warning.
 
-    Processes that this one starts log in the same way.
+    Processes that this one starts log in the same way. Raises DefinitionError.
     """
     given = os.environ.get(VARIABLE) or "warning"
     name, _, file = given.partition(":")
     if name not in LEVELS:
-        raise DefinitionError(f"{VARIABLE}={given}; expected debug, info or warning, or a file as well: debug:run.log")
+        raise DefinitionError(
+            f"{VARIABLE}={given}; expected debug, info or warning, optionally with a file, for example debug:run.log"
+        )
     if verbose and LEVELS[name] > logging.INFO:
         name = "info"
         os.environ[VARIABLE] = f"info:{file}" if file else "info"

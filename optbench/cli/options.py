@@ -1,8 +1,7 @@
-"""What the commands share: the application, options that several commands take, and an open database."""
+"""Shared by all commands: the application, common options, and an open database."""
 
 import logging
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from optbench.cli.streams import print_error
 from optbench.defaults import STORAGE, STORAGE_VARIABLE, storage_url
 from optbench.errors import DefinitionError, OptbenchError
 
@@ -54,7 +54,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standar
 
 
 def complete_study(begun: str) -> list[str]:
-    """The studies in the default database whose names begin so, for the shell; none if it cannot be read."""
+    """The studies in the default database whose names begin with this, for completion in the shell.
+
+    Empty if the database cannot be read.
+    """
     from optbench.storage import open_storage, studies
 
     try:
@@ -79,7 +82,7 @@ Studies = Annotated[
 
 @contextmanager
 def opened(url: str, read_only: bool = False) -> "Iterator[Storage]":
-    """The database, closed at the end; if `read_only`, nothing in it is written."""
+    """The open database, which is closed after the `with` block. If `read_only` is true, nothing is written."""
     from optbench.storage import open_storage, shown
 
     logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
@@ -91,17 +94,8 @@ def opened(url: str, read_only: bool = False) -> "Iterator[Storage]":
         storage.close()
 
 
-def check_counts(**given: tuple[int | None, int, int]) -> None:
-    """Refuse a count outside its bounds: option = (count, min, max). Raises DefinitionError."""
-    for option, (number, low, high) in given.items():
-        if number is not None and not low <= number <= high:
-            raise DefinitionError(
-                f"--{option.replace('_', '-')} {number}; expected a whole number from {low} to {high}"
-            )
-
-
 def trial_number(study: str, given: str) -> int | None:
-    """The number of the trial that was named; None for `best`. Raises DefinitionError."""
+    """The number of the trial; None for `best`. Raises DefinitionError."""
     if given == "best":
         return None
     if not (given.isascii() and given.isdecimal()):
@@ -113,7 +107,7 @@ def trial_number(study: str, given: str) -> int | None:
 
 
 def place(url: str) -> str:
-    """The option that makes another command use this database; empty if it does so by default."""
+    """The --storage option that another command needs to use this database; empty if it is the default one."""
     from optbench.storage import shown
     from optbench.storage.check import parse_url
 
@@ -122,11 +116,11 @@ def place(url: str) -> str:
 
 
 def refresh(storage: "Storage", study: str, verdict: Sequence[str] | None = None, figures: Any = None) -> None:
-    """Bring up to date what optuna-dashboard shows of the study; print a line, and go on, if that fails."""
-    from optbench.service import refresh as bring_up
+    """Bring the study's page in optuna-dashboard up to date. If that fails, only print a line."""
+    from optbench.service import refresh as refresh_page
     from optbench.storage import find_study
 
     try:
-        bring_up(storage, find_study(storage, study), verdict, figures)
+        refresh_page(storage, find_study(storage, study), verdict, figures)
     except OptbenchError as problem:
-        print(f"optbench: the dashboard does not show this yet: {problem}", file=sys.stderr)
+        print_error(f"the dashboard does not show this yet: {problem}")

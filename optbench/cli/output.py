@@ -1,4 +1,4 @@
-"""Where the commands print: a console for people, JSON for programs. A reader that goes away ends no training."""
+"""What the commands print with: a console for people, JSON for programs. Training goes on if the reader goes away."""
 
 import json
 import math
@@ -16,7 +16,7 @@ console = Console(highlight=False, width=None if _terminal else UNLIMITED)
 
 
 def _fall_silent() -> None:
-    """Print nothing more, because nobody reads it, and let the command finish its work."""
+    """Print nothing more, because the reader has gone, but let the command finish its work."""
     console.quiet = True
     drop_output()
 
@@ -31,7 +31,7 @@ def print_json(content: Any) -> None:
 
 
 def write_text(text: str) -> None:
-    """Write text to standard output as it is; a reader that goes away ends nothing."""
+    """Write text to standard output as it is. Do nothing if the reader has gone."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -40,7 +40,7 @@ def write_text(text: str) -> None:
 
 
 def _finite(content: Any) -> Any:
-    """The data with null in place of numbers that are not finite, which JSON lacks."""
+    """The data with null instead of numbers that are not finite, which JSON does not have."""
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):

@@ -1,4 +1,4 @@
-"""Runs requests, and prints at the end of each what its study holds and what to type next."""
+"""Runs requests, and prints after each one a summary of its study and the next commands."""
 
 import shlex
 import sys
@@ -17,9 +17,9 @@ from optbench.worker.stop import Stop
 
 
 def run_all(requests: Sequence[Request], timeout: float | None = None) -> list[str]:
-    """Runs one after the other; returns the names of the studies that were begun before `timeout` seconds were over.
+    """The names of the studies that were started within `timeout` seconds, after running them one after another.
 
-    Exits as a signal wants it, or with 1 where worker processes failed and the study lacks trials.
+    Exits with 128 plus the number of a signal, or with 1 if worker processes failed and the study lacks trials.
     """
     ran: list[str] = []
     with Stop(timeout) as stop:
@@ -32,7 +32,7 @@ def run_all(requests: Sequence[Request], timeout: float | None = None) -> list[s
 
 
 def _run(request: Request, stop: Stop, origins: Sequence[str]) -> None:
-    """Runs one request; a signal while the database is out of reach ends it in good order."""
+    """Runs one request. After a signal, a database that does not answer is not an error."""
     try:
         outcome = execute(request, stop, Terminal(console))
         for line in outcome.problems:
@@ -47,7 +47,7 @@ def _run(request: Request, stop: Stop, origins: Sequence[str]) -> None:
     except StorageError as problem:
         if stop.signal is None:
             raise
-        console.print(f"stopped while the database was out of reach: {problem}", markup=False, soft_wrap=True)
+        console.print(f"stopped while the database did not answer: {problem}", markup=False, soft_wrap=True)
         raise typer.Exit(128 + stop.signal) from problem
     _exit(request, outcome, stop)
 
@@ -61,7 +61,7 @@ def _nothing_to_do(request: Request, study: StudyRecord) -> str:
 
 def _exit(request: Request, outcome: Outcome, stop: Stop) -> None:
     if outcome.study.finished < request.sweep.trials:
-        reason = "stopped" if stop.signal else "the --timeout is over" if stop() else "not every worker got to the end"
+        reason = "stopped" if stop.signal else "the --timeout is over" if stop() else "a worker failed"
         console.print(f"{reason}; the same command carries on")
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
@@ -70,7 +70,7 @@ def _exit(request: Request, outcome: Outcome, stop: Stop) -> None:
 
 
 def _conclude(storage: Storage, request: Request, stop: Stop, origins: Sequence[str]) -> None:
-    """Prints what the study holds now, and what to type next."""
+    """Prints a summary of the study, and the next commands."""
     record = find_study(storage, request.study)
     records = trials(storage, record.study_id)
     console.print(tables.counts(record), markup=False)
@@ -85,7 +85,7 @@ def _conclude(storage: Storage, request: Request, stop: Stop, origins: Sequence[
 
 
 def _next_commands(record: StudyRecord, origins: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """What one may want to do next with the study, and the command for it."""
+    """Likely next steps with the study, each with its command."""
     name = shlex.quote(record.name)
     yield "look", f"show {name}"
     if record.best is not None:
@@ -98,7 +98,7 @@ def _next_commands(record: StudyRecord, origins: Sequence[str]) -> Iterator[tupl
 
 
 def print_studies(url: str, names: Sequence[str]) -> None:
-    """Prints what the studies hold as JSON on standard output: a list, each as `show --json` has it."""
+    """Prints a JSON list of the studies, each as `show --json` prints it."""
     with opened(url) as storage:
         records = [find_study(storage, name) for name in names]
         print_json([tables.show_json(record, trials(storage, record.study_id)) for record in records])

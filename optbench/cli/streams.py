@@ -1,4 +1,4 @@
-"""Standard streams that are closed, or that can no longer be written, end no command."""
+"""Keeps a command running when a standard stream is closed or its reader has gone."""
 
 import io
 import os
@@ -6,10 +6,10 @@ import sys
 
 
 def open_missing() -> None:
-    """Put the null device in the place of standard streams that the shell closed (`<&-`, `>&-`, `2>&-`).
+    """Replace standard streams that the shell closed (`<&-`, `>&-`, `2>&-`) by the null device.
 
-    Without it Python has None there, and the next file that is opened, a database for example, would get the number
-    of a standard stream, to which libraries write. Characters that a terminal cannot show are escaped.
+    Otherwise Python has None there, and the next file that is opened, for example a database, gets the number of a
+    standard stream, to which libraries write. Also escape characters that the terminal cannot show.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -28,12 +28,12 @@ def open_missing() -> None:
 
 
 def drop_output() -> None:
-    """Send what is still to be printed nowhere."""
+    """Discard everything that is still printed on standard output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def print_error(line: str) -> None:
-    """Print a line on standard error, as far as anybody reads it."""
+    """Print a message in one line on standard error. If nobody reads it, discard what follows."""
     try:
         print(f"optbench: {' '.join(line.split())}", file=sys.stderr, flush=True)
     except OSError:

@@ -13,13 +13,13 @@ from optbench.cli.options import (
     StorageUrl,
     StudyName,
     app,
-    check_counts,
     data_app,
     opened,
     trial_number,
 )
 from optbench.cli.output import console, print_json
-from optbench.errors import DefinitionError, nearest
+from optbench.scheduler.states import Metric
+from optbench.training.names import TrainerName
 
 if TYPE_CHECKING:
     from optbench.definition.sweep import Sweep
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def complete_sweep(begun: str) -> list[str]:
-    """The definitions that ship whose names begin so, for the shell."""
+    """The shipped definitions whose names begin with this, for completion in the shell."""
     from optbench.definition import shipped
 
     return sorted(path.stem for path in shipped().glob(f"{begun}*.toml"))
@@ -40,13 +40,13 @@ SweepName = Annotated[
     ),
 ]
 HeartbeatTimeout = Annotated[
-    int, typer.Option(metavar="SECONDS", help="A worker is dead once its last heartbeat is older.")
+    int, typer.Option(metavar="SECONDS", help="A worker counts as dead once its last heartbeat is older.")
 ]
 Retries = Annotated[
-    int, typer.Option(metavar="N", help="How often parameters are tried again after their worker crashed.")
+    int, typer.Option(metavar="N", help="How often to try parameters again after they crashed a worker.")
 ]
 Repeat = Annotated[
-    int, typer.Option(metavar="R", help="Run it R times with other seeds, as the studies NAME/1 to NAME/R.")
+    int, typer.Option(metavar="R", help="Run it R times with different seeds, as the studies NAME/1 to NAME/R.")
 ]
 
 
@@ -60,25 +60,34 @@ def sweep(
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The seed of everything random.")] = None,
     data_dir: DataDir = None,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long.")] = None,
-    trainer: Annotated[str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")] = "lanes",
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")
+    ] = None,
+    trainer: Annotated[
+        str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")
+    ] = TrainerName.LANES.value,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
     heartbeat_timeout: HeartbeatTimeout = 60,
     retries: Retries = 2,
     repeat: Repeat = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Run a study, join it, or carry it on, to its total number of trials. Example: optbench sweep quickstart"""
+    """Run, join or continue a study, up to its total number of trials. Example: optbench sweep quickstart"""
     from optbench.cli.running import print_studies, run_all
     from optbench.launchers.requests import Request
+    from optbench.worker.bounds import check_counts, check_training
     from optbench.worker.session import Options
 
-    _check_options(trainer, lanes, timeout)
-    _check_numbers(workers, heartbeat_timeout, retries, repeat)
+    check_training(flags=True, trainer=trainer, lanes=lanes, timeout=timeout)
+    check_counts(flags=True, workers=workers, heartbeat_timeout=heartbeat_timeout, retries=retries, repeat=repeat)
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
     options = Options(
-        trainer=trainer, lanes=lanes, data_dir=data_dir, heartbeat_timeout=heartbeat_timeout, retries=retries
+        trainer=TrainerName(trainer),
+        lanes=lanes,
+        data_dir=data_dir,
+        heartbeat_timeout=heartbeat_timeout,
+        retries=retries,
     )
     requests = [
         Request(sweep=found, study=called, storage=storage, options=options, workers=workers, relations=relations)
@@ -93,7 +102,7 @@ def sweep(
 def _sweeps(
     name: str, study: str | None, repeat: int, overrides: Mapping[str, int]
 ) -> "Iterator[tuple[Sweep, str, Relations]]":
-    """What is to be run, each with its study's name: the sweep, or `repeat` of it with other seeds."""
+    """The sweeps to run, each with its study's name: the sweep itself, or `repeat` of it with different seeds."""
     from optbench.definition import check_study_name, load
     from optbench.worker.creation import Relations
 
@@ -107,24 +116,6 @@ def _sweeps(
     for number in range(repeat):
         own = load(name, {**overrides, "seed": sweep.seed + number})
         yield own, f"{called}/{number + 1}", Relations(repeat_of=called)
-
-
-def _check_numbers(workers: int, heartbeat_timeout: int, retries: int, repeat: int) -> None:
-    check_counts(
-        workers=(workers, 1, 64),
-        heartbeat_timeout=(heartbeat_timeout, 2, 86400),
-        retries=(retries, 0, 1000),
-        repeat=(repeat, 1, 1000),
-    )
-
-
-def _check_options(trainer: str, lanes: int | None, timeout: float | None) -> None:
-    if trainer not in ("lanes", "reference"):
-        raise DefinitionError(f"--trainer {trainer}: no such trainer; {nearest(trainer, ['lanes', 'reference'])}")
-    if trainer == "reference" and lanes not in (None, 1):
-        raise DefinitionError(f"--lanes {lanes}: the reference trainer trains one trial at a time; leave --lanes out")
-    if timeout is not None and not timeout > 0:
-        raise DefinitionError(f"--timeout {timeout:g}; expected seconds above 0")
 
 
 @app.command()
@@ -149,7 +140,7 @@ def replay(
         chosen = choose(record, trials(storage_, record.study_id), number)[0].trial
         before = curve(storage_, chosen.trial_id)
     with Stop() as stop:
-        if record.metric == "test accuracy" and chosen.value is not None:
+        if record.metric == Metric.TEST_ACCURACY and chosen.value is not None:
             with opened(storage) as storage_:
                 log_replay(storage_, record.study_id, chosen.number)
         result = train_again(record, chosen, before, lanes, data_dir, stop)
@@ -175,5 +166,5 @@ def prepare(
     from optbench.data import prepare as make
     from optbench.worker.loading import load_tensorflow
 
-    load_tensorflow("lanes")
+    load_tensorflow(TrainerName.LANES)
     console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Says in one line what is wrong with a command line: what was typed, what was expected, where to read on."""
+"""Explains in one line what is wrong with a command line: what was typed, what was expected, and where help is."""
 
 from difflib import get_close_matches
 from typing import Any

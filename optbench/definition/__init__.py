@@ -1,4 +1,4 @@
-"""Reads a sweep definition from TOML or plain data and checks all of it, before anything else happens."""
+"""Reads a sweep definition from TOML or plain data, and checks all of it before anything else happens."""
 
 from optbench.definition.files import find, load, shipped
 from optbench.definition.parse import check_study_name, parse

@@ -1,4 +1,4 @@
-"""Finds a definition by path or name and loads it."""
+"""Finds a definition by its path or name, and loads it."""
 
 import logging
 import tomllib
@@ -15,7 +15,7 @@ LARGEST = 1_000_000  # bytes; the TOML reader takes seconds for each megabyte
 
 
 def shipped() -> Path:
-    """The folder of the definitions that come with the package: inside it when installed, beside it in a checkout."""
+    """The folder of the definitions that come with the package: inside it when installed, next to it in a checkout."""
     inside = Path(__file__).parents[1] / "sweeps"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "sweeps"
 
@@ -30,11 +30,14 @@ def find(name: str) -> Path:
         if Path(name).exists():
             raise DefinitionError(f"{name} is not a regular file; expected a sweep definition, in TOML")
     names = {path.stem for home in homes for path in home.glob("*.toml")}
-    raise DefinitionError(f"no sweep {name[:300]!r}: no such file, and no such definition; {nearest(name, names)}")
+    raise DefinitionError(f"no sweep {name[:300]!r}: there is no such file or definition; {nearest(name, names)}")
 
 
 def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
-    """The sweep that `name` means (see `find`), with `overrides` of its top-level keys from the command line."""
+    """The sweep that `name` means (see `find`), with top-level keys overridden from the command line.
+
+    Raises DefinitionError.
+    """
     path = find(name)
     if path.stat().st_size > LARGEST:
         raise DefinitionError(f"{path} has {path.stat().st_size / 1e6:.1f} MB; a sweep definition has at most 1")

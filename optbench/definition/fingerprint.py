@@ -1,8 +1,8 @@
-"""What a study's fingerprint keeps, and how two of them differ.
+"""Stores a study's fingerprint, and says how two of them differ.
 
-A fingerprint says everything that changes what a trial means, under flat dotted keys (see Sweep.fingerprint). Version 2
-keeps only what differs from its defaults, so that a key that is new, and has its default, changes no older study.
-Version 1, which has no version number, kept every key that there was.
+A fingerprint has everything that changes what a trial means, under flat dotted keys (see Sweep.fingerprint). Version 2
+stores only what differs from its defaults, so that a new key with its default changes no older study. Version 1, which
+has no version number, stored every key.
 """
 
 import math
@@ -33,18 +33,18 @@ BY_NAME: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "audit": 0.0,
     },
 }
-"""The defaults of version 2. New keys may be added; a change of what is here needs a new version."""
+"""The defaults of version 2. New keys may be added, but a change to these needs a new version."""
 
 
 def compact(full: Mapping[str, Any]) -> dict[str, Any]:
-    """The fingerprint as a study stores it: its version, and in order of the keys what differs from the defaults."""
+    """The fingerprint as a study stores it: its version and, in order of keys, what differs from the defaults."""
     defaults = _defaults(full)
     kept = {key: full[key] for key in sorted(full) if key not in defaults or full[key] != defaults[key]}
     return {"version": VERSION, **kept}
 
 
 def expand(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Every key of a stored fingerprint of any version, those that have their defaults included."""
+    """Every key of a stored fingerprint of any version, including keys that have their defaults."""
     held = {key: value for key, value in stored.items() if key != "version"}
     full = {**_defaults(held), **held}
     if "trial" in full and not _searches(full):
@@ -53,7 +53,7 @@ def expand(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """How two fingerprints of any version differ, a phrase for each key: "epochs is 2 there, 3 here"."""
+    """How two fingerprints of any version differ, in a phrase for each key: "epochs is 2 there, 3 here"."""
     held, wanted, found = expand(held), expand(wanted), list[str]()
     for key in {**held, **wanted}:
         if held.get(key) != wanted.get(key):
@@ -65,7 +65,7 @@ def differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
 
 
 def _defaults(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """What version 2 fills in for the keys that such a fingerprint may leave out."""
+    """The defaults of the keys that this fingerprint may leave out."""
     filled = dict(ALWAYS)
     if not _searches(flat):
         return filled
@@ -88,13 +88,13 @@ def _searches(flat: Mapping[str, Any]) -> bool:
 
 
 def _whole(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial of a list with the hyperparameters that its optimizer got later, at their defaults."""
+    """A fixed trial with the hyperparameters that its optimizer got in later versions, at their defaults."""
     known = OPTIMIZERS.get(trial["optimizer"])
     return {**(known.defaults if known else {}), **trial}
 
 
 def _between_trials(held: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
-    """How two lists of fixed trials differ, trial by trial; a list that is longer is one difference."""
+    """How two lists of fixed trials differ, trial by trial. A different length is one more difference."""
     for number, (old, new) in enumerate(zip(held, wanted, strict=False)):
         for key in {**old, **new}:
             if old.get(key) != new.get(key):

@@ -1,7 +1,7 @@
 """The sweep file as pydantic models: every key with its type, bounds, default and description.
 
-They are made only where a file or a dict is read, and converted to the frozen records of sweep.py at once. What one key
-says about another is checked in parse.py.
+They exist only while a file or a dict is read, and are converted to the frozen records of sweep.py at once. parse.py
+checks how the keys fit together.
 """
 
 import math
@@ -29,7 +29,7 @@ from optbench.definition.strategies import (
 from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
 
-HUGE = 10**300  # a whole number of more digits is no float
+HUGE = 10**300  # a larger whole number does not fit into a float
 
 if TYPE_CHECKING:  # a type checker cannot read names from a tuple
     Activation = str
@@ -46,12 +46,12 @@ def _no_longer_than_a_float(value: Any) -> Any:
 
 
 class DataTable(Table):
-    """Which images are trained, validated and tested on."""
+    """The images to train, validate and test on."""
 
     name: str
     """digits, mnist, fashion_mnist, kmnist, or another data set of 28x28 images in ten classes."""
     validation: CountFrom0
-    """How many training images are held back to select by; 0 only in a list of fixed trials."""
+    """How many training images are held back for validation; 0 only in a list of fixed trials."""
 
 
 class ModelTable(Table):
@@ -87,13 +87,13 @@ class TrialTable(Table):
     seeds: list[Seed] | None = Field(None, min_length=1)
     """One trial for each seed of the initial weights and the batch order; else one trial with a seed of its own."""
     published_test_accuracy: Fraction | None = None
-    """A published figure, 0 to 1, shown beside the measured one; only where nothing is validated."""
+    """A published test accuracy, 0 to 1, shown next to the measured one; only if [data] validation is 0."""
     source_trial: CountFrom0 | None = None
-    """In a confirmation, which `optbench confirm` writes: the search's trial that is trained again."""
+    """In a confirmation, written by `optbench confirm`: the number of the search's trial that is trained again."""
 
 
 def _shape(given: Any) -> str:
-    """Which form an entry of [space] has."""
+    """The form of an entry of [space]."""
     return "range" if isinstance(given, Mapping) else "choices" if isinstance(given, list) else "fixed"
 
 
@@ -113,23 +113,23 @@ class SweepTable(Table):
     trials: Count | None = None
     """The total number of trials, fixed ones included; none in a list of fixed trials."""
     epochs: Count
-    """For how many epochs a trial is trained that is not pruned."""
+    """For how many epochs a trial is trained unless it is pruned."""
     batch: Count = 128
     """The batch size."""
     seed: Seed = 0
-    """Of the split, the draws, the initial weights and the batch order."""
+    """The seed of the split, the draws, the initial weights and the batch order."""
     lanes: Annotated[int, Field(ge=1, le=256)] | None = None
     """How many trials are trained side by side; two per core, at most 16, unless given."""
     data: DataTable
-    """The data set, and how much of it a search selects by."""
+    """The data set, and how much of it is held back for validation."""
     model: ModelTable = ModelTable()
     """The network."""
     space: dict[str, DimensionTable] = Field(default={})
-    """What is searched: hyperparameters of the optimizer, each with a range, a list of choices or a fixed number."""
+    """What is searched: the optimizer's hyperparameters, each with a range, a list of choices or a fixed number."""
     sampler: SamplerTable | None = None
-    """What chooses the next trial's hyperparameters: tpe unless given."""
+    """How the next trial's hyperparameters are chosen; tpe unless given."""
     pruner: PrunerTable | None = None
-    """What ends trials early: median unless given."""
+    """How trials are ended early; median unless given."""
     trial: list[TrialTable] = Field(default=[])
     """Fixed trials, which run before the search."""
 
@@ -146,4 +146,4 @@ KINDS: Mapping[str, type[Table]] = {
     "successive_halving": SuccessiveHalvingTable,
     "none": NoPrunerTable,
 }
-"""The models of the tables that have a name of their own."""
+"""The models of the tables [data] and [model], and of each kind of sampler and pruner, by name."""

@@ -1,17 +1,27 @@
-"""Makes a Sweep of plain data, or says which key is wrong."""
+"""Makes a Sweep from plain data, or says which key is wrong."""
 
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from optbench.definition.parts import dimensions, fixed_trials
-from optbench.definition.sweep import DataSource, Grid, MlpModel, NoPruner, Sweep, grid_size
+from optbench.definition.sweep import (
+    DataSource,
+    Grid,
+    Hyperband,
+    MlpModel,
+    NoPruner,
+    SuccessiveHalving,
+    Sweep,
+    grid_size,
+)
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from optbench.definition.models import SweepTable
 
+MAX_NAME = 300  # characters of a study's name
 MAX_POINTS = 1_000_000  # of a grid
 MAX_WEIGHTS = 20_000_000  # of one network; every lane holds several times that in memory
 
@@ -44,16 +54,16 @@ def parse(table: Mapping[str, Any], where: str, flags: Collection[str] = ()) -> 
 
 
 def check_study_name(name: str, where: str) -> None:
-    """Refuse a name that a table or a shell would mangle. Raises DefinitionError."""
-    if not name.strip() or len(name) > 300 or not name.isprintable() or name.startswith("-"):
+    """Raise DefinitionError for a name that a table or a shell would mangle."""
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable() or name.startswith("-"):
         raise DefinitionError(
-            f"{where}: name {name[:40]!r} has {len(name)} characters; expected 1 to 300 printable ones, "
-            "not all spaces, no '-' first"
+            f"{where}: {name[:40]!r} cannot be a study's name; expected 1 to {MAX_NAME} printable characters, not only "
+            "spaces, and no - at the beginning"
         )
 
 
 def _sweep(read: "SweepTable", where: str) -> Sweep:
-    """The frozen record of a file whose tables are right, each on its own."""
+    """The frozen record of a file in which each table is valid by itself."""
     from optbench.definition.strategies import pruner_of, sampler_of
 
     if read.space and read.optimizer is None:
@@ -91,7 +101,7 @@ def _check_network(read: "SweepTable", where: str) -> None:
 
 
 def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
-    """Refuse budgets and pruners that do not fit together."""
+    """Raise DefinitionError if the numbers of trials and epochs do not fit the fixed trials, the grid or the pruner."""
     from optbench.definition.problems import refused
 
     if sweep.data.validation == 0:
@@ -103,11 +113,11 @@ def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
         size = grid_size(sweep.space, sweep.sampler.points)
         if size > MAX_POINTS:
             raise DefinitionError(
-                f"{where} [sampler]: the grid has {size:,} points; expected at most {MAX_POINTS:,}: lower points"
+                f"{where} [sampler]: the grid has {size:,} points; expected at most {MAX_POINTS:,}; choose fewer points"
             )
         if sweep.trials - fixed > size:
             raise refused("trials", sweep.trials, f"{size + fixed} or less: the grid has {size} points", where, flags)
-    min_resource = getattr(sweep.pruner, "min_resource", 1)
+    min_resource = sweep.pruner.min_resource if isinstance(sweep.pruner, Hyperband | SuccessiveHalving) else 1
     if min_resource > sweep.epochs:
         if "epochs" in flags:
             raise refused("epochs", sweep.epochs, f"{min_resource} or more, the pruner's min_resource", where, flags)
@@ -116,17 +126,21 @@ def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
 
 
 def _check_list(read: "SweepTable", sweep: Sweep, where: str) -> None:
-    """Refuse what a list of fixed trials cannot have."""
+    """Raise DefinitionError for anything that a list of fixed trials cannot have."""
     if not sweep.fixed:
         raise DefinitionError(f"{where}: nothing to run; expected a [space] to search or [[trial]] entries")
     for key in ("trials", "sampler", "pruner"):
         if key in read.model_fields_set:
-            raise DefinitionError(f"{where}: {key!r} without a [space]; fixed trials all run, in turn: leave it out")
+            raise DefinitionError(
+                f"{where}: {key!r} without a [space]: fixed trials all run, one after the other; leave it out"
+            )
     settings = {trial.label: trial for trial in reversed(sweep.fixed)}
-    for trial in sweep.fixed:  # a label sums up the seeds of one setting, so it must not name two
+    for trial in sweep.fixed:  # results are averaged over a label's trials, so it must not name two settings
         first = settings[trial.label]
         if (first.optimizer, first.params) != (trial.optimizer, trial.params):
-            raise DefinitionError(f"{where}: label {trial.label!r} names two settings; expected a label for each")
+            raise DefinitionError(
+                f"{where}: label {trial.label!r} names two settings; expected a label for each setting"
+            )
     validation = sweep.data.validation
     if validation and any(trial.published_test_accuracy is not None for trial in sweep.fixed):
         raise DefinitionError(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def dimensions(
     optimizer: str | None, tables: "Mapping[str, RangeTable | list[Number] | Number]", where: str
 ) -> dict[str, Dimension]:
-    """The dimensions of a [space], by name in alphabetical order: the order in the file changes nothing."""
+    """The dimensions of a [space], by name, in alphabetical order whatever the order in the file is."""
     space = {name: _dimension(str(optimizer), name, tables[name], where) for name in sorted(tables)}
     _check_no_twins(space, where)
     return space
@@ -69,14 +69,14 @@ def _fixed_trial(
     if own is None:
         raise DefinitionError(f"{where}: expected optimizer = one of {', '.join(OPTIMIZERS)}")
     if space and own != optimizer:
-        raise DefinitionError(f"{where}: optimizer = {own!r}; the [space] is {optimizer}'s: expected {optimizer!r}")
+        raise DefinitionError(f"{where}: optimizer = {own!r}; expected {optimizer!r}, whose [space] this is")
     seeds: list[int | None] = [*table.seeds] if table.seeds else [None]
     if len(set(seeds)) < len(seeds):
         raise DefinitionError(f"{where}: seeds = {seeds!r}; expected a list of different whole numbers, 0 or more")
     published = table.published_test_accuracy
     if published is not None and space:
         raise DefinitionError(
-            f"{where}: published_test_accuracy = {published} beside a [space]; expected it in a list of fixed trials"
+            f"{where}: published_test_accuracy = {published} next to a [space]; expected it in a list of fixed trials"
         )
     given = {}
     for name, value in table.__pydantic_extra__.items():
@@ -117,7 +117,7 @@ def _in_space(
 
 
 def _snapped(value: float, dimension: Dimension) -> float:
-    """The end or the choice that `value` was meant to be: 1 - 0.95 is not quite 0.05."""
+    """The bound or the choice that `value` equals but for rounding: 1 - 0.95 is not quite 0.05."""
     marks = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
     return next((mark for mark in marks if math.isclose(value, mark, rel_tol=1e-9)), value)
 

@@ -1,4 +1,4 @@
-"""Says in one line what pydantic finds wrong in a sweep file: the key, what was given, what is expected."""
+"""Says in one line what pydantic finds wrong in a sweep file: the key, the given value and what is expected."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -36,9 +36,9 @@ OF_A_SPACE = "{ low = .., high = .., log = true }, a list of different numbers, 
 def problem(
     errors: Sequence[ErrorDetails], table: Mapping[str, Any], where: str, flags: Collection[str]
 ) -> DefinitionError:
-    """The first of pydantic's errors as ours. An unknown key comes first: it may be one that is missing, misspelt.
+    """The error to raise for the first of pydantic's errors. Unknown keys come first: a missing key may be misspelt.
 
-    `where` names the file, `flags` are the keys that come from the command line.
+    `where` names the file, and `flags` are the keys that come from the command line.
     """
     error = min(errors, key=lambda error: error["type"] != "extra_forbidden")
     path = _path(error["loc"])
@@ -62,14 +62,14 @@ def problem(
 
 
 def refused(key: str, given: Any, expected: str, where: str, flags: Collection[str]) -> DefinitionError:
-    """The error of a value that is out of place, blamed on the file or on the flag that it came from."""
+    """The error for a value that is not allowed. It names the file or the flag that the value came from."""
     if key in flags:
         return DefinitionError(f"--{key} {given}: expected {expected}")
     return DefinitionError(f"{where}: {key} = {given!r}; expected {expected}")
 
 
 def place(path: Path, where: str) -> str:
-    """The words for the table of that path."""
+    """The table at that path, in words."""
     match path:
         case []:
             return where
@@ -81,7 +81,7 @@ def place(path: Path, where: str) -> str:
 
 
 def _path(loc: Path) -> list[int | str]:
-    """The keys that lead to an error in the file: pydantic also names the kinds of a union, and places in a list."""
+    """The keys that lead to an error in the file. Pydantic's path also has the kinds of unions and indexes of lists."""
     match loc:
         case ["sampler" | "pruner" as role, _, *rest]:
             return [role, *rest[:1]]

@@ -1,4 +1,4 @@
-"""The JSON Schema of a sweep file, by which editors complete and check it."""
+"""The JSON Schema of a sweep file, which editors use to complete and check it."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ HEAD = {
 
 
 def schema_text() -> str:
-    """The schema as JSON: the models of a sweep file, with the hyperparameters that each optimizer has."""
+    """The schema as JSON text: the models of a sweep file, with the hyperparameters of each optimizer."""
     schema = _tidy(SweepTable.model_json_schema())
     space, trial = schema["properties"]["space"], schema["$defs"]["TrialTable"]
     dimension = space.pop("additionalProperties")
@@ -30,13 +30,13 @@ def schema_text() -> str:
 
 
 def _names(optimizer: str) -> list[str]:
-    """What [space] and [[trial]] may call the hyperparameters of an optimizer."""
+    """The names that [space] and [[trial]] may use for the hyperparameters of an optimizer."""
     known = OPTIMIZERS[optimizer].hyperparameters
     return [*known, *(ONE_MINUS + name for name, hyperparameter in known.items() if hyperparameter.decay)]
 
 
 def _descriptions() -> dict[str, str]:
-    """What each hyperparameter is: which optimizers have it, with which default."""
+    """A description of each hyperparameter: the optimizers that have it, and its default in each."""
     texts: dict[str, str] = {}
     for optimizer in OPTIMIZERS:
         for name in _names(optimizer):
@@ -48,7 +48,7 @@ def _descriptions() -> dict[str, str]:
 
 
 def _only(optimizer: str) -> dict[str, Any]:
-    """Where the sweep names this optimizer, its [space] holds no other's hyperparameters."""
+    """The rule that the [space] of this optimizer has only its hyperparameters."""
     names = {"propertyNames": {"enum": _names(optimizer)}}
     return {
         "if": {"properties": {"optimizer": {"const": optimizer}}, "required": ["optimizer"]},
@@ -57,7 +57,7 @@ def _only(optimizer: str) -> dict[str, Any]:
 
 
 def _tidy(schema: Any) -> Any:
-    """Without what TOML has not (null), and without pydantic's titles."""
+    """The schema without null, which TOML does not have, and without pydantic's titles."""
     if isinstance(schema, list):
         return [_tidy(part) for part in schema]
     if not isinstance(schema, dict):

@@ -25,7 +25,7 @@ class Float:
         return min(max(value, self.low), self.high)
 
     def unit(self, value: float) -> float:
-        """Where the value lies on the search scale, 0 to 1."""
+        """The position of the value on the search scale, from 0 to 1."""
         low, high, at = (math.log(x) if self.log else x for x in (self.low, self.high, value))
         return (at - low) / (high - low)
 
@@ -35,12 +35,12 @@ class Float:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, equally likely; a single value is fixed."""
+    """One of a few values, all equally likely. A single value is fixed."""
 
     values: tuple[float, ...]
 
     def at(self, unit: float) -> float:
-        """The value at `unit` in [0, 1], cut into equal parts."""
+        """The value at `unit` in [0, 1], which is divided into equal parts."""
         return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
 
     def __contains__(self, value: float) -> bool:
@@ -56,7 +56,7 @@ def point(space: Mapping[str, Dimension], unit: Sequence[float]) -> dict[str, fl
 
 
 def check_dimension(optimizer: str, name: str, dimension: Dimension, where: str) -> None:
-    """Refuse a range or a choice that the hyperparameter cannot take. Raises DefinitionError."""
+    """Raise DefinitionError for a range or a choice that the hyperparameter cannot take."""
     known = OPTIMIZERS[optimizer]
     if known.find(name, where).flag and isinstance(dimension, Float):
         raise DefinitionError(

@@ -1,4 +1,4 @@
-"""Reads the definition that a study keeps. It refuses nothing: a study that was accepted once stays readable."""
+"""Reads the definition that a study stores. It checks nothing, so that every study stays readable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,10 +21,10 @@ OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds", "source_
 
 
 def read_sweep(definition: Mapping[str, Any]) -> Sweep:
-    """The sweep of a stored definition, whatever today's checks would say of it.
+    """The sweep of a stored definition, even if today's checks would refuse it.
 
-    Keys that are missing have their defaults, unknown ones are ignored. Raises TypeError, ValueError or AttributeError
-    where the definition is not of optbench's form at all.
+    Missing keys get their defaults, and unknown keys are ignored. Raises TypeError, ValueError, KeyError or
+    AttributeError if the definition does not have optbench's form at all.
     """
     space = {name: _dimension(given) for name, given in definition.get("space", {}).items()}
     optimizer = definition.get("optimizer")
@@ -48,9 +48,9 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
 
 
 def repeat_of(stored: str | None, name: str, fingerprint: Mapping[str, Any]) -> str | None:
-    """The name that the repeats of a sweep share; None for a study that is no repeat.
+    """The name that the repeats of a sweep share; None for a study that is not a repeat.
 
-    Repeats of before it was stored, whose fingerprints have no version, say it in the study's name alone: NAME/1.
+    Older repeats, whose fingerprints have no version, did not store it. It is then taken from the study's name, NAME/1.
     """
     base, slash, number = name.rpartition("/")
     derived = base if slash and number.isdecimal() and "version" not in fingerprint else None
@@ -58,9 +58,9 @@ def repeat_of(stored: str | None, name: str, fingerprint: Mapping[str, Any]) -> 
 
 
 def ordered_as(sweep: Sweep, stored: Sweep | None) -> Sweep:
-    """The sweep with its [space] in the order in which a study of it was begun: the points of its design depend on it.
+    """The sweep with its [space] in the order of the `stored` one, because the points of a design depend on the order.
 
-    A new study has its space in alphabetical order; earlier ones kept the order of their file.
+    New studies have their space in alphabetical order. Older ones have the order of their file.
     """
     if stored is None or stored.space.keys() != sweep.space.keys():
         return sweep
@@ -68,13 +68,13 @@ def ordered_as(sweep: Sweep, stored: Sweep | None) -> Sweep:
 
 
 def _made(kind: type[Kind], table: Mapping[str, Any]) -> Kind:
-    """One of our records from those keys of a table that it has."""
+    """A record of that kind, made from those keys of the table that are its fields."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in table.items() if key in known})
 
 
 def _chosen(kinds: Mapping[str, type[Kind]], table: Mapping[str, Any], other: type[Kind]) -> Kind:
-    """The sampler or pruner that a table names; `other` where a later optbench knew one that this one does not."""
+    """The sampler or pruner that a table names; `other` if this optbench does not know it."""
     return _made(kinds.get(table.get("name", ""), other), table)
 
 

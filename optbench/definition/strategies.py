@@ -41,9 +41,9 @@ class TpeTable(Table):
     n_startup_trials: CountFrom0 = Tpe.n_startup_trials
     """How many random trials come first."""
     n_ei_candidates: Count = Tpe.n_ei_candidates
-    """Of how many candidates the most promising one is trained."""
+    """How many candidates are drawn, of which the most promising one is trained."""
     constant_liar: bool = Tpe.constant_liar
-    """Whether running trials keep others away from where they are."""
+    """Whether new trials keep away from the hyperparameters of running ones."""
 
 
 class RandomTable(Table):
@@ -83,11 +83,11 @@ class MedianTable(Table):
     n_warmup_steps: CountFrom0 | None = None
     """For how many epochs no trial is pruned; a fifth of the epochs unless given."""
     interval_steps: Count = Median.interval_steps
-    """After every how many epochs a trial may be pruned."""
+    """How many epochs apart a trial may be pruned."""
     n_min_trials: Count = Median.n_min_trials
-    """How many complete trials must have reached the epoch."""
+    """How many complete trials must have a value at the epoch."""
     audit: Fraction = Median.audit
-    """The fraction of the trials to prune that run on all the same, to see what pruning costs."""
+    """The fraction of the trials to prune that run on anyway, to measure what pruning costs."""
 
 
 class HyperbandTable(Table):
@@ -96,11 +96,11 @@ class HyperbandTable(Table):
     name: Literal["hyperband"]
     """The pruner."""
     min_resource: Count = Hyperband.min_resource
-    """After how many epochs a trial is pruned at the earliest."""
+    """The earliest epoch after which a trial may be pruned."""
     reduction_factor: CountFrom2 = Hyperband.reduction_factor
-    """One of how many trials goes on."""
+    """One in how many trials goes on."""
     audit: Fraction = Hyperband.audit
-    """The fraction of the trials to prune that run on all the same, to see what pruning costs."""
+    """The fraction of the trials to prune that run on anyway, to measure what pruning costs."""
 
 
 class SuccessiveHalvingTable(Table):
@@ -109,13 +109,13 @@ class SuccessiveHalvingTable(Table):
     name: Literal["successive_halving"]
     """The pruner."""
     min_resource: Count = SuccessiveHalving.min_resource
-    """After how many epochs a trial is pruned at the earliest."""
+    """The earliest epoch after which a trial may be pruned."""
     reduction_factor: CountFrom2 = SuccessiveHalving.reduction_factor
-    """One of how many trials goes on."""
+    """One in how many trials goes on."""
     min_early_stopping_rate: CountFrom0 = SuccessiveHalving.min_early_stopping_rate
-    """How many times more epochs the first decision waits for, as a power of the reduction factor."""
+    """The first decision waits for the reduction factor to this power times as many epochs."""
     audit: Fraction = SuccessiveHalving.audit
-    """The fraction of the trials to prune that run on all the same, to see what pruning costs."""
+    """The fraction of the trials to prune that run on anyway, to measure what pruning costs."""
 
 
 class NoPrunerTable(Table):

@@ -1,4 +1,4 @@
-"""A sweep: what is searched, on which data, with which model and budget. parse.py reads and checks it."""
+"""The records of a sweep: what is searched, on which data, with which model and budget. parse.py makes them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "ta
 
 @dataclass(frozen=True)
 class MlpModel:
-    """Dense layers: the units of each hidden one, and their activation."""
+    """Dense layers: the units of each hidden layer, and their activation."""
 
     hidden: tuple[int, ...] = (128,)
     activation: str = "relu"
@@ -68,9 +68,9 @@ Sampler = Tpe | RandomSampler | Qmc | Grid
 
 @dataclass(frozen=True)
 class Median:
-    """Prunes what is worse than the median of the complete trials after the same epoch.
+    """Prunes a trial that is worse than the median of the complete trials after the same epoch.
 
-    `audit` is the fraction of the trials to prune that run on all the same, to see what is lost by pruning.
+    `audit` is the fraction of the trials to prune that run on anyway, to measure what pruning costs.
     """
 
     name: ClassVar[str] = "median"
@@ -118,9 +118,9 @@ PRUNERS: Mapping[str, type[Pruner]] = {kind.name: kind for kind in (Median, Hype
 
 @dataclass(frozen=True)
 class FixedTrial:
-    """A trial that is run as given, before the search, and never pruned.
+    """A trial with given parameters, which runs before the search and is never pruned.
 
-    `source_trial` is set in a confirmation: the number of the search's trial whose configuration this one has.
+    In a confirmation, `source_trial` is the number of the search's trial that is trained again.
     """
 
     optimizer: str
@@ -151,7 +151,7 @@ class Sweep:
 
     @property
     def searches(self) -> bool:
-        """Whether it is a search: something is selected by validation images, and the test images are not evaluated."""
+        """Whether it is a search: it selects by validation images, and never evaluates the test images."""
         return bool(self.space)
 
     @property
@@ -161,7 +161,7 @@ class Sweep:
         return tuple(dict.fromkeys([*named, *(trial.optimizer for trial in self.fixed)]))
 
     def definition(self) -> dict[str, Any]:
-        """The definition as plain data, defaults included; `definition.parse` makes an equal sweep of it."""
+        """The definition as plain data, including defaults. `definition.parse` makes an equal sweep from it."""
         plain: dict[str, Any] = {"name": self.name}
         if self.searches:
             plain |= {"optimizer": self.optimizer, "trials": self.trials}
@@ -179,9 +179,9 @@ class Sweep:
         return plain
 
     def fingerprint(self, digests: Mapping[str, str]) -> dict[str, Any]:
-        """Everything that changes what a trial means, as dotted keys: `digests` name the data and the split.
+        """Everything that changes what a trial means, under dotted keys. `digests` are those of the data and the split.
 
-        Trials and lanes are absent: how many trials there are, and how many ran side by side, changes none of them.
+        The numbers of trials and lanes are left out, because they change no trial.
         """
         plain = self.definition()
         for free in ("name", "trials", "lanes"):
@@ -198,7 +198,7 @@ class Sweep:
 
 
 def grid_size(space: Mapping[str, Dimension], points: int) -> int:
-    """How many trials a full grid has."""
+    """The number of points of a full grid."""
     return math.prod(len(d.values) if isinstance(d, Choice) else points for d in space.values())
 
 
@@ -222,7 +222,7 @@ def _plain_trial(trial: FixedTrial) -> dict[str, Any]:
 
 
 def _grouped(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The trials, where neighbours that differ only in their seeds are joined into one entry."""
+    """The trials, with neighbours that differ only in their seeds joined into one entry."""
     found: list[dict[str, Any]] = []
     for trial in trials:
         last = found[-1] if found else {}

@@ -1,11 +1,11 @@
-"""Launchers start workers elsewhere: each worker is started, asked for its status, stopped, and its output read."""
+"""Launchers start workers as other processes. Each worker can be started, asked for its status, stopped and read."""
 
 import enum
 from typing import Protocol
 
 
 class Status(enum.Enum):
-    """Where a started worker stands."""
+    """Whether a worker has been started and has ended."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -21,7 +21,7 @@ class WorkerProcess(Protocol):
     def status(self) -> Status: ...
 
     def stop(self, signal: int) -> None:
-        """Passes the signal on; a worker that has ended ignores it."""
+        """Sends the signal to the worker, unless it has ended."""
 
     def logs(self) -> str:
-        """What it has printed so far."""
+        """What the worker has printed so far."""

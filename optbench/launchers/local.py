@@ -1,4 +1,4 @@
-"""Starts workers as processes on this machine, each on its own cores. They meet in the database only."""
+"""Starts workers as processes on this machine, each on its own cores. They share nothing but the database."""
 
 import os
 import signal
@@ -11,20 +11,20 @@ from pathlib import Path
 
 from optbench.launchers import Status
 from optbench.worker.session import Options
-from optbench.worker.stop import OWNER, Stop
+from optbench.worker.stop import OWNER, SIGNALS, Stop
 
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+STOPPED = tuple(128 + number for number in SIGNALS)  # the exit codes of workers that a signal stopped
 
 
 class LocalProcess:
-    """A worker process on `cores` (empty: any). It ends when this process does, and its output is kept in a file."""
+    """A worker process on `cores` (empty: any). It ends when this process ends, and writes its output to a file."""
 
     def __init__(self, url: str, arguments: list[str], cores: set[int], output: Path) -> None:
         self.url, self.arguments, self.cores, self.output = url, arguments, cores, output
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it in a session of its own, so that Ctrl-C reaches it through this process only."""
+        """Starts it in a separate session, so that Ctrl-C reaches it only through this process."""
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "optbench.worker", *self.arguments],
@@ -39,27 +39,27 @@ class LocalProcess:
 
     @property
     def status(self) -> Status:
-        """Whether it runs."""
+        """Whether it has been started and has ended."""
         if self.process is None:
             return Status.CREATED
         return Status.RUNNING if self.process.poll() is None else Status.ENDED
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Passes the signal on; a worker that has ended ignores it."""
+        """Sends the signal to the worker, unless it has ended."""
         if self.process is not None and self.status is Status.RUNNING:
             self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Its exit code once it has ended; below 0 where a signal killed it."""
+        """Its exit code, after waiting for its end; negative if a signal killed it."""
         return 0 if self.process is None else self.process.wait()
 
     def logs(self) -> str:
-        """What it has printed so far."""
+        """What the worker has printed so far."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
 
 class LocalWorkers:
-    """A number of worker processes that carry one study together. They are ended with the `with` block."""
+    """Worker processes that train one study together. They end with the `with` block."""
 
     def __init__(self, url: str, study: str, options: Options, count: int) -> None:
         self.url, self.study, self.options, self.count = url, study, options, count
@@ -77,11 +77,11 @@ class LocalWorkers:
         self.folder.cleanup()
 
     def run(self, stop: Stop, look: Callable[[], None]) -> list[str]:
-        """Starts the workers and waits until all have ended; calls `look` meanwhile, and passes signals on.
+        """The problems of the workers, one line each, after starting them and waiting until all have ended.
 
-        Returns what went wrong, a line for each; nothing where every worker got to the end or was stopped.
+        Meanwhile it calls `look` and passes signals on. A worker that was stopped has no problem.
         """
-        for number, cores in enumerate(shares(self.count), start=1):
+        for number, cores in enumerate(divide_cores(self.count), start=1):
             output = Path(self.folder.name) / f"worker-{number}.log"
             process = LocalProcess(self.url, self._arguments(stop), cores, output)
             self.processes.append(process)
@@ -108,8 +108,8 @@ class LocalWorkers:
         return [*(f"--{key}={value}" for key, value in options.items() if value is not None), "--", self.study]
 
 
-def shares(count: int) -> list[set[int]]:
-    """The cores of each worker: different ones where there are enough, the empty set where that cannot be set."""
+def divide_cores(count: int) -> list[set[int]]:
+    """The cores of each worker: different ones if there are enough. Empty sets if the system cannot assign cores."""
     if not hasattr(os, "sched_getaffinity"):
         return [set() for _ in range(count)]
     cores = sorted(os.sched_getaffinity(0))
@@ -119,7 +119,7 @@ def shares(count: int) -> list[set[int]]:
 
 
 def _problems(process: LocalProcess) -> list[str]:
-    """What to tell of a worker that ended otherwise than by finishing or being stopped."""
+    """The problems of a worker that neither finished nor was stopped."""
     code, output = process.wait(), process.logs().strip()
     if code < 0 and process.process is not None:
         died = signal.Signals(-code).name

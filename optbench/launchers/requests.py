@@ -1,4 +1,4 @@
-"""What a command or a call of `run` was asked to train; and training it, in this process or in several."""
+"""What a command or a Python call is asked to train, and training it in this process or in several."""
 
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ from optbench.worker.stop import Stop
 
 @dataclass(frozen=True)
 class Request:
-    """The sweep to train as the study `study` of the database `storage`, with a number of worker processes."""
+    """The sweep to train, as the study `study` of the database `storage`, with this number of worker processes."""
 
     sweep: Sweep
     study: str
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The study now, whether anything was left to train, and a line for each worker process that failed."""
+    """The study afterwards, whether anything was left to train, and a line for each worker process that failed."""
 
     study: StudyRecord
     trained: bool
@@ -37,9 +37,9 @@ class Outcome:
 
 
 def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
-    """Makes the study if it is not there, and trains it to the sweep's total, or until `stop` says otherwise.
+    """The outcome of training the study to the sweep's total, or until `stop` returns a request; made if there is none.
 
-    Raises an OptbenchError, before anything is written where the request cannot be carried out.
+    Raises an OptbenchError. If the request is invalid, nothing is written.
     """
     check(request.storage, create=True)
     options = replace(request.options, trials=request.sweep.trials)

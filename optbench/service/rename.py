@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from optbench.errors import StorageError, StudyError
+from optbench.errors import DefinitionError, StorageError, StudyError
 from optbench.service.wsgi import Application, Environment, answer
 from optbench.storage import Storage, rename_study
 
@@ -32,7 +32,7 @@ class Rename:
             return answer(start, "400 Bad Request", {"reason": 'expected {"study_name": "a name"}'})
         try:
             return answer(start, "201 Created", self._renamed(int(route[1]), name))
-        except StudyError as problem:
+        except (DefinitionError, StudyError) as problem:
             return answer(start, "400 Bad Request", {"reason": str(problem)})
         except StorageError as problem:
             return answer(start, "503 Service Unavailable", {"reason": str(problem)})

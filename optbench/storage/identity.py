@@ -7,13 +7,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from optbench.definition import check_study_name
 from optbench.errors import StudyError
 from optbench.storage.engine import Storage
 from optbench.storage.optuna_private import models
 from optbench.storage.schema import TOKEN, test_evaluations
 from optbench.storage.workers import alive
-
-MAX_NAME = 512  # characters, in Optuna's table
 
 
 def token_of(study: Any) -> str | None:
@@ -42,10 +41,9 @@ def give_token(session: Session, study: Any) -> None:
 def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
     """Give the study another name. Its curves, metric, confirmations and plots stay with it.
 
-    Raises StudyError if the name is taken or not allowed, or if the study has live workers.
+    Raises DefinitionError if the name is not allowed, and StudyError if it is taken or the study has live workers.
     """
-    if not new_name.strip() or len(new_name) > MAX_NAME:
-        raise StudyError(f"{new_name[:40]!r} cannot be a study's name; expected 1 to {MAX_NAME} characters")
+    check_study_name(new_name, "new name")
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)

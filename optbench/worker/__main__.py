@@ -1,25 +1,26 @@
 """The program of a worker process: `OPTBENCH_STORAGE=URL python -m optbench.worker STUDY [options]`.
 
-Launchers start it. It prints nothing but problems, each in one line on standard error, and exits as `optbench sweep`
-does. The URL comes from the environment, since it may hold a password.
+Launchers start it. It prints only problems, each in one line on standard error, and has the exit codes of `optbench
+sweep`. The URL comes from the environment because it may contain a password.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+from optbench.defaults import storage_url
 from optbench.errors import OptbenchError, StorageError
 from optbench.storage import open_storage
+from optbench.training.names import TrainerName
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop
 
 
 def main() -> int:
-    """The exit code: 0, 2 (a problem, said in one line), or 128 and the signal that stopped it."""
+    """The exit code: 0, 2 (a problem, explained in one line), or 128 plus the number of the signal that stopped it."""
     given = _arguments()
     options = Options(
-        trainer=given.trainer,
+        trainer=TrainerName(given.trainer),
         lanes=given.lanes,
         data_dir=given.data_dir,
         trials=given.trials,
@@ -28,7 +29,7 @@ def main() -> int:
     )
     with Stop(given.timeout) as stop:
         try:
-            storage = open_storage(os.environ["OPTBENCH_STORAGE"])
+            storage = open_storage(storage_url())
             try:
                 Session(storage, given.study, options).run(stop)
             finally:

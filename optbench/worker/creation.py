@@ -1,7 +1,7 @@
-"""Makes a study of a sweep in a database, or joins the one that is there if it is of the same sweep.
+"""Makes the study of a sweep in a database, or joins it if it exists and has the same fingerprint.
 
-Whoever creates a study has loaded its data, and writes the data's digests into the fingerprint. Every worker that joins
-computes them from its own copy of the data and compares.
+The process that makes a study has loaded the data, and stores the data's digests in the fingerprint. Every worker that
+joins computes the digests from its own copy of the data and compares them.
 """
 
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 
 @dataclass(frozen=True)
 class Relations:
-    """What other studies a study belongs to.
+    """How a study is related to other studies.
 
-    `origin` is the study that it confirms. `repeat_of` is the name that the repeats of one sweep share.
+    `origin` is the name of the study that it confirms. `repeat_of` is the name that the repeats of one sweep share.
     """
 
     origin: str | None = None
@@ -36,9 +36,9 @@ def create_study(
 ) -> StudyRecord:
     """The study `name`, with the sweep's definition and total; made if there is none.
 
-    `digests` are those of the data (see StudyData). A study that has the sweep's total, or more, is not changed.
+    `digests` are those of the data (see StudyData). A study that already has the sweep's total is not changed.
 
-    Raises StudyError where a study of that name has another fingerprint: it names the keys that differ.
+    Raises StudyError if a study of that name has another fingerprint. The message names the keys that differ.
     """
     fingerprint = sweep.fingerprint(digests)
     validates = sweep.searches or sweep.data.validation > 0
@@ -67,7 +67,7 @@ def create_study(
 
 
 def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:
-    """Raises StudyError where this worker's data or libraries are not those that the study was made with."""
+    """Raises StudyError if this worker's data or libraries are not those that the study was made with."""
     if study.sweep is None:
         raise StudyError(f"study {study.name!r} was not made by optbench; expected one that `optbench sweep` made")
     _compare(study.name, study.fingerprint, study.sweep.fingerprint(digests))
@@ -80,6 +80,5 @@ def _compare(name: str, held: Any, wanted: Mapping[str, Any]) -> None:
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise StudyError(
-            f"study {name!r} was made by another definition: {'; '.join(differing[:3])}{more}; "
-            "choose another name with --study"
+            f"study {name!r} has another definition: {'; '.join(differing[:3])}{more}; choose another name with --study"
         )

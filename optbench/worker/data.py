@@ -11,14 +11,14 @@ from optbench.errors import DefinitionError
 
 @dataclass(frozen=True)
 class StudyData:
-    """What the trials train on; `test_images` are None where the study searches, and so never sees them."""
+    """The data of a study's trials. `test_images` are None if the trials are scored on validation images."""
 
     split: Split
     test_images: Images | None = None
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Short hashes of the images and of the split, as a study's fingerprint has them."""
+        """Short hashes of the images and of the split, for the study's fingerprint."""
         if self.test_images is None:
             return self.split.digests
         from optbench.data import digest
@@ -27,17 +27,17 @@ class StudyData:
 
 
 def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:
-    """The data of a sweep. Raises DataError, and DefinitionError where a batch is larger than the training set."""
+    """The data of a sweep. Raises DataError, and DefinitionError if a batch is larger than the training set."""
     from optbench.data import load, load_test
     from optbench.worker.loading import load_tensorflow
 
-    if sweep.data.name != "digits":  # the others are read through TensorFlow, which has to be set up before
+    if sweep.data.name != "digits":  # the other data sets are read with TensorFlow, which must be set up first
         load_tensorflow(trainer)
     split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
     if sweep.batch > len(split.train):
         raise DefinitionError(
             f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training images; "
-            "expected at most that"
+            "expected at most that number"
         )
     tests = sweep.data.validation == 0 and not sweep.searches
     return StudyData(split, load_test(sweep.data.name, data_dir) if tests else None)

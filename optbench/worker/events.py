@@ -1,4 +1,4 @@
-"""What a worker reports while it carries a study: typed events, for whoever shows, logs or counts them."""
+"""The typed events that a worker reports while it trains a study, for listeners that show, log or count them."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,7 +34,7 @@ class EpochFinished:
 
 @dataclass(frozen=True)
 class TrialFinished:
-    """The trial has ended and is written down: complete, pruned, diverged, or interrupted because the worker stops."""
+    """The trial has ended and is stored: complete, pruned, diverged, or interrupted because the worker stops."""
 
     number: int
     ending: Ending
@@ -52,12 +52,12 @@ class TrialLost:
 
 @dataclass(frozen=True)
 class RoundFinished:
-    """Every running trial has trained an epoch, and all of it is written down."""
+    """Every running trial has trained an epoch, and all epochs are stored."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Every trial is finished or running elsewhere: the worker waits, to take over the trials of workers that die."""
+    """Every trial is finished or running elsewhere. The worker waits, to take over trials if other workers die."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ class StorageOutage:
 
 @dataclass(frozen=True)
 class StorageRecovered:
-    """The database answers again."""
+    """The database answers again, after this many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class StudyLeft:
-    """The worker has left the study: it has its total, or the worker was asked to stop."""
+    """The worker has left the study, which has its total, or was asked to stop."""
 
     study: str
 
@@ -97,6 +97,6 @@ Event = (
 
 
 class Listener(Protocol):
-    """Called with every event, in order, on the worker's thread: it should return quickly, and not raise."""
+    """Called with every event, in order, on the worker's thread. It should return quickly and not raise."""
 
     def __call__(self, event: Event) -> None: ...

@@ -1,4 +1,4 @@
-"""A worker's heartbeat: its sign of life in the database, from a thread of its own."""
+"""Writes a worker's heartbeats to the database from a separate thread."""
 
 import logging
 import threading
@@ -9,14 +9,14 @@ from optbench.errors import StorageError
 from optbench.storage import Writer
 
 log = logging.getLogger(__name__)
-HEARTBEATS = 6  # in one heartbeat timeout
+HEARTBEATS = 6  # per heartbeat timeout
 
 
 @contextmanager
 def heartbeat(writer: Writer, timeout: float) -> Iterator[Callable[[], None]]:
     """Writes heartbeats while the `with` block runs, so that a long epoch does not look like a dead worker.
 
-    Yields a function that raises whatever ended the heartbeats: without them, no worker may go on.
+    Yields a function that raises the error that ended the heartbeats, if any: without them, the worker must stop.
     """
     over, problems = threading.Event(), list[Exception]()
 
@@ -24,7 +24,7 @@ def heartbeat(writer: Writer, timeout: float) -> Iterator[Callable[[], None]]:
         while not over.wait(timeout / HEARTBEATS):
             try:
                 writer.heartbeat()
-            except StorageError as problem:  # out of reach: the next heartbeat may get through
+            except StorageError as problem:  # the next heartbeat may succeed
                 log.info("heartbeat not written: %s", problem)
             except Exception as problem:
                 problems.append(problem)

@@ -1,4 +1,4 @@
-"""Loads TensorFlow where something is trained, and sets it up for the whole process."""
+"""Loads TensorFlow for training, and sets it up for the whole process."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def load_tensorflow(trainer: str) -> None:
-    """Imports TensorFlow and sets its threads for `trainer`; calling it again does nothing."""
+    """Imports TensorFlow and sets its threads for `trainer`. A second call does nothing."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     logging.getLogger("absl").setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,18 +21,18 @@ def load_tensorflow(trainer: str) -> None:
 
     try:
         configure(trainer)
-    except RuntimeError as problem:  # TensorFlow has computed something in this process, for example in a notebook
+    except RuntimeError as problem:  # TensorFlow has already computed something here, for example in a notebook
         log.warning("TensorFlow was in use already, so lanes may train more slowly: %s", problem)
 
 
 @contextmanager
 def _standard_error_discarded() -> Iterator[None]:
-    """Discards what TensorFlow's libraries print while they are loaded: they write below Python's streams."""
+    """Discards what TensorFlow's libraries print while they are loaded: they bypass Python's streams."""
     if sys.stderr is not None:
         sys.stderr.flush()
     try:
         kept = os.dup(2)
-    except OSError:  # standard error was closed by whoever started this process
+    except OSError:  # standard error is closed
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -8,7 +8,7 @@ log = logging.getLogger("optbench.worker")
 
 
 def log_event(event: Event) -> None:
-    """Logs the event; rounds and epochs are for debugging, trouble is a warning."""
+    """Logs lost trials and outages at level info, and every other event except rounds at level debug."""
     match event:
         case RoundFinished():
             return

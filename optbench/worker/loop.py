@@ -1,4 +1,4 @@
-"""The loop: assign, train, decide, record, refill. It decides nothing about trials and writes nothing itself."""
+"""The loop of a worker: assign, train, decide, record. It decides nothing about trials and writes nothing itself."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -12,7 +12,7 @@ from optbench.worker.stop import StopRequest
 
 
 class Decider(Protocol):
-    """What the loop needs of a study (see scheduler.Scheduler)."""
+    """What the loop needs from a scheduler (see `optbench.scheduler.scheduler.Scheduler`)."""
 
     def ask(self, optimizer: str, trainer: Trainer) -> Job | None: ...
     def decide(self, job: Job, epoch: Epoch) -> Decision: ...
@@ -27,10 +27,10 @@ def run(
     listener: Listener,
     test_images: Images | None = None,
 ) -> None:
-    """Trains trials of one optimizer until the study has none left, or until `stop`, which is called before each round.
+    """Trains trials of one optimizer until none is left, or until `stop`, called before each round, asks to stop.
 
-    `listener` is called with every event. `test_images` are what a trial is scored on after its last epoch; only
-    studies that select nothing have them. Whatever happens in between, this loop leaves no trial running.
+    `listener` is called with every event. `test_images` are None in a search; in any other study, a trial is scored on
+    them after its last epoch. Whatever happens, this loop leaves no trial running.
     """
     assigned: dict[int, Job] = {}
     epochs: dict[int, int] = {}
@@ -71,7 +71,7 @@ def _assign(study: Decider, trainer: Trainer, optimizer: str, assigned: dict[int
 def _round(
     study: Decider, trainer: Trainer, assigned: dict[int, Job], listener: Listener, test_images: Images | None
 ) -> dict[int, int]:
-    """Trains every assigned trial for an epoch, and ends those that are over. Returns how many epochs each has now."""
+    """The number of epochs of each assigned trial, after training each for one more and ending those that are over."""
     epochs = trainer.train()
     trained = {assigned[lane].number: epoch for lane, epoch in epochs.items()}
     endings: dict[int, Ending] = {}
@@ -91,7 +91,7 @@ def _record(
     endings: Mapping[int, Ending],
     listener: Listener,
 ) -> None:
-    """Writes epochs and endings, by trial number; frees the lanes of the trials that ended or were lost."""
+    """Stores epochs and endings, by trial number, and frees the lanes of trials that ended or were lost."""
     lost = study.record(trained, endings)
     for lane, job in list(assigned.items()):
         if job.number in lost or job.number in endings:
@@ -107,7 +107,7 @@ def _record(
 
 
 def _ending(decision: Decision, epoch: Epoch, trainer: Trainer, lane: int, test_images: Images | None) -> Ending:
-    """How a trial ends; a pruned one keeps its last report as its value, as Optuna's do."""
+    """How a trial ends. A pruned trial keeps its last objective as its value, as in Optuna."""
     if decision is Decision.COMPLETE and test_images is not None:
         return Ending(decision, trainer.test(lane, test_images), epoch.epoch, tested=True)
     return Ending(decision, epoch.objective, epoch.epoch)

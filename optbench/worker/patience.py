@@ -1,4 +1,4 @@
-"""How long a worker keeps trying while its database does not answer."""
+"""How long a worker waits for a database that does not answer."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ SECONDS = 600.0
 
 
 class Patience:
-    """Decides after each failed attempt whether to try again; an open database calls it (see `Storage.outage`).
+    """Decides after each failed attempt whether to try again. An open database calls it (see `Storage.outage`).
 
-    Reports the beginning of an outage and its end, each once.
+    It reports the beginning and the end of an outage, once each.
     """
 
     def __init__(self, stop: Callable[[], StopRequest | None], listener: Listener, seconds: float = SECONDS) -> None:
@@ -21,7 +21,7 @@ class Patience:
         self.since: float | None = None
 
     def __call__(self, problem: StorageError | None) -> bool:
-        """Whether to try again after `problem`; None says that the database answers again."""
+        """Whether to try again after `problem`, which is None once the database answers again."""
         now = time.monotonic()
         if problem is None:
             if self.since is not None:

@@ -1,4 +1,4 @@
-"""Shows a running study, whoever trains it: a live table, or a plain line for each finished trial."""
+"""Shows a running study, with the trials of all workers: a live table, or a line for each finished trial."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from optbench.scheduler.states import State
 from optbench.storage import Follower, TrialRecord
 from optbench.worker.events import Event, RoundFinished, StorageOutage, StorageRecovered, TrialLost, Waiting
 from optbench.worker.screens import Screen
@@ -22,14 +23,14 @@ ENDING = {
 
 
 def settings(values: Mapping[str, float]) -> str:
-    """Hyperparameters on one line, as a person reads them."""
+    """Hyperparameters on one line, in four digits."""
     return " ".join(f"{name}={value:.4g}" for name, value in values.items())
 
 
 class Progress:
-    """A listener that shows a study on a screen, from `with` on; it reads the trials of all workers from the database.
+    """A listener that shows a study on a screen inside its `with` block.
 
-    `stop` tells whether the worker is about to end, and how.
+    It reads the trials of all workers from the database. `stop` returns the worker's stop request, if there is one.
     """
 
     def __init__(self, screen: Screen, follower: Follower, total: int, stop: Callable[[], StopRequest | None]) -> None:
@@ -63,7 +64,7 @@ class Progress:
                 self.screen.line("the database answers again")
 
     def look(self, now: bool = False) -> None:
-        """Reads what is new, and shows it; twice a second at most, unless `now`."""
+        """Reads and shows what is new, at most twice a second unless `now` is true."""
         if not now and time.monotonic() - self.looked < LOOK_SECONDS:
             return
         before = self.tally.done
@@ -89,7 +90,7 @@ class Progress:
 
     def _view(self) -> Group:
         tally, best, request = self.tally, self.tally.best, self.stop()
-        states = {**tally.counts, "running": len(tally.running)}
+        states = {**tally.counts, State.RUNNING: len(tally.running)}
         listed = "  ".join(f"{count} {state}" for state, count in states.items())
         left = tally.seconds_left
         table = Table.grid(padding=(0, 2))
@@ -99,7 +100,7 @@ class Progress:
         shown = f"{_percent(best.value)}  {settings(best.hyperparameters)}" if best else "none yet"
         table.add_row("best", Text(shown))
         table.add_row("speed", f"{tally.trained - tally.trained_before} trial-epochs, {tally.speed:.2f} per second")
-        remaining = "time left not known yet" if left is None else f"about {_clock(left)} left"
+        remaining = "time left unknown so far" if left is None else f"about {_clock(left)} left"
         table.add_row("time", f"{_clock(tally.seconds)} so far, {remaining}")
         note = self.note if request is None else ENDING[request]
         return Group(Text(f"{self.name}  {note}", style="bold"), table)

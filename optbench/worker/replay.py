@@ -12,6 +12,7 @@ from optbench.errors import StudyError
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
 from optbench.training.contract import Epoch, Job, Trainer
+from optbench.training.names import TrainerName
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.session import build_trainer
 
@@ -70,7 +71,7 @@ def replay(
         raise StudyError(
             f"trial {trial.number} of {study.name!r} has no epoch that optbench trained; nothing to replay"
         )
-    if trial.trainer == "reference" and lanes not in (None, 1):
+    if trial.trainer == TrainerName.REFERENCE and lanes not in (None, 1):
         raise StudyError(f"trial {trial.number} of {study.name!r} was trained by the reference; leave --lanes out")
     sweep = replace(study.sweep, lanes=trial.lanes if lanes is None else lanes)
     data = load_data(sweep, trial.trainer, data_dir)

@@ -1,4 +1,4 @@
-"""Where progress is shown: a live table in a terminal or a notebook, elsewhere plain lines."""
+"""Shows progress: as a live table in a terminal or a notebook, elsewhere as plain lines."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ WIDTH = 100  # characters, in a notebook
 
 
 class Screen(Protocol):
-    """Shows lines that stay, and, if it is `live`, a view that is drawn again and again below them."""
+    """Shows lines that stay and, if it is `live`, a view below them that is redrawn."""
 
     live: bool
     width: int
@@ -28,7 +28,7 @@ class Screen(Protocol):
 
 
 class Terminal:
-    """A console; where it is no terminal, for example a pipe, it shows lines only."""
+    """A console. If it is not a terminal but, for example, a pipe, it shows only lines."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.live, self.width = console, console.is_terminal, console.width
@@ -39,11 +39,11 @@ class Terminal:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def busy(self, text: str) -> AbstractContextManager[object]:
-        """Shows what is being waited for, while the `with` block runs."""
+        """Shows the text while the `with` block runs."""
         return self.console.status(text) if self.live else nullcontext()
 
     def open(self, view: View) -> None:
-        """Shows the view, which is drawn four times a second from now on."""
+        """Shows the view and redraws it four times a second."""
         if self.live:
             self.shown = Live(console=self.console, refresh_per_second=4, get_renderable=view, transient=True)
             self.shown.start()
@@ -58,7 +58,7 @@ class Terminal:
 
 
 class Notebook:
-    """The output of a notebook's cell: one display that is replaced, and the lines below it."""
+    """The output of a notebook's cell: one display that is replaced, and lines below it."""
 
     live, width = True, WIDTH
 
@@ -75,7 +75,7 @@ class Notebook:
         return nullcontext()
 
     def open(self, view: View) -> None:
-        """Shows the view in a display of its own."""
+        """Shows the view in a new display."""
         from IPython.display import display
 
         self.view = view
@@ -87,7 +87,7 @@ class Notebook:
             self.handle.update({"text/plain": self._text()}, raw=True)
 
     def close(self) -> None:
-        """Draws the view a last time; it stays as the cell's record."""
+        """Draws the view a last time. It stays in the cell."""
         self.draw()
 
     def _text(self) -> str:
@@ -120,7 +120,7 @@ class Silent:
 
 
 def suitable_screen() -> Screen:
-    """The screen for whoever runs this process: a notebook's cell, a terminal, or plain lines."""
+    """The screen for this process: a notebook's cell, a terminal, or plain lines."""
     if in_notebook():
         return Notebook()
     with warnings.catch_warnings():

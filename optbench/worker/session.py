@@ -1,4 +1,4 @@
-"""Carries one study of a database to its total: everything that a worker has to know of it is in the database."""
+"""Trains one study to its total. Everything that a worker must know about the study is in the database."""
 
 import shlex
 import time
@@ -12,6 +12,7 @@ from optbench.errors import StudyError
 from optbench.scheduler.scheduler import RETRIES, Scheduler
 from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study
 from optbench.training.contract import Trainer
+from optbench.training.names import TrainerName
 from optbench.worker.creation import check_fingerprint
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
@@ -24,15 +25,15 @@ from optbench.worker.stop import StopRequest
 
 @dataclass(frozen=True)
 class Options:
-    """How a worker trains; nothing of it changes a trial's numbers.
+    """How a worker trains. No option changes a trial's numbers.
 
-    `trials` is the number of finished trials to stop at (None: the study's total), `lanes` how many trials train side
-    by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
-    seconds. The hyperparameters of a trial whose worker crashed are tried again up to `retries` times. The worker waits
-    up to `patience` seconds for a database that does not answer.
+    `trials` is the number of finished trials to stop at (None: the study's total), and `lanes` how many trials train
+    side by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
+    seconds. Hyperparameters that crashed a worker are tried again up to `retries` times. The worker waits up to
+    `patience` seconds for a database that does not answer.
     """
 
-    trainer: str = "lanes"
+    trainer: TrainerName = TrainerName.LANES
     lanes: int | None = None
     data_dir: Path | None = None
     trials: int | None = None
@@ -42,7 +43,7 @@ class Options:
 
 
 def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
-    """The trainer `lanes` or `reference`; TensorFlow is loaded now."""
+    """The trainer of that name, for one optimizer. Loads TensorFlow."""
     from optbench.worker.loading import load_tensorflow
 
     load_tensorflow(trainer)
@@ -54,7 +55,7 @@ def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, tria
 class Session:
     """One worker's work on the study `name`.
 
-    `data` is loaded if it is not given. `build` makes the trainer of an optimizer.
+    The data is loaded unless it is given. `build` makes the trainer of an optimizer.
     """
 
     def __init__(
@@ -70,11 +71,11 @@ class Session:
         self.listeners: list[Listener] = []
 
     def run(self, stop: Callable[[], StopRequest | None], listeners: Iterable[Listener] = ()) -> StudyRecord:
-        """The study's record after training it to its total, or until `stop` says otherwise.
+        """The study's record after training it to its total, or until `stop` returns a request.
 
-        Raises StudyError where the study is another program's, was made from other data or with other libraries, or
-        where workers crashed more than `retries` times with the same hyperparameters; StorageError where the database
-        did not answer for longer than the patience allows.
+        Raises StudyError if another program made the study, if it was made with other data or libraries, or if the same
+        hyperparameters crashed workers more than `retries` times. Raises StorageError if the database does not answer
+        within the patience.
         """
         self.listeners = [log_event, *listeners]
         self.storage.outage = Patience(stop, self._notify, self.options.patience)
@@ -89,7 +90,7 @@ class Session:
         return find_study(self.storage, self.name)
 
     def _sweep(self, record: StudyRecord) -> Sweep:
-        """The study's sweep, with the number of trials and lanes that this worker is to use."""
+        """The study's sweep, with the numbers of trials and lanes from this worker's options."""
         if record.sweep is None:
             raise StudyError(f"study {record.name!r} was not made by optbench; expected one that `optbench sweep` made")
         trials = self.options.trials or record.total or record.sweep.trials
@@ -98,7 +99,7 @@ class Session:
     def _train(
         self, record: StudyRecord, sweep: Sweep, data: StudyData, stop: Callable[[], StopRequest | None]
     ) -> None:
-        """Trains one optimizer after the other, then waits for the trials of other workers, in case they die."""
+        """Trains one optimizer after another, then waits for the trials of other workers, in case these die."""
         timeout, missing = self.options.heartbeat_timeout, sweep.trials - record.finished
         writer = Writer(self.storage, record.study_id, record.name, timeout)
         with heartbeat(writer, timeout) as check:
@@ -128,7 +129,7 @@ class Session:
         tries, name = self.options.retries, shlex.quote(self.name)
         return StudyError(
             f"study {self.name!r} lacks {count} of its trials: their hyperparameters crashed a worker {tries + 1} "
-            f"time(s); `optbench show {name}` gives the reasons, --retries {tries + 3} tries them again"
+            f"time(s); `optbench show {name}` gives the reasons, `--retries {tries + 3}` tries them again"
         )
 
     def _notify(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Turns Ctrl-C, SIGTERM, SIGHUP and a time limit into a stop request, which the loop asks for between two rounds."""
+"""Turns Ctrl-C, SIGTERM, SIGHUP and a time limit into a stop request, which the loop checks between rounds."""
 
 import enum
 import os
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-OWNER = "OPTBENCH_OWNER"  # the process that started this worker: the worker ends when that process is gone
+OWNER = "OPTBENCH_OWNER"  # the id of the process that started this worker; the worker stops when it has ended
 
 
 class StopRequest(enum.Enum):
@@ -20,10 +20,10 @@ class StopRequest(enum.Enum):
 
 
 class Stop:
-    """Listens for signals from `with` on; calling it returns the stop request, or None.
+    """Listens for signals inside its `with` block. Calling it returns the stop request, or None.
 
-    The first signal asks for an orderly end; a second one ends the process at once. Signals that are ignored, for
-    example under nohup, stay ignored. Outside the main thread, where Python allows no handlers, no signal is heard.
+    The first signal asks for an orderly end, and a second one ends the process at once. Signals that are ignored, for
+    example under nohup, stay ignored. Outside the main thread Python allows no handlers, so no signal is noticed.
     """
 
     def __init__(self, timeout: float | None = None, signals: Sequence[int] = SIGNALS) -> None:
@@ -44,7 +44,7 @@ class Stop:
             signal.signal(number, handler)
 
     def __call__(self) -> StopRequest | None:
-        """NOW after a signal or once the owner is gone, DRAIN after the time limit, else None."""
+        """NOW after a signal or after the owner has ended, DRAIN after the time limit, else None."""
         if self.owner and os.getppid() != self.owner:
             self.signal = self.signal or signal.SIGTERM
         if self.signal is not None:

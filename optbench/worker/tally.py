@@ -1,4 +1,4 @@
-"""Counts a study's trials as they change in the database, whoever trains them."""
+"""Counts a study's trials, of all workers, as they change in the database."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from optbench.storage import COUNTED, Follower, TrialRecord, trial_record
 
 
 class Tally:
-    """The study's trials by state, its best one, and how fast it is trained since this object was made."""
+    """The study's trials by state, its best trial, and its speed since this object was made."""
 
     def __init__(self, follower: Follower, total: int) -> None:
         self.follower, self.total = follower, total
@@ -24,17 +24,17 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Finished trials, those of earlier runs included."""
+        """The number of finished trials, including those of earlier runs."""
         return sum(self.counts.values())
 
     @property
     def trained(self) -> int:
-        """Epochs of all trials."""
+        """The number of epochs of all trials."""
         return self.epochs + sum(self.running.values())
 
     @property
     def seconds(self) -> float:
-        """Since this object was made; never 0."""
+        """The seconds since this object was made; never 0."""
         return max(time.monotonic() - self.start, 1e-9)
 
     @property
@@ -44,7 +44,10 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """The expected time, if the trials to come train as many epochs as those that ended; None: not known yet."""
+        """The expected seconds until the total is reached; None while no trial has ended.
+
+        It assumes that future trials train as many epochs as those that have ended.
+        """
         ended = self.done - self.done_before
         if not ended or not self.speed:
             return None
@@ -52,14 +55,14 @@ class Tally:
         return max(0.0, expected - sum(self.running.values())) / self.speed
 
     def update(self) -> Sequence[TrialRecord]:
-        """The trials that were finished since the last call, after counting them."""
+        """The trials that were finished since the last call, which are now counted."""
         finished = []
         for frozen in self.follower.updates():
             if TrialAttribute.SLOT not in frozen.user_attrs:
-                continue  # another program's
+                continue  # another program's trial
             trial = trial_record(frozen, len(frozen.intermediate_values))
             self.running.pop(trial.number, None)
-            if trial.state == State.RUNNING:
+            if trial.state is State.RUNNING:
                 self.running[trial.number] = trial.epochs
                 continue
             self.epochs += trial.epochs
@@ -71,5 +74,5 @@ class Tally:
     def _finish(self, trial: TrialRecord) -> None:
         self.counts[trial.state] += 1
         self.ended_epochs += trial.epochs
-        if trial.state == State.COMPLETE and (self.best is None or (trial.value or 0) > (self.best.value or 0)):
+        if trial.state is State.COMPLETE and (self.best is None or (trial.value or 0) > (self.best.value or 0)):
             self.best = trial

@@ -1,4 +1,4 @@
-"""How studies, trials, replays and comparisons look on a terminal, and as JSON with stable keys."""
+"""Studies, trials, replays and comparisons as tables for a terminal, and as JSON with stable keys."""
 
 from optbench.cli.tables.comparisons import arms
 from optbench.cli.tables.plain import replay_json, show_json, study_json, trial_json

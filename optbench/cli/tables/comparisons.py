@@ -1,4 +1,4 @@
-"""A comparison on a terminal: what the default, the published and the tuned setting of every arm reach."""
+"""A comparison as a table: the accuracies of the default, the published and the tuned setting of every arm."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def arms(rows: "Sequence[Row]") -> Fitted:
-    """One row per arm; accuracies in percent, on test images but for the best validation accuracy."""
+    """One row per arm. Accuracies are in percent and on test images, except for the best validation accuracy."""
     from optbench.comparison.arms import percent
     from optbench.comparison.verdict import interval
 

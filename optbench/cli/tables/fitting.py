@@ -1,4 +1,4 @@
-"""Fits a table into the width of a terminal without cutting a number: leaves out columns, or prints rows as blocks."""
+"""Fits a table into the width of a terminal without cutting numbers: omits columns or prints rows as blocks."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 GAP = 2  # spaces between columns
-NARROWEST_TEXT = 12  # columns of a folded text
+NARROWEST_TEXT = 12  # characters; folded text is at least this wide
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `text` may be folded; those of the highest `rank` are left out first, those of rank 0 never."""
+    """One column. Cells may be folded if `text` is true. The highest `rank` is omitted first, 0 never."""
 
     title: str
     cells: Sequence[str]
@@ -24,12 +24,12 @@ class Column:
 
     @property
     def width(self) -> int:
-        """How wide the column is with its title on one line and no cell folded."""
+        """The width with the title on one line and no cell folded."""
         return max(cell_len(self.title), self._widest)
 
     @property
     def narrowest(self) -> int:
-        """How narrow the column can be without breaking a word of the title or, unless it is text, a cell."""
+        """The smallest width that breaks no word of the title and, unless the column is text, no cell."""
         words = max(cell_len(word.rstrip()) for word in self._words)
         return max(words, min(self._widest, NARROWEST_TEXT) if self.text else self._widest)
 
@@ -53,7 +53,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Columns that rich prints as a table, or as blocks of lines where even the needed columns are too wide."""
+    """Columns that rich prints as a table, or as blocks of lines if even the columns of rank 0 are too wide."""
 
     columns: Sequence[Column]
 

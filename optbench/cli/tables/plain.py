@@ -43,7 +43,7 @@ def study_json(study: StudyRecord) -> dict[str, Any]:
 def show_json(
     study: StudyRecord, records: Sequence[TrialRecord], top: int = 10, workers: Sequence[WorkerRecord] = ()
 ) -> dict[str, Any]:
-    """The study as plain data, with its best trials, those that did not finish, its workers, and its fixed settings."""
+    """The study as plain data, with its best and unfinished trials, its workers, and its fixed settings."""
     unfinished = [record for record in records if record.state in (State.RUNNING, *LOST)]
     shown: dict[str, Any] = {
         "top": [trial_json(trial) for trial in ranked(study, records)[:top]],

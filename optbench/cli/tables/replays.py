@@ -1,4 +1,4 @@
-"""A replay on a terminal: both learning curves, and whether they agree."""
+"""A replay as a table of both learning curves, and a sentence on whether they agree."""
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING
@@ -6,7 +6,7 @@ from optbench.worker.replay import Replay
 
 
 def curves(result: Replay) -> Fitted:
-    """Both learning curves, accuracies in percent to four digits, epoch by epoch."""
+    """Both learning curves, epoch by epoch, with accuracies in percent to four decimals."""
     pairs = list(zip(result.before, result.after, strict=True))
     columns = [
         Column("epoch", [str(old.epoch) for old, _ in pairs]),

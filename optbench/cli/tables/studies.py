@@ -1,4 +1,4 @@
-"""Studies on a terminal: a list of them, a line about one, and the settings of a list of fixed trials."""
+"""Studies as tables: a list of studies, a line about one, and the settings of a list of fixed trials."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from optbench.worker.progress import settings
 
 
 def counts(study: StudyRecord) -> str:
-    """One line on the study's trials."""
+    """One line about the study's trials."""
     total = f"{study.finished}/{study.total or '?'} trials, {study.state} ({study.by_state or 'none yet'})"
     return f"study {study.name}: {total}; {study.epochs} epochs"
 
 
 def best(study: StudyRecord, trial: TrialRecord) -> str:
-    """One line on the best trial."""
+    """One line about the best trial."""
     value = score(study.metric, trial.value)
     return f"best: {study.metric} {value} in trial {trial.number}: {settings(trial.hyperparameters)}"
 
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
-    """Each fixed setting's mean over its seeds, and how far it is from the published figure."""
+    """One row per fixed setting: its mean over the seeds, and its difference from the published accuracy."""
     from optbench.comparison.baseline import by_label  # loads scipy.stats, which takes a second
 
     found = by_label(study.sweep, records)
@@ -43,7 +43,7 @@ def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
 
 
 def studies(records: Sequence[StudyRecord]) -> Fitted:
-    """One row per study; on a narrow terminal the columns that say most, and which ones are left out."""
+    """One row per study. A narrow terminal shows the most important columns, and names the omitted ones."""
     changed = [s.changed.strftime("%m-%d %H:%M") if s.changed else NOTHING for s in records]
     columns = [
         Column("study", [s.name for s in records], text=True),

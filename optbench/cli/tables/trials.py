@@ -1,4 +1,4 @@
-"""A study's trials on a terminal: the best, those that run, those that failed, and last what the study is."""
+"""What `optbench show` prints: a study's best, running and failed trials, its workers and its definition."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ LOST = (State.FAILED, State.INTERRUPTED)
 
 
 def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Complete trials by value; all by number where none is complete, or where nothing is selected."""
+    """The complete trials, best first; all trials by number if none is complete or the study selects nothing."""
     return (study.searches and best_trials(records)) or list(records)
 
 
@@ -45,7 +45,7 @@ def show(
 
 
 def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[RenderableType]:
-    """The trials with their hyperparameters; a hyperparameter that nothing varies has a line of its own below."""
+    """The trials with their hyperparameters. Hyperparameters that all trials share are in one line below."""
     if not shown:
         return
     values = [named_hyperparameters(record) for record in shown]
@@ -73,7 +73,7 @@ def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[Renderab
 
 
 def _workers(workers: Sequence[WorkerRecord], running: Sequence[TrialRecord]) -> Iterator[RenderableType]:
-    """The study's workers, with the age of their heartbeats and how many trials each one runs."""
+    """The study's workers, each with the age of its heartbeat and the number of its running trials."""
     if not workers:
         return
     busy = Counter(record.worker for record in running)
@@ -90,7 +90,7 @@ def _workers(workers: Sequence[WorkerRecord], running: Sequence[TrialRecord]) ->
 
 
 def _running(study: StudyRecord, running: Sequence[TrialRecord]) -> Iterator[RenderableType]:
-    """The trials that run now: how far they are, and which worker trains them."""
+    """The running trials, each with its progress and its worker."""
     if not running:
         return
     total, now = study.sweep.epochs if study.sweep else "?", datetime.now()
@@ -114,7 +114,7 @@ def _since(time: datetime | None, now: datetime) -> str:
 
 
 def _lost(lost: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
-    """The newest failed and interrupted trials: why they ended, how often their parameters were tried, and where."""
+    """The newest failed and interrupted trials, each with its reason, the earlier tries, and its worker."""
     if not lost:
         return
     shown = lost[-top:]
@@ -138,7 +138,7 @@ def _values(metric: str, values: Sequence[float | None]) -> Column:
 
 
 def named_hyperparameters(record: TrialRecord) -> Mapping[str, Any]:
-    """The trial's hyperparameters, under the names of the search space where they were searched."""
+    """The trial's hyperparameters. Searched ones have their names in the search space."""
     searched = {name.removeprefix(ONE_MINUS) for name in record.params}
     return {
         **record.params,

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Numbers and times in words for people."""
 
 import math
 from typing import Any
@@ -7,12 +7,12 @@ NOTHING = "-"
 
 
 def percent(value: float | None) -> str:
-    """An accuracy in percent, without the sign, for a column whose title has it."""
+    """An accuracy in percent without the percent sign, for a column whose title has the sign."""
     return NOTHING if value is None else f"{100 * value:.2f}"
 
 
 def is_accuracy(metric: str) -> bool:
-    """Whether the values of a study are accuracies; those of other programs' studies may be anything."""
+    """Whether a study's values are accuracies. In studies of other programs they may be anything."""
     return metric.endswith("accuracy")
 
 
@@ -24,9 +24,9 @@ def score(metric: str, value: float | None) -> str:
 
 
 def as_written(value: Any) -> Any:
-    """The value, or the values of a table or list, with floats as a person writes them: 0.05, not 0.050000000000000044.
+    """The value, or the values in a table or list, with floats as people write them: 0.05, not 0.050000000000000044.
 
-    A float of at most 15 significant digits, which is what people type, stays as it is.
+    Floats of at most 15 significant digits, which people type, do not change.
     """
     if isinstance(value, float) and math.isfinite(value):
         return float(f"{value:.15g}")
@@ -36,7 +36,7 @@ def as_written(value: Any) -> Any:
 
 
 def hyperparameter(value: Any) -> str:
-    """A hyperparameter in six digits; `-` where a trial has none."""
+    """A hyperparameter in six digits; `-` for None."""
     if value is None:
         return NOTHING
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ from optbench.data import Split
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import ONE_MINUS
 from optbench.training.contract import Trainer
+from optbench.training.names import TrainerName
 from optbench.training.tensorflow.device import cores, device
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
@@ -19,7 +20,7 @@ def configure(trainer: str) -> None:
 
     A lane group runs on one core, because operations that are spread over several cores wait for each other.
     """
-    if trainer == "lanes":
+    if trainer == TrainerName.LANES:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
     tf.config.experimental.enable_tensor_float_32_execution(False)  # its rounded products differ from those of a CPU
@@ -33,7 +34,7 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
     There are as many lanes as the sweep says, or two per core, but no more than `trials`.
     """
     model = Mlp(sweep.model.hidden, sweep.model.activation)
-    if trainer == "reference":
+    if trainer == TrainerName.REFERENCE:
         return Reference(optimizer, model, sweep.batch, split)
     usual = MAX_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MAX_LANES)
     lanes = sweep.lanes or usual

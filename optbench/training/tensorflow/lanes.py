@@ -17,6 +17,7 @@ from optbench.data import Images, Split
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Epoch, Job
+from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import cores, device_name
 from optbench.training.tensorflow.mlp import Mlp, Tensor
@@ -127,7 +128,7 @@ class Lanes:
     `given` are the hyperparameters that its trials may set (see LaneGroup).
     """
 
-    name = "lanes"
+    name = TrainerName.LANES.value
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from optbench.data import Images, Split
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
+from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
 from optbench.training.tensorflow.mlp import CLASSES, PIXELS, Mlp
@@ -39,7 +40,7 @@ def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
 class Reference:
     """One Keras model and optimizer per trial (see optbench.training.contract.Trainer)."""
 
-    name = "reference"
+    name = TrainerName.REFERENCE.value
     lanes = 1
 
     def __init__(self, optimizer: str, model: Mlp, batch: int, split: Split) -> None:

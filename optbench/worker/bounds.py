@@ -1,0 +1,45 @@
+"""Checks the options of commands and of the Python API: counts, the trainer, and the time limit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optbench.errors import DefinitionError, nearest
+from optbench.training.names import TrainerName
+
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "epochs": (1, 1_000_000),
+    "heartbeat_timeout": (2, 86_400),
+    "lanes": (1, 256),
+    "repeat": (1, 1000),
+    "retries": (0, 1000),
+    "seeds": (1, 200),
+    "top": (1, 100),
+    "workers": (1, 64),
+}
+"""The smallest and the largest value of each count."""
+
+
+def check_counts(flags: bool, **given: int | None) -> None:
+    """Raise DefinitionError for a count outside its bounds; `flags` if it came from the command line."""
+    for option, number in given.items():
+        low, high = BOUNDS[option]
+        if number is not None and not low <= number <= high:
+            raise DefinitionError(f"{_shown(option, number, flags)}; expected a whole number from {low} to {high}")
+
+
+def check_training(flags: bool, trainer: str, lanes: int | None, timeout: float | None) -> None:
+    """Raise DefinitionError for an unknown trainer, lanes that it does not have, or a time limit of 0 or less."""
+    if trainer not in list(TrainerName):
+        raise DefinitionError(f"{_shown('trainer', trainer, flags)}: no such trainer; {nearest(trainer, TrainerName)}")
+    if trainer == TrainerName.REFERENCE and lanes not in (None, 1):
+        raise DefinitionError(
+            f"{_shown('lanes', lanes, flags)}: the reference trainer trains one trial at a time; "
+            f"leave {'--lanes' if flags else 'lanes'} out"
+        )
+    if timeout is not None and not timeout > 0:
+        raise DefinitionError(f"{_shown('timeout', f'{timeout:g}', flags)}; expected seconds above 0")
+
+
+def _shown(option: str, value: Any, flags: bool) -> str:
+    """The option with its value, as it was typed on the command line or in Python."""
+    return f"--{option.replace('_', '-')} {value}" if flags else f"{option} = {value}"
