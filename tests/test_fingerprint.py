@@ -59,7 +59,7 @@ def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
         {"pruner": {"name": "hyperband"}, "sampler": {"name": "qmc", "scramble": False}},
         {"pruner": {"name": "successive_halving"}, "sampler": {"name": "grid", "points": 7}},
         {"pruner": {"name": "none"}, "space": {"rho": {"low": 0.1, "high": 0.5}}, "seed": 4},
-        SETTINGS | {"trial": [{"optimizer": "adam", "seeds": [1, 2]}], "batch": 128},
+        SETTINGS | {"trial": [{"optimizer": "nadam", "seeds": [1, 2]}], "batch": 128},
     ],
 )
 def test_what_is_left_out_is_filled_in_again(changes):
