@@ -240,9 +240,9 @@ def test_no_trial_starts_after_the_time_limit_and_the_same_command_carries_on(tm
 
 BAD = [
     (["sweep", "quikstart"], "did you mean 'quickstart'"),
-    (["sweep", "quickstart", "--trials", "0"], "trials = 0; expected a whole number of at least 1"),
-    (["sweep", "quickstart", "--epochs", "-3"], "epochs = -3; expected"),
-    (["sweep", "quickstart", "--lanes", "0"], "lanes = 0; expected"),
+    (["sweep", "quickstart", "--trials", "0"], "--trials 0: expected 1 or more"),
+    (["sweep", "quickstart", "--epochs", "-3"], "--epochs -3: expected 1 or more"),
+    (["sweep", "quickstart", "--lanes", "0"], "--lanes 0: expected 1 or more"),
     (["sweep", "quickstart", "--trials", "many"], "--trials many; expected a whole number; type"),
     (["sweep", "quickstart", "--timeout", "soon"], "--timeout soon; expected a number; type"),
     (["sweep", "quickstart", "--trial", "3"], "no such option: --trial; did you mean --trials?"),

@@ -19,6 +19,7 @@ from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, Choice, choose, frameworks
 from optbench.optimizers import OPTIMIZERS
+from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord
 from tests.conftest import sweep_of
 
@@ -52,7 +53,14 @@ def choice_of(optimizer, number=3, **changes):
         workers=0,
         origin=None,
     )
-    given = {"number": number, "trial_id": 4, "state": "complete", "value": 0.9, "last": 0.9, "optimizer": optimizer}
+    given = {
+        "number": number,
+        "trial_id": 4,
+        "state": State.COMPLETE,
+        "value": 0.9,
+        "last": 0.9,
+        "optimizer": optimizer,
+    }
     given |= {"params": {}, "hyperparameters": hyper_of(optimizer, **changes), "seed": 7, "epochs": 2, "lanes": 1}
     trial = TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given))
     return Choice(record, trial, "the best of 3 complete trials by validation accuracy")
@@ -196,7 +204,7 @@ def test_the_script_trains(tmp_path):
 
 def test_pruned_and_diverged_trials_never_win():
     study = choice_of("adam").study
-    ends = [("pruned", 0.99), ("diverged", 0.98), ("complete", 0.5), ("complete", 0.6)]
+    ends = [(State.PRUNED, 0.99), (State.DIVERGED, 0.98), (State.COMPLETE, 0.5), (State.COMPLETE, 0.6)]
     rows = [
         replace(choice_of("adam", number=n, learning_rate=0.01 * (n + 1)).trial, state=state, value=value)
         for n, (state, value) in enumerate(ends)

@@ -10,6 +10,7 @@ from rich.console import Console
 from optbench.cli import tables
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import as_written, duration, score
+from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 from tests.conftest import sweep_of
 
@@ -38,7 +39,8 @@ def study_of(**changes):
 def trial_of(number, **changes):
     hparams = {"learning_rate": 2.60394e-05, "beta_1": 0.9, "beta_2": 0.999998765, "epsilon": 9.87654e-09}
     given = {
-        "number": number, "trial_id": number, "state": "complete", "value": 0.9789, "last": 0.9789, "optimizer": "adam",
+        "number": number, "trial_id": number, "state": State.COMPLETE, "value": 0.9789, "last": 0.9789,
+        "optimizer": "adam",
         "params": ADAM, "hyperparameters": hparams, "seed": 4_294_967_295, "epochs": 2, "slot": number, "seconds": 1.0,
         "retries": 0,
         "worker": "host-1-abc",
@@ -91,9 +93,9 @@ def test_trials_come_first_and_the_definition_last():
 def test_failed_trials_are_shown_with_their_reason_how_often_they_were_tried_and_their_worker():
     reason = "worker host-1-abc is gone"
     records = [
-        trial_of(0, state="failed", value=None, reason=reason),
-        trial_of(1, state="failed", value=None, slot=0, reason=reason, retries=1),
-        trial_of(2, state="interrupted", value=None, reason="interrupted", params={**ADAM, "epsilon": 1e-7}),
+        trial_of(0, state=State.FAILED, value=None, reason=reason),
+        trial_of(1, state=State.FAILED, value=None, slot=0, reason=reason, retries=1),
+        trial_of(2, state=State.INTERRUPTED, value=None, reason="interrupted", params={**ADAM, "epsilon": 1e-7}),
         trial_of(3),
     ]
     out = printed(tables.show(study_of(), records, 10), 200)
@@ -122,7 +124,7 @@ def test_a_running_study_shows_its_workers_and_running_trials():
 
 
 def test_json_has_the_unfinished_trials_and_the_workers():
-    failed = trial_of(1, state="failed", value=None, reason="out of memory")
+    failed = trial_of(1, state=State.FAILED, value=None, reason="out of memory")
     shown = tables.show_json(study_of(), [trial_of(0), failed], 10, [worker_of("host-1-abc", 3.2)])
     assert [(trial["number"], trial["reason"]) for trial in shown["unfinished"]] == [(1, "out of memory")]
     assert [(worker["name"], worker["alive"]) for worker in shown["workers"]] == [("host-1-abc", True)]

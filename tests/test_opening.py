@@ -211,7 +211,7 @@ def test_a_backup_is_whole_while_others_write(file, storage, writer, tmp_path):
 
 
 def test_a_server_is_not_backed_up_here():
-    with pytest.raises(StorageError, match="copies SQLite files: use pg_dump"):
+    with pytest.raises(StorageError, match="copies only SQLite files; use pg_dump"):
         backup("postgresql://me@127.0.0.1:1/x", DATA / "none.db")
 
 

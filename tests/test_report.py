@@ -21,6 +21,7 @@ from optbench.report.model import Page, Section, StudyDetails, Table
 from optbench.report.page import report
 from optbench.report.render import render
 from optbench.report.search_sections import pruning, spaces
+from optbench.scheduler.states import State
 from optbench.statistics.budget import best_of_k_unbiased, largest_k
 from optbench.storage import find_study, open_storage, studies, trials
 from tests.conftest import ROOT, TINY, write_toml
@@ -167,7 +168,7 @@ def test_a_method_that_finds_no_variance_is_left_out(storage):
     run(storage, search(space={n: list(d.values) for n, d in space.items()}, trials=12), "adadelta", peak)
     records = trials(storage, find_study(storage, "adadelta").study_id)
     complete = [
-        replace(r, state="complete", value=0.9, params={"learning_rate": 0.1, "epsilon": 1e-7}) for r in records
+        replace(r, state=State.COMPLETE, value=0.9, params={"learning_rate": 0.1, "epsilon": 1e-7}) for r in records
     ]
     complete[0] = replace(complete[0], value=0.9 + 1e-17, params={"learning_rate": 1.0, "epsilon": 1e-6})
     assert importances(complete, space).by_method == {}
