@@ -39,6 +39,10 @@ class Table(Mapping[str, list[Any]]):
 
         return pyarrow.table({name: one_type(cells) for name, cells in self.columns.items()})
 
+    def __repr__(self) -> str:
+        rows = len(next(iter(self.columns.values()), []))
+        return f"Table of {rows} rows: {', '.join(self.columns)}"
+
     def _repr_html_(self) -> str:
         from html import escape
 
