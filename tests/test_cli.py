@@ -337,7 +337,9 @@ def test_the_doctor_a_backup_and_deleting(place, tmp_path):
     )
     assert done.returncode == 1
     assert "study baseline: trial 1 (COMPLETE) trained 2 epochs; its curve has 1 of them" in done.stdout
-    assert "is the baseline that others are compared with; --force deletes it" in of("delete", "baseline", code=2)
+    assert "is the baseline that others are compared with; type --force to delete it" in of(
+        "delete", "baseline", code=2
+    )
     assert "Standard input is not a terminal, so nobody can answer; type --yes to agree" in of(
         "delete", "baseline", "--force", code=2
     )
