@@ -8,15 +8,16 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import optuna
 import pytest
-from optuna_dashboard import get_note, wsgi
+from optuna_dashboard import get_note, save_note, wsgi
 from optuna_dashboard._app import create_app
 from sqlalchemy.event import listen
 
@@ -28,6 +29,7 @@ from optbench.service import Guard, read_password, refresh
 from optbench.service.rename import Rename
 from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
+from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
 from tests.conftest import TINY, write_toml
 from tests.crew import Crew
@@ -88,13 +90,30 @@ def test_the_dashboard_serves_the_studies(study):
         assert "choose another --host or --port" in refused.stderr
 
 
+def test_nobody_can_save_a_note_while_it_is_rewritten(tmp_path):
+    """A save between reading and writing the note would be lost, and its version taken back."""
+    storage = open_storage(f"sqlite:///{tmp_path}/notes.db", create=True)
+    handle = optuna.create_study(study_name="s", storage=storage.optuna)
+    save_note(handle, "one")
+
+    def edit(held):
+        with (
+            closing(sqlite3.connect(tmp_path / "notes.db", timeout=0.01)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            other.execute("UPDATE study_system_attributes SET value_json = '2'")
+        return held + ", two"
+
+    edit_note(storage, 1, edit)
+    assert get_note(handle) == "one, two"
+    storage.close()
+
+
 def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     storage = open_storage(study)
     handle = optuna.load_study(study_name="tiny", storage=storage.optuna)
     refresh(storage, find_study(storage, "tiny"))
     first = get_note(handle)
-    from optuna_dashboard import save_note
-
     save_note(handle, "my own words\n\n" + first)
     storage.optuna.set_study_user_attr(handle._study_id, "state", "stale")
     refresh(storage, find_study(storage, "tiny"))

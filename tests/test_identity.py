@@ -31,7 +31,6 @@ from optbench.storage import (
 )
 from optbench.storage.copy import copy_study
 from optbench.storage.doctor import examine
-from optbench.storage.optuna_private import read_note
 from optbench.storage.schema import epochs, workers
 from optbench.storage.upgrade import OLD_LOG, upgrade
 from optbench.storage.upkeep import backup, delete_study
@@ -227,7 +226,7 @@ def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
         shifts = [abs((a.started - b.started).total_seconds()) for a, b in zip(here, there, strict=True)]
         assert max(shifts) < 1, "MariaDB keeps whole seconds"
         assert list(curves(target, copy.study_id).values()) == list(curves(source, search.study_id).values())
-        assert read_note(target.optuna, copy.study_id) == (1, "by hand")
+        assert optuna_dashboard.get_note(optuna.load_study(study_name="search", storage=target.optuna)) == "by hand"
         assert examine(target) == []
         with pytest.raises(StudyError, match="there is a study 'search' already; choose another name"):
             copy_study(source, search, target, "search")

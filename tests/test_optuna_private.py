@@ -3,8 +3,11 @@
 import ast
 
 import optuna
+import optuna_dashboard
 import pytest
 from optuna.testing.pytest_storages import StorageTestCase
+from optuna_dashboard import _custom_plot_data
+from plotly.graph_objects import Figure
 
 from optbench.storage import open_storage
 from optbench.storage.check import look, parse_url
@@ -12,11 +15,15 @@ from optbench.storage.optuna_private import (
     alembic_folder,
     local_time,
     models,
-    read_note,
+    note_attributes,
+    note_keys,
+    note_of,
+    plot_prefix,
+    saved_plots,
+    sort_saved_plots,
     study_id_of,
     trial_id_of,
     trial_times,
-    write_note,
 )
 from tests.conftest import ROOT
 
@@ -86,15 +93,32 @@ def test_ids_times_and_the_migrations_are_where_they_were(tmp_path):
 
 
 def test_a_note_of_the_dashboard_is_read_and_written(tmp_path):
-    import optuna_dashboard
-
     storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
     study = optuna.create_study(study_name="s", storage=storage.optuna)
-    assert read_note(storage.optuna, study_id_of(study)) == (0, "")
+    version, prefix = note_keys()
+    assert note_of(storage.optuna.get_study_system_attrs(study_id_of(study))) == ""
     optuna_dashboard.save_note(study, "by hand")
-    assert read_note(storage.optuna, study_id_of(study)) == (1, "by hand")
-    write_note(storage.optuna, study_id_of(study), 1, "x" * 5000)
-    assert read_note(storage.optuna, study_id_of(study)) == (1, "x" * 5000)
+    attributes = storage.optuna.get_study_system_attrs(study_id_of(study))
+    assert (note_of(attributes), attributes[version]) == ("by hand", 1)
+    parts = note_attributes("x" * 5000)
+    assert len(parts) > 1
+    assert all(key.startswith(prefix) for key in parts)
+    assert note_of({version: 1, **parts}) == "x" * 5000
+    storage.close()
+
+
+def test_saved_plots_of_the_dashboard_are_read_and_sorted(tmp_path, monkeypatch):
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
+    study = optuna.create_study(study_name="s", storage=storage.optuna)
+    for name in ("b", "c", "a"):
+        optuna_dashboard.save_plotly_graph_object(study, Figure(), graph_object_id=name)
+    held = saved_plots(storage.optuna, study_id_of(study))
+    assert held == dict.fromkeys("abc", Figure().to_json())
+    attributes = storage.optuna.get_study_system_attrs(study_id_of(study))
+    assert sum(key.startswith(f"{plot_prefix()}a:") for key in attributes) >= 1
+    monkeypatch.setattr(_custom_plot_data, "list_graph_object_ids", _custom_plot_data.list_graph_object_ids)
+    sort_saved_plots()
+    assert _custom_plot_data.list_graph_object_ids(attributes) == ["a", "b", "c"]
     storage.close()
 
 

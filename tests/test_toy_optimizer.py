@@ -40,7 +40,11 @@ def toy(monkeypatch):
 SWEEP = {"optimizer": "toy", "space": {"learning_rate": [0.05, 0.1], "one_minus_fade": 0.2}, "trials": 2}
 
 
-def test_a_definition_knows_it():
+def test_a_definition_knows_it(monkeypatch):
+    monkeypatch.delitem(OPTIMIZERS, "toy")
+    with pytest.raises(DefinitionError, match="unknown optimizer 'toy'"):
+        sweep_of(**SWEEP)
+    monkeypatch.setitem(OPTIMIZERS, "toy", TOY)  # after the models of a sweep file were imported
     sweep = sweep_of(**SWEEP)
     assert sweep.optimizers == ("toy",)
     assert TOY.resolve({"one_minus_fade": 0.25}) == {"learning_rate": 0.01, "fade": 0.75}

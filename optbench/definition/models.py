@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
 from optbench.definition.strategies import (
     Count,
@@ -33,16 +34,26 @@ HUGE = 10**300  # a larger whole number does not fit into a float
 
 if TYPE_CHECKING:  # a type checker cannot read names from a tuple
     Activation = str
-    OptimizerName = str
 else:
     Activation = Literal[ACTIVATIONS]
-    OptimizerName = Literal[tuple(OPTIMIZERS)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Number = bool | int | float
 
 
 def _no_longer_than_a_float(value: Any) -> Any:
     return math.inf if type(value) is int and abs(value) > HUGE else value
+
+
+def _known_optimizer(name: str) -> str:
+    """The name, if an optimizer has it. The list is read now, because a program may have added its own optimizer."""
+    if name not in OPTIMIZERS:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, OPTIMIZERS))})
+    return name
+
+
+OptimizerName = Annotated[
+    str, AfterValidator(_known_optimizer), WithJsonSchema({"enum": list(OPTIMIZERS), "type": "string"})
+]
 
 
 class DataTable(Table):

@@ -12,7 +12,8 @@ from optbench.errors import StorageError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.service import artifacts
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, glance, one_line, shown, trials
-from optbench.storage.optuna_private import read_note, saved_plots, study_id_of, write_note
+from optbench.storage.notes import edit_note
+from optbench.storage.optuna_private import saved_plots, study_id_of
 from optbench.storage.saved_plots import remove_plots
 
 if TYPE_CHECKING:
@@ -47,20 +48,13 @@ def refresh(
             if held.get(key) != value:
                 handle.set_user_attr(key, value)
         sentences = held.get(StudyAttribute.VERDICT, ()) if verdict is None else verdict
-        _rewrite_note(storage, study, note(storage, study, records, sentences))
+        text = note(storage, study, records, sentences)
+        edit_note(storage, study.study_id, lambda held: held.partition(OURS)[0] + OURS + text)
         _rewrite_plots(storage, handle, plots(storage, study, records), compared)
         try:
             artifacts.keep(storage, study, records)
         except OSError as problem:
             raise StorageError(f"{artifacts.folder(storage)} cannot be written: {problem.strerror}") from problem
-
-
-def _rewrite_note(storage: Storage, study: StudyRecord, text: str) -> None:
-    """Rewrite our part of the note. It keeps its version number, so that somebody who is editing it can still save."""
-    version, held = read_note(storage.optuna, study.study_id)
-    body = held.partition(OURS)[0] + OURS + text
-    if body != held:
-        write_note(storage.optuna, study.study_id, version, body)
 
 
 def _rewrite_plots(

@@ -4,6 +4,7 @@ tests/test_optuna_private.py fails, and says what has moved, if a new version of
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,19 +45,29 @@ def local_time(moment: datetime | None) -> datetime | None:
     return moment and moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
 
 
-def read_note(storage: Any, study_id: int) -> tuple[int, str]:
-    """The version and the text of a study's note in optuna-dashboard; (0, "") if there is none."""
+def note_of(attributes: Mapping[str, Any]) -> str:
+    """The text of a study's note in optuna-dashboard, from the study's system attributes; "" if there is none."""
     from optuna_dashboard._note import get_note_from_system_attrs
 
-    held = get_note_from_system_attrs(storage.get_study_system_attrs(study_id), None)
-    return held["version"], held["body"]
+    return str(get_note_from_system_attrs(dict(attributes), None)["body"])
 
 
-def write_note(storage: Any, study_id: int, version: int, text: str) -> None:
-    """Write a study's note under a version. The editor of a person who opened a lower version then refuses to save."""
-    from optuna_dashboard._note import save_note_with_version
+def note_attributes(text: str) -> dict[str, str]:
+    """The system attributes in which optuna-dashboard keeps the text of a study's note, in parts."""
+    from optuna_dashboard._note import split_body
 
-    save_note_with_version(storage, study_id, None, version, text)
+    parts: dict[str, str] = split_body(text, None)
+    return parts
+
+
+def note_keys() -> tuple[str, str]:
+    """The key of the attribute with a note's version, and the beginning of the keys of its parts.
+
+    Whoever saves a note in the browser sends the next version, and is refused if it is not the next one any more.
+    """
+    from optuna_dashboard._note import note_str_key_prefix, note_ver_key
+
+    return note_ver_key(None), note_str_key_prefix(None)
 
 
 def trial_of_note(key: str) -> int | None:
