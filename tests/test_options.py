@@ -50,6 +50,17 @@ def test_a_worker_that_a_signal_stopped_has_no_problem(number, monkeypatch, tmp_
     assert _problems(LocalProcess("sqlite:///s.db", [], set(), Path(tmp_path) / "worker.log")) == []
 
 
+def test_the_log_of_a_worker_that_failed_is_no_problem_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(LocalProcess, "wait", lambda process: 2)
+    output = tmp_path / "worker.log"
+    output.write_text("2026-01-01 00:00:00,000 DEBUG optbench.worker[7]: StudyOpened\noptbench: no study 'x'\n")
+    assert _problems(LocalProcess("sqlite:///s.db", [], set(), output)) == ["optbench: no study 'x'"]
+    output.write_text("Traceback\nValueError: odd\n")
+    assert _problems(LocalProcess("sqlite:///s.db", [], set(), output)) == [
+        "optbench: a worker ended with exit code 2: ValueError: odd"
+    ]
+
+
 def test_a_worker_that_failed_without_a_word_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(LocalProcess, "wait", lambda process: 1)
     process = LocalProcess("sqlite:///s.db", [], set(), Path(tmp_path) / "worker.log")

@@ -15,12 +15,12 @@ import typer
 
 from optbench import __version__
 from optbench.cli import browse, compare, confirm, docs, export, keep, schema, train  # noqa: F401  they register their commands
-from optbench.cli.logs import set_up
 from optbench.cli.options import app, data_app
 from optbench.cli.output import console
 from optbench.cli.streams import drop_output, open_missing, print_error
 from optbench.cli.usage import explain
 from optbench.errors import OptbenchError
+from optbench.logs import set_up
 
 VERSIONS = ("optuna", "optuna-dashboard", "tensorflow", "keras", "numpy", "scipy", "sqlalchemy")
 log = logging.getLogger(__name__)

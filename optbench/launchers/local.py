@@ -13,6 +13,7 @@ from optbench.launchers import Status
 from optbench.worker.session import Options
 from optbench.worker.stop import OWNER, SIGNALS, Stop
 
+PREFIX = "optbench: "  # the beginning of every problem that a worker prints; log lines begin with a time
 STOPPED = tuple(128 + number for number in SIGNALS)  # the exit codes of workers that a signal stopped
 
 
@@ -120,10 +121,13 @@ def divide_cores(count: int) -> list[set[int]]:
 
 def _problems(process: LocalProcess) -> list[str]:
     """The problems of a worker that neither finished nor was stopped."""
-    code, output = process.wait(), process.logs().strip()
+    code, output = process.wait(), process.logs().strip().splitlines()
     if code < 0 and process.process is not None:
         died = signal.Signals(-code).name
-        return [f"optbench: worker {process.process.pid} was ended by {died}; the others carried on"]
+        return [f"{PREFIX}worker {process.process.pid} was ended by {died}; the others carried on"]
     if code in (0, *STOPPED):
         return []
-    return output.splitlines() or [f"optbench: a worker ended with exit code {code}"]
+    last = f": {output[-1]}" if output else ""
+    return [line for line in output if line.startswith(PREFIX)] or [
+        f"{PREFIX}a worker ended with exit code {code}{last}"
+    ]

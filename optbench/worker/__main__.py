@@ -10,6 +10,7 @@ from pathlib import Path
 
 from optbench.defaults import storage_url
 from optbench.errors import OptbenchError, StorageError
+from optbench.logs import set_up
 from optbench.storage import open_storage
 from optbench.training.names import TrainerName
 from optbench.worker.session import Options, Session
@@ -29,6 +30,7 @@ def main() -> int:
     )
     with Stop(given.timeout) as stop:
         try:
+            set_up()
             storage = open_storage(storage_url())
             try:
                 Session(storage, given.study, options).run(stop)

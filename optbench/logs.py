@@ -1,4 +1,4 @@
-"""Sets up logging to standard error or to a file, from a level that the user chooses."""
+"""Sets up logging to standard error or to a file, for commands and worker processes."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ class StandardError(logging.Handler):
             print(self.format(record), file=sys.stderr, flush=True)
 
 
-def set_up(verbose: bool) -> None:
+def set_up(verbose: bool = False) -> None:
     """Log from the level of `--verbose` (info) or OPTBENCH_LOG=LEVEL[:FILE], by default from warning.
 
     Processes that this one starts log in the same way. Raises DefinitionError.
