@@ -16,7 +16,8 @@ from optbench.comparison.collect import collect
 from optbench.comparison.confirmation import confirmation, notes, place, source_trial
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
-from optbench.comparison.verdict import pairs, rows
+from optbench.comparison.rows import rows
+from optbench.comparison.verdict import pairs
 from optbench.errors import OptbenchError, StudyError
 from optbench.optimizers import OPTIMIZERS
 from optbench.storage import (

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import optuna
 import pytest
 from optuna_dashboard import get_note
@@ -15,9 +16,11 @@ from optbench.comparison.collect import collect
 from optbench.comparison.confirmation import confirmation, place
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
-from optbench.comparison.verdict import pairs, rows
+from optbench.comparison.rows import gains, rows, shared_or_all
+from optbench.comparison.verdict import pairs
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, choose, chosen
+from optbench.optimizers import OPTIMIZERS
 from optbench.report.page import report
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
@@ -344,3 +347,42 @@ def test_on_the_command_line(url, tmp_path):
     exported = json.loads(optbench("export", "adadelta"))
     assert exported["confirmed"]["seeds"] == 10
     assert exported["chosen"] == "the best by validation accuracy of 2 confirmed configurations; confirmed on 10 seeds"
+
+
+def confirm_with(storage, name, known, level, seeds=10):
+    """Confirm the search's best trial and other settings of its optimizer, each at its accuracy, on shared seeds."""
+    study = find_study(storage, name)
+    sweep = confirmation(study, trials(storage, study.study_id), 1, seeds, None)
+    more = [replace(trial, params=params, source_trial=None) for params, _ in known for trial in sweep.fixed]
+    whole = replace(sweep, fixed=(*sweep.fixed, *more), trials=len(sweep.fixed) + len(more))
+    levels = {params["learning_rate"]: accuracy for params, accuracy in known}
+
+    def score(job):
+        return levels.get(job.hparams["learning_rate"], level) + 0.001 * np.random.default_rng(job.seed).normal()
+
+    run(storage, whole, f"{name}/confirm", score, name, test_images=True)
+
+
+def test_what_tuning_gained_is_tested_on_the_seeds_that_are_shared(storage):
+    adadelta = OPTIMIZERS["adadelta"]
+    run(storage, search(), "adadelta", peak)
+    known = [(adadelta.defaults, 0.87), (dict(adadelta.paper), 0.98)]
+    confirm_with(storage, "adadelta", known, 0.98)
+    comparison = collect(storage, ["adadelta"])
+    default, paper = gains(rows(comparison))
+    assert (default.over, default.difference.n, default.difference.mean) == ("default", 10, pytest.approx(0.11))
+    assert default.sentence == (
+        "adadelta: tuning gained +11.00 [+11.00, +11.00] percentage points over Keras' defaults "
+        "(p = 0.0039 over 10 paired seeds)"
+    )
+    assert paper.sentence == (
+        "adadelta: no gain over the paper's setting is shown: +0.00 [+0.00, +0.00] percentage points "
+        "(p = 1 over 10 paired seeds)"
+    )
+    plain = as_plain(comparison, rows(comparison), [], 0.1)
+    assert [gain["sentence"] for gain in plain["gains"]] == [default.sentence, paper.sentence]
+
+
+def test_a_setting_is_summarized_on_the_tuned_seeds_where_it_has_them():
+    tuned, both, other = {1: 0.9, 2: 0.8}, {1: 0.5, 2: 0.7, 3: 0.1}, {3: 0.1}
+    assert (shared_or_all(tuned, both), shared_or_all(tuned, other)) == ({1: 0.5, 2: 0.7}, other)

@@ -22,7 +22,7 @@ from optuna_dashboard._app import create_app
 from sqlalchemy.event import listen
 
 from optbench.comparison.collect import collect
-from optbench.comparison.verdict import rows
+from optbench.comparison.rows import rows
 from optbench.errors import DefinitionError, StorageError
 from optbench.report.page import comparison_plots, report
 from optbench.service import Guard, read_password, refresh

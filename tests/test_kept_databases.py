@@ -6,7 +6,8 @@ import tomllib
 import pytest
 
 from optbench.comparison.collect import collect
-from optbench.comparison.verdict import pairs, rows
+from optbench.comparison.rows import rows
+from optbench.comparison.verdict import pairs
 from optbench.definition import load, parse
 from optbench.definition.stored import ordered_as
 from optbench.errors import StudyError

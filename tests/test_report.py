@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from optbench.comparison.collect import collect
-from optbench.comparison.verdict import pairs, rows
+from optbench.comparison.rows import rows
+from optbench.comparison.verdict import pairs
 from optbench.definition.space import Choice, Float
 from optbench.report.budget_section import budgets
 from optbench.report.edges import edges

@@ -12,7 +12,8 @@ from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Comparison as Collected
-    from optbench.comparison.verdict import Pair, Row
+    from optbench.comparison.rows import Row
+    from optbench.comparison.verdict import Pair
 
 EQUAL = 0.1  # percentage points
 
@@ -31,11 +32,13 @@ class Comparison:
 
     @property
     def sentences(self) -> list[str]:
-        """The verdicts, then the remarks, one sentence each."""
+        """The verdicts, what tuning gained, then the remarks, one sentence each."""
         from optbench.comparison.remarks import remarks
+        from optbench.comparison.rows import gains
 
         unfair = [f"not a fair comparison: {difference}" for difference in self.collected.differences]
-        return [*unfair, *(pair.sentence for pair in self.pairs), *remarks(self.collected)]
+        concluded = [pair.sentence for pair in self.pairs] + [gain.sentence for gain in gains(self.rows)]
+        return [*unfair, *concluded, *remarks(self.collected)]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data with stable keys, as `optbench compare --json` prints it."""
@@ -55,7 +58,7 @@ class Comparison:
         return "\n".join(self.sentences)
 
     def _repr_html_(self) -> str:
-        from optbench.comparison.verdict import interval
+        from optbench.comparison.rows import interval
 
         head = "".join(f"<th>{name}</th>" for name in ("search", "trials", "default %", "paper %", "tuned %"))
         body = "".join(
@@ -79,7 +82,8 @@ def compare(
     Raises DefinitionError or StudyError, which says what cannot be compared and why.
     """
     from optbench.comparison.collect import collect
-    from optbench.comparison.verdict import pairs, rows
+    from optbench.comparison.rows import rows
+    from optbench.comparison.verdict import pairs
 
     if not 0 < equal < 100:
         raise DefinitionError(f"equal = {equal:g}; expected percentage points between 0 and 100")

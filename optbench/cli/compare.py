@@ -24,7 +24,8 @@ from optbench.files import check_writable
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Comparison
-    from optbench.comparison.verdict import Pair, Row
+    from optbench.comparison.rows import Row
+    from optbench.comparison.verdict import Pair
     from optbench.storage import Storage
 
 Equal = Annotated[
@@ -59,7 +60,8 @@ def compare(
 ) -> None:
     """Say which optimizer is better, and how certain that is. Example: optbench compare adadelta adam"""
     from optbench.comparison.collect import collect
-    from optbench.comparison.verdict import pairs, rows
+    from optbench.comparison.rows import rows
+    from optbench.comparison.verdict import pairs
 
     _check(equal, report)
     with opened(storage, read_only=not publish) as storage_:
@@ -117,6 +119,7 @@ def _print(
     from optbench.cli import tables
     from optbench.comparison.plain import as_plain
     from optbench.comparison.remarks import remarks
+    from optbench.comparison.rows import gains
 
     if as_json:
         print_json(as_plain(comparison, found, verdicts, equal, where))
@@ -124,7 +127,8 @@ def _print(
     console.print(tables.arms(found))
     for difference in comparison.differences:
         console.print(Text(f"not a fair comparison: {difference}", style="red"))
-    for sentence in [*(pair.sentence for pair in verdicts), *remarks(comparison, where)]:
+    concluded = [pair.sentence for pair in verdicts] + [gain.sentence for gain in gains(found)]
+    for sentence in [*concluded, *remarks(comparison, where)]:
         console.print(sentence, markup=False, soft_wrap=True)
 
 
@@ -139,7 +143,7 @@ def _publish(storage: "Storage", comparison: "Comparison", found: "Sequence[Row]
 
 
 def _write(comparison: "Comparison", path: Path, verdicts: "Sequence[Pair]") -> None:
-    from optbench.comparison.verdict import rows
+    from optbench.comparison.rows import rows
     from optbench.files import write
     from optbench.report.page import report as make
 

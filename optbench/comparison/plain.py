@@ -5,7 +5,8 @@ from typing import Any
 
 from optbench.comparison.arms import Comparison
 from optbench.comparison.remarks import remarks
-from optbench.comparison.verdict import Pair, Row
+from optbench.comparison.rows import Gain, Row, gains
+from optbench.comparison.verdict import Pair
 
 
 def as_plain(
@@ -17,6 +18,7 @@ def as_plain(
     return {
         "arms": [_plain_row(row) for row in found],
         "pairs": [_plain_pair(pair) for pair in verdicts],
+        "gains": [_plain_gain(gain) for gain in gains(found)],
         "equal_within_points": margin,
         "differences": list(comparison.differences),
         "left_out": dict(comparison.left_out),
@@ -38,6 +40,16 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "hyperparameters": dict(row.arm.trial.hyperparameters),
         **{key: value and vars(value) for key, value in stages.items()},
         "optimism": row.optimism,
+    }
+
+
+def _plain_gain(gain: Gain) -> dict[str, Any]:
+    return {
+        "study": gain.row.arm.name,
+        "over": gain.over,
+        "difference": vars(gain.difference),
+        "corrected_p": gain.p,
+        "sentence": gain.sentence,
     }
 
 

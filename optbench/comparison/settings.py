@@ -4,20 +4,18 @@ from collections.abc import Callable, Sequence
 
 from optbench.comparison.arms import Arm, Comparison, Source
 from optbench.comparison.comparable import family
-from optbench.statistics.seeds import Confirmation, confirmation
 from optbench.storage import TrialRecord
 
 
-def measured(comparison: Comparison, arm: Arm, wanted: Callable[[TrialRecord], bool]) -> Confirmation | None:
-    """The test accuracy over all seeds of the setting that `wanted` accepts; None if it was never trained.
+def measured(comparison: Comparison, arm: Arm, wanted: Callable[[TrialRecord], bool]) -> dict[int, float]:
+    """The test accuracies by seed of the setting that `wanted` accepts; empty if it was never trained.
 
     Every study on the test set that has the arm's data, model, batch size and epochs counts: lists of fixed trials, and
     confirmations of any search. A seed counts once, however often it was trained.
     """
     epochs = arm.confirmed[0].epochs if arm.confirmed else arm.epochs
     alike = [s for s in comparison.tested if s.sweep.epochs == epochs and family(s.study) == family(arm.source.study)]
-    scores = _scores(alike, lambda trial: trial.optimizer == arm.optimizer and wanted(trial))
-    return confirmation(list(scores.values())) if scores else None
+    return _scores(alike, lambda trial: trial.optimizer == arm.optimizer and wanted(trial))
 
 
 def _scores(sources: Sequence[Source], wanted: Callable[[TrialRecord], bool]) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""The verdict: a row for each arm, and for each pair of arms one sentence with its numbers."""
+"""The verdict: for each pair of arms one sentence with its numbers."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-from optbench.comparison.arms import Arm, Comparison, is_default, is_paper, percent, shared_seeds
-from optbench.comparison.settings import measured
+from optbench.comparison.arms import Arm, shared_seeds
+from optbench.comparison.rows import interval
 from optbench.statistics.paired import Equivalence, Improvement, Paired, equivalence, improvement, paired
 from optbench.statistics.power import MAX_SEEDS, SIGNIFICANT, seeds_to_decide
 from optbench.statistics.pvalues import holm, min_p
@@ -29,26 +29,6 @@ class Test(StrEnum):
     INTERVAL = "95 % interval"
     SIGN_FLIPS = "sign flips"
     TOST = "TOST"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm, from default over paper to tuned; test accuracies as fractions, None where nothing was measured."""
-
-    arm: Arm
-    default: Confirmation | None
-    paper: Confirmation | None
-    tuned: Confirmation | None
-
-    @property
-    def optimism(self) -> float | None:
-        """Validation accuracy in the search minus the confirmed test accuracy of the same configuration, a fraction.
-
-        It is usually above 0, because the configuration was picked by its validation accuracy. The two sets also differ
-        in difficulty, and the confirmation trains on the validation images, too.
-        """
-        best = self.arm.trial.value
-        return None if self.tuned is None or best is None else best - self.tuned.mean
 
 
 @dataclass(frozen=True)
@@ -152,19 +132,6 @@ class Pair:
         return f"p = {self.p:.2g}" + (f", corrected for {self.pairs} pairs" if self.pairs > 1 else "")
 
 
-def rows(comparison: Comparison) -> list[Row]:
-    """A row for each arm."""
-    return [
-        Row(
-            arm=arm,
-            default=measured(comparison, arm, is_default),
-            paper=measured(comparison, arm, is_paper),
-            tuned=confirmation(list(arm.confirmed[0].scores.values())) if arm.confirmed else None,
-        )
-        for arm in comparison.arms
-    ]
-
-
 def pairs(arms: Sequence[Arm], margin: float, place: str = "") -> list[Pair]:
     """Every pair of confirmed arms that share at least two seeds.
 
@@ -192,11 +159,3 @@ def pairs(arms: Sequence[Arm], margin: float, place: str = "") -> list[Pair]:
         )
         for (a, b, x, y), difference, p in zip(found, differences, corrected, strict=True)
     ]
-
-
-def interval(found: Confirmation | None) -> str:
-    """A mean ± half of its 95 % interval, in percent without the sign; the mean alone where there is one seed."""
-    if found is None:
-        return "-"
-    half = (found.high - found.low) / 2
-    return percent(found.mean) if found.n < 2 else f"{percent(found.mean)} ± {percent(half)}"

@@ -8,7 +8,8 @@ import tomli_w
 
 from optbench import __version__
 from optbench.comparison.arms import Comparison, Source, percent
-from optbench.comparison.verdict import Pair, Row
+from optbench.comparison.rows import Row
+from optbench.comparison.verdict import Pair
 from optbench.report.budget_section import budgets
 from optbench.report.model import Page, StudyDetails
 from optbench.report.render import render

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from optbench.comparison.arms import Arm, Comparison, percent
 from optbench.comparison.baseline import Setting
 from optbench.comparison.remarks import remarks
-from optbench.comparison.verdict import Pair, Row, interval
+from optbench.comparison.rows import Row, interval
+from optbench.comparison.verdict import Pair
 from optbench.report import budget_section, curve_sections, figures, search_sections
 from optbench.report.figures import Interval, colour
 from optbench.report.model import Figure, Section, Table

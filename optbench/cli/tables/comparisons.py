@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from optbench.cli.tables.fitting import Column, Fitted
 
 if TYPE_CHECKING:
-    from optbench.comparison.verdict import Row
+    from optbench.comparison.rows import Row
 
 
 def arms(rows: "Sequence[Row]") -> Fitted:
     """One row per arm. Accuracies are in percent and on test images, except for the best validation accuracy."""
     from optbench.comparison.arms import percent
-    from optbench.comparison.verdict import interval
+    from optbench.comparison.rows import interval
 
     columns = [
         Column("arm", [row.arm.name for row in rows], text=True),
