@@ -1,9 +1,9 @@
 """What each pruning rule saves, and what it costs: replayed on the recorded curves of the explore sweeps.
 
 The trials of an explore sweep all ran to their end. Here they come again in many random orders, several side by side as
-in lanes, and our own pruner decides after each epoch which go on. "Regret" is by how much the best trial that finished is
-below the best of all, "best kept" how often it is that one. The finals of a search train its best candidates again, so
-"among 8" says how often the best trial is one of the eight that came furthest.
+in lanes, and our own pruner decides after each epoch which go on. "Regret" is by how much the best trial that finished
+is below the best of all, "best kept" how often it is that one. The finals of a search train its best candidates again,
+so "among 8" says how often the best trial is one of the eight that came furthest.
 
     python -m tests.benchmarks.pruning [--orders 100] [--lanes 4] [--sweeps adadelta-explore adam-explore]
 """
