@@ -30,13 +30,18 @@ FIXED = [
 
 
 def run(storage, sweep, name, score, origin=None, test_images=False):
-    """Fill a study without training: `score(job)` is what a trial comes to; NaN lets it diverge."""
+    """Make a study and fill it without training; `score` as in `fill`."""
     fingerprint = sweep.fingerprint({"data.sha256": "d"})
     held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
     if origin:
         held["origin"] = origin
-    study_id, _ = open_study(storage, name, "test accuracy" if test_images else "validation accuracy", held)
-    writer = Writer(storage, study_id, name)
+    open_study(storage, name, "test accuracy" if test_images else "validation accuracy", held)
+    fill(storage, find_study(storage, name), score, test_images)
+
+
+def fill(storage, record, score, test_images=False):
+    """Fill a study without training: `score(job)` is what a trial comes to; NaN lets it diverge."""
+    sweep, writer = record.sweep, Writer(storage, record.study_id, record.name)
     study = Scheduler(sweep, writer)
     for optimizer in sweep.optimizers:
         while (job := study.ask(optimizer, TRAINER)) is not None:

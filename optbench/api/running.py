@@ -15,6 +15,7 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import OptbenchError
 from optbench.launchers.requests import Request, execute
 from optbench.scheduler.scheduler import RETRIES
+from optbench.scheduler.states import Role
 from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
 from optbench.storage import studies as study_records
 from optbench.training.names import TrainerName
@@ -119,7 +120,7 @@ def confirm(
         found.append(
             Request(
                 sweep=replace(sweep, lanes=lanes), study=called, storage=url, options=options, workers=workers,
-                relations=Relations(origin=name),
+                relations=Relations(role=Role.CONFIRMATION, origin=name),
             )
         )  # fmt: skip
     with Stop(None, [signal.SIGINT]) as stop:

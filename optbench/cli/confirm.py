@@ -31,6 +31,7 @@ def confirm(
     from optbench.cli.running import print_studies, run_all
     from optbench.comparison.confirmation import notes
     from optbench.launchers.requests import Request
+    from optbench.scheduler.states import Role
     from optbench.worker.bounds import check_counts
     from optbench.worker.creation import Relations
     from optbench.worker.session import Options
@@ -48,7 +49,8 @@ def confirm(
         requests.append(
             Request(
                 sweep=replace(sweep, lanes=lanes), study=name, storage=storage, workers=workers,
-                options=Options(lanes=lanes, data_dir=data_dir), relations=Relations(origin=study.name),
+                options=Options(lanes=lanes, data_dir=data_dir),
+                relations=Relations(role=Role.CONFIRMATION, origin=study.name),
             )
         )  # fmt: skip
     ran = run_all(requests)

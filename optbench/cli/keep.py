@@ -68,7 +68,7 @@ def rename(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     storage: StorageUrl = DEFAULT_STORAGE,
 ) -> None:
-    """Give a study another name; its confirmations stay with it. Example: optbench rename quickstart first"""
+    """Give a study another name; confirmations and finals stay with it. Example: optbench rename quickstart first"""
     from optbench.storage import find_study, rename_study
 
     with opened(storage) as storage_:
@@ -85,7 +85,7 @@ def copy(
     ] = None,
     storage: StorageUrl = DEFAULT_STORAGE,
 ) -> None:
-    """Copy a study and its confirmations to a database. Example: optbench copy quickstart --to results.db"""
+    """Copy a study, its confirmations and finals to a database. Example: optbench copy quickstart --to results.db"""
     from optbench.definition import check_study_name
     from optbench.storage import find_study, open_storage, shown
     from optbench.storage.copy import copy_study
@@ -127,10 +127,12 @@ def delete(
         check_deletable(storage_, record.study_id, study)
         remove_all(storage_, record)
         delete_study(storage_, record.study_id, study)
-        confirmations = [other.name for other in studies(storage_) if other.confirms(record)]
+        derived = [other for other in studies(storage_) if other.derives_from(record)]
     console.print(f"study {study!r} is deleted", markup=False)
-    for name in confirmations:
-        console.print(f"its confirmation {name!r} still exists", markup=False)
+    for other in derived:
+        what = "confirmation" if other.confirms(record) else "finals"
+        exist = "still exists" if other.confirms(record) else "still exist"
+        console.print(f"its {what} {other.name!r} {exist}", markup=False)
 
 
 def _ask(question: str, yes: bool) -> None:

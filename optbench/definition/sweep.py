@@ -1,12 +1,13 @@
 """The records of a sweep: what is searched, on which data, with which model and budget. parse.py makes them."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from optbench.definition.space import Choice, Dimension, Float
+from optbench.definition.plain import flat, grouped, identity, plain_dimension, plain_trial
+from optbench.definition.space import Choice, Dimension
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,11 @@ class Sweep:
         plain["data"] = asdict(self.data)
         plain["model"] = asdict(self.model) | {"hidden": list(self.model.hidden)}
         if self.searches:
-            plain["space"] = {name: _plain_dimension(dimension) for name, dimension in self.space.items()}
+            plain["space"] = {name: plain_dimension(dimension) for name, dimension in self.space.items()}
             plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
             plain["pruner"] = {"name": self.pruner.name, **asdict(self.pruner)}
         if self.fixed:
-            plain["trial"] = _grouped([_plain_trial(trial) for trial in self.fixed])
+            plain["trial"] = grouped([plain_trial(trial) for trial in self.fixed])
         return plain
 
     def fingerprint(self, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -187,58 +188,13 @@ class Sweep:
         for free in ("name", "trials", "lanes"):
             plain.pop(free, None)
         if self.fixed:
-            plain["trial"] = [
-                _plain_trial(replace(trial, label=None, published_test_accuracy=None, source_trial=None))
-                for trial in self.fixed
-            ]
+            plain["trial"] = [identity(trial) for trial in self.fixed]
         marks = {
             f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
         }
-        return {**_flat(plain), **digests, **marks}
+        return {**flat(plain), **digests, **marks}
 
 
 def grid_size(space: Mapping[str, Dimension], points: int) -> int:
     """The number of points of a full grid."""
     return math.prod(len(d.values) if isinstance(d, Choice) else points for d in space.values())
-
-
-def _plain_dimension(dimension: Dimension) -> Any:
-    if isinstance(dimension, Float):
-        return {"low": dimension.low, "high": dimension.high, "log": dimension.log}
-    return dimension.values[0] if len(dimension.values) == 1 else list(dimension.values)
-
-
-def _plain_trial(trial: FixedTrial) -> dict[str, Any]:
-    plain: dict[str, Any] = {"optimizer": trial.optimizer, **trial.params}
-    if trial.seed is not None:
-        plain["seeds"] = [trial.seed]
-    if trial.label is not None:
-        plain["label"] = trial.label
-    if trial.published_test_accuracy is not None:
-        plain["published_test_accuracy"] = trial.published_test_accuracy
-    if trial.source_trial is not None:
-        plain["source_trial"] = trial.source_trial
-    return plain
-
-
-def _grouped(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The trials, with neighbours that differ only in their seeds joined into one entry."""
-    found: list[dict[str, Any]] = []
-    for trial in trials:
-        last = found[-1] if found else {}
-        seeds, new = last.get("seeds", []), trial.get("seeds", [])
-        if seeds and new and last == trial | {"seeds": seeds} and not {*seeds} & {*new}:
-            seeds += new
-        else:
-            found.append(trial)
-    return found
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -12,7 +12,8 @@ class StudyAttribute(enum.StrEnum):
     TRIALS = "trials"  # the total
     OPTIMIZER = "optimizer"
     SWEEP = "sweep"  # the sweep's name
-    ORIGIN = "origin"  # in a confirmation: the study whose configurations it trains again
+    ROLE = "role"  # a states.Role; absent in studies of earlier versions, where an ORIGIN means a confirmation
+    ORIGIN = "origin"  # in a confirmation or finals: the search whose configurations it trains again
     ORIGIN_TOKEN = "origin_token"  # that study's token, which a rename does not change
     REPEAT_OF = "repeat_of"  # in the repeats NAME/1 to NAME/R of a sweep: the NAME that they share
     STATE = "state"
@@ -43,7 +44,7 @@ class TrialAttribute(enum.StrEnum):
     DEVICE = "device"
     NUMERICS = "numerics"  # the version of the trainer's arithmetic; a trial without it has version 1
     LABEL = "label"
-    SOURCE_TRIAL = "source_trial"  # in a confirmation: the number of the search's trial that it trains again
+    SOURCE_TRIAL = "source_trial"  # in a confirmation or finals: the number of the search's trial that it trains again
     EPOCHS = "epochs"
     DIVERGED = "diverged"
     REASON = "reason"

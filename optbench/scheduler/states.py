@@ -31,6 +31,20 @@ class StudyState(enum.StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Role(enum.StrEnum):
+    """What a study is for.
+
+    A SEARCH draws hyperparameters and selects by validation images. A FIXED study trains the list of its file. A
+    CONFIRMATION trains the best configurations of a search again, on fresh seeds and all training images, and scores
+    them on the test set. FINALS train them again with validation images, to choose the best one of the search.
+    """
+
+    SEARCH = "search"
+    FIXED = "fixed"
+    CONFIRMATION = "confirmation"
+    FINALS = "finals"
+
+
 class Decision(enum.StrEnum):
     """What becomes of a trial after an epoch."""
 

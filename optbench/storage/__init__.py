@@ -1,14 +1,15 @@
 """Everything that reads or writes the database.
 
-check.py and opening.py open a database; engine.py holds an open one. writer.py and workers.py write what a sweep does.
-study_reader.py, trial_records.py and follow.py read. identity.py renames a study, copy.py copies one, upkeep.py deletes
-one and backs up a file, upgrade.py upgrades the tables, and doctor.py finds what is wrong. optuna_private.py alone uses
-Optuna's private parts.
+check.py and opening.py open a database; engine.py holds an open one. writer.py and workers.py write what a sweep does,
+and growth.py extends a list of fixed trials. study_reader.py, trial_records.py and follow.py read. identity.py renames
+a study, copy.py copies one, upkeep.py deletes one and backs up a file, upgrade.py upgrades the tables, and doctor.py
+finds what is wrong. optuna_private.py alone uses Optuna's private parts.
 """
 
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.follow import Follower
+from optbench.storage.growth import append_fixed
 from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
 from optbench.storage.plain import optuna_study
@@ -39,6 +40,7 @@ __all__ = [
     "TrialRecord",
     "WorkerRecord",
     "Writer",
+    "append_fixed",
     "best_trials",
     "check",
     "count_evaluations",

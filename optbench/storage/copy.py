@@ -49,15 +49,15 @@ class _Snapshot:
 
 
 def copy_study(source: Storage, study: StudyRecord, target: Storage, name: str) -> list[str]:
-    """The names of the new studies: the copy, and the copies of the study's confirmations, which confirm the copy.
+    """The names of the new studies: the copy, and copies of the study's confirmations and finals, related to the copy.
 
     Each gets a token of its own. Running trials are not copied, so their slots are trained again. The dashboard's
     artifacts are not copied either, because optbench makes new ones. Raises StudyError if a name is taken, and then
     changes nothing.
     """
-    confirmations = [other for other in studies(source) if other.confirms(study)]
-    found = source.read(lambda session: [_snapshot(session, one) for one in (study, *confirmations)])
-    names = [name, *(_renamed(other.name, study.name, name) for other in confirmations)]
+    derived = [other for other in studies(source) if other.derives_from(study)]
+    found = source.read(lambda session: [_snapshot(session, one) for one in (study, *derived)])
+    names = [name, *(_renamed(other.name, study.name, name) for other in derived)]
 
     def work(session: Session) -> list[str]:
         for own in names:
@@ -71,9 +71,9 @@ def copy_study(source: Storage, study: StudyRecord, target: Storage, name: str) 
     return target.write(work)
 
 
-def _renamed(confirmation: str, old: str, new: str) -> str:
-    """The name of a confirmation after its study `old` was named `new`."""
-    return f"{new}{confirmation[len(old) :]}" if confirmation.startswith(old) else confirmation
+def _renamed(derived: str, old: str, new: str) -> str:
+    """The name of a confirmation, or of finals, after its study `old` was named `new`."""
+    return f"{new}{derived[len(old) :]}" if derived.startswith(old) else derived
 
 
 def _snapshot(session: Session, study: StudyRecord) -> _Snapshot:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from optbench.definition.fingerprint import expand
 from optbench.definition.stored import read_sweep
 from optbench.scheduler.attributes import StudyAttribute, TrialAttribute
+from optbench.scheduler.states import Role
 from optbench.storage.engine import Storage
 from optbench.storage.follow import read_trials
 from optbench.storage.optuna_private import study_id_of, trial_id_of
@@ -62,8 +63,13 @@ def _identities(records: Sequence[StudyRecord]) -> Iterator[Finding]:
         lost = study.origin_token is not None and study.origin_token not in owners
         if lost and any(other.token is None for other in records):
             yield Finding(
-                study.name, f"it confirms the study {study.origin!r}, which another program renamed or deleted"
+                study.name,
+                f"it {_does(study)} the study {study.origin!r}, which another program renamed or deleted",
             )
+
+
+def _does(study: StudyRecord) -> str:
+    return "has the finals of" if study.role is Role.FINALS else "confirms"
 
 
 def _file(storage: Storage, session: Session) -> Iterator[str]:

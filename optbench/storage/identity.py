@@ -39,7 +39,7 @@ def give_token(session: Session, study: Any) -> None:
 
 
 def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
-    """Give the study another name. Its curves, metric, confirmations and plots stay with it.
+    """Give the study another name. Its curves, metric, confirmations, finals and plots stay with it.
 
     Raises DefinitionError if the name is not allowed, and StudyError if it is taken or the study has live workers.
     """

@@ -16,7 +16,7 @@ from optbench.definition.stored import read_sweep, repeat_of
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError, nearest
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
-from optbench.scheduler.states import State
+from optbench.scheduler.states import Role, State
 from optbench.storage.engine import Storage, shown
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.rows import interrupted
@@ -29,6 +29,7 @@ READ = [
     *OURS,
     StudyAttribute.VERSIONS,
     StudyAttribute.TRIALS,
+    StudyAttribute.ROLE,
     StudyAttribute.ORIGIN,
     StudyAttribute.ORIGIN_TOKEN,
     StudyAttribute.REPEAT_OF,
@@ -106,6 +107,7 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
                 changed=trials.changed,
                 workers=len(living),
                 token=tokens.get(study_id),
+                role=_role(own, sweep),
                 origin=_origin(own, named, tokens),
                 origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
                 repeat_of=repeat_of(
@@ -188,6 +190,17 @@ def _epochs(session: Session, study_ids: Collection[int] | None) -> dict[int, in
 def _of(query: Any, study_id: Any, study_ids: Collection[int] | None) -> Any:
     """The query, restricted to these studies unless all are asked for."""
     return query if study_ids is None else query.where(study_id.in_(study_ids))
+
+
+def _role(own: Mapping[str, Any], sweep: Sweep | None) -> Role | None:
+    """What the study is for. Studies of earlier versions do not say so."""
+    if sweep is None:
+        return None
+    if stored := own.get(StudyAttribute.ROLE):
+        return Role(stored)
+    if StudyAttribute.ORIGIN in own:
+        return Role.CONFIRMATION
+    return Role.SEARCH if sweep.searches else Role.FIXED
 
 
 def _origin(own: Mapping[str, Any], named: Mapping[int, str], tokens: Mapping[int, str | None]) -> str | None:

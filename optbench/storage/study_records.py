@@ -8,7 +8,7 @@ from typing import Any
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
-from optbench.scheduler.states import State, StudyState
+from optbench.scheduler.states import Role, State, StudyState
 
 COUNTED = (State.COMPLETE, State.PRUNED, State.DIVERGED)
 """The states of a finished trial. The slots of interrupted and failed trials are trained again."""
@@ -26,7 +26,8 @@ class StudyRecord:
     """One study, with its trials counted by state.
 
     `sweep` is None if another program made the study. `best` is None while no trial is complete, and in a study that
-    selects nothing. `origin` is the current name of the study that it confirms, or its last name if that was deleted.
+    selects nothing. `role` is None if another program made it. `origin` is the current name of the search whose
+    configurations it trains again, or its last name if that was deleted.
     """
 
     study_id: int
@@ -40,6 +41,7 @@ class StudyRecord:
     epochs: int
     changed: datetime | None
     workers: int
+    role: Role | None = None
     origin: str | None = None
     origin_token: str | None = None
     repeat_of: str | None = None  # the name that the repeats of a sweep share
@@ -72,7 +74,14 @@ class StudyRecord:
         return ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
 
     def confirms(self, study: "StudyRecord") -> bool:
-        """Whether it confirms that study. A confirmation by an older optbench stores only the name of its study."""
+        """Whether it is a confirmation of that study."""
+        return self.role is Role.CONFIRMATION and self.derives_from(study)
+
+    def derives_from(self, study: "StudyRecord") -> bool:
+        """Whether it trains configurations of that study again, as a confirmation or as finals.
+
+        A confirmation by an older optbench stores only the name of its study.
+        """
         if self.origin_token is not None:
             return self.origin_token == study.token and self.origin == study.name
         return self.origin is not None and self.origin == study.name

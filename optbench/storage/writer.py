@@ -15,6 +15,7 @@ from sqlalchemy import delete, exists, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from optbench.definition.stored import read_sweep
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.contract import Claim
@@ -66,25 +67,37 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
 
 
 def _origin_token(session: Session, held: Mapping[str, Any]) -> dict[str, str]:
-    """The attribute by which a confirmation finds its study after a rename; empty if this is no confirmation."""
+    """The attribute by which a confirmation or finals find their search after a rename; empty without an origin."""
     origin = models.StudyModel.find_by_name(held.get(StudyAttribute.ORIGIN), session)
     token = None if origin is None else token_of(origin)
     return {} if token is None else {StudyAttribute.ORIGIN_TOKEN.value: token}
 
 
 def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, Any]) -> None:
-    """Write the study's total and the attributes `held`, unless live workers train towards a larger total."""
+    """Write the study's total and the attributes `held`, unless live workers train towards a larger total.
+
+    Nothing is written either if the study's list of fixed trials was extended since `held` was made from it.
+    """
 
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id, with_for_update=True)
         rows = {row.key: row for row in study.user_attributes} if study else {}
         row = rows.get(StudyAttribute.TRIALS)
-        if row is None or (json.loads(row.value_json) > total and alive(session, study_id)):
+        if row is None or (json.loads(row.value_json) > total and alive(session, study_id)) or _extended(rows, held):
             return
         for key, value in {**held, StudyAttribute.TRIALS: total}.items():
             rows[key].value_json = json.dumps(value)
 
     storage.write(work)
+
+
+def _extended(rows: Mapping[str, Any], held: Mapping[str, Any]) -> bool:
+    """Whether the study's list of fixed trials is longer than the one in the new definition."""
+    key = StudyAttribute.DEFINITION
+    if key not in held or key not in rows:
+        return False
+    now, new = read_sweep(json.loads(rows[key].value_json)), read_sweep(held[key])
+    return not now.searches and len(now.fixed) > len(new.fixed)
 
 
 class Writer:

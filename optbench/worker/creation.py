@@ -14,7 +14,7 @@ from optbench.definition.stored import ordered_as
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
-from optbench.scheduler.states import Metric
+from optbench.scheduler.states import Metric, Role
 from optbench.storage import Storage, StudyRecord, find_study, glance, open_study, set_total
 
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
@@ -24,9 +24,11 @@ VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 class Relations:
     """How a study is related to other studies.
 
-    `origin` is the name of the study that it confirms. `repeat_of` is the name that the repeats of one sweep share.
+    `role` says what it is for (None: a search, or the list of a file), and `origin` is the name of the search whose
+    configurations it trains again. `repeat_of` is the name that the repeats of one sweep share.
     """
 
+    role: Role | None = None
     origin: str | None = None
     repeat_of: str | None = None
 
@@ -55,7 +57,11 @@ def create_study(
         StudyAttribute.TRIALS: sweep.trials,
     }
     relations = relations or Relations()
-    named = {StudyAttribute.ORIGIN: relations.origin, StudyAttribute.REPEAT_OF: relations.repeat_of}
+    named = {
+        StudyAttribute.ROLE: relations.role or (Role.SEARCH if sweep.searches else Role.FIXED),
+        StudyAttribute.ORIGIN: relations.origin,
+        StudyAttribute.REPEAT_OF: relations.repeat_of,
+    }
     attributes |= {key: value for key, value in named.items() if value is not None}
     study_id, held = open_study(storage, name, metric, {str(key): value for key, value in attributes.items()})
     _compare(name, held.get(StudyAttribute.FINGERPRINT), fingerprint)

@@ -1,0 +1,60 @@
+"""Writes the parts of a sweep as plain data, for a study's definition and its fingerprint."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from optbench.definition.space import Dimension, Float
+
+if TYPE_CHECKING:
+    from optbench.definition.sweep import FixedTrial
+
+
+def plain_dimension(dimension: Dimension) -> Any:
+    """The dimension as [space] has it: a table, a list, or a number."""
+    if isinstance(dimension, Float):
+        return {"low": dimension.low, "high": dimension.high, "log": dimension.log}
+    return dimension.values[0] if len(dimension.values) == 1 else list(dimension.values)
+
+
+def plain_trial(trial: "FixedTrial") -> dict[str, Any]:
+    """The trial as a [[trial]] table."""
+    plain: dict[str, Any] = {"optimizer": trial.optimizer, **trial.params}
+    if trial.seed is not None:
+        plain["seeds"] = [trial.seed]
+    if trial.label is not None:
+        plain["label"] = trial.label
+    if trial.published_test_accuracy is not None:
+        plain["published_test_accuracy"] = trial.published_test_accuracy
+    if trial.source_trial is not None:
+        plain["source_trial"] = trial.source_trial
+    return plain
+
+
+def identity(trial: "FixedTrial") -> dict[str, Any]:
+    """What a fingerprint has of the trial: everything that changes its numbers."""
+    return plain_trial(replace(trial, label=None, published_test_accuracy=None, source_trial=None))
+
+
+def grouped(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The trials, with neighbours that differ only in their seeds joined into one entry."""
+    found: list[dict[str, Any]] = []
+    for trial in trials:
+        last = found[-1] if found else {}
+        seeds, new = last.get("seeds", []), trial.get("seeds", [])
+        if seeds and new and last == trial | {"seeds": seeds} and not {*seeds} & {*new}:
+            seeds += new
+        else:
+            found.append(trial)
+    return found
+
+
+def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one table with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
