@@ -9,7 +9,7 @@ import pytest
 from optbench.definition import find, load, parse, shipped
 from optbench.definition.space import Choice, Float
 from optbench.definition.stored import read_sweep
-from optbench.definition.sweep import Median
+from optbench.definition.sweep import Median, SuccessiveHalving
 from optbench.errors import DefinitionError
 from tests.conftest import TINY, sweep_of, write_toml
 
@@ -51,8 +51,10 @@ def test_the_two_arms_differ_in_nothing_but_optimizer_and_space():
 def test_dimensions_and_defaults():
     sweep = sweep_of()
     assert sweep.space == {"learning_rate": Float(0.01, 10.0, log=True), "epsilon": Choice((1e-7, 1e-6))}
-    assert sweep.pruner == Median(n_startup_trials=10, n_warmup_steps=1, interval_steps=1, n_min_trials=5, audit=0.0)
-    assert sweep_of(epochs=50).pruner.n_warmup_steps == 10
+    assert sweep.pruner == SuccessiveHalving(min_resource=1, reduction_factor=2, window=8, audit=0.0)
+    assert sweep_of(epochs=50).pruner.min_resource == 3
+    median = sweep_of(epochs=50, pruner={"name": "median"}).pruner
+    assert median == Median(n_startup_trials=10, n_warmup_steps=10, interval_steps=1, n_min_trials=5, audit=0.0)
 
 
 def test_a_fixed_trial_is_put_on_the_scale_of_the_space():
@@ -217,7 +219,7 @@ def test_a_definition_in_the_working_directory_comes_first(tmp_path, monkeypatch
 
 
 def test_overrides_are_checked_like_the_rest():
-    assert load("quickstart", {"trials": 3, "epochs": 7}).pruner.n_warmup_steps == 2
+    assert load("quickstart", {"trials": 3, "epochs": 40}).pruner.min_resource == 2
     with pytest.raises(DefinitionError, match="--trials 0: expected 1 or more"):
         load("quickstart", {"trials": 0})
     with pytest.raises(DefinitionError, match="--trials 1: expected 2 or more: there are 2 fixed trials"):

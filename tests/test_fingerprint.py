@@ -9,7 +9,7 @@ import pytest
 from optbench.definition import fingerprint as module
 from optbench.definition import load
 from optbench.definition.fingerprint import compact, differences, expand
-from optbench.definition.stored import ordered_as, read_sweep
+from optbench.definition.stored import as_begun, read_sweep
 from optbench.scheduler.plan import params_of
 from optbench.storage import find_study, open_storage, trials
 from tests.conftest import sweep_of, write_toml
@@ -42,6 +42,9 @@ def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
         "epochs": 7,
         "model.hidden": [8],
         "optimizer": "adadelta",
+        "pruner.name": "successive_halving",
+        "pruner.reduction_factor": 2,
+        "pruner.window": 8,
         "sampler.n_startup_trials": 4,
         "space.epsilon": [1e-07, 1e-06],
         "space.learning_rate.high": 10.0,
@@ -57,7 +60,7 @@ def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
         {},
         {"pruner": {"name": "median", "n_warmup_steps": 0, "audit": 0.1}, "sampler": {"name": "random"}},
         {"pruner": {"name": "hyperband"}, "sampler": {"name": "qmc", "scramble": False}},
-        {"pruner": {"name": "successive_halving"}, "sampler": {"name": "grid", "points": 7}},
+        {"pruner": {"name": "successive_halving", "window": 0}, "sampler": {"name": "grid", "points": 7}},
         {"pruner": {"name": "none"}, "space": {"rho": {"low": 0.1, "high": 0.5}}, "seed": 4},
         SETTINGS | {"trial": [{"optimizer": "nadam", "seeds": [1, 2]}], "batch": 128},
     ],
@@ -68,7 +71,7 @@ def test_what_is_left_out_is_filled_in_again(changes):
 
 
 def test_a_new_key_with_its_default_changes_no_older_study(monkeypatch):
-    old = sweep_of().fingerprint({})
+    old = sweep_of(pruner={"name": "median"}).fingerprint({})
     stored = [old, compact(old)]  # version 1 had no version number
     later = dict(module.BY_NAME) | {("pruner", "median"): {**module.BY_NAME["pruner", "median"], "patience": 3}}
     monkeypatch.setattr(module, "BY_NAME", later)
@@ -110,11 +113,48 @@ def test_a_study_keeps_the_order_in_which_it_was_begun(name):
     stored["space"] = dict(reversed(stored["space"].items()))  # what a file's order gave before
     begun = read_sweep(stored)
     assert list(begun.space) == ["learning_rate", "epsilon"]
-    carried_on = ordered_as(sweep_of(sampler={"name": name}), begun)
+    carried_on = as_begun(sweep_of(sampler={"name": name}), begun)
     points = [params_of(begun, slot) for slot in range(6)]
     assert points == [params_of(carried_on, slot) for slot in range(6)]
     assert points != [params_of(sweep_of(sampler={"name": name}), slot) for slot in range(6)]
     assert list(carried_on.definition()["space"]) == ["learning_rate", "epsilon"]
+
+
+FORMER = {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0, "audit": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (None, {"name": "median", "n_startup_trials": 10, "n_warmup_steps": 2, "interval_steps": 1, "n_min_trials": 5}),
+        ({"name": "successive_halving"}, {"name": "successive_halving", **FORMER}),
+        ({"name": "successive_halving", "audit": 0.5}, {"name": "successive_halving", **FORMER, "audit": 0.5}),
+    ],
+)
+def test_a_file_carries_a_study_on_that_was_begun_with_other_defaults(given, stored):
+    sweep = sweep_of(epochs=10, pruner=given)
+    begun = read_sweep(sweep.definition() | {"pruner": stored})
+    assert begun.pruner != sweep.pruner
+    assert as_begun(sweep, begun) == begun
+    fingerprint = {"pruner.name": "successive_halving"} if given else {}
+    kept = {key: value for key, value in begun.fingerprint({}).items() if not key.startswith("pruner.")} | fingerprint
+    kept |= {"pruner.audit": 0.5} if given and "audit" in given else {}
+    assert differences(kept, begun.fingerprint({})) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({"name": "successive_halving"}, {"name": "median", "n_warmup_steps": 2}),
+        (None, {"name": "median", "n_warmup_steps": 3}),
+        ({"name": "successive_halving", "window": 8}, {"name": "successive_halving", **FORMER}),
+        (None, {"name": "none"}),
+    ],
+)
+def test_what_a_file_says_is_not_replaced_by_what_a_study_has(given, stored):
+    sweep = sweep_of(epochs=10, pruner=given)
+    begun = read_sweep(sweep.definition() | {"pruner": stored})
+    assert as_begun(sweep, begun).pruner == sweep.pruner != begun.pruner
 
 
 def test_a_grid_whose_lines_are_swapped_is_carried_on_and_trains_every_point_once(tmp_path):

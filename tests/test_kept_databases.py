@@ -9,7 +9,7 @@ from optbench.comparison.collect import collect
 from optbench.comparison.rows import rows
 from optbench.comparison.verdict import pairs
 from optbench.definition import load, parse
-from optbench.definition.stored import ordered_as
+from optbench.definition.stored import as_begun
 from optbench.errors import StudyError
 from optbench.report.page import report
 from optbench.scheduler.plan import params_of
@@ -70,7 +70,7 @@ def test_every_study_opens_with_its_file_whatever_the_order_of_its_keys(kept, tm
 @pytest.mark.parametrize("name", ["unfinished", "repeated/1", "repeated/2"])
 def test_a_design_goes_on_where_it_was(kept, name):
     sweep = parse(find_study(kept, name).sweep.definition(), name)
-    carried_on = ordered_as(sweep, find_study(kept, name).sweep)
+    carried_on = as_begun(sweep, find_study(kept, name).sweep)
     records = trials(kept, find_study(kept, name).study_id)
     assert records
     assert [params_of(carried_on, slot) for slot in range(len(records))] == [record.params for record in records]

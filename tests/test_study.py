@@ -111,9 +111,17 @@ def test_a_design_whose_parameters_crash_again_and_again_goes_on_without_them(st
     assert again.ask("adadelta", TRAINER) is None
 
 
-@pytest.mark.parametrize("name", ["median", "successive_halving", "hyperband"])
-def test_weak_trials_are_pruned_after_a_restart_too(storage, name):
-    sizes = {"epochs": 9, "trials": 40, "pruner": {"name": name}}
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        {"name": "median"},
+        {"name": "successive_halving"},
+        {"name": "successive_halving", "min_resource": 1, "reduction_factor": 4, "window": 0},
+        {"name": "hyperband"},
+    ],
+)
+def test_weak_trials_are_pruned_after_a_restart_too(storage, pruner):
+    sizes = {"epochs": 9, "trials": 40, "pruner": pruner}
     first = study_of(storage, **sizes)
     for _ in range(20):
         finish(first, first.ask("adadelta", TRAINER), value=0.9, epochs=9)
@@ -121,7 +129,7 @@ def test_weak_trials_are_pruned_after_a_restart_too(storage, name):
         pruned = 0
         for _ in range(8):
             job = study.ask("adadelta", TRAINER)
-            decisions = [study.decide(job, epoch(n, 0.1)) for n in range(1, 9)]
+            decisions = [study.decide(job, epoch(n, 0.1 - job.number / 1000)) for n in range(1, 9)]
             pruned += Decision.PRUNED in decisions
             study.record({}, {job.number: Ending(Decision.PRUNED, 0.1, 8)})
         assert pruned >= 5

@@ -30,10 +30,14 @@ BY_NAME: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "min_resource": 1,
         "reduction_factor": 4,
         "min_early_stopping_rate": 0,
+        "window": 0,
         "audit": 0.0,
     },
 }
-"""The defaults of version 2. New keys may be added, but a change to these needs a new version."""
+"""The defaults of version 2: what a stored fingerprint means by leaving a key out, whatever a sweep file means by it.
+
+New keys may be added, but a change to these needs a new version.
+"""
 
 
 def compact(full: Mapping[str, Any]) -> dict[str, Any]:

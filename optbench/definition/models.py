@@ -140,7 +140,7 @@ class SweepTable(Table):
     sampler: SamplerTable | None = None
     """How the next trial's hyperparameters are chosen; tpe unless given."""
     pruner: PrunerTable | None = None
-    """How trials are ended early; median unless given."""
+    """How trials are ended early; successive_halving unless given."""
     trial: list[TrialTable] = Field(default=[])
     """Fixed trials, which run before the search."""
 

@@ -64,7 +64,7 @@ def check_study_name(name: str, where: str) -> None:
 
 def _sweep(read: "SweepTable", where: str) -> Sweep:
     """The frozen record of a file in which each table is valid by itself."""
-    from optbench.definition.strategies import pruner_of, sampler_of
+    from optbench.definition.strategies import left_out, pruner_of, sampler_of
 
     if read.space and read.optimizer is None:
         raise DefinitionError(
@@ -88,6 +88,7 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         space=space,
         fixed=fixed,
         lanes=read.lanes,
+        left_out=left_out(read.pruner),
     )
 
 

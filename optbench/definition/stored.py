@@ -1,5 +1,6 @@
 """Reads the definition that a study stores. It checks nothing, so that every study stays readable."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -10,13 +11,17 @@ from optbench.definition.sweep import (
     SAMPLERS,
     DataSource,
     FixedTrial,
+    Median,
     MlpModel,
     NoPruner,
+    Pruner,
     RandomSampler,
+    SuccessiveHalving,
     Sweep,
 )
 
 Kind = TypeVar("Kind")
+FORMER_HALVING: Mapping[str, Any] = {"min_resource": 1, "reduction_factor": 4, "window": 0}  # defaults before
 OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds", "source_trial")
 
 
@@ -57,14 +62,28 @@ def repeat_of(stored: str | None, name: str, fingerprint: Mapping[str, Any]) -> 
     return derived if stored is None else stored
 
 
-def ordered_as(sweep: Sweep, stored: Sweep | None) -> Sweep:
-    """The sweep with its [space] in the order of the `stored` one, because the points of a design depend on the order.
+def as_begun(sweep: Sweep, stored: Sweep | None) -> Sweep:
+    """The sweep as earlier versions read its file, where the `stored` study was begun by one.
 
-    New studies have their space in alphabetical order. Older ones have the order of their file.
+    Its [space] gets the order of the stored one, because the points of a design depend on the order. New studies have
+    their space in alphabetical order, older ones have the order of their file. Where the file leaves the pruner or its
+    keys out, they get the defaults of then.
     """
     if stored is None or stored.space.keys() != sweep.space.keys():
         return sweep
-    return replace(sweep, space={name: sweep.space[name] for name in stored.space})
+    space = {name: sweep.space[name] for name in stored.space}
+    return replace(sweep, space=space, pruner=_pruner_as_begun(sweep, stored))
+
+
+def _pruner_as_begun(sweep: Sweep, stored: Sweep) -> Pruner:
+    """The stored pruner, if the sweep's is the same but for defaults that have changed since; else the sweep's."""
+    former = sweep.pruner
+    if "pruner" in sweep.left_out:
+        former = Median(n_warmup_steps=math.ceil(sweep.epochs / 5))
+    elif isinstance(former, SuccessiveHalving):
+        changed = {key: value for key, value in FORMER_HALVING.items() if f"pruner.{key}" in sweep.left_out}
+        former = replace(former, **changed)
+    return former if former == stored.pruner else sweep.pruner
 
 
 def _made(kind: type[Kind], table: Mapping[str, Any]) -> Kind:

@@ -76,7 +76,7 @@ class GridTable(Table):
 class MedianTable(Table):
     """Prunes a trial that is worse than the median of the complete trials after the same epoch."""
 
-    name: Literal["median"] = "median"
+    name: Literal["median"]
     """The pruner."""
     n_startup_trials: CountFrom0 = Median.n_startup_trials
     """How many trials must be complete before one is pruned."""
@@ -104,16 +104,18 @@ class HyperbandTable(Table):
 
 
 class SuccessiveHalvingTable(Table):
-    """Optuna's successive halving."""
+    """Asynchronous successive halving: prunes a trial that is not among the best of the last ones that came as far."""
 
-    name: Literal["successive_halving"]
+    name: Literal["successive_halving"] = "successive_halving"
     """The pruner."""
-    min_resource: Count = SuccessiveHalving.min_resource
-    """The earliest epoch after which a trial may be pruned."""
+    min_resource: Count | None = None
+    """The earliest epoch after which a trial may be pruned; a sixteenth of the epochs unless given."""
     reduction_factor: CountFrom2 = SuccessiveHalving.reduction_factor
-    """One in how many trials goes on."""
+    """One in how many trials goes on, and after how many times the epochs the next decision comes."""
     min_early_stopping_rate: CountFrom0 = SuccessiveHalving.min_early_stopping_rate
     """The first decision waits for the reduction factor to this power times as many epochs."""
+    window: CountFrom0 = 8
+    """With how many of the last trials that came as far a trial is compared; 0: with all of them, as Optuna does."""
     audit: Fraction = SuccessiveHalving.audit
     """The fraction of the trials to prune that run on anyway, to measure what pruning costs."""
 
@@ -146,7 +148,7 @@ PrunerTable = Annotated[
     | Annotated[HyperbandTable, Tag("hyperband")]
     | Annotated[SuccessiveHalvingTable, Tag("successive_halving")]
     | Annotated[NoPrunerTable, Tag("none")],
-    _named("median"),
+    _named("successive_halving"),
 ]
 
 
@@ -156,9 +158,18 @@ def sampler_of(table: Table | None) -> Sampler:
     return SAMPLERS[values.pop("name")](**values)
 
 
+def left_out(table: Table | None) -> frozenset[str]:
+    """What a file leaves out of its [pruner] table: "pruner" if that is missing, or else its keys, "pruner.window"."""
+    if table is None:
+        return frozenset({"pruner"})
+    return frozenset(f"pruner.{key}" for key in type(table).model_fields.keys() - table.model_fields_set)
+
+
 def pruner_of(table: Table | None, epochs: int) -> Pruner:
     """The pruner that a [pruner] table describes, for trials of so many epochs."""
-    values = (table or MedianTable()).model_dump()
+    values = (table or SuccessiveHalvingTable()).model_dump()
     if values.get("n_warmup_steps", 0) is None:
         values["n_warmup_steps"] = math.ceil(epochs / 5)
+    if values.get("min_resource", 0) is None:
+        values["min_resource"] = max(1, round(epochs / 16))
     return PRUNERS[values.pop("name")](**values)

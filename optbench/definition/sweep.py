@@ -94,12 +94,16 @@ class Hyperband:
 
 @dataclass(frozen=True)
 class SuccessiveHalving:
-    """Optuna's successive halving; `audit` as in Median."""
+    """Asynchronous successive halving. A trial is compared with the last `window` trials that came as far.
+
+    With a window of 0 it is compared with all of them, by Optuna's pruner; `audit` as in Median.
+    """
 
     name: ClassVar[str] = "successive_halving"
     min_resource: int = 1
-    reduction_factor: int = 4
+    reduction_factor: int = 2
     min_early_stopping_rate: int = 0
+    window: int = 0
     audit: float = 0.0
 
 
@@ -149,6 +153,8 @@ class Sweep:
     space: Mapping[str, Dimension] = field(default_factory=dict)
     fixed: tuple[FixedTrial, ...] = ()
     lanes: int | None = None
+    left_out: frozenset[str] = field(default=frozenset(), compare=False)
+    """Tables and dotted keys that the file leaves to their defaults, as far as earlier versions had other defaults."""
 
     @property
     def searches(self) -> bool:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from optbench.definition.fingerprint import compact, differences
-from optbench.definition.stored import ordered_as
+from optbench.definition.stored import as_begun
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
@@ -42,7 +42,6 @@ def create_study(
 
     Raises StudyError if a study of that name has another fingerprint. The message names the keys that differ.
     """
-    fingerprint = sweep.fingerprint(digests)
     validates = sweep.searches or sweep.data.validation > 0
     metric = Metric.VALIDATION_ACCURACY if validates else Metric.TEST_ACCURACY
     changing = {
@@ -51,7 +50,7 @@ def create_study(
     }
     attributes: dict[str, Any] = glance(None) | {
         **changing,
-        StudyAttribute.FINGERPRINT: compact(fingerprint),
+        StudyAttribute.FINGERPRINT: compact(sweep.fingerprint(digests)),
         StudyAttribute.OPTIMIZER: ", ".join(sweep.optimizers),
         StudyAttribute.SWEEP: sweep.name,
         StudyAttribute.TRIALS: sweep.trials,
@@ -64,9 +63,10 @@ def create_study(
     }
     attributes |= {key: value for key, value in named.items() if value is not None}
     study_id, held = open_study(storage, name, metric, {str(key): value for key, value in attributes.items()})
-    _compare(name, held.get(StudyAttribute.FINGERPRINT), fingerprint)
     study = find_study(storage, name)
-    changing[StudyAttribute.DEFINITION] = ordered_as(sweep, study.sweep).definition()
+    sweep = as_begun(sweep, study.sweep)
+    _compare(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests))
+    changing[StudyAttribute.DEFINITION] = sweep.definition()
     if study.finished < sweep.trials:
         set_total(storage, study_id, sweep.trials, {str(key): value for key, value in changing.items()})
     return find_study(storage, name)
