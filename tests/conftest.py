@@ -1,15 +1,22 @@
 """What several tests share: TensorFlow's threads set once, a tiny sweep, databases of every kind, where MNIST lies."""
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "TF_XLA_FLAGS" not in os.environ:  # pytest's own workers and the processes that tests start inherit it
+    # About a hundred processes compile the same few steps. They share what was compiled, for this test run only.
+    _compiled = tempfile.mkdtemp(prefix="optbench-compiled-")
+    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={_compiled}"
+    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
 
 import pytest
 
