@@ -17,11 +17,16 @@ from optbench.comparison.verdict import pairs
 from optbench.definition.space import Choice, Float
 from optbench.report.budget_section import budgets
 from optbench.report.edges import edges
+from optbench.report.figures import Line, lines
 from optbench.report.importance import importances
 from optbench.report.model import Page, Section, StudyDetails, Table
 from optbench.report.page import report
 from optbench.report.render import render
 from optbench.report.search_sections import pruning, spaces
+from optbench.report.speed_sections import targets, traces
+from optbench.report.stages_section import stages
+from optbench.report.style import WARNING, Scale, shade, tint
+from optbench.report.verdict_section import in_mind, verdict
 from optbench.scheduler.states import State
 from optbench.statistics.budget import best_of_k_unbiased, largest_k
 from optbench.storage import find_study, open_storage, studies, trials
@@ -70,10 +75,11 @@ def test_a_space_that_is_too_narrow_is_warned_of_on_its_axis(storage):
     (arm,) = collect(storage, []).arms
     (section,) = spaces([arm])
     assert section.warnings == ["learning_rate: the best trials sit at its high end; try 0.01 to 12."]
-    epsilon, rate = (figure.layout.xaxis.title.text for figure in (f.plot for f in section.figures))
-    assert (rate, epsilon) == ("learning_rate (best at its high end)", "epsilon")
-    assert [line.x0 for line in section.figures[1].plot.layout.shapes] == [1.1]
-    assert len(section.figures[0].plot.layout.shapes) == 0
+    epsilon, rate, curves = (figure.plot for figure in section.figures)
+    titles = [figure.layout.xaxis.title.text for figure in (epsilon, rate, curves)]
+    assert titles == ["epsilon", "learning_rate<br>best trials at its high end", "epoch"]
+    warned = [[line.x0 for line in f.layout.shapes if line.line.color == WARNING] for f in (epsilon, rate)]
+    assert warned == [[], [1.1]]
 
 
 def test_no_range_of_epsilon_is_proposed_in_which_it_only_scales_the_learning_rate(storage):
@@ -88,7 +94,8 @@ def test_a_budget_is_told_as_far_as_its_band_holds(url):
     storage = open_storage(url)
     arms = collect(storage, []).arms
     section = budgets(arms)
-    (figure,) = section.figures
+    figure, reached = section.figures
+    assert [trace.y[-1] for trace in reached.plot.data] == [1, 1]
     curves = {trace.name: trace for trace in figure.plot.data if trace.name}
     assert list(curves) == ["adadelta, mean", "adadelta, median", "adam, mean", "adam, median"]
     assert {len(trace.x) for trace in curves.values()} == {largest_k(64)}
@@ -223,7 +230,8 @@ def test_the_page_shows_everything_and_loads_nothing(url):
     epochs = sum(study.epochs for study in studies(storage))
     storage.close()
     titles = {
-        "the-verdict": "The verdict", "from-default-to-tuned": "From default to tuned",
+        "the-verdict": "The verdict", "what-to-bear-in-mind": "What to bear in mind",
+        "from-default-to-tuned": "From default to tuned",
         "learning-curves": "Learning curves", "what-a-budget-is-worth": "What a budget is worth",
         "how-the-searches-went": "How the searches went", "the-search-of-adadelta": "The search of adadelta",
         "learning-rate-and-epsilon": "Learning rate and epsilon", "importances": "Importances",
@@ -253,6 +261,83 @@ def test_every_study_is_described_once_and_without_python(url):
     assert "{" not in details.replace("{ low", "").replace("{ name", "")
 
 
+def test_the_strip_of_paired_differences_shows_every_seed_and_the_band_that_counts_as_equal(url):
+    storage = open_storage(url)
+    comparison = collect(storage, [])
+    storage.close()
+    (pair,) = pairs(comparison.arms, 0.1)
+    strip, chance = (figure.plot for figure in verdict(comparison, [pair]).figures)
+    seeds, ninety, mean = strip.data
+    one, two = (arm.confirmed[0].scores for arm in comparison.arms)
+    assert sorted(seeds.x) == pytest.approx(sorted(100 * (one[seed] - two[seed]) for seed in one))
+    assert list(ninety.x) == [100 * pair.equal.low, 100 * pair.equal.high]
+    assert (mean.x[0], mean.error_x.array[0]) == (100 * pair.difference.mean, 100 * pair.difference.high - mean.x[0])
+    band, zero = strip.layout.shapes
+    assert (band.x0, band.x1, zero.x0, zero.x1) == (-0.1, 0.1, 0, 0)
+    assert chance.data[0].x == (100 * pair.better.fraction,)
+    assert "The intervals cover seeds only" in in_mind(comparison).text[-1]
+
+
+def test_every_seed_and_the_published_accuracy_are_drawn_from_default_to_tuned(url):
+    storage = open_storage(url)
+    comparison = collect(storage, [])
+    storage.close()
+    section = stages(comparison, rows(comparison))
+    whole, near = (figure.plot for figure in section.figures)
+    assert list(whole.layout.yaxis.ticktext) == [
+        "adadelta, default", "adadelta, paper", "adadelta, tuned", "adam, default", "adam, tuned"
+    ]  # fmt: skip
+    assert whole.layout.height > near.layout.height, "heights follow the number of rows"
+    diamonds = [trace.x[0] for trace in whole.data if trace.marker.symbol == "diamond-open"]
+    assert diamonds == pytest.approx([86.53, 98.11])
+    assert [len(trace.x) for trace in whole.data if trace.marker.opacity == 0.5] == [2, 2, 10, 2, 10]
+    assert "a hollow diamond is a published accuracy" in section.figures[0].caption
+
+
+def test_accuracies_are_drawn_as_errors_on_a_logarithmic_axis_which_has_no_zero():
+    line = Line(name="x", x=[1, 2, 3], y=[0.9, 0.99, 1.0], low=[0.8, 0.98, 1.0], high=[1, 1, 1], colour="#000000")
+    figure = lines([line], "epoch", "error, %", Scale.ERROR)
+    band, curve = figure.data
+    assert list(curve.y) == pytest.approx([10, 1, 0.5])
+    assert list(band.y) == pytest.approx([20, 2, 0.5, 0.5, 0.5, 0.5])
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_two_arms_of_one_optimizer_differ_in_lightness(storage):
+    for name in ("adadelta", "adadelta-2"):
+        run(storage, search(name, trials=12), name, peak)
+    comparison = collect(storage, [])
+    first, second = (tint(comparison.arms, arm) for arm in comparison.arms)
+    assert (first, second) == (shade("#0072B2", 0), shade("#0072B2", 1))
+    assert int(second[1:3], 16) > int(first[1:3], 16)
+    epochs, seconds = (figure.plot for figure in traces(comparison.arms).figures)
+    assert [trace.line.color for trace in epochs.data] == [first, second]
+    spent = sum(trial.seconds for trial in comparison.arms[0].source.trials)
+    assert seconds.data[0].x[-1] == pytest.approx(spent)
+
+
+def test_targets_follow_the_lowest_error_and_have_seconds(storage):
+    run(storage, search(trials=12), "adadelta", peak)
+    arms = collect(storage, ["adadelta"]).arms
+    (table,) = targets(arms).tables
+    best = arms[0].best[0].value
+    assert table.head[1] == f"{int(1000 * (1 - 4 * (1 - best))) / 10:g} %"
+    assert table.rows == [["adadelta", "3 (0.3 s)", "5 (0.5 s)", "6 (0.6 s)", "never"]]
+
+
+def test_a_slice_marks_the_best_trial_the_default_and_the_paper_and_tells_only_what_is_drawn(storage):
+    run(storage, search(pruner={"name": "none"}), "adadelta", peak)
+    (section,) = spaces(collect(storage, ["adadelta"]).arms)
+    rate = next(f.plot for f in section.figures if f.caption.endswith("against learning_rate"))
+    assert [note.text for note in rate.layout.annotations] == ["paper"], "0.001 is outside of the range"
+    assert [note.x for note in rate.layout.annotations] == [0.0]
+    assert rate.data[-1].marker.symbol == "star-open"
+    told = section.text[-1]
+    assert told.startswith("In the figures, complete trials are dots, and triangles")
+    below = sum(symbol == "triangle-down" for symbol in rate.data[0].marker.symbol)
+    assert f"stand for {below} trials" in told
+
+
 def test_pruning_is_left_out_where_nothing_was_pruned(storage):
     run(storage, search(pruner={"name": "none"}, trials=5), "adadelta", peak)
     comparison = collect(storage, ["adadelta"])
@@ -264,14 +349,16 @@ def test_texts_are_escaped():
     table = Table(caption=evil, head=[evil], rows=[[evil]])
     section = Section(title=evil, text=[evil], warnings=[evil], verdicts=[evil], tables=[table])
     details = StudyDetails(name=evil, facts={evil: evil}, definition=evil)
-    text = render(Page(title=evil, facts={evil: evil}, sections=[section], notes=[evil], details=[details]))
+    text = render(
+        Page(title=evil, facts={evil: evil}, sections=[section], notes=[evil], scores=[table], details=[details])
+    )
     assert evil not in text
-    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 17
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 20
 
 
 def test_sections_of_one_title_have_links_of_their_own():
     sections = [Section(title="The search of a/1"), Section(title="The search of a-1")]
-    text = render(Page(title="x", facts={}, sections=sections, notes=[], details=[]))
+    text = render(Page(title="x", facts={}, sections=sections, notes=[], scores=[], details=[]))
     assert '<section id="the-search-of-a-1">' in text
     assert '<section id="the-search-of-a-1-2">' in text
 

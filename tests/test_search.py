@@ -252,10 +252,10 @@ def test_the_incumbent_never_falls_and_ends_at_the_best(values):
 def test_time_to_target():
     curve = [0.9, None, 0.96, math.nan, float(np.float32(0.97)), 0.965, 0.9749]
     assert float(np.float32(0.95)) < 0.95
-    assert time_to_target(curve) == (3, 5, None, None)
+    assert time_to_target(curve, [0.95, 0.97, 0.975, 0.98]) == (3, 5, None, None)
     assert time_to_target([float(np.float32(0.95))], [0.95, 0.9501]) == (1, None)
     with pytest.raises(ValueError, match="a curve of no epochs"):
-        time_to_target([])
+        time_to_target([], [0.9])
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 import csv
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pyarrow.parquet
 import pytest
 
+from optbench.cli.tables.trials import _reason
 from optbench.errors import DefinitionError
 from optbench.exports.tables import check_table_path, encode_table, epoch_columns, trial_columns
 from optbench.storage import curves, find_study, open_storage, trials
@@ -140,3 +144,30 @@ def test_show_json_says_who_trained_a_trial_and_how_long(kept):
     assert trial["worker"]
     assert trial["seconds"] > 0
     assert trial["started"] <= trial["ended"]
+
+
+def test_a_trial_prints_as_one_short_line(tables):
+    records, _, _ = tables("search")
+    trial = next(record for record in records if record.state == "complete")
+    settings = ", ".join(f"{name}={value:.4g}" for name, value in trial.hyperparameters.items())
+    assert str(trial) == (
+        f"<trial {trial.number}: complete after {trial.epochs} epochs at {100 * trial.value:.2f} %, "
+        f"{trial.optimizer}, {settings}>"
+    )
+
+
+def test_an_interrupted_trial_says_what_stopped_it(tables):
+    records, _, _ = tables("unfinished")
+    stopped = next(record for record in records if record.reason == "interrupted")
+    assert _reason(stopped) == "Ctrl-C, SIGTERM or --timeout stopped its worker"
+
+
+def test_a_pipe_has_no_width_unless_the_environment_gives_one(kept):
+    def studies(**environment):
+        command = [sys.executable, "-m", "optbench", "studies"]
+        plain = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+        run = subprocess.run(command, capture_output=True, text=True, cwd=kept, env=plain | environment)
+        return run.stdout
+
+    assert "too narrow" not in studies()
+    assert "60 columns are too narrow for" in studies(COLUMNS="60")

@@ -50,7 +50,7 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
 
     with opened(storage, read_only=True) as storage_:
         found = examine(storage_)
-        healthy = "" if found else f"{len(studies(storage_))} studies, no problems"
+        healthy = "" if found else f"{_count(len(studies(storage_)))}, no problems"
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
@@ -144,3 +144,7 @@ def _ask(question: str, yes: bool) -> None:
     if not typer.confirm(question):
         console.print("nothing was changed")
         raise typer.Exit(0)
+
+
+def _count(studies: int) -> str:
+    return f"{studies} {'study' if studies == 1 else 'studies'}"

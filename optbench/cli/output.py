@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,8 @@ from optbench.cli.streams import drop_output
 
 _terminal = sys.stdout is not None and sys.stdout.isatty()  # None: the shell closed it
 UNLIMITED = 10_000  # columns: a pipe has no width to fit
-console = Console(highlight=False, width=None if _terminal else UNLIMITED)
+_given = "COLUMNS" in os.environ  # rich takes the width from there
+console = Console(highlight=False, width=None if _terminal or _given else UNLIMITED)
 
 
 def _fall_silent() -> None:

@@ -126,12 +126,6 @@ class Comparison:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def dash(arms: Sequence[Arm], arm: Arm) -> str:
-    """How an arm's lines are drawn: solid, unless an earlier arm has the same optimizer, and so the same colour."""
-    earlier = [other.name for other in arms if other.optimizer == arm.optimizer]
-    return ("solid", "dashdot", "longdash")[min(earlier.index(arm.name), 2)]
-
-
 def explores(study: StudyRecord) -> bool:
     """Whether a search's trials are independent draws that run to their end, as budget curves need them."""
     sweep = study.sweep

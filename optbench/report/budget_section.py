@@ -7,8 +7,9 @@ from optbench.comparison.arms import Arm, Source, explores, percent
 from optbench.definition import load, shipped
 from optbench.definition.sweep import Sweep
 from optbench.report import figures, study_figures
-from optbench.report.figures import Line, colour
+from optbench.report.figures import Line
 from optbench.report.model import Figure, Section, Table
+from optbench.report.style import PERCENT, tint
 from optbench.scheduler.states import State
 from optbench.statistics.budget import (
     band_of_k,
@@ -19,6 +20,7 @@ from optbench.statistics.budget import (
     win_probability,
 )
 
+DEPTH = 0.2  # how far the axis of accuracies reaches below the best draw
 NEAR = 0.005  # half a percentage point: what counts as near the best
 BUDGETS = (1, 2, 4, 6, 8, 16, 32, 64)  # the numbers of draws in the text and the table, as far as the band is defined
 HEAD = ["Arm", "Draws", "Mean of the best", "Median of the best", "95 % band of the median"]
@@ -31,7 +33,7 @@ def budgets(arms: Sequence[Arm]) -> Section:
     lines: list[Line] = []
     rows: list[list[str]] = []
     for arm, values in explored:
-        lines += study_figures.budget_lines(f"{arm.name}, ", values, colour(arm.optimizer))
+        lines += study_figures.budget_lines(f"{arm.name}, ", values, tint(arms, arm))
         rows += _rows(arm.name, values)
     for (a, ours), (b, theirs) in combinations(explored, 2):
         chances = [f"{100 * win_probability(ours, theirs, k):.0f} % with {k}" for k in _budgets(ours, theirs)]
@@ -43,13 +45,28 @@ def budgets(arms: Sequence[Arm]) -> Section:
             "best of many."
         )
     caption = "Best validation accuracy of k independent draws: mean, and median with its 95 % band"
-    plot = figures.lines(lines, "draws", "best validation accuracy")
+    drawn = [Figure(caption=caption, plot=figures.lines(lines, "draws", "best validation accuracy"))] if lines else []
+    if explored:
+        drawn.append(_reached(arms, explored))
     return Section(
         title="What a budget is worth",
         text=text,
-        figures=[Figure(caption=caption, plot=plot)] if lines else [],
+        figures=drawn,
         tables=[Table(caption="Best validation accuracy of k draws, in percent", head=HEAD, rows=rows)] if rows else [],
     )
+
+
+def _reached(arms: Sequence[Arm], explored: Sequence[tuple[Arm, Sequence[float]]]) -> Figure:
+    """The fraction of draws that reach each accuracy: the distribution of the draws, seen from its upper end."""
+    found = []
+    for arm, values in explored:
+        ordered = sorted(values, reverse=True)
+        shares = [rank / len(ordered) for rank in range(1, len(ordered) + 1)]
+        found.append(Line(name=arm.name, x=ordered, y=shares, colour=tint(arms, arm), shape="vh"))
+    best = max(max(values) for _, values in explored)
+    plot = figures.lines(found, "validation accuracy", "draws that reach it")
+    plot.update_xaxes(PERCENT | {"range": [best - DEPTH, best + 0.05 * DEPTH]})
+    return Figure(caption="The fraction of draws that reach a validation accuracy", plot=plot)
 
 
 def _missing(arm: Arm) -> str:

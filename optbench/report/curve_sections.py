@@ -1,15 +1,16 @@
 """The sections of the report on curves: learning curves and effective learning rates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from optbench.comparison.arms import Arm, Comparison, Source, dash, is_default, percent
+from optbench.comparison.arms import Comparison, Source, is_default, percent
 from optbench.report import figures, study_figures
-from optbench.report.figures import Line, colour
+from optbench.report.figures import Line
 from optbench.report.model import Figure, Section
+from optbench.report.style import Scale, colour, tint
 from optbench.scheduler.states import State
 from optbench.statistics.search import growth
 from optbench.storage import TrialRecord
@@ -19,41 +20,49 @@ UNCHANGED = 1.05  # growth by a smaller factor is called no change
 
 
 def learning(comparison: Comparison) -> Section:
-    """The learning curves: training accuracy of trainings on all images, validation accuracy of the others."""
-    lines, published = [], []
-    for source in comparison.fixed:
-        for setting, trial in source.settings:
-            curves = _complete_curves(source, trial.label)
-            if not curves:
-                continue
-            lines.append(study_figures.line(setting.label, curves, trial.optimizer, _dash(trial)))
-            if setting.published is not None:
-                name = f"published test accuracy, {trial.optimizer}"
-                published.append(
-                    Line(name=name, x=[len(curves[0])], y=[setting.published], colour=colour(trial.optimizer))
-                )
-    text = []
+    """The learning curves: validation errors of the searches' best trials, training errors of confirmed settings."""
+    text, searched = [], []
     for arm in comparison.arms:
         best = arm.best[0]
         curve = arm.source.curves[best.trial_id]
         ends = f"{percent(curve[0].objective)} % after one epoch and {percent(best.value or 0)} % after {best.epochs}"
         text.append(f"{arm.name}: the best trial of the search has a validation accuracy of {ends}.")
-        lines.append(_arm_line(comparison, arm))
-    if any(arm.confirmed for arm in comparison.arms) or comparison.fixed:
-        text.append(
-            "Lines of confirmed and fixed settings show training accuracy, because all training images are trained on."
-        )
-    caption = "Accuracy over the epochs: median over seeds, with the range from min to max as a band"
-    plot = figures.lines([*lines, *published], "epoch", "accuracy")
-    return Section(title="Learning curves", text=text, figures=[Figure(caption=caption, plot=plot)])
+        searched.append(study_figures.line(arm.name, [curve], tint(comparison.arms, arm)))
+    plot = figures.lines(searched, "epoch", "validation error, %", Scale.ERROR)
+    found = [Figure(caption="Validation error of the best trial of each search, on a logarithmic axis", plot=plot)]
+    trained = [*_confirmed(comparison), *_fixed(comparison)]
+    if trained:
+        caption = f"Training error on all training images, on a logarithmic axis: {_key(trained)}"
+        plot = figures.lines(trained, "epoch", "training error, %", Scale.ERROR)
+        found.append(Figure(caption=caption, plot=plot))
+    return Section(title="Learning curves", text=text, figures=found)
 
 
-def _arm_line(comparison: Comparison, arm: Arm) -> Line:
-    kind, curve = dash(comparison.arms, arm), arm.source.curves[arm.best[0].trial_id]
-    if not arm.confirmed:
-        return study_figures.line(f"{arm.name}, best of the search (validation)", [curve], arm.optimizer, kind)
-    whole = [c for c in arm.confirmed[0].curves if len(c) == arm.confirmed[0].epochs]
-    return study_figures.line(f"{arm.name}, confirmed (training)", whole or [curve], arm.optimizer, kind)
+def _confirmed(comparison: Comparison) -> Iterator[Line]:
+    """A line for each confirmed arm: the median over its seeds."""
+    for arm in comparison.arms:
+        for configuration in arm.confirmed[:1]:
+            whole = [curve for curve in configuration.curves if len(curve) == configuration.epochs]
+            if whole:
+                yield study_figures.line(f"{arm.name}, confirmed", whole, tint(comparison.arms, arm))
+
+
+def _fixed(comparison: Comparison) -> Iterator[Line]:
+    """A line for each setting in a list of fixed trials."""
+    for source in comparison.fixed:
+        for setting, trial in source.settings:
+            if curves := _complete_curves(source, trial.label):
+                yield study_figures.line(setting.label, curves, colour(trial.optimizer), _dash(trial))
+
+
+def _key(drawn: Sequence[Line]) -> str:
+    """What the marks mean that are drawn."""
+    dashes = {line.dash for line in drawn}
+    parts = ["the median over seeds" + (" with a band from min to max" if any(line.low for line in drawn) else "")]
+    parts += ["dotted for Keras' defaults"] * ("dot" in dashes) + ["dashed for other fixed settings"] * (
+        "dash" in dashes
+    )
+    return ", ".join(parts)
 
 
 @dataclass
@@ -63,7 +72,7 @@ class _Rates:
     lines: list[Line] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
 
-    def add(self, name: str, curves: Sequence[Sequence[Epoch]], optimizer: str, kind: str) -> bool:
+    def add(self, name: str, curves: Sequence[Sequence[Epoch]], tint: str, kind: str = "solid") -> bool:
         """Add a line and a sentence on these curves; False where their rates were not recorded."""
         whole = [
             [e.effective_lr for e in curve]
@@ -77,7 +86,7 @@ class _Rates:
         distances = [curve[-1].weight_distance for curve in curves if curve and curve[-1].weight_distance is not None]
         moved = f"; the weights moved by {np.median(distances):.3g} (L2 norm)" if distances else ""
         epochs = list(range(1, length + 1))
-        self.lines.append(Line(name=name, x=epochs, y=rate, colour=colour(optimizer), dash=kind))
+        self.lines.append(Line(name=name, x=epochs, y=rate, colour=tint, dash=kind))
         self.text.append(f"{name}: {_growth(rate)}{moved}.")
         return True
 
@@ -88,12 +97,12 @@ def effective_learning_rates(comparison: Comparison) -> Section:
     for source in comparison.fixed:
         for setting, trial in source.settings:
             curves = _complete_curves(source, trial.label)
-            added = found.add(setting.label, curves, trial.optimizer, _dash(trial))
+            added = found.add(setting.label, curves, colour(trial.optimizer), _dash(trial))
             if added and trial.optimizer == "adadelta" and is_default(trial):
                 found.text.append(_articles_reason(found.lines[-1].y))
     for arm in comparison.arms:
         curves = list(arm.confirmed[0].curves) if arm.confirmed else [arm.source.curves[arm.best[0].trial_id]]
-        found.add(f"{arm.name}, tuned", curves, arm.optimizer, dash(comparison.arms, arm))
+        found.add(f"{arm.name}, tuned", curves, tint(comparison.arms, arm))
     title = "Effective learning rate"
     if not found.lines:
         return Section(title=title, text=["No effective learning rates were recorded."])
@@ -103,7 +112,7 @@ def effective_learning_rates(comparison: Comparison) -> Section:
         "learning_rate / sqrt(v) in Adam. It is therefore much larger than learning_rate where gradients are small.",
     )
     caption = "Median effective learning rate of all weights over the epochs, on a logarithmic axis"
-    plot = figures.lines(found.lines, "epoch", "median effective learning rate", log_y=True)
+    plot = figures.lines(found.lines, "epoch", "median effective learning rate", Scale.POWERS)
     return Section(title=title, text=found.text, figures=[Figure(caption=caption, plot=plot)])
 
 

@@ -1,29 +1,14 @@
-"""Figures of studies as Plotly graph objects of plain lists, for the report and for optuna-dashboard.
+"""Curves, bars and maps as Plotly graph objects of plain lists, for the report and for optuna-dashboard."""
 
-One colour per optimizer everywhere, from the palette of Okabe and Ito, which colour-blind people can tell apart.
-"""
-
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 
-from optbench.definition.space import Float
-from optbench.optimizers import OPTIMIZERS
-from optbench.report.edges import Edge
-from optbench.scheduler.states import State
+from optbench.report.style import PERCENT, POWERS_OF_TEN, REFERENCE, Scale, decades, error_axis, styled
 
-OTHER = "#9A8B00"
-WARNING, REFERENCE = "#D6303F", "#888888"  # both are visible on white and on black
-GRID = "rgba(136,136,136,0.25)"
-SYMBOLS = {State.COMPLETE: "circle", State.PRUNED: "x", State.DIVERGED: "square-open"}
-BELOW_AXIS = "triangle-down"
-GROUP_SYMBOLS = ("circle", "diamond", "square", "cross")
-PERCENT = {"tickformat": ".1~%", "hoverformat": ".2%"}
-POWERS_OF_TEN = {"exponentformat": "power", "dtick": 1}
-ROW_HEIGHT, AXES_HEIGHT = 46, 110  # pixels
+MAP_SCALE = [[0.0, "#8073AC"], [0.5, "#35B0AB"], [1.0, "#E08214"]]  # every colour is visible on white and on black
+MAP_DEPTH = 0.1  # how far the colours reach below the best accuracy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,27 +23,7 @@ class Line:
     high: Sequence[float] = ()
     dash: str = "solid"
     shape: str = "linear"  # "hv": steps
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A value with its interval."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    colour: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """A trial in a slice: the value of a hyperparameter, the objective, the trial's state and number."""
-
-    x: float
-    y: float
-    state: State
-    number: int
+    width: float = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,90 +36,54 @@ class MapPoint:
     text: str
 
 
-def colour(optimizer: str) -> str:
-    """The optimizer's colour."""
-    return OPTIMIZERS[optimizer].colour if optimizer in OPTIMIZERS else OTHER
+def lines(
+    found: Sequence[Line], x: str, y: str, scale: Scale = Scale.PERCENT, behind: Sequence[Line] = ()
+) -> go.Figure:
+    """Curves over a common axis, each with its band; those `behind` are thin and faint, and not in the legend.
 
-
-def lines(found: Sequence[Line], x: str, y: str, log_y: bool = False, low: float | None = None) -> go.Figure:
-    """Curves over a common axis, each with its band. The y axis is in percent unless it is logarithmic.
-
-    `low` is where the y axis begins.
+    On the scale of errors, accuracies are drawn as errors in percent. An error of 0 is drawn at half of the smallest
+    other one, because a logarithmic axis has no 0.
     """
     figure = go.Figure()
+    if scale is Scale.ERROR:
+        every = _errors([*behind, *found])
+        floor = min((error for error in every if error > 0), default=1.0) / 2
+        behind, found = ([_as_error(line, floor) for line in group] for group in (behind, found))
+        figure.update_yaxes(error_axis([max(error, floor) for error in every]))
+    else:
+        figure.update_yaxes(POWERS_OF_TEN if scale is Scale.POWERS else PERCENT)
+    for line in behind:
+        _add(figure, line, faint=True)
     for line in found:
-        if line.low:
-            figure.add_scatter(
-                x=[*line.x, *reversed(line.x)], y=[*line.high, *reversed(line.low)], fill="toself", opacity=0.2,
-                mode="lines", line={"width": 0}, fillcolor=line.colour, hoverinfo="skip", showlegend=False,
-                legendgroup=line.name,
-            )  # fmt: skip
+        _add(figure, line)
+    return styled(figure, x, y, log_y=scale is not Scale.PERCENT)
+
+
+def _add(figure: go.Figure, line: Line, faint: bool = False) -> None:
+    if line.low:
         figure.add_scatter(
-            x=list(line.x), y=list(line.y), name=line.name, mode="lines" if len(line.x) > 1 else "markers",
-            line={"color": line.colour, "width": 2, "dash": line.dash, "shape": line.shape}, legendgroup=line.name,
-            marker={"color": line.colour, "size": 9}, showlegend=True,
+            x=[*line.x, *reversed(line.x)], y=[*line.high, *reversed(line.low)], fill="toself", opacity=0.2,
+            mode="lines", line={"width": 0}, fillcolor=line.colour, hoverinfo="skip", showlegend=False,
+            legendgroup=line.name,
         )  # fmt: skip
-    figure.update_yaxes(POWERS_OF_TEN if log_y else PERCENT)
-    if low is not None:
-        figure.update_yaxes(autorangeoptions={"minallowed": low})
-    return styled(figure, x, y, log_y=log_y)
+    figure.add_scatter(
+        x=list(line.x), y=list(line.y), name=line.name, mode="lines" if len(line.x) > 1 else "markers",
+        line={"color": line.colour, "width": line.width, "dash": line.dash, "shape": line.shape},
+        legendgroup=line.name, marker={"color": line.colour, "size": 9}, showlegend=not faint,
+        opacity=0.3 if faint else 1, hoverinfo="skip" if faint else None,
+    )  # fmt: skip
 
 
-def dots(rows: Sequence[Interval], x: str, published: Mapping[str, float]) -> go.Figure:
-    """A row for each interval, a dot with its whiskers; published figures are vertical lines with their names."""
-    figure = go.Figure()
-    for row in rows:
-        figure.add_scatter(
-            x=[row.value], y=[row.name], mode="markers", marker={"color": row.colour, "size": 11}, showlegend=False,
-            name=row.name, error_x={
-                "type": "data", "symmetric": False, "array": [row.high - row.value], "arrayminus": [row.value - row.low]
-            },
-        )  # fmt: skip
-    for name, value in published.items():
-        figure.add_vline(
-            x=value, line_dash="dot", line_color=REFERENCE, annotation_text=name, annotation_position="top"
-        )
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(height=AXES_HEIGHT + ROW_HEIGHT * len(rows))
-    return styled(figure, x, "")
+def _errors(found: Sequence[Line]) -> list[float]:
+    return [100 * (1 - y) for line in found for y in (*line.y, *line.low, *line.high) if y is not None]
 
 
-def slice_of(points: Sequence[Point], x: str, space: Float, y: str, tint: str, low: float | None) -> go.Figure:
-    """The objective against one hyperparameter, over the range that was searched, with a symbol for each state.
+def _as_error(line: Line, floor: float) -> Line:
+    def errors(accuracies: Sequence[float | None]) -> list[float | None]:
+        return [None if value is None else max(100 * (1 - value), floor) for value in accuracies]
 
-    `low` is where the y axis begins; trials below it are drawn there, as triangles.
-    """
-    figure = go.Figure()
-    floor = 0.0 if low is None else low
-    for state, symbol in SYMBOLS.items():
-        of_state = [point for point in points if point.state == state]
-        if of_state:
-            figure.add_scatter(
-                x=[p.x for p in of_state], y=[max(p.y, floor) for p in of_state], mode="markers", name=str(state),
-                text=[f"trial {p.number}: {100 * p.y:.2f} %" for p in of_state], cliponaxis=False, showlegend=True,
-                marker={
-                    "color": tint, "size": 8, "opacity": 1 if state is State.COMPLETE else 0.5,
-                    "symbol": [BELOW_AXIS if p.y < floor else symbol for p in of_state],
-                },
-            )  # fmt: skip
-    if low is not None:
-        figure.update_yaxes(range=[low, max(p.y for p in points) + 0.003])
-    first, last = (math.log10(end) if space.log else end for end in (space.low, space.high))
-    figure.update_xaxes(range=[first - 0.03 * (last - first), last + 0.03 * (last - first)])
-    if space.log:
-        figure.update_xaxes(POWERS_OF_TEN | {"dtick": _decades(space.low, space.high)})
-    figure.update_yaxes(PERCENT)
-    return styled(figure, x, y, log_x=space.log)
-
-
-def with_warnings(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
-    """The slice with a line at each end of its range at which the best trials sit, and an axis title that says so."""
-    for edge in crossed:
-        figure.add_vline(x=edge.bound, line_color=WARNING, line_width=2)
-    if crossed:
-        text = f"{crossed[0].name} (best at its {' and '.join(edge.end for edge in crossed)} end)"
-        figure.update_xaxes(title={"text": text, "font": {"color": WARNING}})
-    return figure
+    low, high = ([error for error in errors(side) if error is not None] for side in (line.high, line.low))
+    return replace(line, y=errors(line.y), low=low, high=high)
 
 
 def bars(found: Mapping[str, Mapping[str, float]], x: str, tints: Mapping[str, str]) -> go.Figure:
@@ -170,45 +99,23 @@ def bars(found: Mapping[str, Mapping[str, float]], x: str, tints: Mapping[str, s
     return styled(figure, x, "")
 
 
-def map_of(found: Mapping[str, Sequence[MapPoint]], x: str, y: str, z: str) -> go.Figure:
-    """Trials as dots on a plane with logarithmic axes, coloured by their value, with a symbol for each group."""
+def map_of(points: Sequence[MapPoint], best: MapPoint, x: str, y: str, z: str) -> go.Figure:
+    """Trials as dots on a plane with logarithmic axes, coloured by their value; a star is the best one."""
     figure = go.Figure()
-    values = [point.value for points in found.values() for point in points]
-    scale = {"cmin": max(min(values), max(values) - 0.1), "cmax": max(values), "colorscale": "Viridis"}
-    for index, (name, points) in enumerate(found.items()):
-        marker: dict[str, Any] = {
-            "color": [point.value for point in points], "symbol": GROUP_SYMBOLS[index % len(GROUP_SYMBOLS)], "size": 10,
-            "showscale": index == 0, "colorbar": {"title": z, "tickformat": ".1~%"},
-            "line": {"color": REFERENCE, "width": 1}, **scale,
-        }  # fmt: skip
-        figure.add_scatter(
-            x=[point.x for point in points], y=[point.y for point in points],
-            text=[f"{point.text}: {100 * point.value:.2f} %" for point in points], mode="markers", marker=marker,
-            name=name, showlegend=True,
-        )  # fmt: skip
-    every = [point for points in found.values() for point in points]
-    for update, values in (
-        (figure.update_xaxes, [point.x for point in every]),
-        (figure.update_yaxes, [point.y for point in every]),
-    ):
-        update(POWERS_OF_TEN | {"dtick": _decades(min(values), max(values))})
-    return styled(figure, x, y, log_x=True, log_y=True)
-
-
-def _decades(low: float, high: float) -> int:
-    """How many powers of ten lie between two ticks of a logarithmic axis, so that about five ticks are drawn."""
-    return max(1, math.ceil(math.log10(high / low) / 5))
-
-
-def styled(figure: go.Figure, x: str, y: str, log_x: bool = False, log_y: bool = False) -> go.Figure:
-    """The figure with titles on its axes and the style that all of them share."""
-    for update in (figure.update_xaxes, figure.update_yaxes):
-        update(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
-    figure.update_xaxes(title=x, type="log" if log_x else None)
-    figure.update_yaxes(title=y, type="log" if log_y else None)
-    figure.update_layout(
-        template="plotly_white", margin={"l": 60, "r": 20, "t": 30, "b": 50}, paper_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top"}, plot_bgcolor="rgba(0,0,0,0)",
-        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)"}, font={"color": REFERENCE},
+    top = max(point.value for point in points)
+    figure.add_scatter(
+        x=[point.x for point in points], y=[point.y for point in points], mode="markers", hoverinfo="text",
+        text=[f"{point.text}: {100 * point.value:.2f} %" for point in points], showlegend=False,
+        marker={
+            "color": [point.value for point in points], "size": 10, "line": {"color": REFERENCE, "width": 1},
+            "colorbar": {"title": z, "tickformat": ".1~%"}, "colorscale": MAP_SCALE,
+            "cmin": max(min(point.value for point in points), top - MAP_DEPTH), "cmax": top,
+        },
     )  # fmt: skip
-    return figure
+    figure.add_scatter(
+        x=[best.x], y=[best.y], mode="markers", hoverinfo="skip", showlegend=False,
+        marker={"symbol": "star-open", "size": 20, "color": REFERENCE, "line": {"width": 2}},
+    )  # fmt: skip
+    for update, values in ((figure.update_xaxes, [p.x for p in points]), (figure.update_yaxes, [p.y for p in points])):
+        update(POWERS_OF_TEN | {"dtick": decades(min(values), max(values))})
+    return styled(figure, x, y, log_x=True, log_y=True)

@@ -28,7 +28,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page: its title, then warnings (red), verdicts (bold), text, tables and figures.
+    """A part of the page: its title, then warnings (red), verdicts (bold), text, figures and tables.
 
     `small` figures stand side by side where there is room.
     """
@@ -58,10 +58,11 @@ class StudyDetails:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The whole report. `facts` stand below the title, `details` in the last section."""
+    """The whole report. `facts` stand below the title; notes, scores and details in the last section."""
 
     title: str
     facts: Mapping[str, str]
     sections: Sequence[Section]
     notes: Sequence[str]
+    scores: Sequence[Table]
     details: Sequence[StudyDetails]

@@ -11,10 +11,11 @@ from optbench.comparison.arms import Comparison, Source, percent
 from optbench.comparison.rows import Row
 from optbench.comparison.verdict import Pair
 from optbench.report.budget_section import budgets
-from optbench.report.model import Page, StudyDetails
+from optbench.report.model import Page, StudyDetails, Table
 from optbench.report.render import render
-from optbench.report.search_sections import traces
-from optbench.report.sections import sections, stages
+from optbench.report.sections import sections
+from optbench.report.speed_sections import traces
+from optbench.report.stages_section import stages
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -29,6 +30,7 @@ def report(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair], n
             facts=facts(comparison, now or datetime.now()),
             sections=sections(comparison, rows, pairs),
             notes=list(notes(comparison)),
+            scores=scores(comparison),
             details=[details(source) for source in studies(comparison)],
         )
     )
@@ -73,18 +75,23 @@ def studies(comparison: Comparison) -> list[Source]:
 
 
 def notes(comparison: Comparison) -> Iterator[str]:
-    """How often the test set was evaluated, and every seed's score of every confirmed configuration."""
+    """How often the test set was evaluated, and where each confirmed configuration was trained."""
     for name, count in sorted(comparison.test_evaluations.items()):
         yield f"Test-set evaluations of {name}: {count}."
     for arm in comparison.arms:
         for place, configuration in enumerate(arm.confirmed, start=1):
-            scores = ", ".join(
-                f"{percent(value)} % (seed {seed})" for seed, value in sorted(configuration.scores.items())
-            )
             yield (
                 f"{arm.name}: trial {configuration.trial.number}, number {place} by validation accuracy, was confirmed "
-                f"in {configuration.study} for {configuration.epochs} epochs. Test accuracy by seed: {scores}."
+                f"in {configuration.study} for {configuration.epochs} epochs."
             )
+
+
+def scores(comparison: Comparison) -> list[Table]:
+    """Every seed's score of every confirmed configuration, a column each; empty where nothing was confirmed."""
+    found = {f"{arm.name}, trial {one.trial.number}": one.scores for arm in comparison.arms for one in arm.confirmed}
+    seeds = sorted({seed for by_seed in found.values() for seed in by_seed})
+    rows = [[str(seed), *(percent(s[seed]) if seed in s else "-" for s in found.values())] for seed in seeds]
+    return [Table(caption="Test accuracy in percent by seed", head=["Seed", *found], rows=rows)] if rows else []
 
 
 def details(source: Source) -> StudyDetails:

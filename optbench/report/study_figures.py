@@ -1,16 +1,18 @@
 """Figures of a study's trials, made from their records; None where there is nothing to show yet."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from optbench.comparison.arms import explores
 from optbench.definition.space import Float
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS
 from optbench.report.edges import edges
-from optbench.report.figures import Line, Point, colour, lines, with_warnings
-from optbench.report.figures import slice_of as slice_figure
+from optbench.report.figures import Line, lines
+from optbench.report.slice_figures import Mark, Point, slice_of, with_warnings
+from optbench.report.style import REFERENCE, Scale, colour, shade
 from optbench.scheduler.states import State, StudyState
 from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
 from optbench.storage import StudyRecord, TrialRecord, best_trials
@@ -22,26 +24,38 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> Any:
-    """The learning curves of the best trials of a search, or of each fixed setting as the median over its seeds.
+    """The learning curves of a search, the best trials in front, or of each fixed setting as the median over its seeds.
 
-    They show validation accuracy, or training accuracy where nothing is validated.
+    They show validation errors, or training errors where nothing is validated.
     """
-    found = _of_best(records, curves) if study.searches else _of_settings(records, curves)
     validated = study.sweep is not None and study.sweep.data.validation > 0
-    return lines(found, "epoch", f"{'validation' if validated else 'training'} accuracy") if found else None
+    axis = f"{'validation' if validated else 'training'} error, %"
+    if study.searches:
+        return every_curve(records, curves, colour(study.optimizer), axis)
+    found = _of_settings(records, curves)
+    return lines(found, "epoch", axis, Scale.ERROR) if found else None
 
 
-def _of_best(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> list[Line]:
-    trained = [trial for trial in best_trials(records) if trial.trial_id in curves]
-    return [
-        line(
-            f"trial {trial.number}: {100 * (trial.value or 0):.2f} %",
-            [curves[trial.trial_id]],
-            trial.optimizer,
-            DASHES[rank],
-        )
-        for rank, trial in enumerate(trained[:TOP])
+def every_curve(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]], tint: str, axis: str) -> Any:
+    """The curve of every trial, with the best ones in front; None where no trial has one."""
+    counted = [trial for trial in records if trial.state in COUNTED and trial.trial_id in curves]
+    best = [trial for trial in best_trials(records) if trial.trial_id in curves][:TOP]
+    front = [
+        line(f"trial {t.number}: {100 * (t.value or 0):.2f} %", [curves[t.trial_id]], shade(tint, rank))
+        for rank, t in enumerate(best)
     ]
+    behind = _joined([curves[t.trial_id] for t in counted if t not in best])
+    return lines(front, "epoch", axis, Scale.ERROR, behind) if front else None
+
+
+def _joined(found: Sequence[Sequence[Epoch]]) -> list[Line]:
+    """All of the curves as one line with gaps, which takes less room on the page than a line for each."""
+    x: list[float] = []
+    y: list[float | None] = []
+    for curve in found:
+        x += [*(float(epoch.epoch) for epoch in curve), float(curve[-1].epoch)]
+        y += [*(epoch.objective for epoch in curve), None]
+    return [Line(name="other trials", x=x, y=y, colour=REFERENCE, width=1)] if x else []
 
 
 def _of_settings(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]]) -> list[Line]:
@@ -50,12 +64,13 @@ def _of_settings(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch
         if trial.state is State.COMPLETE and trial.trial_id in curves:
             groups.setdefault(trial.label or f"trial {trial.number}", []).append(trial)
     found: list[Line] = []
-    drawn: Counter[str] = Counter()  # lines of one optimizer have one colour, and differ in their dashes
+    drawn: Counter[str] = Counter()  # lines of one optimizer have shades of one colour, and differ in their dashes
     for label, group in groups.items():
         optimizer = group[0].optimizer
-        dash = DASHES[drawn[optimizer] % len(DASHES)]
+        index = drawn[optimizer]
         drawn[optimizer] += 1
-        found.append(line(label, [curves[trial.trial_id] for trial in group], optimizer, dash))
+        own = [curves[trial.trial_id] for trial in group]
+        found.append(line(label, own, shade(colour(optimizer), index), DASHES[index % len(DASHES)]))
     return found
 
 
@@ -65,17 +80,38 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
     A red axis warns where the best trials sit at an end of the range. `low` is where the objective's axis begins.
     """
     space = study.sweep.space if study.sweep else {}
-    crossed = edges(study, best_trials(records))
+    ranked = best_trials(records)
+    crossed = edges(study, ranked)
     shown = [r for r in records if r.state in COUNTED and r.last is not None]
     drawn = {}
     for name, dimension in space.items():
-        points = [
-            Point(x=r.params[name], y=r.last or 0.0, state=r.state, number=r.number) for r in shown if name in r.params
-        ]
+        points = [_point(r, name) for r in shown if name in r.params]
         if points and isinstance(dimension, Float):
-            figure = slice_figure(points, name, dimension, study.metric, colour(study.optimizer), low)
+            best = next((_point(r, name) for r in ranked if name in r.params), None)
+            marks = list(_marks(study.optimizer, name, dimension))
+            figure = slice_of(points, best, marks, name, dimension, study.metric, colour(study.optimizer), low)
             drawn[name] = with_warnings(figure, [edge for edge in crossed if edge.name == name])
     return drawn
+
+
+def _point(trial: TrialRecord, name: str) -> Point:
+    ended = f", {trial.state} after {trial.epochs} epochs" if trial.state is not State.COMPLETE else ""
+    return Point(x=trial.params[name], y=trial.last or 0.0, state=trial.state, text=f"trial {trial.number}{ended}")
+
+
+def _marks(optimizer: str, name: str, dimension: Float) -> Iterator[Mark]:
+    """Keras' default of a hyperparameter, and the value of the optimizer's paper, where they lie in the range."""
+    known = OPTIMIZERS[optimizer]
+    named = {"default": known.defaults, "paper": None if known.paper is None else known.complete(known.paper)}
+    found: dict[float, str] = {}
+    for label, values in named.items():
+        if values is None:
+            continue
+        own = values[name.removeprefix(ONE_MINUS)]
+        value = round(1 - own, 12) if name.startswith(ONE_MINUS) else own
+        if value in dimension:
+            found[value] = f"{found[value]}, {label}" if value in found else label
+    return (Mark(x=value, name=label) for value, label in found.items())
 
 
 def budget_curve(study: StudyRecord, records: Sequence[TrialRecord]) -> Any:
@@ -100,7 +136,7 @@ def budget_lines(prefix: str, values: Sequence[float], tint: str) -> list[Line]:
     ]
 
 
-def line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str) -> Line:
+def line(name: str, found: Sequence[Sequence[Epoch]], tint: str, dash: str = "solid") -> Line:
     """The median of several curves, with the band between their minimum and maximum."""
     length = min(len(curve) for curve in found)
     values = np.array([[epoch.objective for epoch in curve[:length]] for curve in found])
@@ -109,7 +145,7 @@ def line(name: str, found: Sequence[Sequence[Epoch]], optimizer: str, dash: str)
         name=name,
         x=list(range(1, length + 1)),
         y=np.median(values, axis=0).tolist(),
-        colour=colour(optimizer),
+        colour=tint,
         low=values.min(axis=0).tolist() if several else (),
         high=values.max(axis=0).tolist() if several else (),
         dash=dash,

@@ -14,7 +14,6 @@ from scipy import stats
 
 from optbench.statistics.seeds import SINGLE, Array, finite
 
-TARGETS = (0.95, 0.97, 0.975, 0.98)
 EDGE, TENTH, TOP, CROWD = 0.05, 0.1, 10, 4
 DIVERGED = 0.30
 
@@ -33,7 +32,7 @@ def incumbent(values: ArrayLike) -> Array:
     return np.asarray(np.fmax.accumulate(found))
 
 
-def time_to_target(curve: Sequence[float | None], targets: Sequence[float] = TARGETS) -> tuple[int | None, ...]:
+def time_to_target(curve: Sequence[float | None], targets: Sequence[float]) -> tuple[int | None, ...]:
     """The first epoch, counted from 1, whose validation accuracy reaches each target; None where none does.
 
     An epoch without a validation accuracy is None or NaN.

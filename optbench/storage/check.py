@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from optbench.defaults import storage_url
 from optbench.errors import StorageError
 from optbench.storage.engine import engine_options, one_line, shown
 from optbench.storage.optuna_private import alembic_folder
@@ -174,7 +175,8 @@ def _check_file(url: URL, create: bool, read_only: bool) -> None:
     path = Path(url.database)
     if not path.exists():
         if not create:
-            raise StorageError(f"no database at {path}; make one with `optbench sweep quickstart --storage {url}`")
+            option = "" if str(url) == storage_url() else f" --storage {url}"
+            raise StorageError(f"no database at {path}; make one with `optbench sweep quickstart{option}`")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise StorageError(f"{path}: {folder} is not a folder that can be written; choose another --storage")

@@ -21,7 +21,7 @@ from optbench.storage.workers import alive
 from optbench.training.contract import Epoch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialRecord:
     """One trial.
 
@@ -53,6 +53,15 @@ class TrialRecord:
     slot: int | None  # its place in the study's budget; None: another program's trial
     worker: str | None  # the name of the worker that claimed it
     retries: int = 0  # how many earlier trials of its slot had its parameters and failed or lost their worker
+
+    def __repr__(self) -> str:
+        """The trial in one short line. Values of other programs' trials may be no accuracies."""
+        reached = self.last if self.value is None else self.value
+        accuracy = (
+            "" if reached is None else f" at {100 * reached:.2f} %" if self.hyperparameters else f" at {reached:g}"
+        )
+        settings = "".join(f", {name}={value:.4g}" for name, value in self.hyperparameters.items())
+        return f"<trial {self.number}: {self.state} after {self.epochs} epochs{accuracy}, {self.optimizer}{settings}>"
 
 
 def trials(storage: Storage, study_id: int) -> list[TrialRecord]:

@@ -13,7 +13,7 @@ from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.studies import counts, fixed
 from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
 from optbench.optimizers import ONE_MINUS
-from optbench.scheduler.states import State
+from optbench.scheduler.states import STOPPED, State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_trials
 
 LOST = (State.FAILED, State.INTERRUPTED)
@@ -125,10 +125,16 @@ def _lost(lost: Sequence[TrialRecord], top: int) -> Iterator[RenderableType]:
         Column("state", [r.state for r in shown], rank=1),
         Column("epochs", [str(r.epochs) for r in shown], rank=3),
         Column("earlier tries", [str(r.retries) for r in shown], rank=2),
-        Column("reason", [r.reason or "not recorded" for r in shown], text=True),
+        Column("reason", [_reason(r) for r in shown], text=True),
         Column("worker", [r.worker or "another program" for r in shown], rank=4, text=True),
     ]
     yield Fitted(columns)
+
+
+def _reason(trial: TrialRecord) -> str:
+    """Why the trial ended. The reason that is stored for a stop says only that it was interrupted."""
+    stopped = "Ctrl-C, SIGTERM or --timeout stopped its worker"
+    return stopped if trial.reason == STOPPED else trial.reason or "not recorded"
 
 
 def _values(metric: str, values: Sequence[float | None]) -> Column:
