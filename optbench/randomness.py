@@ -16,6 +16,7 @@ class Purpose(enum.IntEnum):
     BATCHES = 6
     AUDIT = 7
     CONFIRM = 8
+    FINALS = 9
 
 
 def generator(purpose: Purpose, *words: int) -> np.random.Generator:

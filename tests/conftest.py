@@ -1,22 +1,15 @@
 """What several tests share: TensorFlow's threads set once, a tiny sweep, databases of every kind, where MNIST lies."""
 
-import atexit
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "TF_XLA_FLAGS" not in os.environ:  # pytest's own workers and the processes that tests start inherit it
-    # About a hundred processes compile the same few steps. They share what was compiled, for this test run only.
-    _compiled = tempfile.mkdtemp(prefix="optbench-compiled-")
-    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={_compiled}"
-    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
 
 import pytest
 
@@ -36,8 +29,12 @@ TINY: dict[str, Any] = {
     "batch": 64,
     "data": {"name": "digits", "validation": 300},
     "model": {"hidden": [8]},
+    "known": False,
+    "finals": False,
     "space": {"learning_rate": {"low": 1e-2, "high": 10.0, "log": True}, "epsilon": [1e-7, 1e-6]},
 }
+OF_A_SEARCH = ("space", "optimizer", "trials", "known", "finals")
+"""The keys that a list of fixed trials cannot have, or need not have."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -143,8 +140,11 @@ def tiny() -> Sweep:
 
 
 def sweep_of(**changes: Any) -> Sweep:
-    """The tiny sweep with other keys; a key set to None is left out."""
-    return parse({key: value for key, value in (TINY | changes).items() if value is not None}, "test.toml")
+    """The tiny sweep with other keys; a key set to None is left out, and so are those that a list cannot have."""
+    table = {key: value for key, value in (TINY | changes).items() if value is not None}
+    if "space" not in table:
+        table = {key: value for key, value in table.items() if key in changes or key not in ("known", "finals")}
+    return parse(table, "test.toml")
 
 
 def write_toml(path: Path, table: dict[str, Any]) -> Path:

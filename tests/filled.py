@@ -3,12 +3,13 @@
 import numpy as np
 
 from optbench.comparison.confirmation import confirmation, place
+from optbench.definition import parse
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials
 from optbench.training.contract import Epoch
-from tests.conftest import TINY, sweep_of
+from tests.conftest import OF_A_SEARCH, TINY, sweep_of
 from tests.test_study import TRAINER
 
 SPACES = {
@@ -92,10 +93,10 @@ def comparison_database(folder):
         run(storage, search(name), name, peak)
         explore = search(f"{name}-explore", sampler={"name": "qmc"}, pruner={"name": "none"}, trials=64)
         run(storage, explore, f"{name}-explore", peak)
-    fixed = {k: v for k, v in TINY.items() if k not in ("space", "optimizer", "trials")}
+    fixed = {k: v for k, v in TINY.items() if k not in OF_A_SEARCH}
     fixed |= {"name": "base", "epochs": 6, "data": {"name": "digits", "validation": 0}, "trial": FIXED}
     levels = {"adadelta": 0.87, "adam": 0.98}
-    run(storage, sweep_of(**(dict.fromkeys(TINY) | fixed)), "base", lambda job: levels[job.optimizer], test_images=True)
+    run(storage, parse(fixed, "base"), "base", lambda job: levels[job.optimizer], test_images=True)
     confirm(storage, "adadelta", 0.981)
     confirm(storage, "adam", 0.970)
     storage.close()

@@ -82,7 +82,7 @@ def _row(param: Any) -> str:
 def sweep_reference() -> str:
     """A table of the keys of each table in a sweep file, from its JSON Schema, and tables of optimizers and sweeps."""
     schema = json.loads(schema_text())
-    tables = {name: schema["$defs"][f"{name.title()}Table"] for name in ("data", "model", "range", "trial")}
+    tables = {name: schema["$defs"][f"{name.title()}Table"] for name in ("data", "model", "range", "finals", "trial")}
     keys = {key: part for key, part in schema["properties"].items() if _is_plain(part)}
     parts = ["### Top level", _keys({**schema, "properties": keys})]
     parts += ["### [data]", _keys(tables["data"]), "### [model]", _keys(tables["model"])]
@@ -96,6 +96,7 @@ def sweep_reference() -> str:
         for reference in schema["properties"][role]["oneOf"]:
             table = schema["$defs"][reference["$ref"].rpartition("/")[2]]
             parts += [f'#### {role} "{table["properties"]["name"]["const"]}"', table["description"], _keys(table)]
+    parts += ["### [finals]", tables["finals"]["description"], _keys(tables["finals"])]
     own = {
         key: part for key, part in tables["trial"]["properties"].items() if part.get("type") != ["number", "boolean"]
     }

@@ -15,6 +15,7 @@ from optbench.storage import open_storage
 from optbench.training.contract import Epoch
 from optbench.worker.creation import create_study
 from optbench.worker.data import StudyData
+from optbench.worker.finals import open_finals
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop
 
@@ -52,7 +53,10 @@ def main(file, heartbeat_timeout):
     create_study(storage, sweep, sweep.name, data.digests)
     options = Options(heartbeat_timeout=heartbeat_timeout)
     with Stop() as stop:
-        Session(storage, sweep.name, options, data, build=lambda *_: Light()).run(stop)
+        study = Session(storage, sweep.name, options, data, build=lambda *_: Light()).run(stop)
+        if sweep.finals and not stop():
+            race = open_finals(storage, study, sweep.finals, data.digests)
+            Session(storage, race.name, options, data, build=lambda *_: Light()).run(stop)
     storage.close()
     sys.exit(128 + stop.signal if stop.signal else 0)
 

@@ -31,7 +31,7 @@ from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
-from tests.conftest import TINY, write_toml
+from tests.conftest import OF_A_SEARCH, TINY, write_toml
 from tests.crew import Crew
 from tests.filled import confirm, peak, run, search
 
@@ -58,7 +58,7 @@ def study(tmp_path_factory):
     """A database with a search and a list of fixed trials."""
     folder = tmp_path_factory.mktemp("dashboard")
     url = f"sqlite:///{folder}/x.db"
-    fixed = {k: v for k, v in TINY.items() if k not in ("space", "optimizer", "trials")} | {
+    fixed = {k: v for k, v in TINY.items() if k not in OF_A_SEARCH} | {
         "name": "fixed",
         "data": {"name": "digits", "validation": 0},
         "trial": [

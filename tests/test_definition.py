@@ -45,6 +45,7 @@ def test_the_two_arms_differ_in_nothing_but_optimizer_and_space():
     assert {key.split(".")[0] for key in adadelta.keys() | adam.keys() if adadelta.get(key) != adam.get(key)} == {
         "optimizer",
         "space",
+        "trial",  # the known settings of each
     }
 
 

@@ -135,7 +135,7 @@ def _run(request: Request, stop: Stop, screen: Screen) -> Study:
     if outcome.trained:
         for name in filter(None, (request.study, request.relations.origin)):
             _refresh(request.storage, name)
-    if outcome.study.finished < request.sweep.trials:
+    if not outcome.done:
         reason = "stopped" if stop.signal else "the timeout is over" if stop() else "a worker failed"
         screen.line(f"{reason}; the same call carries on")
     if stop.signal is not None:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
 from optbench.scheduler.states import StudyState
-from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, find_study, open_storage, trials
+from optbench.storage import (
+    FinalsRecord,
+    Storage,
+    StudyRecord,
+    TrialRecord,
+    best_first,
+    curves,
+    find_study,
+    open_storage,
+    trials,
+)
 from optbench.storage import studies as study_records
 
 if TYPE_CHECKING:
@@ -41,14 +51,23 @@ class Study:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The complete trial with the highest validation accuracy; None while there is none.
+        """The winner of the study's finals or, without finals that are done, the best single run; None before that.
 
-        It is also None in a study that selects nothing, for example a confirmation, which is scored on test images.
+        A single run is chosen by its validation accuracy among the complete trials. It is also None in a study that
+        selects nothing, for example a confirmation, which is scored on test images.
         """
         with opened(self.storage) as storage:
             record = find_study(storage, self.name)
-            found = best_trials(trials(storage, record.study_id)) if record.searches else []
+            found = best_first(record.finals, trials(storage, record.study_id)) if record.searches else []
         return found[0] if found else None
+
+    @property
+    def finals(self) -> FinalsRecord | None:
+        """The study's finals with their `winner`, whose `mean`, `interval`, `scores` by seed and `optimism` they give.
+
+        None if it has none: its best then rests on one run.
+        """
+        return self._record().finals
 
     @property
     def trials(self) -> Sequence[TrialRecord]:

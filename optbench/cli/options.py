@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ORDER = (
-    "sweep", "confirm", "compare", "report", "studies", "show", "export", "replay", "dashboard",
+    "sweep", "resume", "finals", "confirm", "compare", "report", "studies", "show", "export", "replay", "dashboard",
     "worker", "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
 )  # fmt: skip
 

@@ -49,7 +49,7 @@ def _run(request: Request, stop: Stop, origins: Sequence[str]) -> None:
             raise
         console.print(f"stopped while the database did not answer: {problem}", markup=False, soft_wrap=True)
         raise typer.Exit(128 + stop.signal) from problem
-    _exit(request, outcome, stop)
+    _exit(outcome, stop)
 
 
 def _nothing_to_do(request: Request, study: StudyRecord) -> str:
@@ -59,13 +59,13 @@ def _nothing_to_do(request: Request, study: StudyRecord) -> str:
     return f"study {study.name!r} has {study.finished} of {asked} trials already; nothing to do"
 
 
-def _exit(request: Request, outcome: Outcome, stop: Stop) -> None:
-    if outcome.study.finished < request.sweep.trials:
+def _exit(outcome: Outcome, stop: Stop) -> None:
+    if not outcome.done:
         reason = "stopped" if stop.signal else "the --timeout is over" if stop() else "a worker failed"
         console.print(f"{reason}; the same command carries on")
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
-    if outcome.problems and outcome.study.finished < request.sweep.trials:
+    if outcome.problems and not outcome.done:
         raise typer.Exit(1)
 
 

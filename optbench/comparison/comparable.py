@@ -13,7 +13,7 @@ from optbench.storage import StudyRecord
 
 SEEDED = ("seed", "split.sha256")
 """The keys that differ between the repeats of a search."""
-FREE = ("name", "optimizer", "trials", "lanes", "space", "trial")
+FREE = ("name", "optimizer", "trials", "lanes", "space", "trial", "known", "finals")
 """The keys of a definition that may differ between arms."""
 SHOWN = 12  # characters of a value in a message
 

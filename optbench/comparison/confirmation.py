@@ -9,6 +9,7 @@ from optbench.definition.sweep import DataSource, FixedTrial, NoPruner, Sweep, T
 from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
 from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
+from optbench.worker.creation import free_name
 
 MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
 
@@ -88,11 +89,7 @@ def place(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> st
     for study in every:
         if study.confirms(search) and study.sweep is not None and _same(study.sweep, sweep):
             return study.name
-    taken = {study.name for study in every}
-    for name in (sweep.name, *(f"{sweep.name}-{index}" for index in range(2, 10_000))):
-        if name not in taken:
-            return name
-    raise StudyError(f"{sweep.name!r} and 9,998 more names are taken")
+    return free_name(sweep.name, {study.name for study in every})
 
 
 def _same(held: Sweep, sweep: Sweep) -> bool:

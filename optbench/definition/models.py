@@ -14,6 +14,7 @@ from pydantic_core import PydanticKnownError
 from optbench.definition.strategies import (
     Count,
     CountFrom0,
+    CountFrom2,
     Fraction,
     GridTable,
     HyperbandTable,
@@ -27,7 +28,7 @@ from optbench.definition.strategies import (
     Table,
     TpeTable,
 )
-from optbench.definition.sweep import ACTIVATIONS, MlpModel
+from optbench.definition.sweep import ACTIVATIONS, Finals, MlpModel
 from optbench.optimizers import OPTIMIZERS
 
 HUGE = 10**300  # a larger whole number does not fit into a float
@@ -103,6 +104,26 @@ class TrialTable(Table):
     """In a confirmation, written by `optbench confirm`: the number of the search's trial that is trained again."""
 
 
+class FinalsTable(Table):
+    """The best configurations of a search are trained again on fresh seeds, with validation images, to choose one."""
+
+    candidates: CountFrom2 | None = None
+    """How many configurations enter, the known settings among them; unless given, as many as fit, at most 8."""
+    budget: Fraction = Finals.budget
+    """How many trainings there are, as a fraction of the search's trials; each has all epochs."""
+
+
+def _switch(given: Any) -> str:
+    """The form of `finals`: a table, or true or false."""
+    return "switch" if isinstance(given, bool) else "table"
+
+
+FinalsValue = Annotated[
+    Annotated[FinalsTable, Tag("table")] | Annotated[bool, Tag("switch")],
+    Discriminator(_switch),
+]
+
+
 def _shape(given: Any) -> str:
     """The form of an entry of [space]."""
     return "range" if isinstance(given, Mapping) else "choices" if isinstance(given, list) else "fixed"
@@ -131,6 +152,9 @@ class SweepTable(Table):
     """The seed of the split, the draws, the initial weights and the batch order."""
     lanes: Annotated[int, Field(ge=1, le=256)] | None = None
     """How many trials are trained side by side; two per core, at most 16, unless given."""
+    known: bool | None = None
+    """Whether the optimizer's defaults and its paper's setting, where they lie in the [space], are the first trials;
+    true unless given. They count as trials and are never pruned."""
     data: DataTable
     """The data set, and how much of it is held back for validation."""
     model: ModelTable = ModelTable()
@@ -141,6 +165,8 @@ class SweepTable(Table):
     """How the next trial's hyperparameters are chosen; tpe unless given."""
     pruner: PrunerTable | None = None
     """How trials are ended early; successive_halving unless given."""
+    finals: FinalsValue | None = None
+    """The race of the best configurations after a search; `finals = false` leaves it out."""
     trial: list[TrialTable] = Field(default=[])
     """Fixed trials, which run before the search."""
 
@@ -156,5 +182,6 @@ KINDS: Mapping[str, type[Table]] = {
     "hyperband": HyperbandTable,
     "successive_halving": SuccessiveHalvingTable,
     "none": NoPrunerTable,
+    "finals": FinalsTable,
 }
-"""The models of the tables [data] and [model], and of each kind of sampler and pruner, by name."""
+"""The models of the tables [data], [model] and [finals], and of each kind of sampler and pruner, by name."""

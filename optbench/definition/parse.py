@@ -4,9 +4,12 @@ from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from optbench.definition.known import is_known, with_known
 from optbench.definition.parts import dimensions, fixed_trials
+from optbench.definition.rounds import smallest, too_small, trainings
 from optbench.definition.sweep import (
     DataSource,
+    Finals,
     Grid,
     Hyperband,
     MlpModel,
@@ -74,6 +77,8 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         raise DefinitionError(f"{where}: 'trials' is missing; expected a whole number")
     space = dimensions(read.optimizer, read.space, f"{where} [space]")
     fixed = fixed_trials(read.trial, read.optimizer, space, where)
+    if space and read.known is not False:
+        fixed = with_known(str(read.optimizer), space, fixed)
     return Sweep(
         name=read.name,
         trials=len(fixed) if read.trials is None else read.trials,
@@ -89,7 +94,16 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         fixed=fixed,
         lanes=read.lanes,
         left_out=left_out(read.pruner),
+        known=read.known if space else False,
+        finals=_finals(read) if space else None,
     )
+
+
+def _finals(read: "SweepTable") -> Finals | None:
+    """The finals of a file that says nothing about them, true, false, or how they are."""
+    if read.finals is False:
+        return None
+    return Finals() if read.finals in (None, True) else Finals(**read.finals.model_dump())  # type: ignore[union-attr]
 
 
 def _check_network(read: "SweepTable", where: str) -> None:
@@ -109,7 +123,11 @@ def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
         raise DefinitionError(f"{where}: [data] validation must be above 0 when there is a [space], for example 10000")
     fixed = len(sweep.fixed)
     if sweep.trials < fixed:
-        raise refused("trials", sweep.trials, f"{fixed} or more: there are {fixed} fixed trials", where, flags)
+        known = sum(is_known(sweep, trial) for trial in sweep.fixed) if sweep.known is not False else 0
+        which = f", {known} of them known settings (known = false leaves these out)" if known else ""
+        raise refused("trials", sweep.trials, f"{fixed} or more: there are {fixed} fixed trials{which}", where, flags)
+    if sweep.finals is not None and sweep.finals != Finals():
+        _check_finals(sweep, sweep.finals, where)
     if isinstance(sweep.sampler, Grid):
         size = grid_size(sweep.space, sweep.sampler.points)
         if size > MAX_POINTS:
@@ -126,11 +144,23 @@ def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
         raise refused("min_resource", min_resource, expected, f"{where} [pruner]", ())
 
 
+def _check_finals(sweep: Sweep, finals: Finals, where: str) -> None:
+    """Raise DefinitionError if the finals that a file asks for cannot be, whatever the search finds."""
+    if (finals.candidates or 2) > sweep.trials:
+        raise DefinitionError(
+            f"{where} [finals]: candidates = {finals.candidates}; expected {sweep.trials} or less, the number of trials"
+        )
+    candidates = finals.candidates or max(2, sum(is_known(sweep, trial) for trial in sweep.fixed) + 1)
+    needed = smallest(candidates)
+    if trainings(finals.budget, sweep.trials) < needed:
+        raise DefinitionError(f"{where} [finals]: {too_small(finals.budget, sweep.trials, candidates, needed)}")
+
+
 def _check_list(read: "SweepTable", sweep: Sweep, where: str) -> None:
     """Raise DefinitionError for anything that a list of fixed trials cannot have."""
     if not sweep.fixed:
         raise DefinitionError(f"{where}: nothing to run; expected a [space] to search or [[trial]] entries")
-    for key in ("trials", "sampler", "pruner"):
+    for key in ("trials", "sampler", "pruner", "known", "finals"):
         if key in read.model_fields_set:
             raise DefinitionError(
                 f"{where}: {key!r} without a [space]: fixed trials all run, one after the other; leave it out"

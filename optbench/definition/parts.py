@@ -84,7 +84,7 @@ def _fixed_trial(
         given[name] = float(value)
     _check_no_twins(given, where)
     values = OPTIMIZERS[own].resolve(given)
-    params = _in_space(OPTIMIZERS[own].complete(values), given, space, where) if space else values
+    params = in_space(OPTIMIZERS[own].complete(values), given, space, where) if space else values
     label = table.label
     if not space and label is None:
         label = " ".join([own, *(f"{name}={value:g}" for name, value in values.items())])
@@ -97,10 +97,10 @@ def _fixed_trial(
     ]  # fmt: skip
 
 
-def _in_space(
+def in_space(
     values: Mapping[str, float], given: Mapping[str, float], space: Mapping[str, Dimension], where: str
 ) -> dict[str, float]:
-    """The values under the names of the space, each checked against its range."""
+    """The values under the names of the space, each checked against its range. Raises DefinitionError."""
     bases = {name.removeprefix(ONE_MINUS) for name in space}
     for name in given:
         if name.removeprefix(ONE_MINUS) not in bases:

@@ -1,13 +1,13 @@
 """Writes the parts of a sweep as plain data, for a study's definition and its fingerprint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from optbench.definition.space import Dimension, Float
 
 if TYPE_CHECKING:
-    from optbench.definition.sweep import FixedTrial
+    from optbench.definition.sweep import Finals, FixedTrial
 
 
 def plain_dimension(dimension: Dimension) -> Any:
@@ -15,6 +15,13 @@ def plain_dimension(dimension: Dimension) -> Any:
     if isinstance(dimension, Float):
         return {"low": dimension.low, "high": dimension.high, "log": dimension.log}
     return dimension.values[0] if len(dimension.values) == 1 else list(dimension.values)
+
+
+def plain_finals(finals: "Finals | None") -> dict[str, Any] | bool:
+    """The finals as [finals] has them; false if there are none."""
+    if finals is None:
+        return False
+    return {key: value for key, value in asdict(finals).items() if value is not None}
 
 
 def plain_trial(trial: "FixedTrial") -> dict[str, Any]:

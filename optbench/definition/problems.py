@@ -23,7 +23,9 @@ KINDS = {
 }
 EXPECTED = {
     "audit": "a fraction from 0 to 1",
+    "budget": "a fraction from 0 to 1",
     "data": "a table of keys",
+    "finals": "a table of keys, true or false",
     "hidden": "a list of whole numbers above 0, for example [128]",
     "published_test_accuracy": "0 to 1",
     "seeds": "a list of different whole numbers, 0 or more",
@@ -87,6 +89,8 @@ def _path(loc: Path) -> list[int | str]:
             return [role, *rest[:1]]
         case ["space", name, "range", *rest]:
             return ["space", name, *rest[:1]]
+        case ["finals", _, *rest]:
+            return ["finals", *rest[:1]]
         case ["trial", int() as index, *rest]:
             return ["trial", index, *rest[:1]]
     return list(loc[:2])
@@ -99,6 +103,8 @@ def _keys(loc: Path) -> Collection[str]:
             return models.RangeTable.model_fields
         case ["sampler" | "pruner", str() as name, _]:
             return models.KINDS[name].model_fields
+        case ["finals", *_]:
+            return models.FinalsTable.model_fields
         case ["data" | "model" as table, _]:
             return models.KINDS[table].model_fields
     return models.SweepTable.model_fields

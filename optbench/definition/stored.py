@@ -10,6 +10,7 @@ from optbench.definition.sweep import (
     PRUNERS,
     SAMPLERS,
     DataSource,
+    Finals,
     FixedTrial,
     Median,
     MlpModel,
@@ -49,6 +50,8 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         space=space,
         fixed=fixed,
         lanes=definition.get("lanes"),
+        known=bool(definition.get("known", False)),
+        finals=_finals(definition.get("finals", False)),
     )
 
 
@@ -84,6 +87,10 @@ def _pruner_as_begun(sweep: Sweep, stored: Sweep) -> Pruner:
         changed = {key: value for key, value in FORMER_HALVING.items() if f"pruner.{key}" in sweep.left_out}
         former = replace(former, **changed)
     return former if former == stored.pruner else sweep.pruner
+
+
+def _finals(given: Any) -> Finals | None:
+    return _made(Finals, given) if isinstance(given, Mapping) else None
 
 
 def _made(kind: type[Kind], table: Mapping[str, Any]) -> Kind:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from optbench.definition.plain import flat, grouped, identity, plain_dimension, plain_trial
+from optbench.definition.plain import flat, grouped, identity, plain_dimension, plain_finals, plain_trial
 from optbench.definition.space import Choice, Dimension
 
 
@@ -137,8 +137,24 @@ class FixedTrial:
 
 
 @dataclass(frozen=True)
+class Finals:
+    """Finals after a search: its best configurations are trained again on fresh seeds, to choose one.
+
+    `candidates` is how many enter (None: as many as the budget allows, at most 8). `budget` is a fraction of the
+    search's trials: so many trainings of all epochs the finals have.
+    """
+
+    candidates: int | None = None
+    budget: float = 0.25
+
+
+@dataclass(frozen=True)
 class Sweep:
-    """One study's definition. A list of fixed trials has no `optimizer` and no `space`."""
+    """One study's definition. A list of fixed trials has no `optimizer` and no `space`.
+
+    `fixed` begins with the optimizer's known settings unless `known` is false; None: the file does not say, so a study
+    that exists already keeps what it has.
+    """
 
     name: str
     trials: int
@@ -155,6 +171,8 @@ class Sweep:
     lanes: int | None = None
     left_out: frozenset[str] = field(default=frozenset(), compare=False)
     """Tables and dotted keys that the file leaves to their defaults, as far as earlier versions had other defaults."""
+    known: bool | None = field(default=None, compare=False)
+    finals: Finals | None = None
 
     @property
     def searches(self) -> bool:
@@ -175,12 +193,15 @@ class Sweep:
         plain |= {"epochs": self.epochs, "batch": self.batch, "seed": self.seed}
         if self.lanes is not None:
             plain["lanes"] = self.lanes
+        if self.searches:
+            plain["known"] = self.known is not False
         plain["data"] = asdict(self.data)
         plain["model"] = asdict(self.model) | {"hidden": list(self.model.hidden)}
         if self.searches:
             plain["space"] = {name: plain_dimension(dimension) for name, dimension in self.space.items()}
             plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
             plain["pruner"] = {"name": self.pruner.name, **asdict(self.pruner)}
+            plain["finals"] = plain_finals(self.finals)
         if self.fixed:
             plain["trial"] = grouped([plain_trial(trial) for trial in self.fixed])
         return plain
@@ -188,10 +209,11 @@ class Sweep:
     def fingerprint(self, digests: Mapping[str, str]) -> dict[str, Any]:
         """Everything that changes what a trial means, under dotted keys. `digests` are those of the data and the split.
 
-        The numbers of trials and lanes are left out, because they change no trial.
+        The numbers of trials and lanes and the finals are left out, because they change no trial. `known` is left out,
+        because the known settings are among the fixed trials.
         """
         plain = self.definition()
-        for free in ("name", "trials", "lanes"):
+        for free in ("name", "trials", "lanes", "known", "finals"):
             plain.pop(free, None)
         if self.fixed:
             plain["trial"] = [identity(trial) for trial in self.fixed]

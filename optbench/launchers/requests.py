@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 
-from optbench.definition.sweep import Sweep
+from optbench.definition.sweep import Finals, Sweep
+from optbench.errors import StudyError
 from optbench.launchers.local import LocalWorkers
-from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
+from optbench.scheduler.states import StudyState
+from optbench.storage import Follower, Storage, StudyRecord, check, find_study, open_storage
 from optbench.worker.creation import Relations, create_study
-from optbench.worker.data import load_data
+from optbench.worker.data import StudyData, load_data
+from optbench.worker.finals import open_finals
 from optbench.worker.loading import load_tensorflow
 from optbench.worker.patience import Patience
 from optbench.worker.progress import Progress
@@ -29,39 +32,79 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The study afterwards, whether anything was left to train, and a line for each worker process that failed."""
+    """The study afterwards, whether anything was left to train, and a line for each worker process that failed.
+
+    `done` is whether the study has its total and its finals, if it has any, are finished.
+    """
 
     study: StudyRecord
     trained: bool
+    done: bool
     problems: tuple[str, ...] = ()
 
 
 def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
-    """The outcome of training the study to the sweep's total, or until `stop` returns a request; made if there is none.
+    """The outcome of training the study to the sweep's total, and its finals, or until `stop` returns a request.
 
-    Raises an OptbenchError. If the request is invalid, nothing is written.
+    The study is made if there is none. Raises an OptbenchError. If the request is invalid, nothing is written.
     """
     check(request.storage, create=True)
-    options = replace(request.options, trials=request.sweep.trials)
     with screen.busy(f"loading {request.sweep.data.name}" + (" and TensorFlow" if request.workers == 1 else "")):
         if request.workers == 1:
-            load_tensorflow(options.trainer)
-        data = load_data(request.sweep, options.trainer, options.data_dir)
+            load_tensorflow(request.options.trainer)
+        data = load_data(request.sweep, request.options.trainer, request.options.data_dir)
     storage = open_storage(request.storage, create=True)
     try:
-        before = create_study(storage, request.sweep, request.study, data.digests, request.relations)
-        if before.finished >= request.sweep.trials:
-            return Outcome(before, trained=False)
-        follower = Follower(storage, before.study_id, before.name)
-        with Progress(screen, follower, request.sweep.trials, stop) as progress:
-            problems: list[str] = []
-            if request.workers == 1:
-                Session(storage, request.study, options, data).run(stop, [progress])
-            else:
-                storage.outage = Patience(stop, progress)
-                with LocalWorkers(request.storage, request.study, options, request.workers) as workers:
-                    problems = workers.run(stop, progress.look)
-            progress.look(now=True)
-        return Outcome(find_study(storage, request.study), True, tuple(problems))
+        training = Training(storage, request, data, stop, screen)
+        study = create_study(storage, request.sweep, request.study, data.digests, request.relations)
+        training.run(study, request.sweep.trials)
+        study = find_study(storage, request.study)
+        done = study.finished >= request.sweep.trials
+        if done and study.state is StudyState.DONE and request.sweep.finals is not None and not stop():
+            done = training.run_finals(study, request.sweep.finals)
+        return Outcome(find_study(storage, request.study), training.trained, done, tuple(training.problems))
     finally:
         storage.close()
+
+
+class Training:
+    """Trains what a request asks for, one study after another, in this process or in several.
+
+    `trained` is whether anything was left to train, and `problems` has a line for each worker process that failed.
+    """
+
+    def __init__(self, storage: Storage, request: Request, data: StudyData, stop: Stop, screen: Screen) -> None:
+        self.storage, self.request, self.data, self.stop, self.screen = storage, request, data, stop, screen
+        self.trained = False
+        self.problems: list[str] = []
+
+    def run(self, study: StudyRecord, total: int) -> None:
+        """Trains the study until it has `total` finished trials."""
+        if study.finished >= total:
+            return
+        self.trained = True
+        request, options = self.request, replace(self.request.options, trials=total)
+        follower = Follower(self.storage, study.study_id, study.name)
+        with Progress(self.screen, follower, total, self.stop, study.plan) as progress:
+            if request.workers == 1:
+                Session(self.storage, study.name, options, self.data).run(self.stop, [progress])
+            else:
+                self.storage.outage = Patience(self.stop, progress)
+                with LocalWorkers(request.storage, study.name, options, request.workers) as workers:
+                    self.problems += workers.run(self.stop, progress.look)
+            progress.look(now=True)
+
+    def run_finals(self, search: StudyRecord, finals: Finals) -> bool:
+        """Whether the search's finals are finished, after training them. Says so in a line if it cannot have any.
+
+        Raises StudyError if the finals were asked for with numbers that the search does not have.
+        """
+        try:
+            study = open_finals(self.storage, search, finals, self.data.digests)
+        except StudyError as problem:
+            if finals != Finals():
+                raise
+            self.screen.line(f"no finals, so the best rests on one run: {problem}")
+            return True
+        self.run(study, study.total or 0)
+        return find_study(self.storage, study.name).state is StudyState.DONE

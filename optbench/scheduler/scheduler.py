@@ -99,6 +99,11 @@ class Scheduler:
                 self.in_memory.end(running.trial, endings[number])
         return lost
 
+    def extend(self, sweep: Sweep) -> None:
+        """Schedule the trials that the study's list of fixed trials got; `sweep` is its definition now."""
+        self.sweep = sweep
+        self.slots.extend(sweep)
+
     def others_run(self) -> bool:
         """Whether trials of other workers are running."""
         self._follow(self.writer.updates())

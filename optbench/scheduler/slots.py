@@ -43,8 +43,15 @@ class Slots:
             del self.holders[slot]
             if slot < self.sweep.trials:
                 heapq.heappush(self.queues[optimizer_of(self.sweep, slot)], slot)
-        if slot < self.sweep.trials and self._times(slot) > self.retries and params_of(self.sweep, slot) is not None:
-            self.given_up.add(slot)
+        if slot < self.sweep.trials:
+            self._give_up(slot)
+
+    def extend(self, sweep: Sweep) -> None:
+        """Add the slots that the list of fixed trials got: `sweep` is this one with a longer list."""
+        before, self.sweep = self.sweep.trials, sweep
+        for slot in range(before, sweep.trials):
+            heapq.heappush(self.queues[optimizer_of(sweep, slot)], slot)
+            self._give_up(slot)
 
     def free(self, optimizer: str) -> int | None:
         """The first free slot of the optimizer; None if there is none."""
@@ -53,10 +60,20 @@ class Slots:
             heapq.heappop(queue)
         return queue[0] if queue else None
 
+    @property
+    def any_free(self) -> bool:
+        """Whether a slot is free."""
+        return any(self.free(optimizer) is not None for optimizer in self.queues)
+
     def retried(self, slot: int) -> dict[str, float] | None:
         """The parameters of the slot's last trial, to try again; None if it has none, or if they failed too often."""
         tried = self._tried(slot)
         return dict(tried[-1].params) if tried and self._times(slot) <= self.retries else None
+
+    def _give_up(self, slot: int) -> None:
+        """Give the slot up if its fixed parameters failed too often."""
+        if self._times(slot) > self.retries and params_of(self.sweep, slot) is not None:
+            self.given_up.add(slot)
 
     def _tried(self, slot: int) -> list[Failure]:
         """The failures of the slot's trials that had begun to train."""

@@ -8,6 +8,7 @@ finds what is wrong. optuna_private.py alone uses Optuna's private parts.
 
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
+from optbench.storage.finals_records import FinalsRecord, write_plan
 from optbench.storage.follow import Follower
 from optbench.storage.growth import append_fixed
 from optbench.storage.identity import rename_study
@@ -18,6 +19,7 @@ from optbench.storage.study_records import COUNTED, StudyRecord, glance, lacks_b
 from optbench.storage.test_log import count_evaluations, log_replay
 from optbench.storage.trial_records import (
     TrialRecord,
+    best_first,
     best_trials,
     curve,
     curves,
@@ -34,6 +36,7 @@ from optbench.storage.writer import Writer, open_study, set_total
 __all__ = [
     "COUNTED",
     "HEARTBEAT_TIMEOUT",
+    "FinalsRecord",
     "Follower",
     "Storage",
     "StudyRecord",
@@ -41,6 +44,7 @@ __all__ = [
     "WorkerRecord",
     "Writer",
     "append_fixed",
+    "best_first",
     "best_trials",
     "check",
     "count_evaluations",
@@ -64,4 +68,5 @@ __all__ = [
     "trial_record",
     "trials",
     "trials_of",
+    "write_plan",
 ]

@@ -18,6 +18,7 @@ from optbench.errors import StudyError, nearest
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.states import Role, State
 from optbench.storage.engine import Storage, shown
+from optbench.storage.finals_records import read_finals, read_plan
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.rows import interrupted
 from optbench.storage.schema import ATTACHED
@@ -32,6 +33,7 @@ READ = [
     StudyAttribute.ROLE,
     StudyAttribute.ORIGIN,
     StudyAttribute.ORIGIN_TOKEN,
+    StudyAttribute.FINALS,
     StudyAttribute.REPEAT_OF,
 ]
 
@@ -86,12 +88,14 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
     epochs = _epochs(session, study_ids)
     running = running_by_study(session)
     workers = alive_by_study(session)  # after it: a worker that has a running trial is already among the workers
+    finals = read_finals(session, {str(tokens[i]): i for i in sorted(wanted, reverse=True) if tokens.get(i)})
     records = []
     for study_id in sorted(wanted):
         own = attributes[study_id] if study_id in ours else {}
         trials, living = counted[study_id], workers.get(study_id, set())
         dead = sum(worker not in living for worker in running.get(study_id, []))
         sweep = _sweep(own.get(StudyAttribute.DEFINITION))
+        winner = finals[study_id].winner if study_id in finals else None
         records.append(
             StudyRecord(
                 study_id=study_id,
@@ -102,12 +106,14 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
                 metric=(hidden[study_id].get(StudySystemAttribute.METRIC_NAMES) or ["value"])[0],
                 total=own.get(StudyAttribute.TRIALS),
                 counts=_counts(trials.of, dead),
-                best=trials.best if sweep is not None and sweep.searches else None,
+                best=(winner.mean if winner else trials.best) if sweep is not None and sweep.searches else None,
                 epochs=epochs.get(study_id, 0),
                 changed=trials.changed,
                 workers=len(living),
                 token=tokens.get(study_id),
                 role=_role(own, sweep),
+                plan=read_plan(own.get(StudyAttribute.FINALS)),
+                finals=finals.get(study_id),
                 origin=_origin(own, named, tokens),
                 origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
                 repeat_of=repeat_of(

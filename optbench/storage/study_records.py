@@ -8,7 +8,9 @@ from typing import Any
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
+from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Role, State, StudyState
+from optbench.storage.finals_records import FinalsRecord
 
 COUNTED = (State.COMPLETE, State.PRUNED, State.DIVERGED)
 """The states of a finished trial. The slots of interrupted and failed trials are trained again."""
@@ -25,9 +27,11 @@ SUMMARY = (
 class StudyRecord:
     """One study, with its trials counted by state.
 
-    `sweep` is None if another program made the study. `best` is None while no trial is complete, and in a study that
-    selects nothing. `role` is None if another program made it. `origin` is the current name of the search whose
-    configurations it trains again, or its last name if that was deleted.
+    `sweep` is None if another program made the study. `best` is the mean of the winner of the study's finals over its
+    fresh seeds, or, while there are no finals that are done, the best single run; None while no trial is complete, and
+    in a study that selects nothing. `finals` are those of this search; `plan` is that of a study that is finals itself.
+    `role` is None if another program made it. `origin` is the current name of the search whose configurations it
+    trains again, or its last name if that was deleted.
     """
 
     study_id: int
@@ -42,6 +46,8 @@ class StudyRecord:
     changed: datetime | None
     workers: int
     role: Role | None = None
+    plan: FinalsPlan | None = None
+    finals: FinalsRecord | None = None
     origin: str | None = None
     origin_token: str | None = None
     repeat_of: str | None = None  # the name that the repeats of a sweep share

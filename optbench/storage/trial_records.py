@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage.engine import Storage
+from optbench.storage.finals_records import FinalsRecord
 from optbench.storage.follow import read_trials
 from optbench.storage.optuna_private import models, trial_id_of
 from optbench.storage.rows import interrupted
@@ -194,6 +195,17 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     for record in records:
         firsts.setdefault((record.optimizer, *sorted(record.hyperparameters.items())), record)
     return list(firsts.values())
+
+
+def best_first(finals: FinalsRecord | None, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """A search's trials, best first: the finalists once its finals are done, then the other complete trials by value.
+
+    The first one is the best of the study.
+    """
+    order = [one.trial for one in finals.finalists] if finals is not None and finals.done else []
+    by_number = {record.number: record for record in records}
+    finalists = [by_number[number] for number in order if number in by_number]
+    return [*finalists, *(record for record in best_trials(records) if record.number not in order)]
 
 
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -4,18 +4,21 @@ The process that makes a study has loaded the data, and stores the data's digest
 joins computes the digests from its own copy of the data and compares them.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from optbench.definition.fingerprint import compact, differences
+from optbench.definition.known import known_as
 from optbench.definition.stored import as_begun
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
+from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Metric, Role
-from optbench.storage import Storage, StudyRecord, find_study, glance, open_study, set_total
+from optbench.storage import Storage, StudyRecord, find_study, glance, open_study, set_total, write_plan
 
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 
@@ -25,12 +28,14 @@ class Relations:
     """How a study is related to other studies.
 
     `role` says what it is for (None: a search, or the list of a file), and `origin` is the name of the search whose
-    configurations it trains again. `repeat_of` is the name that the repeats of one sweep share.
+    configurations it trains again. `repeat_of` is the name that the repeats of one sweep share. `plan` is that of
+    finals.
     """
 
     role: Role | None = None
     origin: str | None = None
     repeat_of: str | None = None
+    plan: FinalsPlan | None = None
 
 
 def create_study(
@@ -42,49 +47,66 @@ def create_study(
 
     Raises StudyError if a study of that name has another fingerprint. The message names the keys that differ.
     """
+    study_id, held = make_study(storage, sweep, name, digests, relations or Relations())
+    study = find_study(storage, name)
+    sweep = as_begun(known_as(sweep, study.sweep), study.sweep)
+    remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
+    _compare(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests), remedy)
+    if study.finished < sweep.trials:
+        set_total(storage, study_id, sweep.trials, {str(key): value for key, value in _changing(sweep).items()})
+    return find_study(storage, name)
+
+
+def make_study(
+    storage: Storage, sweep: Sweep, name: str, digests: Mapping[str, str], relations: Relations
+) -> tuple[int, dict[str, Any]]:
+    """The id and the attributes of the study `name`, made from the sweep if there is none."""
     validates = sweep.searches or sweep.data.validation > 0
     metric = Metric.VALIDATION_ACCURACY if validates else Metric.TEST_ACCURACY
-    changing = {
-        StudyAttribute.DEFINITION: sweep.definition(),
-        StudyAttribute.VERSIONS: {package: version(package) for package in VERSIONS},
-    }
     attributes: dict[str, Any] = glance(None) | {
-        **changing,
+        **_changing(sweep),
         StudyAttribute.FINGERPRINT: compact(sweep.fingerprint(digests)),
         StudyAttribute.OPTIMIZER: ", ".join(sweep.optimizers),
         StudyAttribute.SWEEP: sweep.name,
         StudyAttribute.TRIALS: sweep.trials,
     }
-    relations = relations or Relations()
     named = {
         StudyAttribute.ROLE: relations.role or (Role.SEARCH if sweep.searches else Role.FIXED),
         StudyAttribute.ORIGIN: relations.origin,
         StudyAttribute.REPEAT_OF: relations.repeat_of,
+        StudyAttribute.FINALS: None if relations.plan is None else write_plan(relations.plan),
     }
     attributes |= {key: value for key, value in named.items() if value is not None}
-    study_id, held = open_study(storage, name, metric, {str(key): value for key, value in attributes.items()})
-    study = find_study(storage, name)
-    sweep = as_begun(sweep, study.sweep)
-    _compare(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests))
-    changing[StudyAttribute.DEFINITION] = sweep.definition()
-    if study.finished < sweep.trials:
-        set_total(storage, study_id, sweep.trials, {str(key): value for key, value in changing.items()})
-    return find_study(storage, name)
+    return open_study(storage, name, metric, {str(key): value for key, value in attributes.items()})
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """The name if it is free, else the first free one of NAME-2, NAME-3 and so on. Raises StudyError."""
+    for name in (wanted, *(f"{wanted}-{index}" for index in range(2, 10_000))):
+        if name not in taken:
+            return name
+    raise StudyError(f"{wanted!r} and 9,998 more names are taken")
 
 
 def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:
     """Raises StudyError if this worker's data or libraries are not those that the study was made with."""
     if study.sweep is None:
         raise StudyError(f"study {study.name!r} was not made by optbench; expected one that `optbench sweep` made")
-    _compare(study.name, study.fingerprint, study.sweep.fingerprint(digests))
+    _compare(study.name, study.fingerprint, study.sweep.fingerprint(digests), "choose another name with --study")
 
 
-def _compare(name: str, held: Any, wanted: Mapping[str, Any]) -> None:
+def _changing(sweep: Sweep) -> dict[str, Any]:
+    """The attributes of a study that are written again when it is continued."""
+    return {
+        StudyAttribute.DEFINITION: sweep.definition(),
+        StudyAttribute.VERSIONS: {package: version(package) for package in VERSIONS},
+    }
+
+
+def _compare(name: str, held: Any, wanted: Mapping[str, Any], remedy: str) -> None:
     if held is None:
         raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
     differing = differences(held, wanted)
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise StudyError(
-            f"study {name!r} has another definition: {'; '.join(differing[:3])}{more}; choose another name with --study"
-        )
+        raise StudyError(f"study {name!r} has another definition: {'; '.join(differing[:3])}{more}; {remedy}")

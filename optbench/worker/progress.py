@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import State
 from optbench.storage import Follower, TrialRecord
 from optbench.worker.events import Event, RoundFinished, StorageOutage, StorageRecovered, TrialLost, Waiting
@@ -31,15 +32,25 @@ class Progress:
     """A listener that shows a study on a screen inside its `with` block.
 
     It reads the trials of all workers from the database. `stop` returns the worker's stop request, if there is one.
+    `plan` is that of finals, whose rounds are shown.
     """
 
-    def __init__(self, screen: Screen, follower: Follower, total: int, stop: Callable[[], StopRequest | None]) -> None:
-        self.screen, self.stop, self.name = screen, stop, follower.name
+    def __init__(
+        self,
+        screen: Screen,
+        follower: Follower,
+        total: int,
+        stop: Callable[[], StopRequest | None],
+        plan: FinalsPlan | None = None,
+    ) -> None:
+        self.screen, self.stop, self.name, self.plan = screen, stop, follower.name, plan
+        self.stage = ""
         self.tally = Tally(follower, total)
         self.note, self.looked = "compiling", 0.0
 
     def __enter__(self) -> "Progress":
         self.screen.open(self._view)
+        self._change_stage()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,6 +82,7 @@ class Progress:
         for done, trial in enumerate(self.tally.update(), start=before + 1):
             if not self.screen.live:
                 self.screen.line(self._ended(trial, done))
+        self._change_stage()
         if self.note == "compiling" and self.tally.trained > self.tally.trained_before:
             self.note = ""
         self.screen.draw()
@@ -88,6 +100,13 @@ class Progress:
             self.screen.line(note)
         self.note = note
 
+    def _change_stage(self) -> None:
+        """Shows which round of finals is trained."""
+        stage = "" if self.plan is None else _stage(self.plan, self.tally.done)
+        if stage and stage != self.stage and not self.screen.live:
+            self.screen.line(stage)
+        self.stage = stage
+
     def _view(self) -> Group:
         tally, best, request = self.tally, self.tally.best, self.stop()
         states = {**tally.counts, State.RUNNING: len(tally.running)}
@@ -103,7 +122,19 @@ class Progress:
         remaining = "time left unknown so far" if left is None else f"about {_clock(left)} left"
         table.add_row("time", f"{_clock(tally.seconds)} so far, {remaining}")
         note = self.note if request is None else ENDING[request]
-        return Group(Text(f"{self.name}  {note}", style="bold"), table)
+        return Group(Text("  ".join(filter(None, (self.name, self.stage, note))), style="bold"), table)
+
+
+def _stage(plan: FinalsPlan, done: int) -> str:
+    """Which round of finals is trained after so many finished trials; nothing after the last one."""
+    index = plan.round_of(done)
+    if index == len(plan.rounds):
+        return ""
+    now = plan.rounds[index]
+    return (
+        f"finals, round {index + 1} of {len(plan.rounds)}: {now.candidates} configurations, "
+        f"{now.seeds} fresh seed{'s' if now.seeds > 1 else ''} each"
+    )
 
 
 def _percent(accuracy: float | None) -> str:

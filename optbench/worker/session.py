@@ -16,6 +16,7 @@ from optbench.training.names import TrainerName
 from optbench.worker.creation import check_fingerprint
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
+from optbench.worker.finals import advance
 from optbench.worker.heartbeat import heartbeat
 from optbench.worker.log import log_event
 from optbench.worker.loop import run
@@ -81,26 +82,40 @@ class Session:
         self.storage.outage = Patience(stop, self._notify, self.options.patience)
         record = find_study(self.storage, self.name)
         sweep = self._sweep(record)
-        if record.finished < sweep.trials:
+        total = self._total(record)
+        if record.finished < total:
             data = self.data or load_data(sweep, self.options.trainer, self.options.data_dir)
             check_fingerprint(record, data.digests)
-            self._notify(StudyOpened(record.name, sweep.trials, record.finished))
+            self._notify(StudyOpened(record.name, total, record.finished))
             self._train(record, sweep, data, stop)
             self._notify(StudyLeft(record.name))
         return find_study(self.storage, self.name)
 
+    def _total(self, record: StudyRecord) -> int:
+        """The number of finished trials to stop at."""
+        return self.options.trials or record.total or 0
+
     def _sweep(self, record: StudyRecord) -> Sweep:
-        """The study's sweep, with the numbers of trials and lanes from this worker's options."""
+        """The study's sweep, with the numbers of trials and lanes from this worker's options.
+
+        The list of finals has the trials of the rounds that were begun so far.
+        """
         if record.sweep is None:
             raise StudyError(f"study {record.name!r} was not made by optbench; expected one that `optbench sweep` made")
-        trials = self.options.trials or record.total or record.sweep.trials
-        return replace(record.sweep, trials=trials, lanes=self.options.lanes or record.sweep.lanes)
+        return self._as_asked(record.sweep, self._total(record) or record.sweep.trials)
+
+    def _as_asked(self, sweep: Sweep, total: int) -> Sweep:
+        trials = total if sweep.searches else min(total, len(sweep.fixed))
+        return replace(sweep, trials=trials, lanes=self.options.lanes or sweep.lanes)
 
     def _train(
         self, record: StudyRecord, sweep: Sweep, data: StudyData, stop: Callable[[], StopRequest | None]
     ) -> None:
-        """Trains one optimizer after another, then waits for the trials of other workers, in case these die."""
-        timeout, missing = self.options.heartbeat_timeout, sweep.trials - record.finished
+        """Trains one optimizer after another, then waits for the trials of other workers, in case these die.
+
+        Then it goes on with the next round, if the study is finals.
+        """
+        timeout, missing = self.options.heartbeat_timeout, self._total(record) - record.finished
         writer = Writer(self.storage, record.study_id, record.name, timeout)
         with heartbeat(writer, timeout) as check:
             study = Scheduler(sweep, writer, self.options.retries)
@@ -117,13 +132,24 @@ class Session:
             while True:
                 for optimizer, trainer in trainers.items():
                     run(study, trainer, optimizer, stop, observe, data.test_images)
-                if stop() or not study.others_run():
+                if stop():
+                    return
+                if study.others_run():
+                    check()
+                    self._notify(Waiting())
+                    time.sleep(1)
+                elif not study.slots.any_free and not self._next_round(study):
                     break
-                check()
-                self._notify(Waiting())
-                time.sleep(1)
-            if study.slots.given_up and not stop():
+            if study.slots.given_up:
                 raise self._lacking(len(study.slots.given_up))
+
+    def _next_round(self, study: Scheduler) -> bool:
+        """Whether the study has more trials now: those of the next round, appended by this worker or by another one."""
+        longer = advance(self.storage, self.name)
+        if longer is None or len(longer.fixed) <= len(study.sweep.fixed):
+            return False
+        study.extend(self._as_asked(longer, len(longer.fixed)))
+        return True
 
     def _lacking(self, count: int) -> StudyError:
         tries, name = self.options.retries, shlex.quote(self.name)

@@ -1,0 +1,132 @@
+"""The commands that carry on what the database holds, without a sweep file: resume and finals."""
+
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, StudyName, app, opened
+from optbench.cli.output import console
+from optbench.errors import DefinitionError, StudyError
+
+if TYPE_CHECKING:
+    from optbench.definition.sweep import Finals, Sweep
+    from optbench.launchers.requests import Request
+    from optbench.storage import StudyRecord
+
+Lanes = Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")]
+Workers = Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")]
+Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")]
+
+
+@app.command()
+def resume(
+    study: StudyName,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    trials: Annotated[int | None, typer.Option(metavar="N", help="The study's total number of trials.")] = None,
+    lanes: Lanes = None,
+    workers: Workers = 1,
+    timeout: Timeout = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry a study on from its definition in the database, without its file. Example: optbench resume quickstart"""
+    from optbench.launchers.requests import Request
+    from optbench.storage import find_study
+    from optbench.worker.session import Options
+
+    with opened(storage, read_only=True) as storage_:
+        record = find_study(storage_, study)
+    sweep = _sweep(record)
+    if trials is not None and not sweep.searches:
+        raise DefinitionError(f"--trials {trials}: {study!r} is a list of fixed trials; leave --trials out")
+    if trials is not None and trials < max(1, len(sweep.fixed)):
+        raise DefinitionError(f"--trials {trials}; expected a whole number from {max(1, len(sweep.fixed))}")
+    total = trials or record.total or sweep.trials
+    request = Request(
+        sweep=replace(sweep, trials=total), study=study, storage=storage, workers=workers,
+        options=Options(lanes=lanes, data_dir=data_dir),
+    )  # fmt: skip
+    _run(request, timeout, as_json)
+
+
+@app.command()
+def finals(
+    study: StudyName,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    candidates: Annotated[
+        int | None, typer.Option(metavar="N", help="How many configurations enter. [default: as many as fit, up to 8]")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="F", help="Trainings, as a fraction of the search's trials. [default: 0.25]")
+    ] = None,
+    lanes: Lanes = None,
+    workers: Workers = 1,
+    timeout: Timeout = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a search's best configurations again on fresh seeds, to choose one. Example: optbench finals quickstart"""
+    from optbench.definition.sweep import Finals
+    from optbench.launchers.requests import Request
+    from optbench.storage import find_study
+    from optbench.storage import studies as every_study
+    from optbench.storage import trials as every_trial
+    from optbench.worker.finals import current_finals, plan_finals
+    from optbench.worker.session import Options
+
+    asked = Finals(candidates, Finals.budget if budget is None else budget)
+    _check(asked)
+    with opened(storage, read_only=True) as storage_:
+        record = find_study(storage_, study)
+        sweep = _sweep(record)
+        _check_search(record)
+        begun = current_finals(record, every_study(storage_))
+        if begun is None:
+            plan_finals(record, every_trial(storage_, record.study_id), asked)
+        elif asked != Finals():
+            raise StudyError(
+                f"{study!r} has finals already: {begun.name!r}; leave --candidates and --budget out to carry them on, "
+                "or delete them first"
+            )
+    total = record.total or sweep.trials
+    request = Request(
+        sweep=replace(sweep, trials=total, finals=asked), study=study, storage=storage, workers=workers,
+        options=Options(lanes=lanes, data_dir=data_dir),
+    )  # fmt: skip
+    _run(request, timeout, as_json)
+
+
+def _check_search(record: "StudyRecord") -> None:
+    """Raise StudyError for a search that lacks trials."""
+    if record.searches and record.finished < (record.total or 0):
+        raise StudyError(
+            f"{record.name!r} has {record.finished} of its {record.total} trials; "
+            f"`optbench resume {shlex.quote(record.name)}` finishes it first"
+        )
+
+
+def _check(asked: "Finals") -> None:
+    if asked.candidates is not None and asked.candidates < 2:
+        raise DefinitionError(f"--candidates {asked.candidates}; expected a whole number of 2 or more")
+    if not 0 < asked.budget <= 1:
+        raise DefinitionError(f"--budget {asked.budget:g}; expected a fraction above 0, at most 1")
+
+
+def _sweep(record: "StudyRecord") -> "Sweep":
+    if record.sweep is None:
+        raise StudyError(f"study {record.name!r} was not made by optbench; expected one that `optbench sweep` made")
+    return record.sweep
+
+
+def _run(request: "Request", timeout: float | None, as_json: bool) -> None:
+    from optbench.cli.running import print_studies, run_all
+    from optbench.worker.bounds import check_counts, check_training
+
+    check_training(flags=True, trainer=request.options.trainer, lanes=request.options.lanes, timeout=timeout)
+    check_counts(flags=True, lanes=request.options.lanes, workers=request.workers)
+    console.stderr = as_json
+    ran = run_all([request], timeout)
+    if as_json:
+        print_studies(request.storage, ran)

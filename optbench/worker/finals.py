@@ -1,0 +1,148 @@
+"""Makes the finals of a search as a study of their own, and lets them go on from round to round.
+
+Finals are a list of fixed trials with validation images that grows. When a round is finished, a worker appends the
+next one; of several workers one does, and the others find it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from optbench.definition.known import known_trials
+from optbench.definition.rounds import MOST, fitting, rounds, smallest, too_small, trainings
+from optbench.definition.sweep import Finals, NoPruner, Sweep, Tpe
+from optbench.errors import StudyError
+from optbench.optimizers import OPTIMIZERS
+from optbench.scheduler.finals import Candidate, FinalsPlan, chosen, enters, first_round, next_round
+from optbench.scheduler.states import Role, State
+from optbench.storage import COUNTED, Storage, StudyRecord, TrialRecord, append_fixed, distinct, find_study, trials
+from optbench.storage import studies as every_study
+from optbench.training.contract import CHANCE
+from optbench.worker.creation import Relations, free_name, make_study
+
+MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
+
+
+def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: Mapping[str, str]) -> StudyRecord:
+    """The study of the search's finals: the one that took all of its trials into account, or a new one.
+
+    Of several workers that make them at the same time, one does: all of them choose the same name, because it is free
+    in the list of studies in which `search` had no finals yet.
+
+    Raises StudyError if the finals that were asked for cannot be, in a line that says what would fit.
+    """
+    listed = every_study(storage)
+    search = next((study for study in listed if study.study_id == search.study_id), search)
+    if begun := current_finals(search, listed):
+        return begun
+    sweep = search.sweep
+    found, plan = plan_finals(search, trials(storage, search.study_id), finals)
+    assert sweep is not None, "plan_finals takes searches only"
+    race = replace(
+        sweep,
+        name=f"{search.name[:MAX_NAME]}/finals",
+        trials=plan.total,
+        sampler=Tpe(),
+        pruner=NoPruner(),
+        optimizer=None,
+        space={},
+        fixed=first_round(found, plan.rounds[0].seeds, sweep.seed),
+        lanes=None,
+        known=False,
+        finals=None,
+    )
+    name = free_name(race.name, {study.name for study in listed})
+    make_study(storage, race, name, digests, Relations(role=Role.FINALS, origin=search.name, plan=plan))
+    made = find_study(storage, name)
+    if made.role is not Role.FINALS or not made.derives_from(search):
+        raise StudyError(f"there is a study {name!r} already, which is no finals of {search.name!r}; rename it first")
+    return made
+
+
+def current_finals(search: StudyRecord, listed: Sequence[StudyRecord]) -> StudyRecord | None:
+    """The finals that took all of the search's trials into account; None if there are none among the listed studies."""
+    for study in reversed(listed):
+        if study.plan is not None and study.derives_from(search) and study.plan.searched >= search.finished:
+            return study
+    return None
+
+
+def advance(storage: Storage, name: str) -> Sweep | None:
+    """The sweep of finals, after appending the next round if those before are finished; None for any other study."""
+    study = find_study(storage, name)
+    if study.plan is None or study.sweep is None:
+        return None
+    own = trials(storage, study.study_id)
+    values = {trial.slot: _value(trial) for trial in own if trial.slot is not None and trial.state in COUNTED}
+    coming = next_round(study.plan, study.sweep.fixed, values, study.sweep.seed)
+    if coming:
+        append_fixed(storage, study.study_id, len(study.sweep.fixed), coming)
+    return find_study(storage, name).sweep
+
+
+def plan_finals(
+    search: StudyRecord, records: Sequence[TrialRecord], finals: Finals
+) -> tuple[Sequence[Candidate], FinalsPlan]:
+    """The configurations that enter the finals of a search, best single run first, and the rounds.
+
+    Raises StudyError if the finals that were asked for cannot be, in a line that says what would fit.
+    """
+    sweep = search.sweep
+    if sweep is None or not sweep.searches:
+        raise StudyError(f"{search.name!r} is not a search, and finals take one: `optbench studies` lists the searches")
+    found = candidates(sweep, records)
+    total = search.total or sweep.trials
+    count = _count(search, total, found, finals)
+    return chosen(found, count), FinalsPlan(rounds(count, trainings(finals.budget, total)), search.finished)
+
+
+def candidates(sweep: Sweep, records: Sequence[TrialRecord]) -> list[Candidate]:
+    """The different configurations of a search that may enter its finals; diverged ones never do.
+
+    A configuration that several trials have is known by the best of them.
+    """
+    late = [
+        trial
+        for trial in records
+        if trial.hyperparameters
+        and trial.state in (State.COMPLETE, State.PRUNED)
+        and enters(trial.state is State.COMPLETE, trial.epochs, sweep.epochs)
+    ]
+    late.sort(key=lambda trial: (-_value(trial), trial.number))
+    own = OPTIMIZERS[str(sweep.optimizer)]
+    known = [own.resolve(trial.params) for trial in known_trials(own.name, sweep.space)]
+    return [
+        Candidate(
+            trial=trial.number,
+            optimizer=trial.optimizer,
+            hparams=trial.hyperparameters,
+            value=_value(trial),
+            known=dict(trial.hyperparameters) in known,
+        )
+        for trial in distinct(late)
+    ]
+
+
+def _value(trial: TrialRecord) -> float:
+    """The accuracy of a finished trial: a pruned one has the last one of its curve."""
+    value = trial.last if trial.value is None else trial.value
+    return CHANCE if value is None else value
+
+
+def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: Finals) -> int:
+    """How many candidates enter the finals of a search of `total` trials. Raises StudyError."""
+    name, budget, known = search.name, trainings(finals.budget, total), sum(one.known for one in found)
+    if len(found) < 2:
+        raise StudyError(
+            f"{name!r} has {len(found)} configurations that could enter finals, which need 2: trials that were trained "
+            "to their end, or at least for a third of the epochs, and did not diverge"
+        )
+    if finals.candidates is not None and finals.candidates > len(found):
+        raise StudyError(
+            f"candidates = {finals.candidates}, but {name!r} has {len(found)} different configurations that were "
+            f"trained for at least a third of the epochs; expected 2 to {len(found)}"
+        )
+    fewest = finals.candidates or min(max(2, known + 1), len(found), MOST)
+    count = finals.candidates or fitting(len(found), budget)
+    if count < fewest or not rounds(count, budget):
+        raise StudyError(f"finals of {name!r}: {too_small(finals.budget, total, fewest, smallest(fewest))}")
+    return count

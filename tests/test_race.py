@@ -1,0 +1,239 @@
+"""Finals as studies: made once, grown round by round by any number of workers, and read back as a search's best."""
+
+import math
+import re
+import shutil
+from contextlib import closing
+
+import pytest
+from sqlalchemy import event
+
+from optbench.data import Split
+from optbench.definition.sweep import Finals
+from optbench.errors import StudyError
+from optbench.scheduler.states import Role, State, StudyState
+from optbench.storage import best_first, find_study, open_storage, rename_study, studies, trials
+from optbench.storage.copy import copy_study
+from optbench.storage.doctor import examine
+from optbench.training.contract import CHANCE
+from optbench.worker.creation import create_study
+from optbench.worker.data import StudyData
+from optbench.worker.finals import advance, candidates, open_finals
+from optbench.worker.session import Options, Session
+from optbench.worker.stop import StopRequest
+from tests.conftest import sweep_of
+from tests.filled import fill
+from tests.light import Light
+from tests.test_storage import together
+
+WIDE = {"learning_rate": {"low": 1e-3, "high": 10.0, "log": True}, "epsilon": {"low": 1e-9, "high": 1e-3, "log": True}}
+RACE = {"trials": 32, "epochs": 3, "space": WIDE, "known": True, "finals": {"budget": 0.25}}
+RACE |= {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
+DATA = StudyData(Split(None, None, {}))
+
+
+def skill(job):
+    """The best learning rate is 1; runs of one configuration scatter by their seed."""
+    return 0.9 - 0.1 * abs(math.log10(job.hparams["learning_rate"])) + 0.0001 * (job.seed % 100)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The file of a database with a search that has its total."""
+    path = tmp_path_factory.mktemp("race") / "x.db"
+    with closing(open_storage(f"sqlite:///{path}", create=True)) as storage:
+        fill(storage, create_study(storage, sweep_of(**RACE), "tiny", {}), skill)
+    return path
+
+
+@pytest.fixture
+def storage(request, tmp_path):
+    """A database of the test's own: with the search if the test takes it, else empty."""
+    if "search" in request.fixturenames:
+        shutil.copy(request.getfixturevalue("made"), tmp_path / "x.db")
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def search(storage):
+    return find_study(storage, "tiny")
+
+
+def run_to_end(storage, name, score=skill):
+    """Fill the finals round by round, as workers do."""
+    while True:
+        fill(storage, find_study(storage, name), score)
+        before = find_study(storage, name)
+        if len(advance(storage, name).fixed) == len(before.sweep.fixed):
+            return find_study(storage, name)
+
+
+def test_known_settings_are_the_first_trials_and_among_the_candidates(storage, search):
+    assert [trial.label for trial in search.sweep.fixed] == ["Keras' defaults", "the paper's setting"]
+    race = open_finals(storage, search, Finals(), {})
+    assert {0, 1} <= {trial.source_trial for trial in race.sweep.fixed}
+
+
+def test_finals_have_their_total_from_the_start_and_reach_it_exactly(storage, search):
+    race = open_finals(storage, search, Finals(), {})
+    assert (race.role, race.origin, race.total, race.metric) == (Role.FINALS, "tiny", 8, search.metric)
+    assert [(one.candidates, one.seeds) for one in race.plan.rounds] == [(4, 1), (2, 2)]
+    assert len(race.sweep.fixed) == 4
+    done = run_to_end(storage, "tiny/finals")
+    assert (done.state, done.finished, len(done.sweep.fixed)) == (StudyState.DONE, 8, 8)
+    assert examine(storage) == []
+
+
+def test_the_winner_is_the_best_of_the_study_with_its_mean_and_its_optimism(storage, search):
+    single = search.best
+    open_finals(storage, search, Finals(), {})
+    assert find_study(storage, "tiny").best == single, "until the finals are done"
+    run_to_end(storage, "tiny/finals", lambda job: 0.8 if job.hparams["learning_rate"] == 1 else 0.5)
+    study = find_study(storage, "tiny")
+    winner = study.finals.winner
+    assert (winner.trial, len(winner.scores), winner.rounds) == (1, 3, 2), "the paper's setting"
+    assert study.best == winner.mean == pytest.approx(0.8)
+    records = trials(storage, study.study_id)
+    assert best_first(study.finals, records)[0].number == 1
+    assert len(best_first(study.finals, records)) == 32
+    assert winner.searched == records[1].value
+    assert winner.optimism == pytest.approx(records[1].value - 0.8)
+
+
+def test_a_final_that_diverged_counts_as_guessing(storage, search):
+    open_finals(storage, search, Finals(), {})
+    run_to_end(storage, "tiny/finals", lambda job: float("nan") if job.hparams["learning_rate"] == 1 else 0.5)
+    finals = find_study(storage, "tiny").finals
+    assert finals.finalists[-1].mean == pytest.approx(CHANCE) or finals.finalists[-2].mean == pytest.approx(CHANCE)
+    assert finals.winner.trial != 1
+
+
+def test_diverged_trials_never_enter(storage):
+    study = create_study(storage, sweep_of(**RACE | {"known": False}), "tiny", {})
+    fill(storage, study, lambda job: float("nan") if job.number == 3 else skill(job))
+    records = trials(storage, study.study_id)
+    assert records[3].state is State.DIVERGED
+    found = candidates(study.sweep, records)
+    assert [one.trial for one in sorted(found, key=lambda one: one.trial)] == [n for n in range(32) if n != 3]
+
+
+def test_pruned_trials_enter_by_their_last_accuracy_if_they_were_stopped_late(storage):
+    pruner = {"name": "median", "n_startup_trials": 4, "n_min_trials": 2, "n_warmup_steps": 1}
+    study = create_study(storage, sweep_of(**RACE | {"pruner": pruner, "epochs": 9}), "tiny", {})
+    fill(storage, study, skill)
+    records = trials(storage, study.study_id)
+    entered = {one.trial: one.value for one in candidates(study.sweep, records)}
+    pruned = [trial for trial in records if trial.state is State.PRUNED]
+    assert {trial.number: trial.last for trial in pruned if trial.epochs >= 3}.items() <= entered.items()
+    assert not {trial.number for trial in pruned if trial.epochs < 3} & entered.keys()
+    assert pruned
+
+
+def test_finals_are_joined_and_a_longer_search_gets_new_ones(storage, search):
+    first = open_finals(storage, search, Finals(), {})
+    assert open_finals(storage, search, Finals(), {}).study_id == first.study_id
+    run_to_end(storage, first.name)
+    longer = create_study(storage, sweep_of(**RACE | {"trials": 40}), "tiny", {})
+    fill(storage, longer, skill)
+    longer = find_study(storage, "tiny")
+    second = open_finals(storage, longer, Finals(), {})
+    assert second.name == "tiny/finals-2"
+    assert open_finals(storage, longer, Finals(), {}).study_id == second.study_id
+    assert find_study(storage, "tiny").finals.study == "tiny/finals", "the last ones that are done"
+    run_to_end(storage, second.name)
+    assert find_study(storage, "tiny").finals.study == "tiny/finals-2"
+
+
+def test_many_processes_make_the_same_finals_once(storage, search, tmp_path):
+    def work():
+        with closing(open_storage(f"sqlite:///{tmp_path}/x.db")) as own:
+            open_finals(own, search, Finals(), {})
+
+    together(work, 4)
+    assert [study.name for study in studies(storage)] == ["tiny", "tiny/finals"]
+
+
+def test_workers_share_the_rounds_and_train_every_slot_once(storage, search, tmp_path):
+    race = open_finals(storage, search, Finals(budget=1.0), {})
+
+    def work():
+        with closing(open_storage(f"sqlite:///{tmp_path}/x.db")) as own:
+            Session(own, race.name, Options(), DATA, build=lambda *_: Light()).run(lambda: None)
+
+    together(work, 3)
+    done = find_study(storage, race.name)
+    found = trials(storage, race.study_id)
+    assert (done.state, done.finished) == (StudyState.DONE, race.total)
+    assert sorted(trial.slot for trial in found) == list(range(race.total))
+    assert len({trial.worker for trial in found}) == 3
+    assert examine(storage) == []
+
+
+def test_a_stopped_race_goes_on_where_it_was(storage, search):
+    race = open_finals(storage, search, Finals(), {})
+    for _ in range(50):
+        stops = iter([None] * 9)
+        Session(storage, race.name, Options(), DATA, build=lambda *_: Light()).run(
+            lambda stops=stops: next(stops, StopRequest.NOW)
+        )
+        if find_study(storage, race.name).state is StudyState.DONE:
+            break
+    found = [trial for trial in trials(storage, race.study_id) if trial.state is State.COMPLETE]
+    assert sorted(trial.slot for trial in found) == list(range(race.total))
+
+
+def test_renaming_and_copying_keep_the_finals(storage, search):
+    open_finals(storage, search, Finals(), {})
+    run_to_end(storage, "tiny/finals")
+    best = find_study(storage, "tiny").best
+    assert copy_study(storage, find_study(storage, "tiny"), storage, "copy") == ["copy", "copy/finals"]
+    assert find_study(storage, "copy").finals.study == "copy/finals"
+    assert find_study(storage, "copy").best == best
+    rename_study(storage, search.study_id, "found")
+    assert find_study(storage, "found").best == best
+
+
+def test_reading_many_studies_takes_no_more_queries(storage, search):
+    open_finals(storage, search, Finals(), {})
+    run_to_end(storage, "tiny/finals")
+
+    def count():
+        queries = []
+        listen = lambda *given: queries.append(given[2])  # noqa: E731
+        event.listen(storage.engine, "before_cursor_execute", listen)
+        studies(storage)
+        event.remove(storage.engine, "before_cursor_execute", listen)
+        return len(queries)
+
+    before = count()
+    for name in ("a", "b"):
+        copy_study(storage, find_study(storage, "tiny"), storage, name)
+    names = [study.finals.study for study in studies(storage) if study.searches]
+    assert names == ["tiny/finals", "a/finals", "b/finals"]
+    assert count() == before
+
+
+@pytest.mark.parametrize(
+    ("finals", "message"),
+    [
+        (
+            Finals(budget=0.1),
+            "0.1 of 32 trials is 3 trainings, but 3 candidates need 5; expected 0.16 or more",
+        ),
+        (Finals(candidates=20), "is 8 trainings, but 20 candidates need 40; expected a search of at least 40 trials"),
+        (Finals(candidates=33), "candidates = 33, but 'tiny' has 32 different configurations"),
+    ],
+)
+def test_finals_that_cannot_be_say_what_fits_and_write_nothing(storage, search, finals, message):
+    with pytest.raises(StudyError, match=re.escape(message)):
+        open_finals(storage, search, finals, {})
+    assert [study.name for study in studies(storage)] == ["tiny"]
+
+
+def test_a_search_with_one_configuration_has_nothing_to_race(storage):
+    study = create_study(storage, sweep_of(trials=1), "one", {})
+    fill(storage, study, lambda job: 0.5)
+    with pytest.raises(StudyError, match="'one' has 1 configurations that could enter finals, which need 2"):
+        open_finals(storage, find_study(storage, "one"), Finals(), {})
