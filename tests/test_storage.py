@@ -165,11 +165,21 @@ def together(work, count):
         raise problems[0]
 
 
+def test_a_missing_table_is_reported_at_once_and_not_waited_for(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
+    asked = []
+    storage.outage = lambda problem: bool(asked.append(problem))
+    with pytest.raises(StorageError, match="no such table: nowhere"):
+        storage.read(lambda session: session.execute(text("SELECT 1 FROM nowhere")))
+    assert asked == []
+    storage.close()
+
+
 def test_a_worker_frozen_in_a_transaction_does_not_keep_the_others_waiting(url, monkeypatch):
     if url.startswith("sqlite"):
         pytest.skip("a frozen writer of a file holds its lock until it goes on: SQLite has nobody to end it")
     for kind, options in engine.SERVERS.items():
-        impatient = {k: v.replace("60", "2") if isinstance(v, str) else v for k, v in options.items()}
+        impatient = {k: v.replace("60", "5") if isinstance(v, str) else v for k, v in options.items()}
         monkeypatch.setitem(engine.SERVERS, kind, impatient)
     storage = open_storage(url, create=True)
     writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")

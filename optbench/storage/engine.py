@@ -20,6 +20,7 @@ from optbench.storage import schema  # noqa: F401  registers our tables with Opt
 
 BUSY_SECONDS = 60
 RETRY_SECONDS = 1.0
+LASTING = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY)  # SQLite's: a table is missing, or the file is read-only
 SERVERS: dict[str, dict[str, Any]] = {
     # Clocks are in UTC. The server ends the transaction of a frozen or lost worker, so that it holds no lock for long.
     "postgresql": {"options": "-c timezone=utc -c idle_in_transaction_session_timeout=60s", "connect_timeout": 10},
@@ -186,6 +187,7 @@ def one_line(url: URL) -> Iterator[None]:
         cause = getattr(database, "orig", None) or database or problem
         passing = isinstance(database, OperationalError | InterfaceError | sqlite3.OperationalError)
         passing |= getattr(database, "connection_invalidated", False)
+        passing &= getattr(cause, "sqlite_errorcode", None) not in LASTING
         first_line = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise StorageError(f"storage {shown(url)}: {first_line}", passing) from problem
 
