@@ -1,4 +1,4 @@
-"""What several tests share: TensorFlow's threads set once, a tiny sweep, databases of every kind, where MNIST lies."""
+"""Shared fixtures: a tiny sweep, databases of every kind, worker processes, a browser, TensorFlow's threads."""
 
 import os
 import shutil
@@ -17,9 +17,11 @@ from optbench.data import Split
 from optbench.definition import parse
 from optbench.definition.sweep import Sweep
 from optbench.storage import open_storage
+from optbench.storage.upgrade import upgrade
 from tests.servers import KINDS, missing
 
 ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "tests" / "data" / "schema3"
 MNIST = ROOT.parent / "shared" / "mnist"
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -39,7 +41,7 @@ OF_A_SEARCH = ("space", "optimizer", "trials", "known", "finals")
 
 @pytest.fixture(scope="session", autouse=True)
 def _tensorflow_threads() -> None:
-    """Set TensorFlow's threads before it computes anything; tests that do not import it do not wait for it."""
+    """Set TensorFlow's threads before its first operation. Does nothing where no test imports TensorFlow."""
     if "tensorflow" in sys.modules:
         from optbench.training.tensorflow.build import configure
 
@@ -53,17 +55,17 @@ def digits() -> Split:
     return load("digits", 300, 0)
 
 
-def lacking(reason):
-    """Skip a test for want of a program; fail it where the gate says that everything has to be there."""
+def skip_without_program(reason):
+    """Skip a test because a program is missing, or fail it if OPTBENCH_TEST_PROGRAMS says "required"."""
     (pytest.fail if os.environ.get("OPTBENCH_TEST_PROGRAMS") == "required" else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    """A function that opens a page in a headless browser, with further options, and gives the finished process."""
+    """A function that opens a page in a headless browser and returns the finished process."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        lacking("no Chromium: apt-get install chromium")
+        skip_without_program("no Chromium: apt-get install chromium")
     quiet = [f"--disable-{what}" for what in ("gpu", "quic", "background-networking", "component-update", "sync")]
 
     def open_page(page, folder, *options):
@@ -77,13 +79,13 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def server():
-    """A function that gives the running server of a kind, started when it is first wanted."""
+    """A function that returns the server of a kind, which it starts on the first call."""
     started = {}
 
     def of(kind):
         if kind not in started:
             if reason := missing(kind):
-                lacking(reason)
+                skip_without_program(reason)
             started[kind] = KINDS[kind]()
             started[kind].start()
         return started[kind]
@@ -95,7 +97,7 @@ def server():
 
 @pytest.fixture
 def new_url(server, tmp_path):
-    """A function that gives the URL of a new, empty database of a kind."""
+    """A function that returns the URL of a new, empty database of a kind."""
 
     def of(kind):
         name = f"t{uuid.uuid4().hex[:12]}"
@@ -105,24 +107,24 @@ def new_url(server, tmp_path):
 
 
 @pytest.fixture
-def crew_on(new_url, tmp_path):
-    """A function that gives a crew on a new database of a kind; its processes are gone after the test."""
-    from tests.crew import Crew
+def workers_on(new_url, tmp_path):
+    """A function that returns workers on a new database of a kind. The end of the test kills those that still run."""
+    from tests.workers import Workers
 
-    crews = []
+    made = []
 
     def make(kind, total, *options, light=False):
-        crews.append(Crew(tmp_path, new_url(kind), total, *options, light=light))
-        return crews[-1]
+        made.append(Workers(tmp_path, new_url(kind), total, *options, light=light))
+        return made[-1]
 
     yield make
-    for crew in crews:
-        crew.__exit__()
+    for workers in made:
+        workers.__exit__()
 
 
 @pytest.fixture(params=["sqlite", *KINDS])
 def url(request, new_url):
-    """A new, empty database of every kind: what is tested with it is the contract of all of them."""
+    """The URL of a new, empty database. Tests that use it run once for every kind of database."""
     return new_url(request.param)
 
 
@@ -134,13 +136,31 @@ def storage(url):
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def kept_folder(tmp_path_factory):
+    """A folder whose storage/optbench.db is an upgraded copy of the database of schema 3."""
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "storage").mkdir()
+    shutil.copy(KEPT / "optbench.db", folder / "storage" / "optbench.db")
+    upgrade(f"sqlite:///{folder}/storage/optbench.db")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def comparison_url(tmp_path_factory):
+    """The URL of a database with a whole comparison. The tests of a module share it."""
+    from tests.filled import comparison_database
+
+    return comparison_database(tmp_path_factory.mktemp("comparison"))
+
+
 @pytest.fixture
 def tiny() -> Sweep:
     return parse(TINY, "tiny")
 
 
 def sweep_of(**changes: Any) -> Sweep:
-    """The tiny sweep with other keys; a key set to None is left out, and so are those that a list cannot have."""
+    """The tiny sweep with some keys changed. None leaves a key out; without a space, the keys of a search go too."""
     table = {key: value for key, value in (TINY | changes).items() if value is not None}
     if "space" not in table:
         table = {key: value for key, value in table.items() if key in changes or key not in ("known", "finals")}

@@ -1,4 +1,4 @@
-"""Studies filled without training, for tests of what is concluded from them: searches, confirmations, a baseline."""
+"""Studies with made-up results, for tests of comparisons and reports: searches, confirmations, a baseline."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ FIXED = [
 
 
 def run(storage, sweep, name, score, origin=None, test_images=False):
-    """Make a study and fill it without training; `score` as in `fill`."""
+    """Create a study and fill it without training. `score` is the same as for `fill`."""
     fingerprint = sweep.fingerprint({"data.sha256": "d"})
     held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
     if origin:
@@ -41,7 +41,7 @@ def run(storage, sweep, name, score, origin=None, test_images=False):
 
 
 def fill(storage, record, score, test_images=False):
-    """Fill a study without training: `score(job)` is what a trial comes to; NaN lets it diverge."""
+    """Fill a study without training. `score(job)` is the final accuracy of a trial; NaN makes the trial diverge."""
     sweep, writer = record.sweep, Writer(storage, record.study_id, record.name)
     study = Scheduler(sweep, writer)
     for optimizer in sweep.optimizers:
@@ -51,31 +51,39 @@ def fill(storage, record, score, test_images=False):
             for n in range(1, sweep.epochs + 1):
                 value = end * (1 - 0.5**n) if end == end else 0.1
                 row = Epoch(
-                    n, loss, value, None if test_images else 0.5, None if test_images else value, 0.1, 1e-3 * n, 0.2 * n
+                    epoch=n,
+                    train_loss=loss,
+                    train_accuracy=value,
+                    validation_loss=None if test_images else 0.5,
+                    validation_accuracy=None if test_images else value,
+                    seconds=0.1,
+                    effective_lr=1e-3 * n,
+                    weight_distance=0.2 * n,
                 )
-                verdict = study.decide(job, row)
+                decision = study.decide(job, row)
                 study.record({job.number: row}, {})
-                if verdict is not Decision.CONTINUE:
+                if decision is not Decision.CONTINUE:
                     break
-            study.record(
-                {}, {job.number: Ending(verdict, end if verdict is Decision.COMPLETE else value, n, tested=test_images)}
-            )
+            final = end if decision is Decision.COMPLETE else value
+            study.record({}, {job.number: Ending(decision, final, n, tested=test_images)})
     writer.leave()
 
 
 def search(name="adadelta", **changes):
+    """The definition of a search. The first word of its name is the optimizer, unless `optimizer` says otherwise."""
     optimizer = changes.pop("optimizer", name.split("-")[0].split("/")[0])
     keys = {"name": name, "optimizer": optimizer, "space": SPACES[optimizer], "trials": 30, "epochs": 6}
     return sweep_of(**(keys | {"pruner": {"name": "median", "audit": 0.5}} | changes))
 
 
 def peak(job):
-    """Best at learning_rate 1 (AdaDelta) or 0.01 (Adam)."""
+    """The accuracy of a job: it peaks at learning rate 1 (AdaDelta) or 0.01 (Adam)."""
     best = {"adadelta": 1.0, "adam": 0.01}[job.optimizer]
     return 0.95 - 0.05 * abs(np.log10(job.hparams["learning_rate"] / best))
 
 
 def confirm(storage, name, level, seeds=10, noise=0.001):
+    """Confirm the two best trials of a search with made-up test accuracies around `level`."""
     study = find_study(storage, name)
     sweep = confirmation(study, trials(storage, study.study_id), 2, seeds, None)
     run(
@@ -86,7 +94,7 @@ def confirm(storage, name, level, seeds=10, noise=0.001):
 
 
 def comparison_database(folder):
-    """The URL of a database with a whole comparison: two searches, confirmed and explored, and a baseline."""
+    """The URL of a database with a whole comparison: two confirmed searches, their exploration, and a baseline."""
     url = f"sqlite:///{folder}/x.db"
     storage = open_storage(url, create=True)
     for name in ("adadelta", "adam"):

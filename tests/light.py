@@ -1,4 +1,4 @@
-"""A worker like any other, but for its trainer: it trains nothing, and so needs no TensorFlow to start.
+"""A real worker process with a fake trainer: it trains nothing, so that it starts at once, without TensorFlow.
 
 OPTBENCH_STORAGE=URL python -m tests.light SWEEP --heartbeat-timeout=SECONDS
 """
@@ -20,8 +20,8 @@ from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop
 
 
-class Light:
-    """Two lanes; an accuracy is a function of the trial's seed and the epoch, and takes its time."""
+class FakeTrainer:
+    """A trainer with two lanes. It computes accuracies from the trial's seed and the epoch, 10 ms a call."""
 
     name, device, lanes = "light", "CPU", 2
 
@@ -40,8 +40,8 @@ class Light:
             self.epochs[lane] += 1
         return {lane: self._epoch(job.seed % 1000 / 1000, self.epochs[lane]) for lane, job in self.assigned.items()}
 
-    def _epoch(self, skill, n):
-        accuracy = skill * (1 - 0.9**n)
+    def _epoch(self, limit, n):
+        accuracy = limit * (1 - 0.9**n)
         return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01)
 
 
@@ -53,10 +53,10 @@ def main(file, heartbeat_timeout):
     create_study(storage, sweep, sweep.name, data.digests)
     options = Options(heartbeat_timeout=heartbeat_timeout)
     with Stop() as stop:
-        study = Session(storage, sweep.name, options, data, build=lambda *_: Light()).run(stop)
+        study = Session(storage, sweep.name, options, data, build=lambda *_: FakeTrainer()).run(stop)
         if sweep.finals and not stop():
             race = open_finals(storage, study, sweep.finals, data.digests)
-            Session(storage, race.name, options, data, build=lambda *_: Light()).run(stop)
+            Session(storage, race.name, options, data, build=lambda *_: FakeTrainer()).run(stop)
     storage.close()
     sys.exit(128 + stop.signal if stop.signal else 0)
 

@@ -1,4 +1,4 @@
-"""The Python API as a notebook or a script uses it: from `load` to `compare` on digits, and Ctrl-C."""
+"""The Python API as notebooks and scripts use it: from `load` to `compare` on digits, and Ctrl-C."""
 
 import os
 import pickle
@@ -43,7 +43,7 @@ def test_load_takes_a_name_a_path_a_dict_or_a_sweep(tmp_path):
         optbench.load("quikstart")
 
 
-def test_a_study_has_its_best_trial_its_trials_and_its_epochs(studies):
+def test_a_study_has_trials_epochs_and_a_best_trial(studies):
     study = studies[0]
     assert (study.name, study.state) == ("first", "done")
     assert study.sweep.trials == 4
@@ -62,7 +62,7 @@ def test_the_same_call_again_trains_nothing(studies, url, capsys):
     assert "] trial " not in capsys.readouterr().out
 
 
-def test_a_table_is_columns_for_every_library(studies):
+def test_other_libraries_can_read_a_table(studies):
     table = studies[0].table()
     assert repr(table).startswith("Table of 4 rows: trial, ")
     assert dict(table)["trial"] == [0, 1, 2, 3]
@@ -72,14 +72,14 @@ def test_a_table_is_columns_for_every_library(studies):
     assert "<th>learning_rate</th>" in table._repr_html_()
 
 
-def test_exports_and_optunas_own_study(studies):
+def test_a_study_can_be_exported_and_opened_with_plain_optuna(studies):
     assert 'optimizer = "adadelta"' in studies[0].export("toml")
     assert studies[0].optuna().best_value == studies[0].best.value
     with pytest.raises(DefinitionError, match="no such format"):
         studies[0].export("yaml")
 
 
-def test_a_comparison_has_sentences_numbers_and_a_page(studies, tmp_path):
+def test_a_comparison_has_sentences_numbers_and_a_report(studies, tmp_path):
     comparison = optbench.compare(*studies)
     assert comparison.sentences[0].startswith("first ")
     assert [arm["study"] for arm in comparison.as_dict()["arms"]] == ["first", "second"]
@@ -94,7 +94,7 @@ def test_studies_are_listed_and_opened_by_name(studies, url):
         optbench.open_study("firts", url)
 
 
-def test_a_confirmation_selects_nothing(studies, url):
+def test_a_confirmation_has_no_best_trial(studies, url):
     confirmation = optbench.open_study("first/confirm", url)
     assert confirmation.best is None
     assert [trial.state for trial in confirmation.trials] == [State.COMPLETE] * 3
@@ -131,7 +131,7 @@ def test_bad_options_are_refused_before_anything_is_written(options, message, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_stops_cleanly_and_a_script_does_not_go_on(tmp_path):
+def test_ctrl_c_interrupts_the_study_and_the_script(tmp_path):
     write_toml(tmp_path / "slow.toml", SLOW)
     code = (
         "import optbench\n"
@@ -159,7 +159,7 @@ def test_ctrl_c_stops_cleanly_and_a_script_does_not_go_on(tmp_path):
 
 
 def wait_for_epochs(path, process):
-    """Until the study's first trial has trained three epochs."""
+    """Wait until the study in this file has trained three epochs."""
     end = time.monotonic() + 240
     while time.monotonic() < end and process.poll() is None:
         if path.exists():
@@ -167,10 +167,10 @@ def wait_for_epochs(path, process):
             if found and len(found[0].epochs()["epoch"]) >= 3:
                 return
         time.sleep(0.2)
-    raise AssertionError("the study trained no three epochs")
+    raise AssertionError("the study did not train three epochs")
 
 
-def test_importing_the_package_is_cheap_and_its_names_are_all_there():
+def test_importing_the_package_imports_no_large_library_and_every_public_name_exists():
     code = (
         "import sys, optbench\n"
         "assert not {'optuna', 'tensorflow', 'rich', 'numpy'} & sys.modules.keys()\n"

@@ -1,4 +1,4 @@
-"""The command line as a person types it: whole sweeps in a process of their own, signals, and bad input."""
+"""The command line as people use it: whole sweeps in their own processes, signals, and bad input."""
 
 import json
 import os
@@ -22,7 +22,7 @@ LONG = TINY | {"name": "long", "trials": 200, "epochs": 600, "pruner": {"name": 
 
 
 def optbench(*arguments, cwd, code=0, **environment):
-    """What the command prints on stdout, or on stderr if it is to fail; its exit code is checked."""
+    """The standard output of a command, or its standard error if `code` is not 0. Checks the exit code."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
@@ -37,9 +37,9 @@ def optbench(*arguments, cwd, code=0, **environment):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def folder(tmp_path_factory):
     """A folder in which the tiny sweep was run to its end."""
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("folder")
     write_toml(folder / "tiny.toml", TINY)
     (folder / "out.txt").write_text(optbench("sweep", "tiny.toml", "--lanes", 4, cwd=folder))
     return folder
@@ -49,8 +49,8 @@ def database(folder, name):
     return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/storage/optbench.db")
 
 
-def test_a_sweep_prints_a_line_a_trial_and_a_summary(place):
-    out = (place / "out.txt").read_text().splitlines()
+def test_a_sweep_prints_a_line_for_each_trial_and_a_summary(folder):
+    out = (folder / "out.txt").read_text().splitlines()
     assert [line.split("]")[0] for line in out[:6]] == [f"[{n}/6" for n in range(1, 7)]
     assert out[6].startswith("study tiny: 6/6 trials, done")
     assert re.match(r"best: validation accuracy \d\d\.\d\d % in trial \d: learning_rate=", out[7])
@@ -58,57 +58,57 @@ def test_a_sweep_prints_a_line_a_trial_and_a_summary(place):
     assert "confirm: optbench confirm tiny" in out
 
 
-def test_the_same_command_again_does_nothing_and_says_so(place):
-    assert "has 6 of 6 trials already; nothing to do" in optbench("sweep", "tiny.toml", cwd=place)
-    assert len(database(place, "tiny").trials) == 6
+def test_the_same_command_again_says_that_there_is_nothing_to_do(folder):
+    assert "has 6 of 6 trials already; nothing to do" in optbench("sweep", "tiny.toml", cwd=folder)
+    assert len(database(folder, "tiny").trials) == 6
 
 
-def test_a_larger_total_carries_on(place):
-    optbench("sweep", "tiny.toml", "--study", "grown", cwd=place)
-    out = optbench("sweep", "tiny.toml", "--study", "grown", "--trials", 8, "--lanes", 2, cwd=place)
+def test_a_larger_total_resumes_the_study(folder):
+    optbench("sweep", "tiny.toml", "--study", "grown", cwd=folder)
+    out = optbench("sweep", "tiny.toml", "--study", "grown", "--trials", 8, "--lanes", 2, cwd=folder)
     assert out.startswith("[7/8]")
     assert "8/8 trials, done" in out
-    assert len(database(place, "grown").trials) == 8
+    assert len(database(folder, "grown").trials) == 8
 
 
-def test_another_definition_is_refused_and_named(place):
-    told = optbench("sweep", "tiny.toml", "--epochs", 3, cwd=place, code=2)
-    assert "has another definition: epochs is 2 there, 3 here" in told
-    assert len(database(place, "tiny").trials) == 6
+def test_another_definition_is_refused_and_the_difference_is_named(folder):
+    error = optbench("sweep", "tiny.toml", "--epochs", 3, cwd=folder, code=2)
+    assert "has another definition: epochs is 2 there, 3 here" in error
+    assert len(database(folder, "tiny").trials) == 6
 
 
-def test_studies_and_show(place):
-    listed = json.loads(optbench("studies", "--json", cwd=place))
+def test_studies_and_show_agree_with_the_database(folder):
+    listed = json.loads(optbench("studies", "--json", cwd=folder))
     tiny = next(study for study in listed if study["name"] == "tiny")
     assert (tiny["state"], tiny["total"], tiny["optimizer"]) == ("done", 6, "adadelta")
     assert sum(tiny["trials"].values()) == 6
-    assert tiny["best"] == database(place, "tiny").best_value
-    assert "tiny" in optbench("studies", cwd=place)
-    shown = json.loads(optbench("show", "tiny", "--top", 2, "--json", cwd=place))
+    assert tiny["best"] == database(folder, "tiny").best_value
+    assert "tiny" in optbench("studies", cwd=folder)
+    shown = json.loads(optbench("show", "tiny", "--top", 2, "--json", cwd=folder))
     assert len(shown["top"]) == 2
     assert shown["top"][0]["value"] == tiny["best"]
     assert shown["definition"]["space"]["learning_rate"]["log"] is True
-    assert "learning_rate" in optbench("show", "tiny", cwd=place)
+    assert "learning_rate" in optbench("show", "tiny", cwd=folder)
 
 
-def test_json_stands_alone_on_standard_output(place):
-    (grown,) = json.loads(optbench("sweep", "tiny.toml", "--study", "alone", "--trials", 2, "--json", cwd=place))
-    assert (grown["name"], grown["state"], grown["total"], len(grown["top"])) == ("alone", "done", 2, 2)
-    (again,) = json.loads(optbench("confirm", "alone", "--top", 1, "--seeds", 2, "--json", cwd=place))
-    assert again["name"] == "alone/confirm"
-    (setting,) = again["settings"]
+def test_with_json_standard_output_is_json_alone(folder):
+    (study,) = json.loads(optbench("sweep", "tiny.toml", "--study", "alone", "--trials", 2, "--json", cwd=folder))
+    assert (study["name"], study["state"], study["total"], len(study["top"])) == ("alone", "done", 2, 2)
+    (confirmation,) = json.loads(optbench("confirm", "alone", "--top", 1, "--seeds", 2, "--json", cwd=folder))
+    assert confirmation["name"] == "alone/confirm"
+    (setting,) = confirmation["settings"]
     assert (setting["accuracy"]["n"], setting["published"]) == (2, None)
-    assert setting["accuracy"]["mean"] == pytest.approx(sum(trial["value"] for trial in again["top"]) / 2)
-    assert "95 % interval" in optbench("show", "alone/confirm", cwd=place)
+    assert setting["accuracy"]["mean"] == pytest.approx(sum(trial["value"] for trial in confirmation["top"]) / 2)
+    assert "95 % interval" in optbench("show", "alone/confirm", cwd=folder)
 
 
-def test_a_trial_replays_bit_for_bit_at_any_width(place):
-    assert "same: 2 epochs compared exactly" in optbench("replay", "tiny", 3, cwd=place)
-    assert json.loads(optbench("replay", "tiny", 3, "--lanes", 1, "--json", cwd=place))["same"] is True
+def test_a_trial_replays_bit_for_bit_with_any_number_of_lanes(folder):
+    assert "same: 2 epochs compared exactly" in optbench("replay", "tiny", 3, cwd=folder)
+    assert json.loads(optbench("replay", "tiny", 3, "--lanes", 1, "--json", cwd=folder))["same"] is True
 
 
-def test_a_replay_that_differs_exits_with_1(place, tmp_path):
-    source, copy = place / "storage" / "optbench.db", tmp_path / "storage" / "optbench.db"
+def test_a_replay_that_differs_exits_with_1(folder, tmp_path):
+    source, copy = folder / "storage" / "optbench.db", tmp_path / "storage" / "optbench.db"
     copy.parent.mkdir()
     with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(copy)) as target, target:
         origin.backup(target)
@@ -118,68 +118,70 @@ def test_a_replay_that_differs_exits_with_1(place, tmp_path):
     assert "DIFFERENT" in done.stdout
 
 
-def test_exports(place):
-    best = database(place, "tiny").best_trial
-    content = json.loads(optbench("export", "tiny", cwd=place))
+def test_the_best_trial_is_exported_as_json_and_for_keras(folder):
+    best = database(folder, "tiny").best_trial
+    content = json.loads(optbench("export", "tiny", cwd=folder))
     assert (content["trial"], content["value"]) == (best.number, best.value)
     assert content["hyperparameters"]["learning_rate"] == best.params["learning_rate"]
-    optbench("export", "tiny", "--format", "keras", "-o", "best.json", cwd=place)
-    optimizer = keras.optimizers.deserialize(json.loads((place / "best.json").read_text()))
+    optbench("export", "tiny", "--format", "keras", "-o", "best.json", cwd=folder)
+    optimizer = keras.optimizers.deserialize(json.loads((folder / "best.json").read_text()))
     assert type(optimizer) is keras.optimizers.Adadelta
     assert float(optimizer.learning_rate) == pytest.approx(best.params["learning_rate"], rel=1e-6)
     assert optimizer.epsilon == best.params["epsilon"]
 
 
-def test_an_exported_sweep_gives_the_same_accuracy(place):
-    text = optbench("export", "tiny", "--format", "toml", "--trial", 1, cwd=place)
-    (place / "one.toml").write_text(text)
-    assert tomllib.loads(text)["trial"][0]["learning_rate"] == database(place, "tiny").trials[1].params["learning_rate"]
-    optbench("sweep", "one.toml", cwd=place)
-    assert database(place, "tiny-trial-1").best_trial.value == database(place, "tiny").trials[1].value
+def test_an_exported_sweep_gives_the_same_accuracy(folder):
+    text = optbench("export", "tiny", "--format", "toml", "--trial", 1, cwd=folder)
+    (folder / "one.toml").write_text(text)
+    assert (
+        tomllib.loads(text)["trial"][0]["learning_rate"] == database(folder, "tiny").trials[1].params["learning_rate"]
+    )
+    optbench("sweep", "one.toml", cwd=folder)
+    assert database(folder, "tiny-trial-1").best_trial.value == database(folder, "tiny").trials[1].value
 
 
-def test_an_exported_model_scores_what_the_row_says(place, digits):
-    told = optbench("export", "tiny", "--model", "best.keras", cwd=place)
-    model = keras.models.load_model(place / "best.keras")
+def test_an_exported_model_has_the_stored_accuracy(folder, digits):
+    output = optbench("export", "tiny", "--model", "best.keras", cwd=folder)
+    model = keras.models.load_model(folder / "best.keras")
     _, accuracy = model.evaluate(digits.validation.pixels, digits.validation.labels, verbose=0)
-    value = database(place, "tiny").best_value
+    value = database(folder, "tiny").best_value
     assert accuracy == pytest.approx(value, abs=1e-6)
-    assert f"validation accuracy {100 * value:.2f} %, as stored" in told
-    assert "ends in .keras" in optbench("export", "tiny", "--model", "best.h5", cwd=place, code=2)
+    assert f"validation accuracy {100 * value:.2f} %, as stored" in output
+    assert "ends in .keras" in optbench("export", "tiny", "--model", "best.h5", cwd=folder, code=2)
 
 
-def test_the_reference_trainer_runs_a_sweep(place):
-    optbench("sweep", "tiny.toml", "--study", "stock", "--trials", 2, "--trainer", "reference", cwd=place)
-    trial = database(place, "stock").trials[0]
+def test_the_reference_trainer_can_run_a_sweep(folder):
+    optbench("sweep", "tiny.toml", "--study", "stock", "--trials", 2, "--trainer", "reference", cwd=folder)
+    trial = database(folder, "stock").trials[0]
     assert (trial.user_attrs["trainer"], trial.user_attrs["lanes"]) == ("reference", 1)
-    same = database(place, "tiny").trials[0]
+    same = database(folder, "tiny").trials[0]
     assert trial.params == same.params
     assert trial.value == pytest.approx(same.value, abs=0.01)
 
 
-def test_a_list_of_fixed_trials_opens_the_test_set(place):
+def test_a_list_of_fixed_trials_is_evaluated_on_the_test_set(folder):
     listed = [
         {"optimizer": "adam", "label": "Adam", "learning_rate": 0.01, "seeds": [0, 1], "published_test_accuracy": 0.9},
         {"optimizer": "adadelta", "label": "Ada", "seeds": [0, 1]},
     ]
     table = {"name": "fixed", "epochs": 2, "batch": 64, "data": {"name": "digits", "validation": 0}, "trial": listed}
-    write_toml(place / "fixed.toml", table)
-    out = optbench("sweep", "fixed.toml", cwd=place)
-    study = database(place, "fixed")
+    write_toml(folder / "fixed.toml", table)
+    out = optbench("sweep", "fixed.toml", cwd=folder)
+    study = database(folder, "fixed")
     assert study.metric_names == ["test accuracy"]
     assert [t.user_attrs["optimizer"] for t in study.trials] == ["adam"] * 2 + ["adadelta"] * 2
     assert all(round(t.value * 297, 6) == round(t.value * 297) for t in study.trials)
     assert "90.00" in out
     assert "Ada" in out
     assert "export" not in out
-    assert "is not a search, so it has no best trial" in optbench("export", "fixed", cwd=place, code=2)
-    assert [t["number"] for t in json.loads(optbench("show", "fixed", "--json", cwd=place))["top"]] == [0, 1, 2, 3]
-    assert f"test accuracy {100 * study.trials[1].value:.2f} % and" in optbench("replay", "fixed", 1, cwd=place)
+    assert "is not a search, so it has no best trial" in optbench("export", "fixed", cwd=folder, code=2)
+    assert [t["number"] for t in json.loads(optbench("show", "fixed", "--json", cwd=folder))["top"]] == [0, 1, 2, 3]
+    assert f"test accuracy {100 * study.trials[1].value:.2f} % and" in optbench("replay", "fixed", 1, cwd=folder)
 
 
 @contextmanager
 def long_sweep(folder):
-    """The long sweep as a process of its own that has trained three epochs of its first trial; killed at the end."""
+    """A process that has trained three epochs of the long sweep. The end of `with` kills it."""
     write_toml(folder / "long.toml", LONG)
     command = [*COMMAND, "sweep", "long.toml", "--lanes", "2"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -194,22 +196,22 @@ def wait_for_epochs(folder, process):
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
         if (folder / "storage" / "optbench.db").exists():
-            with suppress(KeyError):  # the study is not there yet
+            with suppress(KeyError):  # the study does not exist yet
                 trials = database(folder, "long").trials
                 if trials and len(trials[0].intermediate_values) >= 3:
                     return
         time.sleep(0.1)
     process.kill()
-    raise AssertionError(f"the sweep trained no three epochs: {process.communicate()}")
+    raise AssertionError(f"the sweep did not train three epochs: {process.communicate()}")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_sweep_and_the_same_command_carries_on(number, code, tmp_path):
+def test_a_signal_ends_a_sweep_and_the_same_command_resumes_it(number, code, tmp_path):
     with long_sweep(tmp_path) as process:
         process.send_signal(number)
-        out, told = process.communicate(timeout=60)
-    assert process.returncode == code, told
-    assert "Traceback" not in told
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "Traceback" not in error
     assert out.splitlines()[-1] == "stopped; the same command carries on"
     failed = [t for t in database(tmp_path, "long").trials if t.state.name == "FAIL"]
     assert len(failed) == 2 == len(database(tmp_path, "long").trials)
@@ -222,7 +224,7 @@ def test_a_signal_ends_the_sweep_and_the_same_command_carries_on(number, code, t
     assert {tuple(t.params.items()) for t in failed} <= {tuple(t.params.items()) for t in finished}
 
 
-def test_running_trials_and_their_curves_can_be_seen_while_they_run(tmp_path):
+def test_a_running_trial_and_its_curve_are_visible_while_it_runs(tmp_path):
     with long_sweep(tmp_path):
         trial = database(tmp_path, "long").trials[0]
         listed = json.loads(optbench("studies", "--json", cwd=tmp_path))
@@ -231,14 +233,14 @@ def test_running_trials_and_their_curves_can_be_seen_while_they_run(tmp_path):
     assert listed[0]["state"] == "running"
 
 
-def test_no_trial_starts_after_the_time_limit_and_the_same_command_carries_on(tmp_path):
+def test_no_trial_starts_after_the_time_limit_and_the_same_command_resumes(tmp_path):
     write_toml(tmp_path / "tiny.toml", TINY)
     assert "0/6 trials, interrupted" in optbench("sweep", "tiny.toml", "--timeout", 0.001, cwd=tmp_path)
     assert database(tmp_path, "tiny").trials == []
     assert "6/6 trials, done" in optbench("sweep", "tiny.toml", "--timeout", 300, cwd=tmp_path)
 
 
-BAD = [
+BAD_INPUT = [
     (["sweep", "quikstart"], "did you mean 'quickstart'"),
     (["sweep", "quickstart", "--trials", "0"], "--trials 0: expected 1 or more"),
     (["sweep", "quickstart", "--epochs", "-3"], "--epochs -3: expected 1 or more"),
@@ -286,7 +288,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), BAD)
+@pytest.mark.parametrize(("arguments", "message"), BAD_INPUT)
 def test_bad_input_gets_one_line_and_writes_nothing(arguments, message, tmp_path):
     (tmp_path / "text.toml").write_text("this is = = no definition at all")
     write_toml(tmp_path / "wide.toml", TINY | {"data": {"name": "digits", "validation": 1500}})
@@ -294,41 +296,41 @@ def test_bad_input_gets_one_line_and_writes_nothing(arguments, message, tmp_path
     (tmp_path / "long.toml").write_bytes(b"#" * 10_000_000)
     write_toml(tmp_path / "odd.toml", TINY | {"data": {"name": "mnits", "validation": 10}})
     before = sorted(path.name for path in tmp_path.iterdir())
-    told = optbench(*arguments, cwd=tmp_path, code=2)
-    assert message in told
-    assert len(told.splitlines()) == 1, told
+    error = optbench(*arguments, cwd=tmp_path, code=2)
+    assert message in error
+    assert len(error.splitlines()) == 1, error
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_export_leaves_what_is_no_plain_file_in_place(place):
-    link, fifo = place / "link.json", place / "fifo"
-    (place / "target.json").write_text("old")
+def test_export_writes_through_a_link_and_into_a_pipe(folder):
+    link, fifo = folder / "link.json", folder / "fifo"
+    (folder / "target.json").write_text("old")
     link.symlink_to("target.json")
-    optbench("export", "tiny", "-o", "link.json", cwd=place)
+    optbench("export", "tiny", "-o", "link.json", cwd=folder)
     assert link.is_symlink()
-    assert json.loads((place / "target.json").read_text())["study"] == "tiny"
+    assert json.loads((folder / "target.json").read_text())["study"] == "tiny"
     os.mkfifo(fifo)
     with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE, text=True) as reader:
-        optbench("export", "tiny", "-o", "fifo", cwd=place)
+        optbench("export", "tiny", "-o", "fifo", cwd=folder)
         assert json.loads(reader.communicate(timeout=30)[0])["study"] == "tiny"
     assert fifo.is_fifo()
 
 
-def test_export_to_a_place_that_cannot_be_written(place):
-    assert "cannot be written" in optbench("export", "tiny", "-o", "none/x.json", cwd=place, code=2)
+def test_export_to_a_missing_folder_is_refused(folder):
+    assert "cannot be written" in optbench("export", "tiny", "-o", "none/x.json", cwd=folder, code=2)
 
 
-def test_unknown_studies_and_trials(place):
-    assert "did you mean 'tiny'" in optbench("show", "tinny", cwd=place, code=2)
-    assert "has no trial 99" in optbench("replay", "tiny", 99, cwd=place, code=2)
+def test_unknown_studies_and_trials_are_refused(folder):
+    assert "did you mean 'tiny'" in optbench("show", "tinny", cwd=folder, code=2)
+    assert "has no trial 99" in optbench("replay", "tiny", 99, cwd=folder, code=2)
 
 
-def test_the_doctor_a_backup_and_deleting(place, tmp_path):
-    def of(*arguments, code=0):
+def test_a_backup_can_be_checked_and_its_studies_deleted(folder, tmp_path):
+    def on_copy(*arguments, code=0):
         return optbench(*arguments, cwd=tmp_path, code=code, OPTBENCH_STORAGE=f"sqlite:///{tmp_path}/copy.db")
 
-    assert "bytes" in optbench("backup", tmp_path / "copy.db", cwd=place)
-    assert json.loads(of("doctor", "--json")) == []
+    assert "bytes" in optbench("backup", tmp_path / "copy.db", cwd=folder)
+    assert json.loads(on_copy("doctor", "--json")) == []
     with closing(sqlite3.connect(tmp_path / "copy.db")) as connection, connection:
         connection.execute("DELETE FROM optbench_epochs WHERE trial_id = 2 AND epoch = 1")
         connection.execute("UPDATE studies SET study_name = 'baseline' WHERE study_name = 'tiny'")
@@ -337,19 +339,19 @@ def test_the_doctor_a_backup_and_deleting(place, tmp_path):
     )
     assert done.returncode == 1
     assert "study baseline: trial 1 (COMPLETE) trained 2 epochs; its curve has 1 of them" in done.stdout
-    assert "is the baseline that others are compared with; type --force to delete it" in of(
+    assert "is the baseline that others are compared with; type --force to delete it" in on_copy(
         "delete", "baseline", code=2
     )
-    assert "Standard input is not a terminal, so nobody can answer; type --yes to agree" in of(
+    assert "Standard input is not a terminal, so nobody can answer; type --yes to agree" in on_copy(
         "delete", "baseline", "--force", code=2
     )
-    assert "is deleted" in of("delete", "baseline", "--force", "--yes")
-    assert "no study 'baseline'" in of("show", "baseline", code=2)
+    assert "is deleted" in on_copy("delete", "baseline", "--force", "--yes")
+    assert "no study 'baseline'" in on_copy("show", "baseline", code=2)
 
 
-def test_the_doctor_of_a_damaged_file_says_what_it_found(place, tmp_path):
+def test_the_doctor_reports_a_damaged_file(folder, tmp_path):
     url = f"sqlite:///{tmp_path}/copy.db"
-    optbench("backup", tmp_path / "copy.db", cwd=place)
+    optbench("backup", tmp_path / "copy.db", cwd=folder)
     whole = (tmp_path / "copy.db").read_bytes()
     (tmp_path / "copy.db").write_bytes(whole[: -4096 * 3] + bytes(4096 * 3))
     done = subprocess.run([*COMMAND, "doctor", "--storage", url], capture_output=True, text=True)
@@ -358,10 +360,10 @@ def test_the_doctor_of_a_damaged_file_says_what_it_found(place, tmp_path):
     assert done.stdout.splitlines()[-1].endswith("problems")
 
 
-def test_the_storage_comes_from_the_environment(place, tmp_path):
-    url = f"sqlite:///{place}/storage/optbench.db"
+def test_the_environment_may_name_the_storage(folder, tmp_path):
+    url = f"sqlite:///{folder}/storage/optbench.db"
     assert "tiny" in optbench("studies", cwd=tmp_path, OPTBENCH_STORAGE=url)
 
 
-def test_version(tmp_path):
+def test_the_version_is_printed(tmp_path):
     assert optbench("--version", cwd=tmp_path).startswith("optbench 0.")

@@ -1,4 +1,4 @@
-"""What is compared, what is left out and why, how much is read for it, and that nothing is written."""
+"""What a comparison collects, which studies it leaves out and why, how much it reads, and that it writes nothing."""
 
 import json
 from contextlib import contextmanager
@@ -44,15 +44,8 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path}/x.db"
 
 
-@pytest.fixture
-def storage(url):
-    opened = open_storage(url, create=True)
-    yield opened
-    opened.close()
-
-
-def typed(*words):
-    """The exit code and the output of a command line, run in this process."""
+def run_command(*words):
+    """The exit code and the output of a command, run in this process."""
     done = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
     error = str(done.exception) if isinstance(done.exception, OptbenchError) else ""
     return done.exit_code, done.output + error
@@ -60,15 +53,15 @@ def typed(*words):
 
 @contextmanager
 def statements(storage):
-    """The SQL statements that are executed meanwhile."""
+    """A list that receives the SQL statements that are executed within `with`."""
     found = []
 
-    def note(_connection, _cursor, statement, *_):
+    def append(_connection, _cursor, statement, *_):
         found.append(statement)
 
-    event.listen(storage.engine, "before_cursor_execute", note)
+    event.listen(storage.engine, "before_cursor_execute", append)
     yield found
-    event.remove(storage.engine, "before_cursor_execute", note)
+    event.remove(storage.engine, "before_cursor_execute", append)
 
 
 def two_searches(storage, level=0.98, seeds=6, **changes):
@@ -83,7 +76,7 @@ def test_compare_writes_nothing(storage, url, tmp_path, monkeypatch):
     storage.close()
     before = (tmp_path / "x.db").read_bytes()
     for words in ((), ("--json",), ("--report", "page.html")):
-        code, output = typed("compare", "--storage", url, *words)
+        code, output = run_command("compare", "--storage", url, *words)
         assert code == 0, output
     assert (tmp_path / "x.db").read_bytes() == before
     reader = open_storage(url, read_only=True)
@@ -95,7 +88,7 @@ def test_compare_writes_nothing(storage, url, tmp_path, monkeypatch):
     assert {statement.split()[0].upper() for statement in found} <= {"SELECT", "BEGIN", "PRAGMA", "WITH"}
 
 
-def test_what_is_read_does_not_grow_with_other_peoples_studies(storage):
+def test_the_number_of_queries_does_not_grow_with_unrelated_studies(storage):
     two_searches(storage)
     wide = search("wide", optimizer="adam", model={"hidden": [9]}, **SHORT)
     counts = []
@@ -109,7 +102,7 @@ def test_what_is_read_does_not_grow_with_other_peoples_studies(storage):
     assert counts[0] == counts[1]
 
 
-def test_curves_are_read_for_figures_only(storage):
+def test_curves_are_read_only_for_figures(storage):
     two_searches(storage)
     plain, drawn = collect(storage, [], with_curves=False), collect(storage, [])
     assert [arm.source.curves for arm in plain.arms] == [{}, {}]
@@ -135,7 +128,7 @@ def test_a_colleagues_studies_are_left_out_with_their_reasons(storage):
         collect(storage, ["adam", "adam-of-a-colleague"])
 
 
-def test_of_groups_of_one_size_the_newest_counts(storage):
+def test_the_newest_of_several_groups_of_the_same_size_is_compared(storage):
     run(storage, short("adadelta"), "adadelta", peak)
     run(storage, short("adam", seed=7), "adam", peak)
     comparison = collect(storage, [])
@@ -144,7 +137,7 @@ def test_of_groups_of_one_size_the_newest_counts(storage):
     assert "one search has nothing to be compared with" in " ".join(remarks(comparison))
 
 
-def test_searches_confirmed_for_other_epochs_than_most_are_left_out(storage):
+def test_searches_confirmed_for_other_numbers_of_epochs_are_left_out(storage):
     for name, epochs in (("adadelta", None), ("adam", None), ("adam-more", 3)):
         run(storage, short(name), name, peak)
         study = find_study(storage, name)
@@ -156,17 +149,17 @@ def test_searches_confirmed_for_other_epochs_than_most_are_left_out(storage):
     assert comparison.differences == []
 
 
-def copied(storage, tmp_path, name="copied"):
-    """A study that optuna.copy_study brought from another database: Optuna's tables only."""
+def copy_from_elsewhere(storage, tmp_path, name="copied"):
+    """Copy a study from another database with plain Optuna, which copies only Optuna's tables."""
     other = open_storage(f"sqlite:///{tmp_path}/other.db", create=True)
     run(other, short("adam"), name, peak)
     optuna.copy_study(from_study_name=name, from_storage=other.optuna, to_storage=storage.optuna)
     other.close()
 
 
-def test_a_copy_by_another_program_is_left_out_with_a_line(storage, tmp_path):
+def test_a_study_that_another_program_copied_is_left_out_with_the_reason(storage, tmp_path):
     run(storage, short("adadelta"), "adadelta", peak)
-    copied(storage, tmp_path)
+    copy_from_elsewhere(storage, tmp_path)
     comparison = collect(storage, [])
     assert [arm.name for arm in comparison.arms] == ["adadelta"]
     why = "it has no learning curves, because another program copied it or its trials"
@@ -175,13 +168,13 @@ def test_a_copy_by_another_program_is_left_out_with_a_line(storage, tmp_path):
         collect(storage, ["copied"])
 
 
-def test_a_copy_alone_is_no_search_to_compare(storage, tmp_path):
-    copied(storage, tmp_path)
+def test_a_study_that_another_program_copied_cannot_be_compared(storage, tmp_path):
+    copy_from_elsewhere(storage, tmp_path)
     with pytest.raises(StudyError, match=r"to compare [(]copied: it has no learning curves"):
         collect(storage, [])
 
 
-def test_foreign_attributes_are_nobodys_search(storage):
+def test_studies_with_the_attributes_of_another_program_are_ignored(storage):
     run(storage, short("adadelta"), "adadelta", peak)
     for name, definition in (("odd", {"space": 3}), ("list", [1]), ("empty", {})):
         study = optuna.create_study(study_name=name, storage=storage.optuna, direction="maximize")
@@ -191,7 +184,7 @@ def test_foreign_attributes_are_nobodys_search(storage):
     assert [arm.name for arm in collect(storage, []).arms] == ["adadelta"]
 
 
-def test_a_confirmation_without_its_search_breaks_nothing(storage):
+def test_a_confirmation_without_its_search_is_ignored(storage):
     two_searches(storage)
     optuna.delete_study(study_name="adam", storage=storage.optuna)
     comparison = collect(storage, [])
@@ -210,7 +203,7 @@ def test_a_confirmation_without_its_search_breaks_nothing(storage):
     ],
     ids=["one fixed parameter", "constant objective", "one trial"],
 )
-def test_searches_with_nothing_to_choose_between_compare(storage, changes, score):
+def test_searches_whose_trials_are_all_equal_can_be_compared(storage, changes, score):
     for name in ("adadelta", "adam"):
         space = {} if "space" not in changes else {"space": {"learning_rate": 0.01 if name == "adam" else 1.0}}
         run(storage, short(name, **(changes | space)), name, score)
@@ -232,7 +225,7 @@ def test_a_search_whose_trials_all_diverged_is_not_compared(storage):
         collect(storage, ["adadelta", "adam"])
 
 
-def test_defaults_and_the_papers_setting_are_found_by_their_values_in_confirmations(storage):
+def test_confirmed_settings_are_recognised_as_the_defaults_or_the_papers_by_their_values(storage):
     values = {"learning_rate": [0.001, 1.0], "one_minus_rho": 0.05, "epsilon": [1e-7, 1e-6]}
     grid = {"sampler": {"name": "grid"}, "space": values, "trials": 4}
     run(storage, short("adadelta", **grid), "adadelta", peak)
@@ -260,7 +253,7 @@ def test_a_setting_that_was_trained_twice_on_a_seed_counts_once(storage):
     assert (row.default.n, row.default.mean, row.paper) == (5, pytest.approx(0.98), None)
 
 
-def test_a_default_is_known_whichever_way_it_was_given():
+def test_defaults_are_recognised_despite_rounding():
     trial = type("Trial", (), {"optimizer": "adadelta", "hyperparameters": {}})
     for rho in (0.95, 1 - 0.05, 0.95 + 1e-16):
         trial.hyperparameters = {"learning_rate": 0.001, "rho": rho, "epsilon": 1e-7}
@@ -272,7 +265,7 @@ def test_a_default_is_known_whichever_way_it_was_given():
     assert (is_default(trial), is_paper(trial)) == (False, False)
 
 
-def test_a_verdict_names_the_test_that_failed_and_how_many_seeds_decide(storage):
+def test_a_verdict_names_the_tests_that_failed_and_how_many_seeds_would_decide(storage):
     for name in ("adadelta", "adam"):
         run(storage, short(name), name, peak)
         confirm(storage, name, 0.99 if name == "adadelta" else 0.97, seeds=5, noise=0.0005)
@@ -296,14 +289,14 @@ def test_a_verdict_names_the_test_that_failed_and_how_many_seeds_decide(storage)
     }
 
 
-def test_what_the_intervals_leave_out_is_said(storage):
+def test_a_remark_says_what_the_intervals_leave_out(storage):
     two_searches(storage)
     (text,) = [text for text in remarks(collect(storage, [])) if "intervals" in text]
-    assert "not the finite test set (standard error 0.8" in text  # sqrt(.98 * .02 / 297)
+    assert "not the finite test set (standard error 0.8" in text  # sqrt(0.98 * 0.02 / 297)
     assert "of 297 images), nor the chance in the search itself (Bouthillier et al. 2021" in text
 
 
-def test_the_next_command_is_said(storage):
+def test_a_remark_names_the_next_command(storage):
     run(storage, short("adadelta"), "adadelta", peak)
     run(storage, short("adam"), "adam", peak)
     first = remarks(collect(storage, []), " --storage x")[0]
@@ -318,29 +311,29 @@ def test_the_next_command_is_said(storage):
 def test_only_a_fair_comparison_is_published(storage, url):
     two_searches(storage)
     run(storage, short("adam", seed=7), "adam-seed-7", peak)
-    code, output = typed("compare", "--storage", url, "--publish")
+    code, output = run_command("compare", "--storage", url, "--publish")
     assert code == 0, output
     note = get_note(optuna.load_study(study_name="adam", storage=storage.optuna))
     assert "adadelta is better" in note
-    code, output = typed("compare", "adadelta", "adam-seed-7", "--anyway", "--publish", "--storage", url)
+    code, output = run_command("compare", "adadelta", "adam-seed-7", "--anyway", "--publish", "--storage", url)
     assert code != 0
     assert "--publish shows only fair comparisons, and seed is 0 in adadelta, 7 in adam-seed-7" in output
     assert get_note(optuna.load_study(study_name="adam", storage=storage.optuna)) == note
 
 
-def test_a_report_is_a_web_page_with_a_usual_name(storage, url, tmp_path, monkeypatch):
+def test_a_report_must_be_named_html_and_has_a_default_name(storage, url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(storage, short("adam"), "adam", peak)
     for words in (("compare", "--report", "x.pdf"), ("report", "-o", "x.pdf")):
-        code, output = typed(*words, "--storage", url)
+        code, output = run_command(*words, "--storage", url)
         assert code != 0
         assert "x.pdf: the report is a web page; expected a name that ends in .html" in output
-    assert typed("report", "--storage", url)[0] == 0
+    assert run_command("report", "--storage", url)[0] == 0
     assert (tmp_path / "report.html").stat().st_size > 100_000
     assert not (tmp_path / "x.pdf").exists()
 
 
-def test_a_confirmation_says_what_it_does_less_of(storage):
+def test_a_confirmation_notes_too_few_configurations_or_seeds(storage):
     run(storage, short("adadelta"), "adadelta", peak)
     study = find_study(storage, "adadelta")
     records = trials(storage, study.study_id)
@@ -352,19 +345,19 @@ def test_a_confirmation_says_what_it_does_less_of(storage):
     assert list(notes(confirmation(study, records, 3, 10, None), "adadelta", 3, 10)) == []
 
 
-def test_a_confirmations_trials_know_the_trials_that_they_repeat(storage):
+def test_trials_of_a_confirmation_name_the_trials_that_they_repeat(storage):
     two_searches(storage)
     search_, own = find_study(storage, "adam"), find_study(storage, "adam/confirm")
     best = {t.number: dict(t.hyperparameters) for t in trials(storage, search_.study_id)}
     confirmed = trials(storage, own.study_id)
     assert all(best[source_trial(t)] == dict(t.hyperparameters) for t in confirmed)
     assert {t.source_trial for t in confirmed} <= best.keys()
-    old = replace(confirmed[0], source_trial=None)  # as schema 3 kept it: in the label alone
+    old = replace(confirmed[0], source_trial=None)  # schema 3 stored it only in the label
     assert source_trial(old) == confirmed[0].source_trial
     assert source_trial(replace(old, label="AdaDelta, Keras")) is None
 
 
-def test_a_confirmation_goes_on_where_an_earlier_version_began_it(storage):
+def test_a_confirmation_that_an_earlier_version_started_is_resumed(storage):
     run(storage, short("adam"), "adam", peak)
     study = find_study(storage, "adam")
     sweep = confirmation(study, trials(storage, study.study_id), 2, 3, None)

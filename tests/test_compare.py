@@ -1,4 +1,4 @@
-"""Confirming, comparing and reporting: what is chosen, what is refused, what is said, and how the page looks."""
+"""Confirmations and comparisons: which trials and studies are chosen or refused, verdicts, and remarks."""
 
 import json
 import re
@@ -36,7 +36,7 @@ from optbench.storage import (
     trials,
 )
 from optbench.training.contract import Epoch
-from tests.filled import comparison_database, confirm, peak, run, search
+from tests.filled import confirm, peak, run, search
 from tests.test_study import TRAINER
 
 
@@ -47,12 +47,7 @@ def storage(tmp_path):
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    return comparison_database(tmp_path_factory.mktemp("compare"))
-
-
-def test_a_confirmation_takes_the_best_by_validation_on_shared_seeds(storage):
+def test_a_confirmation_trains_the_best_trials_on_seeds_that_searches_share(storage):
     for name in ("adadelta", "adam"):
         run(storage, search(name), name, peak)
     sweeps = []
@@ -69,7 +64,7 @@ def test_a_confirmation_takes_the_best_by_validation_on_shared_seeds(storage):
     assert not searched & {t.seed for t in sweeps[0].fixed}
 
 
-def test_confirming_again_carries_on_or_makes_another_study(storage):
+def test_confirming_again_resumes_the_confirmation_or_makes_another_one(storage):
     run(storage, search(), "adadelta", peak)
     for seeds in (3, 3, 4):
         confirm(storage, "adadelta", 0.9, seeds)
@@ -81,8 +76,8 @@ def test_confirming_again_carries_on_or_makes_another_study(storage):
         confirm(storage, "adadelta/confirm", 0.9)
 
 
-def test_the_verdict_says_who_is_better_with_its_numbers(url):
-    storage = open_storage(url)
+def test_a_verdict_names_the_better_arm_with_its_numbers(comparison_url):
+    storage = open_storage(comparison_url)
     comparison = collect(storage, [])
     assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
     (pair,) = pairs(comparison.arms, 0.1)
@@ -105,7 +100,7 @@ def test_the_verdict_says_who_is_better_with_its_numbers(url):
 
 
 @pytest.mark.parametrize(
-    ("levels", "noise", "seeds", "words"),
+    ("levels", "noise", "seeds", "text"),
     [
         ((0.98, 0.98), 0.0003, 10, "equal within 0.1 percentage points (p (TOST) = "),
         ((0.9804, 0.98), 0.0001, 10, "), but within the 0.1 percentage points that count as equal (p (TOST) = "),
@@ -118,22 +113,22 @@ def test_the_verdict_says_who_is_better_with_its_numbers(url):
         ),
     ],
 )
-def test_every_verdict_has_its_words(storage, levels, noise, seeds, words):
+def test_every_verdict_is_explained(storage, levels, noise, seeds, text):
     for name, level in zip(("adadelta", "adam"), levels, strict=True):
         run(storage, search(name, trials=12), name, peak)
         confirm(storage, name, level, seeds, noise)
     (pair,) = pairs(collect(storage, []).arms, 0.1)
-    assert words in pair.sentence
+    assert text in pair.sentence
 
 
-def test_seeds_that_diverge_count_as_guessing(storage):
+def test_seeds_that_diverge_count_with_the_accuracy_of_guessing(storage):
     for name in ("adadelta", "adam"):
         run(storage, search(name, trials=12), name, peak)
     confirm(storage, "adam", 0.97)
-    shares = iter([float("nan")] * 3 + [0.98] * 20)
+    scores = iter([float("nan")] * 3 + [0.98] * 20)
     study = find_study(storage, "adadelta")
     sweep = confirmation(study, trials(storage, study.study_id), 2, 10, None)
-    run(storage, sweep, "adadelta/confirm", lambda job: next(shares), "adadelta", test_images=True)
+    run(storage, sweep, "adadelta/confirm", lambda job: next(scores), "adadelta", test_images=True)
     comparison = collect(storage, [])
     first = comparison.arms[0].confirmed[0]
     assert (len(first.scores), first.diverged) == (10, 3)
@@ -145,7 +140,7 @@ def test_seeds_that_diverge_count_as_guessing(storage):
     assert "3 of its 10 seeds diverged" in report(comparison, rows(comparison), [pair])
 
 
-def test_a_confirmation_of_more_seeds_and_of_the_searchs_epochs_counts(storage):
+def test_the_confirmation_with_most_seeds_at_the_searchs_epochs_counts(storage):
     run(storage, search(), "adadelta", peak)
     study = find_study(storage, "adadelta")
     for top, seeds, epochs in ((2, 8, None), (5, 6, None), (2, 9, 3)):
@@ -155,7 +150,7 @@ def test_a_confirmation_of_more_seeds_and_of_the_searchs_epochs_counts(storage):
     assert (first.study, first.epochs, len(first.scores)) == ("adadelta/confirm", 6, 8)
 
 
-def test_trials_that_another_program_added_win_nothing_and_break_nothing(storage):
+def test_trials_that_another_program_added_are_ignored(storage):
     run(storage, search(), "adadelta", peak)
     before = find_study(storage, "adadelta")
     optuna.load_study(study_name="adadelta", storage=storage.optuna).add_trials(
@@ -179,7 +174,7 @@ def test_trials_that_another_program_added_win_nothing_and_break_nothing(storage
     refresh(storage, after)
 
 
-def test_what_does_not_compare_is_refused_or_named(storage):
+def test_searches_that_do_not_compare_are_refused_or_left_out(storage):
     with pytest.raises(StudyError, match="no search with a complete trial"):
         collect(storage, [])
     run(storage, search(), "adadelta", peak)
@@ -206,7 +201,7 @@ def test_what_does_not_compare_is_refused_or_named(storage):
         collect(storage, ["empty"])
 
 
-def test_what_does_not_compare_with_the_rest_is_left_out_and_named(storage):
+def test_a_search_that_does_not_compare_with_the_rest_is_left_out_with_its_reason(storage):
     for name, changes in (("adadelta-long", {"epochs": 8}), ("adadelta", {}), ("adam", {})):
         run(storage, search(name, **changes), name, peak)
     comparison = collect(storage, [])
@@ -215,7 +210,7 @@ def test_what_does_not_compare_with_the_rest_is_left_out_and_named(storage):
     assert len(collect(storage, [], anyway=True).arms) == 3
 
 
-def test_what_is_confirmed_differs(storage):
+def test_confirmed_configurations_differ(storage):
     run(storage, search(space={"learning_rate": [0.5, 1.0, 2.0]}), "adadelta", peak)
     study = find_study(storage, "adadelta")
     sweep = confirmation(study, trials(storage, study.study_id), 5, 2, None)
@@ -223,7 +218,7 @@ def test_what_is_confirmed_differs(storage):
     assert (first, sorted(others)) == (1.0, [0.5, 2.0])
 
 
-def test_families_compare_anyway(storage):
+def test_anyway_compares_searches_with_different_models(storage):
     run(storage, search(), "adadelta", peak)
     run(storage, search("adam", model={"hidden": [9]}), "adam", peak)
     comparison = collect(storage, ["adadelta", "adam"], anyway=True)
@@ -231,7 +226,7 @@ def test_families_compare_anyway(storage):
     assert comparison.differences == ["model.hidden is [8] in adadelta, [9] in adam"]
 
 
-def test_named_arms_need_seeds_that_they_share(storage):
+def test_named_arms_need_two_shared_seeds(storage):
     for name in ("adadelta", "adam"):
         run(storage, search(name, trials=12), name, peak)
         confirm(storage, name, 0.9, seeds=1)
@@ -240,17 +235,17 @@ def test_named_arms_need_seeds_that_they_share(storage):
     assert "no verdict on adadelta and adam" in " ".join(remarks(collect(storage, [])))
 
 
-def test_what_is_not_finished_is_said(storage):
+def test_unfinished_studies_are_mentioned(storage):
     run(storage, search(), "adadelta", peak)
     confirm(storage, "adadelta", 0.9, seeds=6)
     for name in ("adadelta", "adadelta/confirm"):
         storage.optuna.set_study_user_attr(find_study(storage, name).study_id, "trials", 99)
-    told = remarks(collect(storage, ["adadelta"]))
-    assert told[0] == "adadelta: 30 of its 99 trials are finished, so its best may change"
-    assert told[1] == "adadelta: its confirmation adadelta/confirm is not finished; it has 6 seeds so far"
+    found = remarks(collect(storage, ["adadelta"]))
+    assert found[0] == "adadelta: 30 of its 99 trials are finished, so its best may change"
+    assert found[1] == "adadelta: its confirmation adadelta/confirm is not finished; it has 6 seeds so far"
 
 
-def test_a_better_trial_than_the_confirmed_one_is_said_and_mixes_nothing(storage):
+def test_a_better_trial_than_the_confirmed_one_is_mentioned_and_not_chosen(storage):
     run(storage, search(), "adadelta", peak)
     study = find_study(storage, "adadelta")
     second = replace(best_trials(trials(storage, study.study_id))[1], value=0.0)
@@ -265,7 +260,7 @@ def test_a_better_trial_than_the_confirmed_one_is_said_and_mixes_nothing(storage
     assert f"trial {best}, which was found later, is better but not confirmed" in choice.why
 
 
-def test_repeated_searches_are_one_arm_with_their_spread(storage):
+def test_repeated_searches_are_one_arm(storage):
     for number in (1, 2, 3):
         run(storage, search(f"adadelta/{number}", seed=number, trials=12), f"adadelta/{number}", peak)
     (arm,) = collect(storage, []).arms
@@ -277,7 +272,7 @@ def test_repeated_searches_are_one_arm_with_their_spread(storage):
     assert base_name(replace(first, name="adadelta/confirm", repeat_of=None)) == "adadelta/confirm"
 
 
-def test_a_study_made_again_under_its_name_does_not_inherit_a_confirmation(storage):
+def test_a_new_study_does_not_inherit_the_confirmation_of_a_deleted_one(storage):
     from optbench.storage.upkeep import delete_study
 
     run(storage, search(), "adadelta", peak)
@@ -287,7 +282,7 @@ def test_a_study_made_again_under_its_name_does_not_inherit_a_confirmation(stora
     assert collect(storage, ["adadelta"]).arms[0].confirmed == []
 
 
-def test_an_unfinished_confirmation_does_not_replace_a_whole_one(storage):
+def test_an_unfinished_confirmation_does_not_replace_a_finished_one(storage):
     run(storage, search(), "adadelta", peak)
     confirm(storage, "adadelta", 0.9, seeds=6)
     study = find_study(storage, "adadelta")
@@ -295,14 +290,14 @@ def test_an_unfinished_confirmation_does_not_replace_a_whole_one(storage):
     held = {"definition": again.definition(), "fingerprint": again.fingerprint({}), "trials": again.trials}
     study_id, _ = open_study(storage, "adadelta/confirm-2", "test accuracy", held | {"origin": "adadelta"})
     writer = Writer(storage, study_id, "adadelta/confirm-2")
-    half = Scheduler(again, writer)
-    job = half.ask("adadelta", TRAINER)
-    half.record({job.number: Epoch(1, 0.5, 0.9, None, None, 0.1)}, {job.number: Ending(Decision.COMPLETE, 0.5, 6)})
+    scheduler = Scheduler(again, writer)
+    job = scheduler.ask("adadelta", TRAINER)
+    scheduler.record({job.number: Epoch(1, 0.5, 0.9, None, None, 0.1)}, {job.number: Ending(Decision.COMPLETE, 0.5, 6)})
     writer.leave()
     assert {c.study for c in collect(storage, ["adadelta"]).arms[0].confirmed} == {"adadelta/confirm"}
 
 
-def test_lanes_are_no_other_confirmation(storage):
+def test_another_number_of_lanes_resumes_the_same_confirmation(storage):
     run(storage, search(), "adadelta", peak)
     confirm(storage, "adadelta", 0.9, 3)
     study = find_study(storage, "adadelta")
@@ -310,17 +305,17 @@ def test_lanes_are_no_other_confirmation(storage):
     assert place(sweep, study, studies(storage)) == "adadelta/confirm"
 
 
-def test_on_the_command_line(url, tmp_path):
+def test_compare_report_and_export_on_the_command_line(comparison_url, tmp_path):
     def optbench(*arguments, code=0):
-        command = [sys.executable, "-m", "optbench", *arguments, "--storage", url]
+        command = [sys.executable, "-m", "optbench", *arguments, "--storage", comparison_url]
         run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert run.returncode == code, run.stderr
         return run.stdout if code == 0 else run.stderr
 
-    told = optbench("compare", "--report", "page.html", "--publish")
-    assert "adadelta is better" in told
+    output = optbench("compare", "--report", "page.html", "--publish")
+    assert "adadelta is better" in output
     assert (tmp_path / "page.html").stat().st_size > 1_000_000
-    storage = open_storage(url)
+    storage = open_storage(comparison_url)
     for name in ("adadelta", "adam"):
         handle = optuna.load_study(study_name=name, storage=storage.optuna)
         attributes = storage.optuna.get_study_system_attrs(handle._study_id)
@@ -329,12 +324,12 @@ def test_on_the_command_line(url, tmp_path):
         assert "adadelta is better" in get_note(handle)
     storage.close()
     optbench("compare", "adam")
-    storage = open_storage(url)
+    storage = open_storage(comparison_url)
     assert "adadelta is better" in get_note(optuna.load_study(study_name="adam", storage=storage.optuna))
     storage.close()
     assert json.loads(optbench("compare", "--json"))["pairs"][0]["a"] == "adadelta"
     full = subprocess.run(
-        f"{sys.executable} -m optbench export adadelta --storage {url} > /dev/full",
+        f"{sys.executable} -m optbench export adadelta --storage {comparison_url} > /dev/full",
         shell=True,
         capture_output=True,
         text=True,
@@ -350,7 +345,7 @@ def test_on_the_command_line(url, tmp_path):
 
 
 def confirm_with(storage, name, known, level, seeds=10):
-    """Confirm the search's best trial and other settings of its optimizer, each at its accuracy, on shared seeds."""
+    """Confirm the best trial of a search and known settings on shared seeds, each with a given accuracy."""
     study = find_study(storage, name)
     sweep = confirmation(study, trials(storage, study.study_id), 1, seeds, None)
     more = [replace(trial, params=params, source_trial=None) for params, _ in known for trial in sweep.fixed]
@@ -363,7 +358,7 @@ def confirm_with(storage, name, known, level, seeds=10):
     run(storage, whole, f"{name}/confirm", score, name, test_images=True)
 
 
-def test_what_tuning_gained_is_tested_on_the_seeds_that_are_shared(storage):
+def test_the_gain_from_tuning_is_tested_on_shared_seeds(storage):
     adadelta = OPTIMIZERS["adadelta"]
     run(storage, search(), "adadelta", peak)
     known = [(adadelta.defaults, 0.87), (dict(adadelta.paper), 0.98)]
@@ -383,6 +378,6 @@ def test_what_tuning_gained_is_tested_on_the_seeds_that_are_shared(storage):
     assert [gain["sentence"] for gain in plain["gains"]] == [default.sentence, paper.sentence]
 
 
-def test_a_setting_is_summarized_on_the_tuned_seeds_where_it_has_them():
+def test_a_setting_is_summarized_on_the_tuned_seeds_if_it_has_them():
     tuned, both, other = {1: 0.9, 2: 0.8}, {1: 0.5, 2: 0.7, 3: 0.1}, {3: 0.1}
     assert (shared_or_all(tuned, both), shared_or_all(tuned, other)) == ({1: 0.5, 2: 0.7}, other)

@@ -1,4 +1,4 @@
-"""optuna-dashboard on our storage: what it shows of a study, who may change what, and how it looks in a browser."""
+"""optuna-dashboard on our storage: notes, plots and artifacts of a study, access control, and pages in a browser."""
 
 import base64
 import io
@@ -32,8 +32,8 @@ from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
 from tests.conftest import OF_A_SEARCH, TINY, write_toml
-from tests.crew import Crew
 from tests.filled import confirm, peak, run, search
+from tests.workers import Workers
 
 PAGES = ("", "/analytics", "/trials", "/trialTable", "/note")
 
@@ -54,8 +54,8 @@ def served(url, *options):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A database with a search and a list of fixed trials."""
+def trained_url(tmp_path_factory):
+    """The URL of a database with a search and a list of fixed trials, both trained."""
     folder = tmp_path_factory.mktemp("dashboard")
     url = f"sqlite:///{folder}/x.db"
     fixed = {k: v for k, v in TINY.items() if k not in OF_A_SEARCH} | {
@@ -78,20 +78,15 @@ def study(tmp_path_factory):
     return url
 
 
-def test_the_dashboard_serves_the_studies(study):
-    with served(study) as address:
+def test_the_dashboard_serves_the_studies(trained_url):
+    with served(trained_url) as address:
         listed = json.loads(fetch(f"{address}api/studies"))["study_summaries"]
         assert {found["study_name"] for found in listed} == {"tiny", "fixed"}
         assert "<html" in fetch(f"{address}dashboard/").lower()
-        port = re.search(r":(\d+)/", address)[1]
-        again = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--port", port]
-        refused = subprocess.run(again, capture_output=True, text=True, timeout=60)
-        assert refused.returncode == 2
-        assert "choose another --host or --port" in refused.stderr
 
 
 def test_nobody_can_save_a_note_while_it_is_rewritten(tmp_path):
-    """A save between reading and writing the note would be lost, and its version taken back."""
+    """A save between reading and writing a note would be lost, and the version of the note would go back."""
     storage = open_storage(f"sqlite:///{tmp_path}/notes.db", create=True)
     handle = optuna.create_study(study_name="s", storage=storage.optuna)
     save_note(handle, "one")
@@ -109,18 +104,18 @@ def test_nobody_can_save_a_note_while_it_is_rewritten(tmp_path):
     storage.close()
 
 
-def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
-    storage = open_storage(study)
+def test_a_refresh_updates_our_note_and_keeps_what_people_wrote(trained_url):
+    storage = open_storage(trained_url)
     handle = optuna.load_study(study_name="tiny", storage=storage.optuna)
     refresh(storage, find_study(storage, "tiny"))
     first = get_note(handle)
-    save_note(handle, "my own words\n\n" + first)
+    save_note(handle, "written by a person\n\n" + first)
     storage.optuna.set_study_user_attr(handle._study_id, "state", "stale")
     refresh(storage, find_study(storage, "tiny"))
     refresh(storage, find_study(storage, "tiny"))
-    assert get_note(handle) == "my own words\n\n" + first
+    assert get_note(handle) == "written by a person\n\n" + first
     versions = [v for k, v in storage.optuna.get_study_system_attrs(1).items() if k.startswith("dashboard:note_ver")]
-    assert versions == [1], "what a person is writing would be refused"
+    assert versions == [1], "a new version would refuse what a person is writing"
     assert f"Best: validation accuracy {100 * handle.best_value:.2f} % in trial {handle.best_trial.number}" in first
     assert 'optimizer = "adadelta"' in first
     attributes = handle.user_attrs
@@ -135,12 +130,12 @@ def test_a_study_says_what_it_is_and_what_people_wrote_is_kept(study):
     storage.close()
 
 
-def test_artifacts_are_the_curves_and_the_best_configuration(study, tmp_path):
-    storage = open_storage(study)
+def test_a_study_has_its_curves_and_best_configuration_as_artifacts(trained_url, tmp_path):
+    storage = open_storage(trained_url)
     for _ in range(2):
         refresh(storage, find_study(storage, "tiny"))
     storage.close()
-    with served(study) as address:
+    with served(trained_url) as address:
         found = json.loads(fetch(f"{address}api/studies/1"))["artifacts"]
         texts = {a["filename"]: fetch(f"{address}artifacts/1/{a['artifact_id']}") for a in found}
     assert set(texts) == {"learning-curves.csv", "best.json"}
@@ -157,17 +152,18 @@ def routes():
 
 
 def request(app, method, path, body=b"", **environment):
-    got = []
+    """The status and headers, and the body, of the application's answer."""
+    started = []
     base = {
         "REQUEST_METHOD": method, "PATH_INFO": re.sub("<.*", "x", path), "HTTP_HOST": "127.0.0.1:8080",
         "QUERY_STRING": "", "wsgi.errors": sys.stderr, "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json",
     }  # fmt: skip
-    answer = app(base | environment, lambda status, headers, *_: got.append((status, dict(headers))))
+    answer = app(base | environment, lambda status, headers, *_: started.append((status, dict(headers))))
     content = b"".join(answer)
-    if hasattr(answer, "close"):  # as a WSGI server does
+    if hasattr(answer, "close"):  # WSGI servers do so
         answer.close()
-    return got[0], content
+    return started[0], content
 
 
 def inner(environment, start):
@@ -181,8 +177,8 @@ def test_a_read_only_dashboard_refuses_every_route_that_changes_anything(method,
     assert status.startswith("200" if method == "GET" else "403")
 
 
-def test_reading_routes_change_nothing(study):
-    storage = open_storage(study)
+def test_reading_routes_change_nothing(trained_url):
+    storage = open_storage(trained_url)
 
     def content():
         with storage.engine.connect() as connection:
@@ -211,18 +207,18 @@ def test_reading_routes_change_nothing(study):
         ({"HTTP_SEC_FETCH_SITE": "same-origin"}, "200"),
     ],
 )
-def test_other_sites_and_other_names_are_refused(environment, status):
+def test_requests_from_other_sites_or_to_other_host_names_are_refused(environment, status):
     assert request(Guard(inner, "127.0.0.1", False, None), "POST", "/api/studies", **environment)[0][0][:3] == status
 
 
 @pytest.mark.parametrize(
     ("name", "status"), [("192.168.0.7:80", "200"), ("box:80", "200"), ("127.0.0.1", "200"), ("evil.example", "403")]
 )
-def test_without_a_password_a_name_of_another_site_is_refused_on_every_address(name, status):
+def test_without_a_password_unknown_host_names_are_refused_on_every_address(name, status):
     assert request(Guard(inner, "box", False, None), "GET", "/", HTTP_HOST=name)[0][0][:3] == status
 
 
-def test_a_password_is_asked_for_and_only_its_hash_is_kept(tmp_path):
+def test_a_password_is_required_and_only_its_hash_is_kept(tmp_path):
     file = tmp_path / "password"
     file.write_text("open sesame\n")
     file.chmod(0o600)
@@ -242,43 +238,56 @@ def test_a_password_is_asked_for_and_only_its_hash_is_kept(tmp_path):
         read_password(file)
 
 
-def test_a_host_that_others_reach_needs_a_password_or_the_word(study):
-    command = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--host", "0.0.0.0", "--port", "0"]
+def test_a_host_that_others_can_reach_needs_a_password_or_no_auth(trained_url):
+    command = [
+        sys.executable,
+        "-m",
+        "optbench",
+        "dashboard",
+        "--storage",
+        trained_url,
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+    ]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 2
     assert "expected --password-file FILE or --no-auth" in refused.stderr
 
 
-def test_pages_open_in_a_browser_without_an_error_while_a_sweep_runs_and_after(tmp_path, chromium):
+def test_pages_open_in_a_browser_without_errors_during_and_after_a_sweep(tmp_path, chromium):
     def problems(page):
         run = chromium(page, tmp_path, "--virtual-time-budget=6000")
         assert run.returncode == 0
         assert "<canvas" in run.stdout or "Mui" in run.stdout, run.stdout[-500:]
         return [line for line in run.stderr.splitlines() if ":CONSOLE" in line and "rror" in line]
 
-    crew = Crew(tmp_path, f"sqlite:///{tmp_path}/x.db", 50_000)
-    with crew:
-        member = crew.start()
-        crew.wait(lambda: sum(t.state.is_finished() for t in crew.trials()) >= 3)
-        with served(crew.url) as address:
-            crew.wait(lambda: "optbench rewrites" in fetch(f"{address}api/studies/1", timeout=60))
+    workers = Workers(tmp_path, f"sqlite:///{tmp_path}/x.db", 50_000)
+    with workers:
+        worker = workers.start()
+        workers.wait_until(lambda: sum(t.state.is_finished() for t in workers.trials()) >= 3)
+        with served(workers.url) as address:
+            workers.wait_until(lambda: "optbench rewrites" in fetch(f"{address}api/studies/1", timeout=60))
             pages = [f"{address}dashboard/{page}" for page in ("", *(f"studies/1{end}" for end in PAGES))]
             assert [problem for page in pages for problem in problems(page)] == []
-            assert member.poll() is None
-            crew.hit(member, signal.SIGINT)
-            assert "stopped; the same command carries on" in crew.said(member, end=60)
+            assert worker.poll() is None
+            workers.send(worker, signal.SIGINT)
+            assert "stopped; the same command carries on" in workers.output(worker, end_within=60)
             assert [problem for page in pages for problem in problems(page)] == []
 
 
-def test_a_port_in_use_is_said(study):
+def test_a_port_in_use_is_refused(trained_url):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "optbench", "dashboard", "--storage", study, "--port", port]
-        assert subprocess.run(command, capture_output=True, timeout=60).returncode == 2
+        command = [sys.executable, "-m", "optbench", "dashboard", "--storage", trained_url, "--port", port]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "choose another --host or --port" in refused.stderr
 
 
-def test_requests_through_the_server_are_guarded(study):
-    with served(study, "--read-only") as address:
+def test_requests_through_the_server_are_guarded(trained_url):
+    with served(trained_url, "--read-only") as address:
         post = urllib.request.Request(
             f"{address}api/studies", b"{}", {"Content-Type": "application/json"}, method="POST"
         )
@@ -313,14 +322,18 @@ def rename(app, study_id, content):
     return status[:3], json.loads(body)
 
 
-def test_renaming_from_the_page_keeps_curves_metric_and_confirmation(storage):
+def test_renaming_in_the_dashboard_keeps_curves_metric_and_confirmation(storage):
     before = find_study(storage, "adadelta")
     epochs = curves(storage, before.study_id)
     app = Guard(Rename(wsgi(storage.optuna), storage), "127.0.0.1", False, None)
-    status, told = rename(app, before.study_id, {"study_name": "my adadelta"})
+    status, answer = rename(app, before.study_id, {"study_name": "my adadelta"})
     assert status == "201"
-    assert (told["study_id"], told["study_name"], told["directions"]) == (before.study_id, "my adadelta", ["maximize"])
-    assert {"key": "trials", "value": "12"} in told["user_attrs"]
+    assert (answer["study_id"], answer["study_name"], answer["directions"]) == (
+        before.study_id,
+        "my adadelta",
+        ["maximize"],
+    )
+    assert {"key": "trials", "value": "12"} in answer["user_attrs"]
     after = find_study(storage, "my adadelta")
     assert (after.metric, after.best, after.finished) == (before.metric, before.best, before.finished)
     assert curves(storage, after.study_id) == epochs
@@ -332,11 +345,11 @@ def test_renaming_from_the_page_keeps_curves_metric_and_confirmation(storage):
     assert "optbench: my adadelta" in report(comparison, rows(comparison), [])
 
 
-def test_what_cannot_be_renamed_is_said_in_the_pages_form(storage):
+def test_a_refused_rename_answers_with_its_reason(storage):
     app = Guard(Rename(wsgi(storage.optuna), storage), "127.0.0.1", False, None)
     first, second = (find_study(storage, name).study_id for name in ("adadelta", "adadelta/confirm"))
-    status, told = rename(app, second, {"study_name": "adadelta"})
-    assert (status, "adadelta" in told["reason"]) == ("400", True)
+    status, answer = rename(app, second, {"study_name": "adadelta"})
+    assert (status, "adadelta" in answer["reason"]) == ("400", True)
     assert rename(app, 99, {"study_name": "x"})[0] == "400"
     assert rename(app, first, {"name": "x"}) == ("400", {"reason": 'expected {"study_name": "a name"}'})
     assert rename(app, first, ["x"])[0] == "400"
@@ -344,7 +357,7 @@ def test_what_cannot_be_renamed_is_said_in_the_pages_form(storage):
     assert [study.name for study in studies(storage)] == ["adadelta", "adadelta/confirm"]
 
 
-def test_one_bad_study_delays_no_other_one_and_is_logged_once(storage, monkeypatch, caplog):
+def test_a_study_that_cannot_be_refreshed_is_logged_once_and_delays_no_others(storage, monkeypatch, caplog):
     shown = []
 
     def refresh_all_but_one(_, study):
@@ -367,7 +380,7 @@ def test_one_bad_study_delays_no_other_one_and_is_logged_once(storage, monkeypat
     assert shown == ["adadelta/confirm"]
 
 
-def test_a_database_out_of_reach_is_logged_once_until_it_answers(storage, monkeypatch, caplog):
+def test_a_database_out_of_reach_is_logged_once(storage, monkeypatch, caplog):
     def unreachable(_):
         raise StorageError("no route to host")
 
@@ -384,7 +397,7 @@ def test_a_database_out_of_reach_is_logged_once_until_it_answers(storage, monkey
     assert "optbench rewrites" in get_note(optuna.load_study(study_name="adadelta", storage=storage.optuna))
 
 
-def test_saved_plots_are_numbered_titled_and_listed_in_order(storage):
+def test_saved_plots_have_numbers_and_titles_and_are_listed_in_order(storage):
     import plotly.graph_objects as go
     from optuna_dashboard import save_plotly_graph_object
 
@@ -410,7 +423,7 @@ def test_saved_plots_are_numbered_titled_and_listed_in_order(storage):
     ]
 
 
-def test_what_did_not_change_is_not_written_again(storage):
+def test_a_refresh_writes_only_what_changed(storage):
     study = find_study(storage, "adadelta")
     refresh(storage, study)
     written = []

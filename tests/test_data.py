@@ -1,4 +1,4 @@
-"""Data sets: digits with no network, the split, MNIST from its original files, and what cannot be loaded."""
+"""Data sets: digits without a network, the split, MNIST from its original files, and data that cannot be loaded."""
 
 import subprocess
 import sys
@@ -19,11 +19,11 @@ needs_mnist = [
 
 
 def rows(images):
-    """Every image with its label, as something that sorts."""
+    """Each image with its label, in a form that can be sorted."""
     return [(pixels.tobytes(), int(label)) for pixels, label in zip(images.pixels, images.labels, strict=True)]
 
 
-def test_digits_are_28x28_and_framed_in_black(digits):
+def test_digits_are_28x28_with_a_black_border(digits):
     images = digits.train.pixels.reshape(-1, 28, 28)
     assert images.dtype == np.uint8
     assert images.max() == 255
@@ -43,14 +43,14 @@ def test_the_split_is_seeded_disjoint_and_complete(digits):
     assert whole.validation is None
 
 
-def test_the_test_images_are_none_of_the_training_images(digits):
-    seen = {row.tobytes() for row in (*digits.train.pixels, *digits.validation.pixels)}
+def test_no_test_image_is_a_training_image(digits):
+    training = {row.tobytes() for row in (*digits.train.pixels, *digits.validation.pixels)}
     test = load_test("digits")
     assert len(test) == 297
-    assert not seen & {row.tobytes() for row in test.pixels}
+    assert not training & {row.tobytes() for row in test.pixels}
 
 
-def test_validation_must_leave_something_to_train_on():
+def test_validation_must_leave_images_to_train_on():
     with pytest.raises(DataError, match="validation = 1500, but digits has 1500 training images"):
         load("digits", 1500, 0)
 
@@ -63,19 +63,19 @@ def test_validation_must_leave_something_to_train_on():
         ("cifar10", "cifar10' has images .* expected 28x28x1"),
     ],
 )
-def test_data_sets_that_will_not_do(name, message, tmp_path):
+def test_an_unknown_or_unsuitable_data_set_is_refused(name, message, tmp_path):
     with pytest.raises(DataError, match=message):
         load(name, 10, 0, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_original_files_that_are_not_there(tmp_path):
+def test_missing_original_files_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"has no train-images-idx3-ubyte.gz; expected the original files"):
         prepare("mnist", tmp_path, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_data_folder_that_cannot_be_written(tmp_path):
+def test_a_read_only_data_folder_is_refused(tmp_path):
     for file in MNIST_FILES:
         (tmp_path / file).touch()
     (tmp_path / "file").touch()
@@ -93,7 +93,7 @@ def mnist_dir(tmp_path_factory):
 class TestMnist:
     pytestmark = needs_mnist
 
-    def test_mnist_from_its_original_files(self, mnist_dir):
+    def test_mnist_is_read_from_its_original_files(self, mnist_dir):
         split = load("mnist", 10_000, 0, mnist_dir)
         assert (len(split.train), len(split.validation)) == (50_000, 10_000)
         assert len(load_test("mnist", mnist_dir)) == 10_000
@@ -110,7 +110,7 @@ class TestMnist:
         trainer.assign(0, Job(0, "adam", hparams, 0, 1))
         assert trainer.train()[0].validation_accuracy > 0.93
 
-    def test_two_processes_prepare_the_same_folder_at_once(self, tmp_path):
+    def test_two_processes_may_prepare_the_same_folder_at_once(self, tmp_path):
         command = [sys.executable, "-m", "optbench", "data", "prepare", "mnist", "--from", str(MNIST)]
         command += ["--data-dir", str(tmp_path / "data")]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Definitions: what ships loads, what is wrong is refused in one line that says what was given and what to do."""
+"""Definitions: shipped sweeps load, and invalid ones are refused in one line with what was given and expected."""
 
 import subprocess
 import sys
@@ -16,31 +16,31 @@ from tests.conftest import TINY, sweep_of, write_toml
 SHIPPED = sorted(path.stem for path in shipped().glob("*.toml"))
 
 
-def test_every_definition_that_ships():
+def test_the_usual_sweeps_are_shipped():
     assert {"adadelta", "adam", "baseline", "quickstart"} <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_definition_loads_and_survives_being_written_out(name):
+def test_a_shipped_sweep_is_the_same_after_it_is_written_out_and_read(name):
     sweep = load(name, {})
     assert sweep.name == name
     assert parse(sweep.definition(), name) == read_sweep(sweep.definition()) == sweep
 
 
-def test_trials_that_differ_in_their_seeds_alone_are_written_as_one():
+def test_trials_that_differ_only_in_their_seeds_are_written_as_one():
     sweep = load("baseline", {})
     assert [trial["seeds"] for trial in sweep.definition()["trial"]] == [[0, 1, 2, 3, 4]] * 3
     assert len(sweep.fingerprint({})["trial"]) == sweep.trials == 15
 
 
 @pytest.mark.parametrize("name", ["adadelta", "adam"])
-def test_the_defaults_of_keras_lie_in_the_space(name):
+def test_kerass_defaults_lie_in_the_space(name):
     table = tomllib.loads(find(name).read_text())
     sweep = parse(table | {"trial": [{}]}, name)
     assert sweep.fixed[0].params.keys() == sweep.space.keys()
 
 
-def test_the_two_arms_differ_in_nothing_but_optimizer_and_space():
+def test_the_adadelta_and_adam_sweeps_differ_only_in_optimizer_and_space():
     adadelta, adam = (load(name, {}).fingerprint({}) for name in ("adadelta", "adam"))
     assert {key.split(".")[0] for key in adadelta.keys() | adam.keys() if adadelta.get(key) != adam.get(key)} == {
         "optimizer",
@@ -49,7 +49,7 @@ def test_the_two_arms_differ_in_nothing_but_optimizer_and_space():
     }
 
 
-def test_dimensions_and_defaults():
+def test_a_sweep_has_dimensions_and_defaults():
     sweep = sweep_of()
     assert sweep.space == {"learning_rate": Float(0.01, 10.0, log=True), "epsilon": Choice((1e-7, 1e-6))}
     assert sweep.pruner == SuccessiveHalving(min_resource=1, reduction_factor=2, window=8, audit=0.0)
@@ -58,7 +58,7 @@ def test_dimensions_and_defaults():
     assert median == Median(n_startup_trials=10, n_warmup_steps=10, interval_steps=1, n_min_trials=5, audit=0.0)
 
 
-def test_a_fixed_trial_is_put_on_the_scale_of_the_space():
+def test_a_fixed_trial_is_converted_to_the_names_of_the_space():
     sweep = sweep_of(space={"one_minus_rho": {"low": 0.01, "high": 0.5, "log": True}}, trial=[{"rho": 0.9}])
     assert sweep.fixed[0].params == {"one_minus_rho": pytest.approx(0.1)}
 
@@ -71,7 +71,7 @@ def test_a_fixed_trial_may_lie_on_the_edge_of_the_space():
     }
 
 
-def test_seeds_make_a_trial_each():
+def test_each_seed_makes_a_trial():
     sweep = sweep_of(space=None, trials=None, optimizer=None, trial=[{"optimizer": "adam", "seeds": [3, 4]}])
     assert [trial.seed for trial in sweep.fixed] == [3, 4]
     assert sweep.trials == 2
@@ -84,7 +84,7 @@ def test_a_definition_is_frozen(tiny):
 
 
 RANGE = {"low": 1e-3, "high": 1.0}
-WRONG = {
+INVALID = {
     "unknown key": ({"epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
     "unknown data key": ({"data": {"name": "digits", "validation": 9, "split": 1}}, "[data]: unknown key 'split'"),
     "misspelt required key": ({"epochs": None, "epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
@@ -190,9 +190,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_definitions(case):
-    changes, message = WRONG[case]
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_definition_is_refused_in_one_line(case):
+    changes, message = INVALID[case]
     with pytest.raises(DefinitionError) as caught:
         sweep_of(**changes)
     assert message in str(caught.value)
@@ -207,7 +207,7 @@ def test_malformed_toml_names_file_and_line(tmp_path):
         load(str(path), {})
 
 
-def test_an_unknown_sweep_names_the_nearest():
+def test_an_unknown_sweep_is_refused_with_the_nearest_name():
     with pytest.raises(DefinitionError, match="did you mean 'quickstart'"):
         load("quikstart", {})
 
@@ -219,7 +219,7 @@ def test_a_definition_in_the_working_directory_comes_first(tmp_path, monkeypatch
     assert load("quickstart", {}).name == "mine"
 
 
-def test_overrides_are_checked_like_the_rest():
+def test_overrides_are_checked():
     assert load("quickstart", {"trials": 3, "epochs": 40}).pruner.min_resource == 2
     with pytest.raises(DefinitionError, match="--trials 0: expected 1 or more"):
         load("quickstart", {"trials": 0})
@@ -229,7 +229,7 @@ def test_overrides_are_checked_like_the_rest():
         load("baseline", {"trials": 3})
 
 
-def test_the_fingerprint_knows_what_changes_a_trial():
+def test_the_fingerprint_changes_with_every_key_that_changes_a_trial():
     first = sweep_of().fingerprint({"data.sha256": "a"})
     assert sweep_of(trials=9, lanes=2).fingerprint({"data.sha256": "a"}) == first
     for change in ({"epochs": 3}, {"batch": 32}, {"seed": 1}, {"model": {"hidden": [4]}}, {"optimizer": "adam"}):
@@ -237,7 +237,7 @@ def test_the_fingerprint_knows_what_changes_a_trial():
     assert sweep_of().fingerprint({"data.sha256": "b"}) != first
 
 
-def test_a_stored_definition_is_read_whatever_todays_checks_say():
+def test_a_stored_definition_is_read_even_if_todays_checks_would_refuse_it():
     stored = sweep_of().definition()
     stored |= {"optimizer": "long gone", "lanes": 4000, "later": 1, "sampler": {"name": "later", "points": 3}}
     stored |= {"data": {"name": "digits", "validation": 0, "later": True}, "model": {"activation": "mish"}}
@@ -259,7 +259,7 @@ def test_a_stored_definition_is_read_whatever_todays_checks_say():
         ("epochs", 2, "--epochs 2: expected 3 or more, the pruner's min_resource"),
     ],
 )
-def test_a_value_from_the_command_line_is_blamed_on_its_flag(tmp_path, flag, value, expected):
+def test_an_error_in_an_override_names_its_flag(tmp_path, flag, value, expected):
     file = write_toml(tmp_path / "x.toml", TINY | {"epochs": 9, "pruner": {"name": "hyperband", "min_resource": 3}})
     with pytest.raises(DefinitionError) as caught:
         load(str(file), {flag: value})
@@ -294,7 +294,7 @@ def test_a_value_from_the_command_line_is_blamed_on_its_flag(tmp_path, flag, val
         ),
     ],
 )
-def test_messages_in_full(changes, expected):
+def test_messages_word_for_word(changes, expected):
     with pytest.raises(DefinitionError) as caught:
         sweep_of(**changes)
     assert "\n" not in str(caught.value)
@@ -302,7 +302,7 @@ def test_messages_in_full(changes, expected):
         assert str(caught.value) == expected
 
 
-def test_pydantic_is_loaded_only_where_a_file_is_read():
+def test_importing_the_package_does_not_import_pydantic():
     code = (
         "import sys\n"
         "import optbench.definition, optbench.definition.stored, optbench.definition.fingerprint, optbench.cli\n"

@@ -1,4 +1,4 @@
-"""The manual follows the program: what it says of commands, options, sweep keys, modules and links is true."""
+"""The manual matches the program: its commands, options, sweep keys, modules, tables and links exist."""
 
 import ast
 import inspect
@@ -43,18 +43,18 @@ def optbench(*words):
     return subprocess.run([sys.executable, "-m", "optbench", *words], capture_output=True, text=True)
 
 
-def test_docs_prints_a_page_as_it_is_in_a_pipe():
+def test_docs_prints_a_page_unchanged_into_a_pipe():
     assert optbench("docs", "sweep-files").stdout == PAGES["sweep-files"]
     assert optbench("docs").stdout == PAGES["README"]
 
 
-def test_docs_names_the_nearest_page():
+def test_an_unknown_page_is_refused_with_the_nearest_name():
     done = optbench("docs", "sweep-file")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "optbench: there is no page 'sweep-file' in the manual; did you mean 'sweep-files'?\n"
 
 
-def test_a_terminal_is_told_how_to_read_a_linked_page():
+def test_on_a_terminal_links_become_commands():
     text = (
         "<!-- a\ncomment -->\nSee [the words](studies-and-workers.md#the-words), [exports](exports.md), [it](x.json)."
     )
@@ -86,7 +86,7 @@ def test_every_sweep_key_is_in_the_reference():
         *(p.stem for p in shipped().glob("*.toml")),
     ],
 )
-def test_every_name_that_can_be_typed_is_mentioned(name):
+def test_every_name_that_can_be_typed_is_in_the_manual(name):
     assert f"`{name}`" in MANUAL or f'"{name}"' in MANUAL
 
 
@@ -114,7 +114,7 @@ def test_every_statistic_has_a_section():
 
 
 def blocks(language):
-    """Every code block of a language, with the page it is on."""
+    """Every code block of a language, labelled with its page."""
     return [
         pytest.param(block, id=f"{name}-{number}")
         for name, text in TEXTS.items()
@@ -127,7 +127,7 @@ def test_command_lines_parse(block):
     for line in block.splitlines():
         for part in line.split("&&"):
             words = shlex.split(part.partition(" > ")[0], comments=True)
-            while words and re.match(r"\w+=", words[0]):  # a variable of the environment
+            while words and re.match(r"\w+=", words[0]):  # an environment variable
                 words = words[1:]
             if words and words[0].removeprefix(".venv/bin/") == "optbench":
                 parse_command(words[1:])
@@ -160,7 +160,7 @@ def test_sweep_files_in_the_text_parse(block):
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_in_the_text_is_right(block):
-    """Code that trains is checked against the signatures of the Python API, other code runs."""
+    """Calls of the Python API are checked against its signatures. Blocks without such calls run."""
     calls = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
     names = {ast.unparse(call.func): [word.arg for word in call.keywords if word.arg] for call in calls}
     api = {found[1]: words for name, words in names.items() if (found := re.fullmatch(r"optbench\.(\w+)", name))}
@@ -172,7 +172,7 @@ def test_python_in_the_text_is_right(block):
         exec(block, {})
 
 
-def test_every_name_of_the_python_api_has_its_place():
+def test_every_name_of_the_python_api_is_on_its_page():
     page = PAGES["python-api"]
     public = {name for name in python_api.__all__ if not name.startswith("_")}
     assert [name for name in sorted(public) if f"`{name}(" not in page and f"## {name}" not in page] == []
@@ -191,7 +191,7 @@ def test_links_resolve(name):
 
 
 def anchors(text):
-    """The anchors that a web page gives the headings."""
+    """The anchors that a web page gives to the headings of a text."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -221,11 +221,11 @@ OLD = [
     "gone",
     "hyper",
 ]
-CODES = [r"\+-", r"[SP]\d{1,2}"]  # instead of ±, and instead of a paper
+CODES = [r"\+-", r"[SP]\d{1,2}"]  # write ± instead, and the name of the paper
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_no_old_word_is_left(name):
+def test_the_manual_uses_the_words_of_the_glossary(name):
     assert re.findall(rf"(?<![\w&-])(?:{'|'.join(OLD + CODES)})(?![\w-])", TEXTS[name]) == []
 
 
@@ -233,10 +233,10 @@ def test_the_readme_is_short():
     assert len(README.split()) <= 600
 
 
-def test_no_other_top_level_entry():
+def test_the_repository_has_only_the_known_top_level_entries():
     expected = {"pyproject.toml", "README.md", "sweeps", "optbench", "storage", "tests", "LICENSE", "CHANGELOG.md"}
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
-        pytest.skip("not a git checkout: nothing says which files belong to the project")
+        pytest.skip("not a git checkout, so the project's files are unknown")
     top = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} == expected

@@ -1,4 +1,4 @@
-"""The ending of a message about an unknown name, and errors that are tolerated."""
+"""Suggestions for unknown names, and errors that are logged instead of raised."""
 
 import logging
 
@@ -7,13 +7,13 @@ import pytest
 from optbench.errors import nearest, tolerated
 
 
-def test_the_nearest_name_or_all_of_them_or_none():
+def test_an_unknown_name_gets_the_nearest_name_or_a_list_of_all():
     assert nearest("epoch", ["epochs", "batch"]) == "did you mean 'epochs'?"
     assert nearest("xyz", ["b", "a"]) == "known: a, b"
     assert nearest("xyz", []) == "there is none"
 
 
-def test_a_tolerated_error_is_logged_with_its_consequence_and_another_one_is_raised(caplog):
+def test_a_tolerated_error_is_logged_with_its_consequence_and_other_errors_are_raised(caplog):
     log = logging.getLogger("tolerated")
     with caplog.at_level(logging.INFO, "tolerated"), tolerated(log, "no file was deleted", OSError, ValueError):
         raise FileNotFoundError("x.json")

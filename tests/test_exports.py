@@ -1,4 +1,4 @@
-"""Exports against what they are for: their schema, a sweep of their own, and the real frameworks over 50 steps."""
+"""Exports match their schema, can be trained as sweeps and scripts, and equal the real frameworks over 50 steps."""
 
 import ast
 import json
@@ -29,11 +29,11 @@ GRADIENTS = np.random.default_rng(1).normal(size=(STEPS, 7)).astype(np.float32)
 START = np.random.default_rng(2).normal(size=7).astype(np.float32)
 
 
-def hyper_of(optimizer, **changes):
-    usual = {"learning_rate": 0.01, "epsilon": 1e-4}
-    usual |= {"sgd": {"momentum": 0.9, "nesterov": 1.0}, "adamax": {"epsilon": 0.1}}.get(optimizer, {})
+def hparams_of(optimizer, **changes):
+    values = {"learning_rate": 0.01, "epsilon": 1e-4}
+    values |= {"sgd": {"momentum": 0.9, "nesterov": 1.0}, "adamax": {"epsilon": 0.1}}.get(optimizer, {})
     known = OPTIMIZERS[optimizer]
-    return known.resolve({k: v for k, v in (usual | changes).items() if k in known.hyperparameters})
+    return known.resolve({k: v for k, v in (values | changes).items() if k in known.hyperparameters})
 
 
 def choice_of(optimizer, number=3, **changes):
@@ -61,24 +61,24 @@ def choice_of(optimizer, number=3, **changes):
         "last": 0.9,
         "optimizer": optimizer,
     }
-    given |= {"params": {}, "hyperparameters": hyper_of(optimizer, **changes), "seed": 7, "epochs": 2, "lanes": 1}
+    given |= {"params": {}, "hyperparameters": hparams_of(optimizer, **changes), "seed": 7, "epochs": 2, "lanes": 1}
     trial = TrialRecord(**(dict.fromkeys(field.name for field in fields(TrialRecord)) | given))
     return Choice(record, trial, "the best of 3 complete trials by validation accuracy")
 
 
 @pytest.mark.parametrize("name", ['a"""+print("!")+"""', "it's \\", 'a" + "b', "x" * 300])
-def test_a_script_runs_nothing_that_a_studys_name_says(name):
+def test_the_name_of_a_study_cannot_inject_code_into_a_script(name):
     choice = choice_of("adadelta")
     script = FORMATS["python"]([replace(choice, study=replace(choice.study, name=name))])
     assert [type(node).__name__ for node in ast.parse(script).body][:2] == ["Import", "Import"]
     assert repr(name) in script.splitlines()[0]
 
 
-def keras_path(optimizer, hparams):
+def keras_displacement(optimizer, hparams):
     choice = choice_of(optimizer)
     content = json.loads(FORMATS["keras"]([replace(choice, trial=replace(choice.trial, hyperparameters=hparams))]))
     rule = keras.saving.deserialize_keras_object(content)
-    if optimizer != "lamb":  # which Keras 3.15 left out of its list
+    if optimizer != "lamb":  # Keras 3.15 cannot deserialize it by name
         assert type(keras.optimizers.deserialize(content)) is type(rule)
     variable = keras.Variable(START)
     for gradient in GRADIENTS:
@@ -86,7 +86,7 @@ def keras_path(optimizer, hparams):
     return np.asarray(variable) - START
 
 
-def torch_path(optimizer, hparams):
+def torch_displacement(optimizer, hparams):
     torch = pytest.importorskip("torch")
     found = frameworks.torch(optimizer, hparams, STEPS)
     weight = torch.nn.Parameter(torch.tensor(START))
@@ -97,14 +97,14 @@ def torch_path(optimizer, hparams):
     return weight.detach().numpy() - START, found
 
 
-def optax_path(optimizer, hparams):
+def optax_displacement(optimizer, hparams):
     optax = pytest.importorskip("optax")
     found = frameworks.optax(optimizer, hparams, STEPS)
     rule = getattr(optax, found.name.removeprefix("optax."))(**found.arguments)
     weight, state = START, rule.init(START)
     for gradient in GRADIENTS:
-        moves, state = rule.update(gradient, state, weight)
-        weight = optax.apply_updates(weight, moves)
+        deltas, state = rule.update(gradient, state, weight)
+        weight = optax.apply_updates(weight, deltas)
     return np.asarray(weight) - START, found
 
 
@@ -116,39 +116,41 @@ VARIANTS = [
     ("rmsprop", {"momentum": 0.8, "centered": 1.0, "epsilon": 1e-2}),
     ("lion", {"weight_decay": 0.1}),
 ]
-MISSING = {torch_path: {"ftrl", "lamb", "lion"}, optax_path: {"ftrl"}}
+MISSING = {torch_displacement: {"ftrl", "lamb", "lion"}, optax_displacement: {"ftrl"}}
 
 
-@pytest.mark.parametrize("path", [torch_path, optax_path])
+@pytest.mark.parametrize("displacement", [torch_displacement, optax_displacement])
 @pytest.mark.parametrize(("optimizer", "changes"), VARIANTS)
-def test_a_translation_is_exact_or_says_what_differs(optimizer, changes, path):
-    hparams = hyper_of(optimizer, **changes)
-    if optimizer in MISSING[path] or (path is optax_path and optimizer == "adamw" and changes):
+def test_a_translation_is_exact_or_says_what_differs(optimizer, changes, displacement):
+    hparams = hparams_of(optimizer, **changes)
+    if optimizer in MISSING[displacement] or (displacement is optax_displacement and optimizer == "adamw" and changes):
         with pytest.raises(StudyError, match=f"(PyTorch|optax) has no {optimizer}.*expected another --format"):
-            path(optimizer, hparams)
+            displacement(optimizer, hparams)
         return
-    ours, (theirs, found) = keras_path(optimizer, hparams), path(optimizer, hparams)
-    apart = np.max(np.abs(theirs - ours)) / np.max(np.abs(ours))
+    ours, (theirs, found) = keras_displacement(optimizer, hparams), displacement(optimizer, hparams)
+    relative_difference = np.max(np.abs(theirs - ours)) / np.max(np.abs(ours))
     if found.difference is None:
-        assert apart < 2e-4
+        assert relative_difference < 2e-4
     else:
-        assert 2e-4 < apart < 0.5
+        assert 2e-4 < relative_difference < 0.5
         assert "epsilon" in found.difference or "momentum" in found.difference
 
 
 @pytest.mark.parametrize("change", [{"initial_accumulator_value": 0.0}, {"momentum": 0.0}, {"nesterov": 0.0}])
-@pytest.mark.parametrize("path", [torch_path, optax_path])
-def test_other_settings_that_are_exact(change, path):
+@pytest.mark.parametrize("displacement", [torch_displacement, optax_displacement])
+def test_settings_that_switch_a_feature_off_are_translated_exactly(change, displacement):
     optimizer = "adagrad" if "initial_accumulator_value" in change else "sgd"
-    hparams = hyper_of(optimizer, **change)
-    assert path(optimizer, hparams)[0] == pytest.approx(keras_path(optimizer, hparams), rel=1e-4, abs=1e-6)
+    hparams = hparams_of(optimizer, **change)
+    assert displacement(optimizer, hparams)[0] == pytest.approx(
+        keras_displacement(optimizer, hparams), rel=1e-4, abs=1e-6
+    )
 
 
-def test_the_sizes_that_are_told_are_true():
-    hparams = hyper_of("adam", beta_2=0.999)
-    told = frameworks.torch("adam", hparams, 4690).difference
-    assert "x31.6 at step 1, x1.63 at step 469, x1 at step 4690" in told
-    rms = frameworks.torch("rmsprop", hyper_of("rmsprop", epsilon=1e-4), 9)
+def test_the_stated_sizes_of_differences_are_right():
+    hparams = hparams_of("adam", beta_2=0.999)
+    difference = frameworks.torch("adam", hparams, 4690).difference
+    assert "x31.6 at step 1, x1.63 at step 469, x1 at step 4690" in difference
+    rms = frameworks.torch("rmsprop", hparams_of("rmsprop", epsilon=1e-4), 9)
     v = np.logspace(-12, 4, 1000)
     smaller = 1 - np.sqrt(v + 1e-4) / (np.sqrt(v) + rms.arguments["eps"])
     assert f"up to {100 * smaller.max():.0f} % smaller" in rms.difference
@@ -156,9 +158,9 @@ def test_the_sizes_that_are_told_are_true():
     assert [f"{size:.2f}" for size in warm] == ["1.92", "1.07"]
 
 
-def test_torch_adam_with_the_told_factor_is_kerass_first_step():
+def test_torchs_adam_with_the_stated_factor_makes_the_same_first_step_as_kerass():
     torch = pytest.importorskip("torch")
-    hparams = hyper_of("adam", beta_2=0.999, epsilon=0.1)
+    hparams = hparams_of("adam", beta_2=0.999, epsilon=0.1)
     weight = torch.nn.Parameter(torch.zeros(1))
     rule = torch.optim.Adam([weight], lr=0.01, eps=0.1 / math.sqrt(1 - 0.999))
     weight.grad = torch.tensor([0.5])
@@ -169,7 +171,7 @@ def test_torch_adam_with_the_told_factor_is_kerass_first_step():
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_json_is_as_the_schema_says(optimizer):
+def test_json_exports_match_their_schema(optimizer):
     choices = [choice_of(optimizer), choice_of(optimizer, number=5)]
     one, two = json.loads(FORMATS["json"](choices[:1])), json.loads(FORMATS["json"](choices))
     for content in (one, two):
@@ -181,7 +183,7 @@ def test_json_is_as_the_schema_says(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_toml_is_a_sweep_of_the_same_trials(optimizer):
+def test_a_toml_export_is_a_sweep_of_the_same_trials(optimizer):
     choices = [choice_of(optimizer, epsilon=0.1234567890123456e-7), choice_of(optimizer, number=5, nesterov=0.0)]
     sweep = parse(tomllib.loads(FORMATS["toml"](choices)), "export")
     assert [trial.params for trial in sweep.fixed] == [choice.trial.hyperparameters for choice in choices]
@@ -189,7 +191,7 @@ def test_toml_is_a_sweep_of_the_same_trials(optimizer):
     assert sweep.data.validation == 300
 
 
-def test_the_script_trains(tmp_path):
+def test_an_exported_script_trains(tmp_path):
     choice = choice_of("sgd")
     script = FORMATS["python"]([choice])
     file = tmp_path / "train.py"
@@ -202,7 +204,7 @@ def test_the_script_trains(tmp_path):
         FORMATS["python"]([choice, choice])
 
 
-def test_pruned_and_diverged_trials_never_win():
+def test_pruned_and_diverged_trials_are_never_chosen():
     study = choice_of("adam").study
     ends = [(State.PRUNED, 0.99), (State.DIVERGED, 0.98), (State.COMPLETE, 0.5), (State.COMPLETE, 0.6)]
     rows = [

@@ -1,4 +1,4 @@
-"""The race of finals as arithmetic: rounds within a budget, who enters, who goes on, who wins."""
+"""The arithmetic of finals: rounds within a budget, which candidates enter, which go on, and which one wins."""
 
 import pytest
 from hypothesis import given
@@ -37,18 +37,18 @@ def test_rounds_share_the_budget_and_the_better_half_goes_on(candidates, budget,
 
 
 @given(candidates=st.integers(2, 300), budget=st.integers(0, 3000))
-def test_rounds_fit_whenever_the_smallest_budget_is_there_and_never_cost_more(candidates, budget):
+def test_rounds_exist_from_the_smallest_budget_on_and_never_cost_more(candidates, budget):
     found = rounds(candidates, budget)
     assert bool(found) == (budget >= smallest(candidates))
     if found:
         assert sum(one.trainings for one in found) <= budget
         assert found[0].candidates == candidates
         assert found[-1].candidates == 2
-        assert sum(one.seeds for one in found) >= 2, "the winner has two seeds at least"
+        assert sum(one.seeds for one in found) >= 2, "the winner has at least two seeds"
 
 
 @given(available=st.integers(0, 40), budget=st.integers(0, 60))
-def test_the_default_takes_as_many_candidates_as_fit_and_there_are(available, budget):
+def test_the_default_is_the_largest_number_of_candidates_that_fits(available, budget):
     count = fitting(available, budget)
     assert count <= min(available, MOST)
     assert not count or rounds(count, budget)
@@ -63,15 +63,15 @@ def test_a_budget_is_a_fraction_of_the_trials_without_rounding_noise():
 
 @pytest.mark.parametrize(("trials", "expected"), [(64, "0.1 or more"), (3, "a search of at least 6 trials")])
 def test_a_budget_that_is_too_small_says_what_fits(trials, expected):
-    said = too_small(0.05, trials, 4, 6)
-    assert said.endswith(f"but 4 candidates need 6; expected {expected}")
+    message = too_small(0.05, trials, 4, 6)
+    assert message.endswith(f"but 4 candidates need 6; expected {expected}")
 
 
 def candidate(trial, value, known=False):
     return Candidate(trial, "adam", {"learning_rate": trial / 10}, value, known)
 
 
-def test_known_settings_enter_whatever_their_single_run():
+def test_known_settings_always_enter():
     found = [candidate(0, 0.1, known=True), candidate(1, 0.2, known=True), *(candidate(n, n / 10) for n in range(2, 9))]
     assert [one.trial for one in chosen(found, 4)] == [8, 7, 1, 0]
     assert [one.trial for one in chosen(found, 2)] == [1, 0]
@@ -82,7 +82,7 @@ def test_equal_single_runs_keep_the_order_of_the_trials():
     assert [one.trial for one in chosen([candidate(n, 0.5) for n in (3, 1, 2)], 2)] == [1, 2]
 
 
-def test_a_trial_that_was_pruned_late_may_enter_and_an_early_one_may_not():
+def test_a_trial_may_enter_if_it_was_pruned_late():
     assert [enters(False, epochs, 50) for epochs in (16, 17, 50)] == [False, True, True]
     assert enters(True, 1, 50)
 
@@ -94,7 +94,7 @@ def start():
     return first_round([candidate(n, 0.9 - n / 100) for n in range(4)], 1, 7)
 
 
-def test_every_candidate_of_a_round_has_the_same_fresh_seeds_and_later_rounds_have_others():
+def test_candidates_of_a_round_share_fresh_seeds_and_other_rounds_have_other_seeds():
     first = start()
     assert {trial.seed for trial in first} == set(fresh_seeds(7, 0, 1))
     second = next_round(PLAN, first, {0: 0.1, 1: 0.2, 2: 0.4, 3: 0.3}, 7)
@@ -106,14 +106,14 @@ def test_every_candidate_of_a_round_has_the_same_fresh_seeds_and_later_rounds_ha
     assert len(first) + len(second) == PLAN.total
 
 
-def test_a_round_waits_for_its_last_trial_and_none_follows_the_last_one():
+def test_the_next_round_starts_after_the_last_trial_and_the_last_round_has_no_next():
     first = start()
     assert next_round(PLAN, first, {0: 0.1, 1: 0.2, 2: 0.4}, 7) == ()
     both = (*first, *next_round(PLAN, first, {0: 0.1, 1: 0.2, 2: 0.4, 3: 0.3}, 7))
     assert next_round(PLAN, both, dict.fromkeys(range(8), 0.5), 7) == ()
 
 
-def test_who_came_farther_is_ahead_whatever_the_mean():
+def test_finalists_are_ranked_by_rounds_before_means():
     first = start()
     values = {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.1}
     both = (*first, *next_round(PLAN, first, values, 7))
@@ -132,11 +132,11 @@ def test_equal_means_keep_the_order_of_the_single_runs():
     assert [t.source_trial for t in next_round(PLAN, first, dict.fromkeys(range(4), 0.5), 7)] == [0, 0, 1, 1]
 
 
-def test_an_unfinished_round_is_ranked_by_what_there_is():
+def test_an_unfinished_round_is_ranked_by_its_finished_trials():
     assert [one.trial for one in ranked(PLAN, start(), {1: 0.5, 3: 0.6})] == [3, 1]
 
 
-def test_a_finalist_has_a_mean_with_its_interval_and_the_optimism_of_its_single_run():
+def test_a_finalist_has_an_interval_and_an_optimism():
     first = start()
     one = ranked(PLAN, first, {0: 0.9})[0]
     assert (one.interval.n, one.optimism) == (1, None)

@@ -1,4 +1,4 @@
-"""Fingerprints: what they keep, what does not matter to them, how two of them differ; and the designs of studies."""
+"""Fingerprints: what they hold, what does not change them, how two of them differ; and the order of a design."""
 
 import os
 import subprocess
@@ -32,8 +32,8 @@ SETTINGS = {"space": None, "trials": None, "optimizer": None}
 
 def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
     full = sweep_of(sampler={"n_startup_trials": 4}, epochs=7).fingerprint({"data.sha256": "a"})
-    kept = {key: value for key, value in compact(full).items() if not key.endswith(".major")}
-    assert kept == {
+    held = {key: value for key, value in compact(full).items() if not key.endswith(".major")}
+    assert held == {
         "version": 2,
         "data.name": "digits",
         "data.sha256": "a",
@@ -51,7 +51,7 @@ def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
         "space.learning_rate.log": True,
         "space.learning_rate.low": 0.01,
     }
-    assert list(kept)[1:] == sorted(kept)[:-1]
+    assert list(held)[1:] == sorted(held)[:-1]
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
         SETTINGS | {"trial": [{"optimizer": "nadam", "seeds": [1, 2]}], "batch": 128},
     ],
 )
-def test_what_is_left_out_is_filled_in_again(changes):
+def test_expanding_a_compact_fingerprint_restores_it(changes):
     full = sweep_of(**changes).fingerprint({"data.sha256": "a"})
     assert expand(compact(full)) == expand(full) == full
 
 
 def test_a_new_key_with_its_default_changes_no_older_study(monkeypatch):
     old = sweep_of(pruner={"name": "median"}).fingerprint({})
-    stored = [old, compact(old)]  # version 1 had no version number
+    stored = [old, compact(old)]  # fingerprints of version 1 have no version number
     later = dict(module.BY_NAME) | {("pruner", "median"): {**module.BY_NAME["pruner", "median"], "patience": 3}}
     monkeypatch.setattr(module, "BY_NAME", later)
     new = old | {"pruner.patience": 3}
@@ -87,7 +87,7 @@ def test_a_new_hyperparameter_with_its_default_changes_no_older_list_of_fixed_tr
     assert differences(old, new) == []
 
 
-def test_the_trial_and_the_key_that_differ_are_named():
+def test_a_difference_names_the_trial_and_the_key():
     listed = [{"optimizer": "adadelta", "rho": 0.5 + n / 100, "seeds": [0, 1]} for n in range(10)]
     held = sweep_of(**SETTINGS, trial=listed).fingerprint({})
     changed = [*listed[:3], listed[3] | {"rho": 0.9, "seeds": [0]}, {**listed[3], "seeds": [1]}, *listed[4:]]
@@ -108,16 +108,16 @@ def test_the_order_of_the_keys_changes_neither_fingerprint_nor_design(name):
 
 
 @pytest.mark.parametrize("name", ["grid", "random", "qmc"])
-def test_a_study_keeps_the_order_in_which_it_was_begun(name):
+def test_a_study_keeps_the_order_of_keys_that_it_started_with(name):
     stored = sweep_of(sampler={"name": name}).definition()
-    stored["space"] = dict(reversed(stored["space"].items()))  # what a file's order gave before
-    begun = read_sweep(stored)
-    assert list(begun.space) == ["learning_rate", "epsilon"]
-    carried_on = as_begun(sweep_of(sampler={"name": name}), begun)
-    points = [params_of(begun, slot) for slot in range(6)]
-    assert points == [params_of(carried_on, slot) for slot in range(6)]
+    stored["space"] = dict(reversed(stored["space"].items()))  # earlier versions kept the order of the file
+    started = read_sweep(stored)
+    assert list(started.space) == ["learning_rate", "epsilon"]
+    resumed = as_begun(sweep_of(sampler={"name": name}), started)
+    points = [params_of(started, slot) for slot in range(6)]
+    assert points == [params_of(resumed, slot) for slot in range(6)]
     assert points != [params_of(sweep_of(sampler={"name": name}), slot) for slot in range(6)]
-    assert list(carried_on.definition()["space"]) == ["learning_rate", "epsilon"]
+    assert list(resumed.definition()["space"]) == ["learning_rate", "epsilon"]
 
 
 FORMER = {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0, "audit": 0.0}
@@ -131,15 +131,15 @@ FORMER = {"min_resource": 1, "reduction_factor": 4, "min_early_stopping_rate": 0
         ({"name": "successive_halving", "audit": 0.5}, {"name": "successive_halving", **FORMER, "audit": 0.5}),
     ],
 )
-def test_a_file_carries_a_study_on_that_was_begun_with_other_defaults(given, stored):
+def test_a_file_resumes_a_study_that_was_started_with_other_defaults(given, stored):
     sweep = sweep_of(epochs=10, pruner=given)
-    begun = read_sweep(sweep.definition() | {"pruner": stored})
-    assert begun.pruner != sweep.pruner
-    assert as_begun(sweep, begun) == begun
+    started = read_sweep(sweep.definition() | {"pruner": stored})
+    assert started.pruner != sweep.pruner
+    assert as_begun(sweep, started) == started
     fingerprint = {"pruner.name": "successive_halving"} if given else {}
-    kept = {key: value for key, value in begun.fingerprint({}).items() if not key.startswith("pruner.")} | fingerprint
-    kept |= {"pruner.audit": 0.5} if given and "audit" in given else {}
-    assert differences(kept, begun.fingerprint({})) == []
+    held = {key: value for key, value in started.fingerprint({}).items() if not key.startswith("pruner.")} | fingerprint
+    held |= {"pruner.audit": 0.5} if given and "audit" in given else {}
+    assert differences(held, started.fingerprint({})) == []
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_a_file_carries_a_study_on_that_was_begun_with_other_defaults(given, sto
         (None, {"name": "none"}),
     ],
 )
-def test_what_a_file_says_is_not_replaced_by_what_a_study_has(given, stored):
+def test_a_study_does_not_override_what_a_file_says(given, stored):
     sweep = sweep_of(epochs=10, pruner=given)
-    begun = read_sweep(sweep.definition() | {"pruner": stored})
-    assert as_begun(sweep, begun).pruner == sweep.pruner != begun.pruner
+    started = read_sweep(sweep.definition() | {"pruner": stored})
+    assert as_begun(sweep, started).pruner == sweep.pruner != started.pruner
 
 
-def test_a_grid_whose_lines_are_swapped_is_carried_on_and_trains_every_point_once(tmp_path):
+def test_a_grid_with_swapped_lines_resumes_and_trains_every_point_once(tmp_path):
     url = f"sqlite:///{tmp_path}/x.db"
     for table in (GRID, SWAPPED):
         file = write_toml(tmp_path / "grid.toml", table)
@@ -171,7 +171,7 @@ def test_a_grid_whose_lines_are_swapped_is_carried_on_and_trains_every_point_onc
     assert sorted(points) == [(rate, momentum) for rate in (0.01, 0.1, 1.0) for momentum in (0.0, 0.9)]
 
 
-def test_the_file_of_a_sweep_may_be_in_any_order(tmp_path):
+def test_the_keys_of_a_sweep_file_may_be_in_any_order(tmp_path):
     sweeps = [load(str(write_toml(tmp_path / "a.toml", table)), {"trials": 3}) for table in (GRID, SWAPPED)]
     assert sweeps[0] == sweeps[1]
     assert compact(sweeps[0].fingerprint({})) == compact(sweeps[1].fingerprint({}))

@@ -1,4 +1,4 @@
-"""Tables at every width: no number is cut, what is left out is named, and the trial table says what people need."""
+"""Tables on terminals of every width: no number is cut, and a note names the columns that were left out."""
 
 import re
 from dataclasses import fields, replace
@@ -61,14 +61,14 @@ def test_no_number_is_cut_at_any_width(width):
     assert all(len(line.rstrip()) <= width for line in out.splitlines())
 
 
-def test_a_search_with_adam_fits_80_columns_without_epochs_and_seeds_and_says_so():
+def test_at_80_columns_a_note_names_epochs_and_seed_as_left_out():
     out = printed(tables.show(study_of(), [trial_of(0)], 10), 80)
     assert "80 columns are too narrow for: epochs, seed; --json has everything" in out
     assert "4294967295" not in out
     assert "4294967295" in printed(tables.show(study_of(), [trial_of(0)], 10), 100)
 
 
-def test_searched_parameters_have_the_names_and_values_that_the_user_wrote():
+def test_searched_parameters_are_shown_as_the_user_wrote_them():
     space = {"learning_rate": {"low": 0.01, "high": 1.0}, "one_minus_rho": [1 - 0.95, 0.1]}
     study = study_of(sweep=sweep_of(space=space))
     hparams = {"learning_rate": 0.5, "rho": 0.95, "epsilon": 1e-7}
@@ -90,7 +90,7 @@ def test_trials_come_first_and_the_definition_last():
     assert lines[-1] == "versions: optbench 0.1.0"
 
 
-def test_failed_trials_are_shown_with_their_reason_how_often_they_were_tried_and_their_worker():
+def test_failed_trials_are_shown_with_reason_retries_and_worker():
     reason = "worker host-1-abc is gone"
     records = [
         trial_of(0, state=State.FAILED, value=None, reason=reason),
@@ -111,7 +111,7 @@ def worker_of(name, age):
     return WorkerRecord(name=name, host="host", process=17, heartbeat_age=age, timeout=60)
 
 
-def test_a_running_study_shows_its_workers_and_running_trials():
+def test_a_running_study_is_shown_with_its_workers_and_running_trials():
     started = datetime.now() - timedelta(seconds=42)
     unfinished = {"state": "running", "value": None, "last": 0.5, "epochs": 1, "started": started}
     records = [trial_of(0), trial_of(5, **unfinished)]
@@ -132,7 +132,7 @@ def test_json_has_the_unfinished_trials_and_the_workers():
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_the_list_of_studies_says_which_columns_it_left_out(width):
+def test_the_list_of_studies_names_the_columns_that_it_left_out(width):
     records = [replace(study_of(), name=f"study {n}", changed=datetime(2026, 1, 2, 3, 4)) for n in range(3)]
     out = printed(tables.studies(records), width)
     titles = ["optimizer", "by state", "epochs", "sweep", "changed (UTC)"]
@@ -142,12 +142,12 @@ def test_the_list_of_studies_says_which_columns_it_left_out(width):
     assert "97.89 %" in out
 
 
-def test_below_every_table_a_row_is_a_block_of_lines():
+def test_if_no_table_fits_each_row_becomes_a_block_of_lines():
     columns = [Column("trial", ["1", "2"]), Column("learning_rate", ["2.60394e-05", "1"])]
     assert printed(Fitted(columns), 15) == "trial: 1\nlearning_rate: \n2.60394e-05\n\ntrial: 2\nlearning_rate: \n1\n"
 
 
-def test_numbers_and_times_as_people_read_them():
+def test_numbers_and_durations_are_readable():
     assert as_written({"rho": [1 - 0.95, 1 / 3], "n": 3, "s": "x"}) == {
         "rho": [0.05, 0.333333333333333],
         "n": 3,

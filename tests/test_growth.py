@@ -1,4 +1,4 @@
-"""Lists of fixed trials that grow: in definition, fingerprint and total at once, once, and with the old slots kept."""
+"""A list of fixed trials can grow: definition, fingerprint and total change together, and existing slots stay."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def test_a_list_grows_in_definition_fingerprint_and_total(storage):
     assert examine(storage) == []
 
 
-def test_trials_that_exist_keep_their_slots_and_only_the_new_ones_are_trained(storage):
+def test_existing_trials_keep_their_slots_and_only_new_ones_are_trained(storage):
     study = make(storage)
     fill(storage, study, lambda job: 0.5)
     append_fixed(storage, study.study_id, 4, more(2))
@@ -50,7 +50,7 @@ def test_trials_that_exist_keep_their_slots_and_only_the_new_ones_are_trained(st
     assert examine(storage) == []
 
 
-def test_of_several_workers_that_append_the_same_trials_one_does(url, storage):
+def test_several_workers_append_the_same_trials_once(url, storage):
     study = make(storage)
 
     def work():
@@ -62,7 +62,7 @@ def test_of_several_workers_that_append_the_same_trials_one_does(url, storage):
     assert len(find_study(storage, "list").sweep.fixed) == 6
 
 
-def test_an_append_whose_answer_was_lost_is_not_repeated(storage, monkeypatch):
+def test_an_append_is_not_repeated_when_the_connection_breaks_after_its_commit(storage, monkeypatch):
     study, writing, lost = make(storage), storage._writing, []
 
     def broken(work):
@@ -79,7 +79,7 @@ def test_an_append_whose_answer_was_lost_is_not_repeated(storage, monkeypatch):
     assert len(find_study(storage, "list").sweep.fixed) == 6
 
 
-def test_a_worker_that_read_the_shorter_list_does_not_write_it_back(storage):
+def test_a_worker_with_the_shorter_list_does_not_undo_an_append(storage):
     study = make(storage)
     append_fixed(storage, study.study_id, 4, more(2))
     set_total(storage, study.study_id, 4, {"definition": study.sweep.definition()})
@@ -87,7 +87,7 @@ def test_a_worker_that_read_the_shorter_list_does_not_write_it_back(storage):
     assert (after.total, len(after.sweep.fixed)) == (6, 6)
 
 
-def test_a_planned_total_stays_until_the_list_passes_it(storage):
+def test_a_planned_total_stays_until_the_list_is_longer(storage):
     study = make(storage)
     set_total(storage, study.study_id, 7, {})
     append_fixed(storage, study.study_id, 4, more(2))
@@ -96,13 +96,13 @@ def test_a_planned_total_stays_until_the_list_passes_it(storage):
     assert find_study(storage, "list").total == 8
 
 
-def test_a_search_has_no_list_that_could_grow(storage):
+def test_appending_to_a_search_is_refused(storage):
     study = create_study(storage, sweep_of(), "tiny", {})
     with pytest.raises(StudyError, match="study 'tiny' is a search; only a list of fixed trials can be extended"):
         append_fixed(storage, study.study_id, 0, [FixedTrial("adam", {})])
 
 
-def test_a_study_says_what_it_is_for(storage):
+def test_a_study_has_a_role(storage):
     search = create_study(storage, sweep_of(), "tiny", {})
     found = [search, make(storage)]
     found += [make(storage, f"tiny/{role}", role=role, origin="tiny") for role in (Role.CONFIRMATION, Role.FINALS)]

@@ -1,4 +1,4 @@
-"""Whose a row is: rows of deleted trials, studies that are renamed or copied, with bare Optuna and with optbench."""
+"""Rows belong to the right study and trial, even after optbench or plain Optuna deletes, renames or copies a study."""
 
 import sqlite3
 from contextlib import closing
@@ -34,11 +34,11 @@ from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs, workers
 from optbench.storage.upgrade import OLD_LOG, upgrade
 from optbench.storage.upkeep import backup, delete_study
-from tests.test_storage import HELD, claim, complete, epoch
+from tests.test_storage import HELD, claim, complete, epoch, watch
 
 
 def make(storage, name, count, metric="validation accuracy", **more):
-    """A study with so many complete trials, all of its total."""
+    """The record of a new study whose trials are all complete."""
     study_id, _ = open_study(storage, name, metric, HELD | {"trials": count} | more)
     writer = Writer(storage, study_id, name)
     for _ in range(count):
@@ -47,8 +47,8 @@ def make(storage, name, count, metric="validation accuracy", **more):
     return find_study(storage, name)
 
 
-def test_rows_of_deleted_trials_do_not_attach_to_copied_ones_that_get_their_ids(tmp_path):
-    """Bare Optuna deletes a study without its epochs, and copies another one to the same ids."""
+def test_epochs_of_deleted_trials_do_not_attach_to_copied_trials_with_the_same_ids(tmp_path):
+    """Plain Optuna deletes a study but not its epochs, and gives the same ids to the trials of a copy."""
     here, there = (f"sqlite:///{tmp_path}/{name}.db" for name in "yb")
     with closing(open_storage(here, create=True)) as storage:
         make(storage, "s", 3)
@@ -70,7 +70,7 @@ def test_rows_of_deleted_trials_do_not_attach_to_copied_ones_that_get_their_ids(
         assert "trial 0 (COMPLETE) trained 2 epochs; its curve has 0 of them" in found
 
 
-def test_a_copied_study_is_carried_on_under_an_identity_of_its_own(tmp_path):
+def test_a_copied_study_gets_its_own_token_when_it_is_resumed(tmp_path):
     url = f"sqlite:///{tmp_path}/y.db"
     with closing(open_storage(url, create=True)) as storage:
         original = make(storage, "s", 2)
@@ -84,7 +84,7 @@ def test_a_copied_study_is_carried_on_under_an_identity_of_its_own(tmp_path):
         assert len(curves(storage, original.study_id)) == 2
 
 
-def test_a_renamed_study_keeps_everything(storage):
+def test_a_renamed_study_keeps_its_epochs_and_its_confirmation(storage):
     search = make(storage, "search", 2)
     make(storage, "search/confirm", 1, "test accuracy", origin="search")
     writer = Writer(storage, search.study_id, "search")
@@ -101,11 +101,11 @@ def test_a_renamed_study_keeps_everything(storage):
     assert (renamed.metric, renamed.epochs, renamed.best) == (search.metric, 4, 0.7)
     confirmation = find_study(storage, "search/confirm")
     assert (confirmation.origin, confirmation.confirms(renamed)) == ("found", True)
-    assert not confirmation.confirms(make(storage, "search", 1)), "a later study of the old name"
+    assert not confirmation.confirms(make(storage, "search", 1)), "this is a later study with the old name"
     assert find_study(storage, "search/confirm").origin == "found"
 
 
-def test_a_confirmation_follows_a_study_that_is_renamed_by_hand(tmp_path):
+def test_a_confirmation_stays_with_its_search_when_both_are_renamed_by_hand(tmp_path):
     url = f"sqlite:///{tmp_path}/y.db"
     with closing(open_storage(url, create=True)) as storage:
         make(storage, "search", 1)
@@ -122,7 +122,7 @@ def test_a_confirmation_follows_a_study_that_is_renamed_by_hand(tmp_path):
         assert count_evaluations(storage) == {"b": 1}
 
 
-READS = (
+READERS = (
     lambda storage, ids: studies(storage),
     lambda storage, ids: find_study(storage, "s1"),
     lambda storage, ids: trials_of(storage, ids),
@@ -131,13 +131,13 @@ READS = (
 )
 
 
-def test_the_number_of_queries_does_not_grow_with_the_studies(tmp_path):
+def test_the_number_of_queries_does_not_grow_with_the_number_of_studies(tmp_path):
     counts = {3: [], 30: []}
     for size, found in counts.items():
         with closing(open_storage(f"sqlite:///{tmp_path}/{size}.db", create=True)) as storage:
             ids, sent = [make(storage, f"s{n}", 1).study_id for n in range(size)], []
             event.listen(storage.engine, "before_cursor_execute", lambda *event, sent=sent: sent.append(event[2]))
-            for read in READS:
+            for read in READERS:
                 before = len(sent)
                 assert read(storage, ids)
                 found.append(len(sent) - before)
@@ -145,7 +145,7 @@ def test_the_number_of_queries_does_not_grow_with_the_studies(tmp_path):
     assert max(counts[30]) <= 10
 
 
-def test_a_trial_says_how_it_ended_and_how_often_its_slot_was_tried(storage):
+def test_trials_have_a_state_and_the_number_of_retries_of_their_slot(storage):
     study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
     writer = Writer(storage, study_id, "s")
     for reason in (STOPPED, "worker w died", "ValueError: lost"):
@@ -165,7 +165,7 @@ def test_a_trial_says_how_it_ended_and_how_often_its_slot_was_tried(storage):
 
 
 def test_a_dead_worker_is_reaped_although_its_heartbeat_lies_in_the_future(storage):
-    """As after the clock of the database was set back by an hour."""
+    """This happens when the clock of the database is set back."""
     study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
     dead, writer = Writer(storage, study_id, "s"), Writer(storage, study_id, "s")
     own = claim(dead)
@@ -176,15 +176,15 @@ def test_a_dead_worker_is_reaped_although_its_heartbeat_lies_in_the_future(stora
         session.execute(update(workers).where(mine).values(heartbeat=then.replace(year=then.year + 1)))
 
     storage.write(work)
-    assert find_study(storage, "s").state == "running", "a worker of the study still lives"
+    assert find_study(storage, "s").state == "running", "the study still has a live worker"
     assert trials(storage, study_id)[own.number].state == "interrupted"
     watch(writer, 0)
-    assert storage.optuna.get_trial(own.trial_id).state.name == "RUNNING", "it has only just been seen"
+    assert storage.optuna.get_trial(own.trial_id).state.name == "RUNNING", "the other worker has only just seen it"
     watch(writer, 40)
     assert storage.optuna.get_trial(own.trial_id).user_attrs["reason"] == f"worker {dead.worker.name} died"
 
 
-def test_a_heartbeat_that_does_not_change_for_the_timeout_is_dead_whatever_it_says(storage):
+def test_a_worker_whose_heartbeat_stays_the_same_for_its_timeout_is_dead(storage):
     study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
     dead, writer = Writer(storage, study_id, "s"), Writer(storage, study_id, "s")
     own = claim(dead)
@@ -195,15 +195,8 @@ def test_a_heartbeat_that_does_not_change_for_the_timeout_is_dead_whatever_it_sa
     assert storage.optuna.get_trial(own.trial_id).state.name == "FAIL"
 
 
-def watch(writer, seconds):
-    """A heartbeat of the writer that has seen the others' heartbeats unchanged for so long."""
-    watched = writer.worker.watched
-    writer.worker.watched = {name: (heartbeat, since - seconds) for name, (heartbeat, since) in watched.items()}
-    writer.heartbeat()
-
-
-def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
-    """From SQLite to every kind of database, and back under another name."""
+def test_a_copied_study_keeps_its_confirmation_curves_notes_and_evaluations(url, tmp_path):
+    """The copy goes from SQLite to every kind of database, and back under another name."""
     with (
         closing(open_storage(f"sqlite:///{tmp_path}/source.db", create=True)) as source,
         closing(open_storage(url, create=True)) as target,
@@ -224,7 +217,7 @@ def test_a_study_is_copied_with_everything_that_belongs_to_it(url, tmp_path):
             (t.number, t.value, t.params, t.slot) for t in here
         ]
         shifts = [abs((a.started - b.started).total_seconds()) for a, b in zip(here, there, strict=True)]
-        assert max(shifts) < 1, "MariaDB keeps whole seconds"
+        assert max(shifts) < 1, "MariaDB rounds to whole seconds"
         assert list(curves(target, copy.study_id).values()) == list(curves(source, search.study_id).values())
         assert optuna_dashboard.get_note(optuna.load_study(study_name="search", storage=target.optuna)) == "by hand"
         assert examine(target) == []
@@ -254,13 +247,13 @@ def test_a_trial_that_ends_while_its_study_is_copied_is_left_out(tmp_path):
         assert (ended, numbers) == ({own.number}, [0])
 
 
-def begins(storage, artifact):
+def first_bytes(storage, artifact):
     with Store(storage).open_reader(artifact) as file:
         return file.read(5)
 
 
-def test_a_copy_never_owns_the_originals_artifacts(tmp_path):
-    """Neither a backup in the same folder nor a study that bare Optuna copied deletes what the original shows."""
+def test_deleting_a_copy_keeps_the_artifacts_of_the_original(tmp_path):
+    """The copy is a backup in the same folder, or a study that plain Optuna copied."""
     url = f"sqlite:///{tmp_path}/y.db"
     with closing(open_storage(url, create=True)) as storage:
         record = make(storage, "s", 1)
@@ -270,18 +263,18 @@ def test_a_copy_never_owns_the_originals_artifacts(tmp_path):
     optuna.copy_study(from_study_name="s", from_storage=url, to_storage=url, to_study_name="copy")
     for place, name in ((f"sqlite:///{tmp_path}/monday.db", "s"), (url, "copy")):
         with closing(open_storage(place)) as storage:
-            assert begins(storage, artifact) == b"trial"
+            assert first_bytes(storage, artifact) == b"trial"
             remove_all(storage, find_study(storage, name))
             delete_study(storage, find_study(storage, name).study_id, name)
     with closing(open_storage(url)) as storage:
-        assert begins(storage, artifact) == b"trial"
+        assert first_bytes(storage, artifact) == b"trial"
         remove_all(storage, find_study(storage, "s"))
         with pytest.raises(ArtifactNotFound):
             Store(storage).open_reader(artifact)
 
 
-def test_the_doctor_says_what_a_rename_of_the_bare_dashboard_lost(tmp_path):
-    """It copies the trials and the user attributes, and deletes the original."""
+def test_the_doctor_reports_what_a_rename_in_plain_optuna_dashboard_lost(tmp_path):
+    """Its rename copies the trials and the user attributes, and deletes the original."""
     url = f"sqlite:///{tmp_path}/y.db"
     with closing(open_storage(url, create=True)) as storage:
         make(storage, "s", 2)
@@ -299,13 +292,13 @@ def test_the_doctor_says_what_a_rename_of_the_bare_dashboard_lost(tmp_path):
         assert ("s/confirm", "it confirms the study 's', which another program renamed or deleted") in found
 
 
-def test_the_doctor_compares_the_values_of_both_curves(storage):
+def test_the_doctor_finds_epochs_in_which_the_two_curves_differ(storage):
     record = make(storage, "s", 2)
     wrong = update(epochs).where(epochs.c.epoch == 2).values(validation_accuracy=0.1)
     storage.write(lambda session: session.execute(wrong))
-    said = "differs between Optuna's curve and ours in 1 epochs, first in epoch 2"
+    message = "differs between Optuna's curve and ours in 1 epochs, first in epoch 2"
     found = [finding.what for finding in examine(storage)]
-    assert found == [f"trial {n} (COMPLETE) {said}" for n in range(record.total)]
+    assert found == [f"trial {n} (COMPLETE) {message}" for n in range(record.total)]
 
 
 SCHEMA_3 = (
@@ -320,7 +313,7 @@ SCHEMA_3 = (
 )
 
 
-def test_schema_3_is_upgraded_in_every_kind_of_database(url):
+def test_every_kind_of_database_is_upgraded_from_schema_3(url):
     with closing(open_storage(url, create=True)) as storage:
         make(storage, "search", 2)
         make(storage, "search/confirm", 1, "test accuracy", origin="search")

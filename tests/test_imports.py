@@ -1,4 +1,4 @@
-"""Who may import what, read from the import lines; and what a quick command really loads."""
+"""Which modules may import which, read from their import lines; and that quick commands load no TensorFlow."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ MODULES = sorted((ROOT / "optbench").rglob("*.py"))
 
 
 def imported(path):
-    """The top-level packages and our own modules that a file imports, `if TYPE_CHECKING` included."""
+    """The packages and modules that a file imports, including those under `if TYPE_CHECKING`."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -47,18 +47,18 @@ LAYERS = [
     {"cli", "__init__"},
     {"__main__"},
 ]
-"""The package's modules and folders, lowest first. A layer imports from the layers below it, and from nothing else."""
+"""The package's modules and folders, lowest layer first. A layer may import only from the layers below it."""
 
 
-def test_imports_go_down_the_layers():
+def test_layers_import_only_lower_layers():
     rank = {name: index for index, layer in enumerate(LAYERS) for name in layer}
-    upwards = []
+    wrong = []
     for path in MODULES:
-        place = path.relative_to(ROOT / "optbench")
-        own = place.parts[0].removesuffix(".py")
+        module = path.relative_to(ROOT / "optbench")
+        own = module.parts[0].removesuffix(".py")
         names = {name.split(".")[1] for name in imported(path) if name.startswith("optbench.")}
-        upwards += [(place.as_posix(), name) for name in names - {own} if rank[name] >= rank[own]]
-    assert upwards == []
+        wrong += [(module.as_posix(), name) for name in names - {own} if rank[name] >= rank[own]]
+    assert wrong == []
 
 
 def test_only_training_and_data_import_tensorflow():
@@ -66,29 +66,30 @@ def test_only_training_and_data_import_tensorflow():
     assert importers("tensorflow_datasets") == {"data/tfds.py"}
 
 
-def test_optimizers_and_data_know_nothing_above_them():
-    above = {path.name for path in (ROOT / "optbench").iterdir()} - {"errors.py", "randomness.py", "optimizers", "data"}
-    outside = importers(*(f"optbench.{name.removesuffix('.py')}" for name in above if not name.startswith("__")))
-    assert not any(name.startswith(("optimizers/", "data/")) for name in outside)
+def test_optimizers_and_data_import_only_errors_and_randomness():
+    others = {path.name for path in (ROOT / "optbench").iterdir()}
+    others -= {"errors.py", "randomness.py", "optimizers", "data"}
+    found = importers(*(f"optbench.{name.removesuffix('.py')}" for name in others if not name.startswith("__")))
+    assert not any(name.startswith(("optimizers/", "data/")) for name in found)
 
 
-def test_training_knows_no_study_no_database_no_command_line():
-    outside = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.scheduler")
-    assert not any(name.startswith("training/") for name in outside)
+def test_training_imports_no_study_no_database_and_no_command_line():
+    found = importers("optuna", "sqlalchemy", "typer", "optbench.storage", "optbench.scheduler")
+    assert not any(name.startswith("training/") for name in found)
 
 
-def test_the_scheduler_knows_no_database_and_no_private_part_of_optuna():
+def test_the_scheduler_uses_no_database_and_no_private_part_of_optuna():
     assert not any(name.startswith("scheduler/") for name in importers("sqlalchemy", "optbench.storage"))
     private = re.compile(r"\b(?!self\b|cls\b)\w+\._[a-z]\w*")
     texts = {path.name: path.read_text() for path in MODULES if path.parent.name == "scheduler"}
     assert {name: found for name, text in texts.items() if (found := private.findall(text))} == {}
 
 
-def test_nobody_imports_the_command_line():
+def test_only_the_entry_point_imports_the_command_line():
     assert {name for name in importers("optbench.cli") if not name.startswith("cli/")} == {"__main__.py"}
 
 
-def test_only_the_study_the_storage_the_service_and_the_report_use_optuna():
+def test_only_these_modules_import_optuna():
     assert {name for name in importers("optuna") if not name.startswith(("storage/", "service/"))} == {
         "api/study.py",  # for the type of what Study.optuna() returns
         "report/importance.py",
@@ -105,9 +106,9 @@ def test_only_storage_imports_sqlalchemy():
     assert all(name.startswith("storage/") for name in importers("sqlalchemy"))
 
 
-def test_nothing_is_suppressed_without_a_log_line():
+def test_no_error_is_suppressed_without_a_log_line():
     files = {path.relative_to(ROOT / "optbench").as_posix() for path in MODULES if "suppress(" in path.read_text()}
-    assert files == {"logs.py"}  # where standard error is gone, there is nowhere to log
+    assert files == {"logs.py"}  # if standard error is closed, there is nowhere to log
 
 
 def test_modules_stay_small():

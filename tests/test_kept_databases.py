@@ -1,4 +1,4 @@
-"""Studies that earlier versions made, on copies of the databases that they left."""
+"""Studies of earlier versions, in copies of the databases that those versions made, are read, resumed and reported."""
 
 import shutil
 import tomllib
@@ -18,9 +18,8 @@ from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
 from optbench.worker.data import load_data
 from optbench.worker.replay import replay
-from tests.conftest import ROOT, write_toml
+from tests.conftest import KEPT, write_toml
 
-KEPT = ROOT / "tests" / "data" / "schema3"
 NAMES = [
     "search", "rival", "fixed", "repeated/1", "repeated/2", "search/confirm", "rival/confirm", "unfinished", "partial",
 ]  # fmt: skip
@@ -28,7 +27,7 @@ NAMES = [
 
 @pytest.fixture
 def kept(tmp_path):
-    """The storage of a copy of the database of schema 3, brought up to today's tables."""
+    """The storage of an upgraded copy of the database of schema 3."""
     shutil.copy(KEPT / "optbench.db", tmp_path / "kept.db")
     upgrade(f"sqlite:///{tmp_path}/kept.db")
     opened = open_storage(f"sqlite:///{tmp_path}/kept.db")
@@ -36,7 +35,7 @@ def kept(tmp_path):
     opened.close()
 
 
-def test_every_study_reads_as_the_sweep_that_its_definition_gives(kept):
+def test_every_kept_study_can_be_read_and_its_sweep_written_back(kept):
     found = {study.name: study for study in studies(kept)}
     assert sorted(found) == sorted(NAMES)
     for name in NAMES:
@@ -51,7 +50,7 @@ FILES = {
 
 @pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize("name", FILES)
-def test_every_study_opens_with_its_file_whatever_the_order_of_its_keys(kept, tmp_path, name, swapped):
+def test_every_kept_study_opens_with_its_file_in_any_order_of_keys(kept, tmp_path, name, swapped):
     before = find_study(kept, name)
     table = tomllib.loads((KEPT / f"{FILES[name]}.toml").read_text())
     if swapped:
@@ -68,21 +67,21 @@ def test_every_study_opens_with_its_file_whatever_the_order_of_its_keys(kept, tm
 
 
 @pytest.mark.parametrize("name", ["unfinished", "repeated/1", "repeated/2"])
-def test_a_design_goes_on_where_it_was(kept, name):
+def test_a_random_or_quasi_random_design_resumes_at_its_next_slot(kept, name):
     sweep = parse(find_study(kept, name).sweep.definition(), name)
-    carried_on = as_begun(sweep, find_study(kept, name).sweep)
+    resumed = as_begun(sweep, find_study(kept, name).sweep)
     records = trials(kept, find_study(kept, name).study_id)
     assert records
-    assert [params_of(carried_on, slot) for slot in range(len(records))] == [record.params for record in records]
+    assert [params_of(resumed, slot) for slot in range(len(records))] == [record.params for record in records]
 
 
-def test_another_file_is_refused_with_the_key_that_differs(kept):
+def test_a_changed_file_is_refused_and_the_changed_key_is_named(kept):
     sweep = load(str(KEPT / "search.toml"), {"epochs": 5})
     with pytest.raises(StudyError, match="has another definition: epochs is 4 there, 5 here; choose another name"):
         create_study(kept, sweep, "search", load_data(sweep, "lanes", None).digests)
 
 
-def test_relations_of_before_they_were_attributes_are_derived(kept):
+def test_relations_between_studies_are_derived_where_they_are_not_stored(kept):
     found = {study.name: study for study in studies(kept)}
     repeats = {name: study.repeat_of for name, study in found.items() if study.repeat_of}
     assert repeats == {"repeated/1": "repeated", "repeated/2": "repeated"}
@@ -92,7 +91,7 @@ def test_relations_of_before_they_were_attributes_are_derived(kept):
     }
 
 
-def test_the_kept_searches_are_compared_and_reported_with_their_confirmations(kept):
+def test_kept_searches_are_compared_and_reported_with_their_confirmations(kept):
     collected = collect(kept, ["search", "rival"])
     assert [(arm.name, len(arm.confirmed)) for arm in collected.arms] == [("search", 2), ("rival", 2)]
     found, compared = rows(collected), pairs(collected.arms, 0.1)
@@ -103,8 +102,8 @@ def test_the_kept_searches_are_compared_and_reported_with_their_confirmations(ke
 
 
 @pytest.mark.parametrize("name", ["search", "rival", "fixed", "repeated/1"])
-def test_trials_of_before_are_replayed_as_they_were_trained(kept, name):
-    """Bit for bit on the processor that trained them: single precision where today's trials have double."""
+def test_kept_trials_are_replayed_bit_for_bit(kept, name):
+    """They must repeat on the processor that trained them, in single precision where new trials use double."""
     study = find_study(kept, name)
     trial = trials(kept, study.study_id)[0]
     assert trial.numerics == 1

@@ -1,4 +1,4 @@
-"""The median pruner against Optuna's own, on whatever studies."""
+"""Our median pruner decides as Optuna's does, on generated studies."""
 
 import optuna
 from hypothesis import given, settings
@@ -25,7 +25,7 @@ curves = st.dictionaries(st.integers(1, 9), values, min_size=1, max_size=9)
         }
     ),
 )
-def test_it_decides_as_optunas_does(ended, curve, arguments):
+def test_our_pruner_decides_as_optunas_does(ended, curve, arguments):
     ours, theirs = MedianPruner(**arguments), optuna.pruners.MedianPruner(**arguments)
     study = optuna.create_study(direction="maximize")
     for points, state in ended:

@@ -1,4 +1,4 @@
-"""A notebook, run by Jupyter's own machinery, goes from `load` to `compare`; progress is one display that changes."""
+"""A notebook that a Jupyter kernel runs from `load` to `compare`. Its progress is one display that is updated."""
 
 import os
 
@@ -16,7 +16,7 @@ CELLS = [
 ]
 
 
-def test_a_notebook_goes_from_load_to_compare(tmp_path, monkeypatch):
+def test_a_notebook_runs_from_load_to_compare(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     notebook = nbformat.v4.new_notebook(cells=cells)

@@ -1,4 +1,4 @@
-"""SQLite files: what is opened, what is refused and left as it is, copies, upgrades, and files that vanish."""
+"""SQLite files: opening, refusing foreign or damaged files, backups, upgrades, and files that vanish during use."""
 
 import os
 import pickle
@@ -31,10 +31,10 @@ from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs
 from optbench.storage.upgrade import upgrade
 from optbench.storage.upkeep import backup
-from tests.conftest import ROOT
+from tests.conftest import KEPT
 from tests.test_storage import HELD, claim, complete, epoch, together
 
-DATA = ROOT / "tests" / "data"  # first.db by the first optbench that kept studies, optuna31.db by Optuna 3.1
+DATA = KEPT.parent  # first.db was made by the first optbench with a database, optuna31.db by Optuna 3.1
 
 
 @pytest.fixture
@@ -55,26 +55,26 @@ def writer(storage):
     return Writer(storage, study_id, "s")
 
 
-def test_the_file_is_set_up_for_several_processes(storage):
+def test_a_new_file_has_a_write_ahead_log_and_foreign_keys(storage):
     with storage.engine.connect() as connection:
         pragmas = [connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "foreign_keys")]
     assert pragmas == ["wal", 1]
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("given", "message"),
     [
         ("nosql://x", "is neither a file nor a URL of a known kind"),
         ("sqlite://", "is in memory"),
         ("sqlite:////proc/nowhere/x.db", "cannot be made|not a folder that can be written"),
     ],
 )
-def test_urls_that_cannot_be_opened(text, message):
+def test_urls_that_cannot_be_opened_are_refused(given, message):
     with pytest.raises(StorageError, match=message):
-        open_storage(text, create=True)
+        open_storage(given, create=True)
 
 
-def test_a_file_that_is_no_database_is_left_alone(file):
+def test_a_file_that_is_no_database_is_refused_and_left_alone(file):
     file.write_text("not a database, but long enough")
     with pytest.raises(StorageError, match="is not an SQLite database"):
         open_storage(f"sqlite:///{file}", create=True)
@@ -87,7 +87,7 @@ def test_an_empty_file_becomes_a_database(file):
     open_storage(f"sqlite:///{file}").close()
 
 
-def test_reading_a_missing_database_makes_nothing(tmp_path):
+def test_reading_a_missing_database_creates_nothing(tmp_path):
     with pytest.raises(StorageError, match="no database at"):
         open_storage(f"sqlite:///{tmp_path}/none/x.db")
     assert not (tmp_path / "none").exists()
@@ -100,7 +100,7 @@ def test_reading_a_missing_database_makes_nothing(tmp_path):
         ("optuna31.db", "has the schema v3.0.0.d of an older Optuna; `optbench upgrade --storage"),
     ],
 )
-def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, tmp_path):
+def test_older_databases_are_refused_with_the_command_that_upgrades_them(name, message, tmp_path):
     file = tmp_path / name
     shutil.copy(DATA / name, file)
     for create in (True, False):
@@ -118,8 +118,8 @@ def test_older_databases_say_what_to_type_and_are_upgraded_by_it(name, message, 
     assert upgrade(f"sqlite:///{file}") == ("is up to date already", None)
 
 
-def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, writer):
-    def versions(ours, revision):
+def test_a_database_that_is_newer_or_in_use_is_not_upgraded(file, storage, writer):
+    def set_versions(ours, revision):
         with closing(sqlite3.connect(file)) as other, other:
             other.execute("UPDATE optbench_schema SET version = ?", (ours,))
             other.execute("UPDATE alembic_version SET version_num = ?", (revision,))
@@ -130,14 +130,14 @@ def test_nothing_is_upgraded_that_is_newer_or_in_use(file, storage, writer):
         (1, "v99", "newer Optuna"),
         (4, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
     ]:
-        versions(ours, theirs)
+        set_versions(ours, theirs)
         with pytest.raises(StorageError, match=message):
             upgrade(f"sqlite:///{file}")
-    versions(4, revision)
+    set_versions(4, revision)
     assert [path.name for path in file.parent.iterdir() if "before" in path.name] == []
 
 
-def test_an_upgrade_that_was_tried_before_keeps_another_copy(tmp_path):
+def test_a_second_upgrade_keeps_a_second_copy(tmp_path):
     file = tmp_path / "first.db"
     copies = []
     for _ in range(2):
@@ -146,7 +146,7 @@ def test_an_upgrade_that_was_tried_before_keeps_another_copy(tmp_path):
     assert copies == ["first.db.before-schema-4", "first.db.before-schema-4-2"]
 
 
-def test_a_file_without_tables_may_be_started_by_many(file):
+def test_several_threads_may_create_the_tables_of_an_empty_file_at_once(file):
     for attempt in range(5):
         empty = file.with_name(f"{attempt}.db")
         empty.touch()
@@ -154,7 +154,7 @@ def test_a_file_without_tables_may_be_started_by_many(file):
         open_storage(f"sqlite:///{empty}").close()
 
 
-def test_a_damaged_file_is_said_to_be_damaged(file, storage, writer):
+def test_the_doctor_finds_a_damaged_file(file, storage, writer):
     for _ in range(9):
         complete(writer, length=30)
     writer.leave()
@@ -168,7 +168,7 @@ def test_a_damaged_file_is_said_to_be_damaged(file, storage, writer):
     opened.close()
 
 
-def test_the_first_releases_studies_can_be_read_and_carried_on(tmp_path):
+def test_studies_of_the_first_release_can_be_read_and_resumed(tmp_path):
     file = tmp_path / "first.db"
     shutil.copy(DATA / "first.db", file)
     upgrade(f"sqlite:///{file}")
@@ -182,7 +182,7 @@ def test_the_first_releases_studies_can_be_read_and_carried_on(tmp_path):
     storage.close()
 
 
-def test_a_backup_is_whole_while_others_write(file, storage, writer, tmp_path):
+def test_a_backup_is_complete_although_others_write_meanwhile(file, storage, writer, tmp_path):
     over = threading.Event()
 
     def work():
@@ -209,48 +209,48 @@ def test_a_backup_is_whole_while_others_write(file, storage, writer, tmp_path):
         backup(f"sqlite:///{file}", tmp_path / "none" / "copy.db")
 
 
-def test_a_server_is_not_backed_up_here():
+def test_a_backup_of_a_server_is_refused():
     with pytest.raises(StorageError, match="copies only SQLite files; use pg_dump"):
         backup("postgresql://me@127.0.0.1:1/x", DATA / "none.db")
 
 
-@pytest.mark.parametrize("what", ["moved", "replaced", "deleted"])
-def test_a_file_that_is_no_longer_there_is_not_written_to(what, file, storage, writer, tmp_path):
+@pytest.mark.parametrize("change", ["moved", "replaced", "deleted"])
+def test_a_file_that_is_moved_replaced_or_deleted_is_not_written_to(change, file, storage, writer, tmp_path):
     own = claim(writer)
-    if what == "deleted":
+    if change == "deleted":
         file.unlink()
     else:
         file.rename(tmp_path / "moved.db")
-    if what == "replaced":
+    if change == "replaced":
         open_storage(f"sqlite:///{file}", create=True).close()
     with pytest.raises(StorageError, match="was moved, deleted or replaced while it was in use"):
         writer.record({own.trial_id: epoch(1, 0.5)}, {}, {})
-    assert file.exists() == (what == "replaced")
+    assert file.exists() == (change == "replaced")
 
 
-def test_a_database_that_is_locked_for_long_is_waited_for(file, monkeypatch):
+def test_a_writer_waits_for_a_database_that_is_locked_for_long(file, monkeypatch):
     monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
     storage = open_storage(f"sqlite:///{file}", create=True)
     writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
-    own, told = claim(writer), []
+    own, outages = claim(writer), []
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
 
         def outage(problem):
-            told.append(problem)
-            if len(told) == 2:
+            outages.append(problem)
+            if len(outages) == 2:
                 other.execute("ROLLBACK")
             return True
 
         storage.outage = outage
         other.execute("BEGIN IMMEDIATE")
         writer.record({own.trial_id: epoch(1, 0.5)}, {}, {})
-    assert [str(problem).rpartition(": ")[2] for problem in told] == ["database is locked"] * 2 + ["None"]
+    assert [str(problem).rpartition(": ")[2] for problem in outages] == ["database is locked"] * 2 + ["None"]
     assert storage.read(lambda session: session.scalar(select(epochs.c.epoch))) == 1
     storage.close()
 
 
-def test_an_upgrade_logs_the_looks_at_the_test_images_that_were_taken_before(file, storage):
+def test_an_upgrade_logs_the_test_set_evaluations_of_finished_trials(file, storage):
     study_id, _ = open_study(storage, "fixed", "test accuracy", HELD)
     writer = Writer(storage, study_id, "fixed")
     own = complete(writer)
@@ -269,21 +269,21 @@ def test_an_upgrade_logs_the_looks_at_the_test_images_that_were_taken_before(fil
     again.close()
 
 
-def test_a_database_of_schema_3_is_upgraded_with_everything_that_it_holds(tmp_path):
+def test_a_database_of_schema_3_keeps_every_row_when_it_is_upgraded(tmp_path):
     file = tmp_path / "old.db"
-    shutil.copy(DATA / "schema3" / "optbench.db", file)
-    with closing(sqlite3.connect(DATA / "schema3" / "optbench.db")) as old:
+    shutil.copy(KEPT / "optbench.db", file)
+    with closing(sqlite3.connect(KEPT / "optbench.db")) as old:
         rows = old.execute("SELECT * FROM optbench_epochs ORDER BY trial_id, epoch").fetchall()
         log = old.execute('SELECT study, trial, "by", opened FROM optbench_openings ORDER BY id').fetchall()
     with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade --storage"):
         open_storage(f"sqlite:///{file}")
     assert upgrade(f"sqlite:///{file}") == ("now has schema 4", tmp_path / "old.db.before-schema-4")
     with closing(sqlite3.connect(file)) as new:
-        named = (
+        query = (
             "SELECT trial_id, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, seconds, "
             "effective_lr, weight_distance FROM optbench_epochs ORDER BY trial_id, epoch"
         )
-        assert new.execute(named).fetchall() == rows
+        assert new.execute(query).fetchall() == rows
         columns = "study_name, trial_number, occasion, evaluated"
         assert new.execute(f"SELECT {columns} FROM optbench_test_evaluations ORDER BY id").fetchall() == log
     storage = open_storage(f"sqlite:///{file}")
@@ -296,7 +296,7 @@ def test_a_database_of_schema_3_is_upgraded_with_everything_that_it_holds(tmp_pa
 
 
 @pytest.mark.parametrize("given", ["results.db", "./results.db", "sub/results", "sqlite:///results.db"])
-def test_a_plain_path_is_an_sqlite_file(given, tmp_path, monkeypatch):
+def test_a_plain_path_means_an_sqlite_file(given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     open_storage(given, create=True).close()
     assert (tmp_path / given.removeprefix("sqlite:///")).is_file()
@@ -334,17 +334,16 @@ run(read_only)
 """
 
 
-# Root may write to any file. Without these two capabilities, root is held to the permissions of files as users are.
+# Root may write to any file. Without these two capabilities, file permissions apply to root as they do to users.
 AS_A_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
-def test_what_only_reads_works_on_a_file_and_in_a_folder_that_cannot_be_written(tmp_path):
-    kept = DATA / "schema3" / "optbench.db"
+def test_reading_commands_work_on_a_read_only_file_in_a_read_only_folder(tmp_path):
     for name in ("writable", "closed", "page"):
         (tmp_path / name).mkdir()
     file = tmp_path / "closed" / "study.db"
     for copy in (tmp_path / "writable" / "study.db", file):
-        shutil.copy(kept, copy)
+        shutil.copy(KEPT / "optbench.db", copy)
         upgrade(f"sqlite:///{copy}")
     with closing(sqlite3.connect(file)) as other:
         other.execute("PRAGMA journal_mode = WAL")
@@ -355,14 +354,14 @@ def test_what_only_reads_works_on_a_file_and_in_a_folder_that_cannot_be_written(
     argv = [tmp_path / "writable" / "study.db", file, tmp_path / "page"]
     command = [*AS_A_USER, sys.executable, "-c", READING, *argv]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "page")
-    file.parent.chmod(0o755)  # pytest could not remove it
+    file.parent.chmod(0o755)  # so that pytest can remove it
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.split("=====\n")
     assert second.replace(str(file), "FILE") == first.replace(str(argv[0]), "FILE")
     assert (sorted(path.name for path in file.parent.iterdir()), file.read_bytes()) == (names, content)
 
 
-def test_reading_a_file_that_can_be_written_leaves_nothing_behind(file, storage, writer):
+def test_reading_a_writable_file_read_only_leaves_nothing_behind(file, storage, writer):
     complete(writer)
     writer.leave()
     storage.close()
@@ -377,7 +376,7 @@ def test_reading_a_file_that_can_be_written_leaves_nothing_behind(file, storage,
     assert (sorted(path.name for path in file.parent.iterdir()), file.read_bytes()) == (names, content)
 
 
-def test_optunas_storage_of_ours_can_be_pickled_for_another_process(file, storage, writer):
+def test_the_optuna_storage_can_be_pickled_for_another_process(file, storage, writer):
     own = complete(writer)
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).get_trial(int(sys.argv[1])).value)"
     given = pickle.dumps(storage.optuna)

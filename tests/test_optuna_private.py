@@ -1,4 +1,4 @@
-"""What optbench uses of Optuna and optuna-dashboard beyond their public interface: is it still there, and as it was?"""
+"""The private parts of Optuna and optuna-dashboard that optbench uses still exist and still work as expected."""
 
 import ast
 
@@ -52,7 +52,7 @@ COLUMNS = {
 
 
 class TestOurStorage(StorageTestCase):
-    """Optuna's own tests of a storage, on the one that we make."""
+    """Optuna's own tests of a storage, run on ours."""
 
     @pytest.fixture
     def storage(self, tmp_path):
@@ -61,7 +61,7 @@ class TestOurStorage(StorageTestCase):
         opened.close()
 
 
-def test_optunas_tables_have_the_columns_that_are_written_and_read():
+def test_optunas_tables_have_the_columns_that_we_read_and_write():
     tables = {
         table.name: {column.name for column in table.columns}
         for table in models.BaseModel.metadata.tables.values()
@@ -70,14 +70,14 @@ def test_optunas_tables_have_the_columns_that_are_written_and_read():
     assert tables == COLUMNS
 
 
-def test_values_are_stored_as_they_were():
+def test_optuna_stores_values_as_expected():
     assert models.TrialValueModel.value_to_stored_repr(0.5) == (0.5, models.TrialValueModel.TrialValueType.FINITE)
     point = models.TrialIntermediateValueModel
     assert point.intermediate_value_to_stored_repr(float("nan"))[1] == point.TrialIntermediateValueType.NAN
     assert point.stored_repr_to_intermediate_value(*point.intermediate_value_to_stored_repr(0.25)) == 0.25
 
 
-def test_ids_times_and_the_migrations_are_where_they_were(tmp_path):
+def test_ids_times_and_migrations_are_where_we_expect_them(tmp_path):
     storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
     study = optuna.create_study(study_name="s", storage=storage.optuna)
     trial = study.ask()
@@ -92,7 +92,7 @@ def test_ids_times_and_the_migrations_are_where_they_were(tmp_path):
     storage.close()
 
 
-def test_a_note_of_the_dashboard_is_read_and_written(tmp_path):
+def test_notes_of_the_dashboard_are_read_and_written(tmp_path):
     storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
     study = optuna.create_study(study_name="s", storage=storage.optuna)
     version, prefix = note_keys()
@@ -122,8 +122,8 @@ def test_saved_plots_of_the_dashboard_are_read_and_sorted(tmp_path, monkeypatch)
     storage.close()
 
 
-def test_nothing_else_uses_private_names_of_optuna():
-    """No import of a private module, and no private attribute of somebody else's object."""
+def test_only_one_module_uses_private_names_of_optuna():
+    """The others import no private module and use no private attribute of Optuna's objects."""
     found = []
     for path in (ROOT / "optbench").rglob("*.py"):
         if path.name == "optuna_private.py":

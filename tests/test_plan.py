@@ -1,4 +1,4 @@
-"""What the slots of a budget hold: fixed trials first, then the points of a design."""
+"""The plan of a sweep: which parameters and which seed each slot gets."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ DESIGNS = ["random", "qmc", "grid"]
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_a_design_is_a_function_of_the_slot(name):
+def test_a_design_depends_on_the_slot_alone(name):
     sweep, again = (sweep_of(sampler={"name": name}) for _ in range(2))
     points = [params_of(sweep, slot) for slot in range(6)]
     assert points == [params_of(again, slot) for slot in range(6)]
@@ -22,11 +22,11 @@ def test_a_design_is_a_function_of_the_slot(name):
 
 
 @pytest.mark.parametrize("name", ["random", "qmc"])
-def test_another_seed_is_another_design(name):
+def test_another_seed_gives_another_design(name):
     assert params_of(sweep_of(sampler={"name": name}), 0) != params_of(sweep_of(sampler={"name": name}, seed=1), 0)
 
 
-def test_a_grid_has_every_point_once():
+def test_a_grid_holds_every_point_once():
     sweep = sweep_of(sampler={"name": "grid", "points": 3}, trials=6)
     points = {tuple(params_of(sweep, slot).values()) for slot in range(6)}
     rates = sorted({rate for _, rate in points})
@@ -40,7 +40,7 @@ def test_quasi_random_points_fill_every_eighth_of_the_range():
     assert eighths == set(range(8))
 
 
-def test_fixed_trials_come_first_and_tpe_decides_the_rest():
+def test_fixed_trials_come_first_and_tpe_chooses_the_rest():
     sweep = sweep_of(trial=[{"learning_rate": 0.5, "seeds": [9]}])
     assert params_of(sweep, 0) == {"learning_rate": 0.5, "epsilon": 1e-7}
     assert seed_of(sweep, 0) == 9
@@ -58,6 +58,6 @@ def test_every_point_of_the_unit_cube_lies_in_the_space(low, factor, unit, log):
     assert all(value in space[name] for name, value in point(space, [unit, unit]).items())
 
 
-def test_one_minus_is_undone():
+def test_one_minus_becomes_the_hyperparameter_itself():
     values = OPTIMIZERS["adam"].resolve({"one_minus_beta_1": 0.25, "learning_rate": 0.1})
     assert values == {"learning_rate": 0.1, "beta_1": 0.75, "beta_2": 0.999, "epsilon": 1e-7}

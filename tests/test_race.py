@@ -1,4 +1,4 @@
-"""Finals as studies: made once, grown round by round by any number of workers, and read back as a search's best."""
+"""Finals as studies: they are created once, grow by rounds with any number of workers, and decide a search's best."""
 
 import math
 import re
@@ -23,7 +23,7 @@ from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
 from tests.conftest import sweep_of
 from tests.filled import fill
-from tests.light import Light
+from tests.light import FakeTrainer
 from tests.test_storage import together
 
 WIDE = {"learning_rate": {"low": 1e-3, "high": 10.0, "log": True}, "epsilon": {"low": 1e-9, "high": 1e-3, "log": True}}
@@ -33,13 +33,13 @@ DATA = StudyData(Split(None, None, {}))
 
 
 def skill(job):
-    """The best learning rate is 1; runs of one configuration scatter by their seed."""
+    """The accuracy of a job: it peaks at learning rate 1, and the seed changes it a little."""
     return 0.9 - 0.1 * abs(math.log10(job.hparams["learning_rate"])) + 0.0001 * (job.seed % 100)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The file of a database with a search that has its total."""
+def searched(tmp_path_factory):
+    """The file of a database with a finished search."""
     path = tmp_path_factory.mktemp("race") / "x.db"
     with closing(open_storage(f"sqlite:///{path}", create=True)) as storage:
         fill(storage, create_study(storage, sweep_of(**RACE), "tiny", {}), skill)
@@ -48,9 +48,9 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def storage(request, tmp_path):
-    """A database of the test's own: with the search if the test takes it, else empty."""
+    """A new database. It holds a finished search if the test uses the fixture `search`."""
     if "search" in request.fixturenames:
-        shutil.copy(request.getfixturevalue("made"), tmp_path / "x.db")
+        shutil.copy(request.getfixturevalue("searched"), tmp_path / "x.db")
     opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
     yield opened
     opened.close()
@@ -62,7 +62,7 @@ def search(storage):
 
 
 def run_to_end(storage, name, score=skill):
-    """Fill the finals round by round, as workers do."""
+    """Fill the finals round by round, like workers."""
     while True:
         fill(storage, find_study(storage, name), score)
         before = find_study(storage, name)
@@ -89,7 +89,7 @@ def test_finals_have_their_total_from_the_start_and_reach_it_exactly(storage, se
 def test_the_winner_is_the_best_of_the_study_with_its_mean_and_its_optimism(storage, search):
     single = search.best
     open_finals(storage, search, Finals(), {})
-    assert find_study(storage, "tiny").best == single, "until the finals are done"
+    assert find_study(storage, "tiny").best == single, "the finals are not done"
     run_to_end(storage, "tiny/finals", lambda job: 0.8 if job.hparams["learning_rate"] == 1 else 0.5)
     study = find_study(storage, "tiny")
     winner = study.finals.winner
@@ -102,7 +102,7 @@ def test_the_winner_is_the_best_of_the_study_with_its_mean_and_its_optimism(stor
     assert winner.optimism == pytest.approx(records[1].value - 0.8)
 
 
-def test_a_final_that_diverged_counts_as_guessing(storage, search):
+def test_a_final_that_diverged_counts_with_the_accuracy_of_guessing(storage, search):
     open_finals(storage, search, Finals(), {})
     run_to_end(storage, "tiny/finals", lambda job: float("nan") if job.hparams["learning_rate"] == 1 else 0.5)
     finals = find_study(storage, "tiny").finals
@@ -110,7 +110,7 @@ def test_a_final_that_diverged_counts_as_guessing(storage, search):
     assert finals.winner.trial != 1
 
 
-def test_diverged_trials_never_enter(storage):
+def test_diverged_trials_never_enter_the_finals(storage):
     study = create_study(storage, sweep_of(**RACE | {"known": False}), "tiny", {})
     fill(storage, study, lambda job: float("nan") if job.number == 3 else skill(job))
     records = trials(storage, study.study_id)
@@ -119,7 +119,7 @@ def test_diverged_trials_never_enter(storage):
     assert [one.trial for one in sorted(found, key=lambda one: one.trial)] == [n for n in range(32) if n != 3]
 
 
-def test_pruned_trials_enter_by_their_last_accuracy_if_they_were_stopped_late(storage):
+def test_trials_that_were_pruned_late_enter_with_their_last_accuracy(storage):
     pruner = {"name": "median", "n_startup_trials": 4, "n_min_trials": 2, "n_warmup_steps": 1}
     study = create_study(storage, sweep_of(**RACE | {"pruner": pruner, "epochs": 9}), "tiny", {})
     fill(storage, study, skill)
@@ -131,7 +131,7 @@ def test_pruned_trials_enter_by_their_last_accuracy_if_they_were_stopped_late(st
     assert pruned
 
 
-def test_finals_are_joined_and_a_longer_search_gets_new_ones(storage, search):
+def test_finals_are_resumed_and_a_longer_search_gets_new_ones(storage, search):
     first = open_finals(storage, search, Finals(), {})
     assert open_finals(storage, search, Finals(), {}).study_id == first.study_id
     run_to_end(storage, first.name)
@@ -141,12 +141,12 @@ def test_finals_are_joined_and_a_longer_search_gets_new_ones(storage, search):
     second = open_finals(storage, longer, Finals(), {})
     assert second.name == "tiny/finals-2"
     assert open_finals(storage, longer, Finals(), {}).study_id == second.study_id
-    assert find_study(storage, "tiny").finals.study == "tiny/finals", "the last ones that are done"
+    assert find_study(storage, "tiny").finals.study == "tiny/finals", "these are the newest finals that are done"
     run_to_end(storage, second.name)
     assert find_study(storage, "tiny").finals.study == "tiny/finals-2"
 
 
-def test_many_processes_make_the_same_finals_once(storage, search, tmp_path):
+def test_many_threads_create_the_same_finals_once(storage, search, tmp_path):
     def work():
         with closing(open_storage(f"sqlite:///{tmp_path}/x.db")) as own:
             open_finals(own, search, Finals(), {})
@@ -160,7 +160,7 @@ def test_workers_share_the_rounds_and_train_every_slot_once(storage, search, tmp
 
     def work():
         with closing(open_storage(f"sqlite:///{tmp_path}/x.db")) as own:
-            Session(own, race.name, Options(), DATA, build=lambda *_: Light()).run(lambda: None)
+            Session(own, race.name, Options(), DATA, build=lambda *_: FakeTrainer()).run(lambda: None)
 
     together(work, 3)
     done = find_study(storage, race.name)
@@ -171,11 +171,11 @@ def test_workers_share_the_rounds_and_train_every_slot_once(storage, search, tmp
     assert examine(storage) == []
 
 
-def test_a_stopped_race_goes_on_where_it_was(storage, search):
+def test_stopped_finals_resume_and_train_every_slot_once(storage, search):
     race = open_finals(storage, search, Finals(), {})
     for _ in range(50):
         stops = iter([None] * 9)
-        Session(storage, race.name, Options(), DATA, build=lambda *_: Light()).run(
+        Session(storage, race.name, Options(), DATA, build=lambda *_: FakeTrainer()).run(
             lambda stops=stops: next(stops, StopRequest.NOW)
         )
         if find_study(storage, race.name).state is StudyState.DONE:
@@ -195,7 +195,7 @@ def test_renaming_and_copying_keep_the_finals(storage, search):
     assert find_study(storage, "found").best == best
 
 
-def test_reading_many_studies_takes_no_more_queries(storage, search):
+def test_reading_finals_takes_the_same_number_of_queries_for_any_number_of_studies(storage, search):
     open_finals(storage, search, Finals(), {})
     run_to_end(storage, "tiny/finals")
 
@@ -226,13 +226,13 @@ def test_reading_many_studies_takes_no_more_queries(storage, search):
         (Finals(candidates=33), "candidates = 33, but 'tiny' has 32 different configurations"),
     ],
 )
-def test_finals_that_cannot_be_say_what_fits_and_write_nothing(storage, search, finals, message):
+def test_impossible_finals_are_refused_with_what_would_fit(storage, search, finals, message):
     with pytest.raises(StudyError, match=re.escape(message)):
         open_finals(storage, search, finals, {})
     assert [study.name for study in studies(storage)] == ["tiny"]
 
 
-def test_a_search_with_one_configuration_has_nothing_to_race(storage):
+def test_finals_of_a_search_with_one_configuration_are_refused(storage):
     study = create_study(storage, sweep_of(trials=1), "one", {})
     fill(storage, study, lambda job: 0.5)
     with pytest.raises(StudyError, match="'one' has 1 configurations that could enter finals, which need 2"):

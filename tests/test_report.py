@@ -1,4 +1,4 @@
-"""The report: what its sections say, how importances degrade, and how the page looks in a browser."""
+"""The report: its sections, importances that cannot be computed, and the page in a browser."""
 
 import re
 import shutil
@@ -31,9 +31,9 @@ from optbench.scheduler.states import State
 from optbench.statistics.budget import best_of_k_unbiased, largest_k
 from optbench.storage import find_study, open_storage, studies, trials
 from tests.conftest import ROOT, TINY, write_toml
-from tests.filled import SPACES, comparison_database, peak, run, search
+from tests.filled import SPACES, peak, run, search
 
-BROWSERS_OWN = re.compile(r"https?://([\w-]+\.)*google(apis)?\.com/")  # updates and accounts, whatever page is open
+BROWSERS_OWN = re.compile(r"https?://([\w-]+\.)*google(apis)?\.com/")  # the browser's own updates and accounts
 
 
 @pytest.fixture
@@ -43,24 +43,19 @@ def storage(tmp_path):
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    return comparison_database(tmp_path_factory.mktemp("report"))
-
-
-def test_the_price_of_pruning_is_what_beat_the_best_of_the_trials_that_had_ended(storage):
+def test_the_cost_of_pruning_is_measured_against_the_trials_that_had_ended(storage):
     run(storage, search(), "adadelta", peak)
     (arm,) = collect(storage, []).arms
     first, *rest = [t for t in arm.source.trials if t.state == "complete"]
     late = replace(first, number=0, value=0.9999, ended=rest[-1].ended + timedelta(hours=1))
     audited = replace(rest[-1], audit=3)
-    told = pruning([replace(arm, source=replace(arm.source, trials=[late, *rest[:-1], audited]))]).text[0]
+    text = pruning([replace(arm, source=replace(arm.source, trials=[late, *rest[:-1], audited]))]).text[0]
     best = max(t.value for t in rest[:-1])
     regret = 100 * max(0.0, audited.last - best)
-    assert f"by at most {regret:.2f} percentage points" in told
+    assert f"by at most {regret:.2f} percentage points" in text
 
 
-def test_few_draws_and_lost_curves_make_a_page_all_the_same(storage):
+def test_a_report_is_made_from_few_draws_and_missing_curves(storage):
     run(storage, search("adadelta", trials=12), "adadelta", peak)
     run(storage, search("adadelta-explore", sampler={"name": "random"}, pruner={"name": "none"}, trials=5), "few", peak)
     lost = optuna.load_study(study_name="adadelta", storage=storage.optuna)
@@ -69,7 +64,7 @@ def test_few_draws_and_lost_curves_make_a_page_all_the_same(storage):
     assert "What a budget is worth" in report(comparison, rows(comparison), [])
 
 
-def test_a_space_that_is_too_narrow_is_warned_of_on_its_axis(storage):
+def test_a_space_that_is_too_narrow_gets_a_warning_and_a_mark_on_its_axis(storage):
     space = SPACES["adadelta"] | {"learning_rate": {"low": 0.01, "high": 1.1, "log": True}}
     run(storage, search(space=space, sampler={"name": "qmc"}), "adadelta", peak)
     (arm,) = collect(storage, []).arms
@@ -82,7 +77,7 @@ def test_a_space_that_is_too_narrow_is_warned_of_on_its_axis(storage):
     assert warned == [[], [1.1]]
 
 
-def test_no_range_of_epsilon_is_proposed_in_which_it_only_scales_the_learning_rate(storage):
+def test_the_proposed_range_of_epsilon_ends_where_it_only_scales_the_learning_rate(storage):
     space = SPACES["adadelta"] | {"epsilon": {"low": 1e-9, "high": 1e-1, "log": True}}
     run(storage, search(space=space, sampler={"name": "qmc"}), "adadelta", lambda job: job.hparams["epsilon"])
     (arm,) = collect(storage, []).arms
@@ -90,8 +85,8 @@ def test_no_range_of_epsilon_is_proposed_in_which_it_only_scales_the_learning_ra
     assert (edge.end, edge.low, edge.high) == ("high", 1e-9, 1.0)
 
 
-def test_a_budget_is_told_as_far_as_its_band_holds(url):
-    storage = open_storage(url)
+def test_budget_curves_end_where_their_band_does(comparison_url):
+    storage = open_storage(comparison_url)
     arms = collect(storage, []).arms
     section = budgets(arms)
     figure, reached = section.figures
@@ -108,7 +103,7 @@ def test_a_budget_is_told_as_far_as_its_band_holds(url):
     storage.close()
 
 
-def test_an_unfinished_exploration_is_to_be_carried_on(storage):
+def test_an_unfinished_exploration_gets_the_command_that_resumes_it(storage):
     sweep = search("adadelta-explore", sampler={"name": "qmc"}, pruner={"name": "none"}, trials=16)
     run(storage, sweep, "adadelta-explore", peak)
     storage.optuna.set_study_user_attr(find_study(storage, "adadelta-explore").study_id, "trials", 64)
@@ -117,8 +112,8 @@ def test_an_unfinished_exploration_is_to_be_carried_on(storage):
     assert text.endswith("Carry on with `optbench sweep adadelta-explore`.")
 
 
-def test_importances_are_fractions(url):
-    storage = open_storage(url)
+def test_importances_sum_to_1_and_rank_the_learning_rate_first(comparison_url):
+    storage = open_storage(comparison_url)
     arm = collect(storage, []).arms[0]
     storage.close()
     found = importances(arm.source.trials, {name: Float(**d) for name, d in SPACES["adadelta"].items()})
@@ -161,7 +156,7 @@ RATE = {"low": 0.01, "high": 10.0, "log": True}
         ),
     ],
 )
-def test_where_nothing_can_be_ranked_a_sentence_says_why(storage, space, count, score, reason):
+def test_a_sentence_says_why_importances_cannot_be_ranked(storage, space, count, score, reason):
     sweep = search(space=space, trials=count, pruner={"name": "none"}, sampler={"name": "random"})
     run(storage, sweep, "adadelta", score)
     found = importances(trials(storage, find_study(storage, "adadelta").study_id), sweep.space)
@@ -171,7 +166,7 @@ def test_where_nothing_can_be_ranked_a_sentence_says_why(storage, space, count, 
 
 
 def test_a_method_that_finds_no_variance_is_left_out(storage):
-    """One differing trial of many: no tree of fANOVA need find it."""
+    """Only one of many trials differs, so the trees of fANOVA may miss it."""
     space = {"learning_rate": Choice((0.1, 1.0)), "epsilon": Choice((1e-7, 1e-6))}
     run(storage, search(space={n: list(d.values) for n, d in space.items()}, trials=12), "adadelta", peak)
     records = trials(storage, find_study(storage, "adadelta").study_id)
@@ -215,16 +210,16 @@ def test_a_trained_search_with_nothing_to_rank_is_reported(tmp_path, changes, op
     assert sentence in page.read_text()
 
 
-def test_reporting_writes_nothing_to_the_database(url, tmp_path):
+def test_reporting_writes_nothing_to_the_database(comparison_url, tmp_path):
     file = tmp_path / "copy.db"
-    shutil.copyfile(url.removeprefix("sqlite:///"), file)
+    shutil.copyfile(comparison_url.removeprefix("sqlite:///"), file)
     before = file.read_bytes()
     optbench("report", "adadelta", "adam", "--storage", f"sqlite:///{file}", "-o", str(tmp_path / "page.html"))
     assert file.read_bytes() == before
 
 
-def test_the_page_shows_everything_and_loads_nothing(url):
-    storage = open_storage(url)
+def test_the_page_has_every_section_and_loads_nothing_from_elsewhere(comparison_url):
+    storage = open_storage(comparison_url)
     comparison = collect(storage, [])
     text = report(comparison, rows(comparison), pairs(comparison.arms, 0.1), now=datetime(2026, 1, 2, 3, 4))
     epochs = sum(study.epochs for study in studies(storage))
@@ -246,12 +241,12 @@ def test_the_page_shows_everything_and_loads_nothing(url):
     assert "its median effective learning rate grew 6-fold (0.001 to 0.006)" in text
     assert "that would have been pruned were trained to their ends" in text
     assert "Test-set evaluations of adam/confirm: 20." in text
-    assert "type `optbench report" not in text, "that is this page"
+    assert "type `optbench report" not in text, "the page should not name the command that makes it"
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", text)
 
 
-def test_every_study_is_described_once_and_without_python(url):
-    storage = open_storage(url)
+def test_every_study_is_described_once_and_without_python_syntax(comparison_url):
+    storage = open_storage(comparison_url)
     comparison = collect(storage, ["adadelta", "adadelta-explore"], anyway=True)
     text = report(comparison, rows(comparison), [])
     storage.close()
@@ -261,8 +256,8 @@ def test_every_study_is_described_once_and_without_python(url):
     assert "{" not in details.replace("{ low", "").replace("{ name", "")
 
 
-def test_the_strip_of_paired_differences_shows_every_seed_and_the_band_that_counts_as_equal(url):
-    storage = open_storage(url)
+def test_the_strip_of_paired_differences_shows_every_seed_and_the_band_that_counts_as_equal(comparison_url):
+    storage = open_storage(comparison_url)
     comparison = collect(storage, [])
     storage.close()
     (pair,) = pairs(comparison.arms, 0.1)
@@ -278,8 +273,8 @@ def test_the_strip_of_paired_differences_shows_every_seed_and_the_band_that_coun
     assert "The intervals cover seeds only" in in_mind(comparison).text[-1]
 
 
-def test_every_seed_and_the_published_accuracy_are_drawn_from_default_to_tuned(url):
-    storage = open_storage(url)
+def test_the_figure_from_default_to_tuned_shows_every_seed_and_published_accuracies(comparison_url):
+    storage = open_storage(comparison_url)
     comparison = collect(storage, [])
     storage.close()
     section = stages(comparison, rows(comparison))
@@ -294,7 +289,7 @@ def test_every_seed_and_the_published_accuracy_are_drawn_from_default_to_tuned(u
     assert "a hollow diamond is a published accuracy" in section.figures[0].caption
 
 
-def test_accuracies_are_drawn_as_errors_on_a_logarithmic_axis_which_has_no_zero():
+def test_errors_are_drawn_on_a_logarithmic_axis_and_an_error_of_0_just_below_the_others():
     line = Line(name="x", x=[1, 2, 3], y=[0.9, 0.99, 1.0], low=[0.8, 0.98, 1.0], high=[1, 1, 1], colour="#000000")
     figure = lines([line], "epoch", "error, %", Scale.ERROR)
     band, curve = figure.data
@@ -316,7 +311,7 @@ def test_two_arms_of_one_optimizer_differ_in_lightness(storage):
     assert seconds.data[0].x[-1] == pytest.approx(spent)
 
 
-def test_targets_follow_the_lowest_error_and_have_seconds(storage):
+def test_targets_depend_on_the_lowest_error_and_are_given_in_epochs_and_seconds(storage):
     run(storage, search(trials=12), "adadelta", peak)
     arms = collect(storage, ["adadelta"]).arms
     (table,) = targets(arms).tables
@@ -325,26 +320,26 @@ def test_targets_follow_the_lowest_error_and_have_seconds(storage):
     assert table.rows == [["adadelta", "3 (0.3 s)", "5 (0.5 s)", "6 (0.6 s)", "never"]]
 
 
-def test_a_slice_marks_the_best_trial_the_default_and_the_paper_and_tells_only_what_is_drawn(storage):
+def test_a_slice_marks_the_best_trial_and_the_papers_setting_and_explains_only_what_is_drawn(storage):
     run(storage, search(pruner={"name": "none"}), "adadelta", peak)
     (section,) = spaces(collect(storage, ["adadelta"]).arms)
     rate = next(f.plot for f in section.figures if f.caption.endswith("against learning_rate"))
-    assert [note.text for note in rate.layout.annotations] == ["paper"], "0.001 is outside of the range"
+    assert [note.text for note in rate.layout.annotations] == ["paper"], "the default of 0.001 is outside the range"
     assert [note.x for note in rate.layout.annotations] == [0.0]
     assert rate.data[-1].marker.symbol == "star-open"
-    told = section.text[-1]
-    assert told.startswith("In the figures, complete trials are dots, and triangles")
+    legend = section.text[-1]
+    assert legend.startswith("In the figures, complete trials are dots, and triangles")
     below = sum(symbol == "triangle-down" for symbol in rate.data[0].marker.symbol)
-    assert f"stand for {below} trials" in told
+    assert f"stand for {below} trials" in legend
 
 
-def test_pruning_is_left_out_where_nothing_was_pruned(storage):
+def test_the_cost_of_pruning_is_left_out_if_nothing_was_pruned(storage):
     run(storage, search(pruner={"name": "none"}, trials=5), "adadelta", peak)
     comparison = collect(storage, ["adadelta"])
     assert "What pruning cost" not in report(comparison, rows(comparison), [])
 
 
-def test_texts_are_escaped():
+def test_texts_are_escaped_in_the_page():
     evil = "<script>alert(1)</script>"
     table = Table(caption=evil, head=[evil], rows=[[evil]])
     section = Section(title=evil, text=[evil], warnings=[evil], verdicts=[evil], tables=[table])
@@ -356,7 +351,7 @@ def test_texts_are_escaped():
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 20
 
 
-def test_sections_of_one_title_have_links_of_their_own():
+def test_sections_with_the_same_title_have_different_anchors():
     sections = [Section(title="The search of a/1"), Section(title="The search of a-1")]
     text = render(Page(title="x", facts={}, sections=sections, notes=[], scores=[], details=[]))
     assert '<section id="the-search-of-a-1">' in text
@@ -364,7 +359,7 @@ def test_sections_of_one_title_have_links_of_their_own():
 
 
 def test_a_wheel_has_the_templates(tmp_path):
-    """Hatchling packs what is in the package; a rule that leaves files out would be noticed here."""
+    """Hatchling packs the whole package. A rule that excludes the templates would fail this test."""
     from hatchling.builders.wheel import WheelBuilder
 
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
@@ -374,9 +369,20 @@ def test_a_wheel_has_the_templates(tmp_path):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(url, tmp_path, width, chromium):
+def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(comparison_url, tmp_path, width, chromium):
     page = tmp_path / "report.html"
-    command = [sys.executable, "-m", "optbench", "report", "adadelta", "adam", "--storage", url, "-o", str(page)]
+    command = [
+        sys.executable,
+        "-m",
+        "optbench",
+        "report",
+        "adadelta",
+        "adam",
+        "--storage",
+        comparison_url,
+        "-o",
+        str(page),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     net = tmp_path / "net.json"
     options = ["--virtual-time-budget=9000", f"--log-net-log={net}", f"--window-size={width},900"]
@@ -386,5 +392,5 @@ def test_every_figure_is_drawn_in_a_browser_without_an_error_or_a_request(url, t
     drawn = re.findall(r'<div class="plot[^"]*js-plotly-plot[^"]*" id="([\w-]+)"', run.stdout)
     assert drawn == figures
     assert [line for line in run.stderr.splitlines() if ":CONSOLE" in line] == []
-    asked = {url for url in re.findall(r'"url":"(https?://[^"]+)"', net.read_text()) if not BROWSERS_OWN.match(url)}
-    assert asked == set()
+    requested = re.findall(r'"url":"(https?://[^"]+)"', net.read_text())
+    assert {url for url in requested if not BROWSERS_OWN.match(url)} == set()

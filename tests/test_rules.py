@@ -1,4 +1,4 @@
-"""The update rules against a hand-worked step, published trajectories, and Keras itself."""
+"""The update rules match a step worked by hand, published trajectories, and Keras itself."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ DEFAULTS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()}
 
 
 class NumpyOps:
-    """The functions that rules need, for one weight tensor without lanes."""
+    """The array functions that rules need, for one weight tensor without lanes."""
 
     sqrt, abs, sign, minimum, maximum = np.sqrt, np.abs, np.sign, np.minimum, np.maximum
     where = staticmethod(np.where)
@@ -34,7 +34,7 @@ def keras_optimizer(name, hparams):
 
 
 def trajectory(name, hparams, gradients, start=0.0, dtype=np.float64):
-    """x after every step, from `start`."""
+    """The weights after each step, beginning at `start`."""
     rule, hparams = OPTIMIZERS[name].rule, arrays(OPTIMIZERS[name], hparams, dtype)
     x = np.asarray(start, dtype)
     state = {key: np.zeros_like(x) for key in rule.kept()}
@@ -46,12 +46,12 @@ def trajectory(name, hparams, gradients, start=0.0, dtype=np.float64):
     return np.array(path)
 
 
-def test_first_adadelta_step_by_hand():
+def test_the_first_step_of_adadelta_by_hand():
     # v = 0.05 * 0.25 = 0.0125; delta = sqrt(1e-6) / sqrt(0.012501) * 0.5
     assert trajectory("adadelta", PAPER, [0.5])[0] == pytest.approx(-(1e-6**0.5) / 0.012501**0.5 * 0.5, rel=1e-12)
 
 
-def test_first_adam_step_by_hand():
+def test_the_first_step_of_adam_by_hand():
     # m = 0.05, v = 0.00025; rate = 0.001 * sqrt(0.001) / 0.1; step = rate * 0.05 / (sqrt(0.00025) + 1e-7)
     expected = -0.001 * 0.001**0.5 / 0.1 * 0.05 / (0.00025**0.5 + 1e-7)
     assert trajectory("adam", DEFAULTS["adam"], [0.5])[0] == pytest.approx(expected, rel=1e-9)
@@ -73,7 +73,7 @@ def test_first_adam_step_by_hand():
         ),
     ],
 )
-def test_trajectories(name, hparams, after):
+def test_trajectories_match_published_values(name, hparams, after):
     assert trajectory(name, hparams, GRADIENTS)[[0, 1, 4, 9]] == pytest.approx(after, rel=1e-11)
 
 
@@ -116,44 +116,44 @@ SETTINGS = [
     ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": 0.0}),
     ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": 1.0}),
 ]
-TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # of the others: 2e-5, because Keras rounds beta_2
-STARTS_ELSEWHERE = ("adamw", "ftrl", "lamb", "lion")  # rules that look at the weights
+TOLERANCE = {"adadelta": 1e-6, "nadam": 1e-4}  # 2e-5 for the others, because Keras rounds beta_2
+USES_WEIGHTS = ("adamw", "ftrl", "lamb", "lion")  # rules that read the weights, so they must not start at 0
 
 
 @pytest.mark.parametrize(("name", "hparams"), SETTINGS)
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
-def test_equal_to_keras_over_50_steps(name, hparams, scale):
+def test_50_steps_are_equal_to_kerass(name, hparams, scale):
     rng = np.random.default_rng(1)
     gradients = scale * rng.normal(size=(50, 7)).astype(np.float32)
-    start = rng.normal(size=7).astype(np.float32) if name in STARTS_ELSEWHERE else np.zeros(7, np.float32)
+    start = rng.normal(size=7).astype(np.float32) if name in USES_WEIGHTS else np.zeros(7, np.float32)
     variable = keras.Variable(start)
     optimizer = keras_optimizer(name, hparams)
     for gradient in gradients:
         optimizer.apply([gradient], [variable])
     ours = trajectory(name, hparams, gradients, start=start, dtype=np.float32)[-1]
     np.testing.assert_allclose(
-        ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name in STARTS_ELSEWHERE else 1e-9
+        ours, np.asarray(variable), rtol=TOLERANCE.get(name, 2e-5), atol=2e-6 if name in USES_WEIGHTS else 1e-9
     )
 
 
 @pytest.mark.parametrize(("name", "hparams"), SETTINGS)
-def test_the_effective_rate_is_what_a_steady_gradient_is_multiplied_by(name, hparams):
+def test_the_effective_lr_is_the_factor_of_a_constant_gradient(name, hparams):
     rule, hparams = OPTIMIZERS[name].rule, arrays(OPTIMIZERS[name], hparams, np.float64)
-    # these push on the weights besides the gradient
+    # these change the weights independently of the gradient
     hparams |= {"weight_decay": 0.0, "l1_regularization_strength": 0.0, "l2_shrinkage_regularization_strength": 0.0}
-    x, gradient = np.zeros(()), np.asarray(1.0 if name == "lion" else 0.7)  # Lion looks at the sign alone
+    x, gradient = np.zeros(()), np.asarray(1.0 if name == "lion" else 0.7)  # Lion uses only the sign
     state = {key: np.zeros_like(x) for key in rule.kept()}
     for step in map(np.float64, range(1, 301)):
         delta, new = rule.update(OPS, x, gradient, state, hparams, step)
-        # AdaDelta's step looks back at the deltas before it
-        looked_at = new | {"deltas": state["deltas"]} if name == "adadelta" else new
-        rate, state = rule.effective_lr(OPS, x, looked_at, hparams, step), new
+        # AdaDelta's step uses the deltas from before this step
+        used = new | {"deltas": state["deltas"]} if name == "adadelta" else new
+        effective_lr, state = rule.effective_lr(OPS, x, used, hparams, step), new
         x = x - delta
-    steady = 1 / (1 - hparams.get("momentum", 0.0))  # momentum adds up what the rate multiplies
-    assert delta == pytest.approx(steady * rate * gradient, rel=1e-3)
+    momentum_factor = 1 / (1 - hparams.get("momentum", 0.0))  # momentum sums a geometric series of equal steps
+    assert delta == pytest.approx(momentum_factor * effective_lr * gradient, rel=1e-3)
 
 
-def test_large_epsilon_makes_adadelta_sgd():
+def test_a_large_epsilon_turns_adadelta_into_sgd():
     hparams = {"learning_rate": 0.1, "rho": 0.95, "epsilon": 1e4}
     assert trajectory("adadelta", hparams, GRADIENTS, start=1.0)[-1] == pytest.approx(0.66350480, abs=1e-7)
 
@@ -164,21 +164,21 @@ def test_a_rule_broadcasts_over_lanes():
 
 
 @pytest.mark.parametrize("written", [0.05, 0.1, 3.1e-8, 4e-8, 1e-7, 0.004, 0.3, 1.0])
-def test_one_minus_is_what_was_written(written):
+def test_one_minus_restores_the_written_number(written):
     assert one_minus(1 - written) == written
 
 
 @pytest.mark.parametrize("rho", [0.9, 0.5123456789012345, 1 - 3.3333333333e-8, 0.0])
-def test_one_minus_undoes_itself(rho):
+def test_one_minus_is_its_own_inverse(rho):
     assert 1 - one_minus(rho) == rho
 
 
-def test_one_minus_of_what_nobody_wrote_is_the_difference():
+def test_one_minus_of_a_number_with_many_digits_is_the_plain_difference():
     assert one_minus(0.12345678901234568) == 1 - 0.12345678901234568
 
 
 @pytest.mark.parametrize("name", [name for name, known in OPTIMIZERS.items() if "rho" in known.hyperparameters])
-def test_decay_rates_next_to_1_are_as_keras_has_them(name):
+def test_decay_rates_next_to_1_train_as_in_keras(name):
     hparams = {"learning_rate": 3e-7, "epsilon": 1e-20, "rho": 1 - 3.1e-8}
     gradients = np.random.default_rng(1).normal(size=(50, 7)).astype(np.float32)
     variable = keras.Variable(np.zeros(7, np.float32))

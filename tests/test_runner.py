@@ -1,4 +1,4 @@
-"""The loop with a trainer and a study of a few lines: refilling, budget, order, interruption."""
+"""The training loop with a fake trainer and a fake study: refilled lanes, budget, order, interruption."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from optbench.worker.stop import StopRequest
 
 
 class FakeTrainer:
-    """Counts epochs; its accuracy is the epoch, its test accuracy 0.5."""
+    """A trainer whose accuracy is a tenth of the epoch's number, and whose test accuracy is 0.5."""
 
     name, device = "fake", "CPU"
 
@@ -27,8 +27,8 @@ class FakeTrainer:
         del self.assigned[lane]
 
     def train(self):
-        for place in self.assigned.values():
-            place[1] += 1
+        for trial in self.assigned.values():
+            trial[1] += 1
         return {lane: Epoch(n, 1.0, n / 10, 1.0, n / 10, 0.0) for lane, (_, n) in self.assigned.items()}
 
     def test(self, lane, images):
@@ -36,7 +36,7 @@ class FakeTrainer:
 
 
 class FakeStudy:
-    """Trials of the given lengths; a negative length is pruned at its end."""
+    """A study with trials of the given lengths. A trial with a negative length is pruned at its end."""
 
     def __init__(self, *lengths, lost=()):
         self.lengths, self.lost, self.asked, self.endings, self.rounds = lengths, set(lost), 0, {}, []
@@ -59,13 +59,13 @@ class FakeStudy:
 
 
 def events_of(study, trainer, stop=lambda: None, **more):
-    """The events of a run to its end."""
+    """The events of a run, from its start to its end."""
     events = []
     run(study, trainer, "adam", stop, events.append, **more)
     return events
 
 
-def test_every_step_of_a_trial_is_an_event():
+def test_a_trial_sends_events_from_its_start_to_its_end():
     kinds = [(type(event), getattr(event, "number", None)) for event in events_of(FakeStudy(2), FakeTrainer(2))]
     assert kinds == [
         (TrialStarted, None),
@@ -77,7 +77,7 @@ def test_every_step_of_a_trial_is_an_event():
     ]
 
 
-def test_a_listener_that_raises_leaves_nothing_running():
+def test_no_trial_is_left_running_after_a_listener_raises():
     def broken(event):
         if isinstance(event, RoundFinished):
             raise ValueError("no room")
@@ -100,13 +100,13 @@ def test_a_freed_lane_is_refilled_in_the_next_round():
     assert not trainer.assigned
 
 
-def test_more_lanes_than_trials():
+def test_there_may_be_more_lanes_than_trials():
     study = FakeStudy(2, 2)
     events_of(study, FakeTrainer(8))
     assert study.rounds == [[0, 1], [0, 1]]
 
 
-def test_stopping_now_ends_what_runs():
+def test_stopping_now_interrupts_running_trials():
     study, trainer, requests = FakeStudy(9, 9, 9), FakeTrainer(2), iter([None, None, StopRequest.NOW])
     events_of(study, trainer, lambda: next(requests))
     assert {n: e.decision for n, e in study.endings.items()} == {0: Decision.INTERRUPTED, 1: Decision.INTERRUPTED}
@@ -115,13 +115,13 @@ def test_stopping_now_ends_what_runs():
     assert not trainer.assigned
 
 
-def test_draining_lets_running_trials_finish_and_starts_no_more():
+def test_draining_lets_running_trials_finish_and_starts_no_others():
     study, requests = FakeStudy(2, 3, 9), iter([None, *[StopRequest.DRAIN] * 3])
     events_of(study, FakeTrainer(2), lambda: next(requests))
     assert {n: e.decision for n, e in study.endings.items()} == {0: Decision.COMPLETE, 1: Decision.COMPLETE}
 
 
-def test_a_crash_of_the_trainer_leaves_nothing_running():
+def test_no_trial_is_left_running_after_the_trainer_crashes():
     class Broken(FakeTrainer):
         def train(self):
             raise RuntimeError("no more memory")
@@ -134,15 +134,15 @@ def test_a_crash_of_the_trainer_leaves_nothing_running():
     }
 
 
-def test_a_trial_that_another_worker_took_over_is_dropped_without_an_end():
+def test_a_trial_that_another_worker_took_over_is_dropped_without_an_ending():
     study, trainer = FakeStudy(1, 1, lost={0}), FakeTrainer(2)
     lost = [event.number for event in events_of(study, trainer) if isinstance(event, TrialLost)]
     assert lost == [0]
     assert not trainer.assigned
 
 
-def test_a_database_that_is_gone_is_not_asked_again():
-    class Gone(FakeStudy):
+def test_nothing_more_is_recorded_once_the_database_is_out_of_reach():
+    class OutOfReach(FakeStudy):
         def record(self, trained, endings):
             assert not self.rounds
             self.rounds.append(trained)
@@ -150,10 +150,10 @@ def test_a_database_that_is_gone_is_not_asked_again():
 
     trainer = FakeTrainer(2)
     with pytest.raises(StorageError, match="out of reach"):
-        events_of(Gone(2, 2), trainer)
+        events_of(OutOfReach(2, 2), trainer)
 
 
-def test_test_images_score_only_complete_trials():
+def test_only_complete_trials_are_scored_on_the_test_images():
     study = FakeStudy(1, -1)
     events_of(study, FakeTrainer(2), test_images=object())
     assert (study.endings[0].value, study.endings[1].value) == (0.5, 0.1)

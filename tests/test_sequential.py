@@ -1,4 +1,4 @@
-"""The confidence sequence: exact properties, and coverage by simulation while it is looked at after every seed."""
+"""The confidence sequence: exact properties, and its simulated coverage when it is looked at after every seed."""
 
 from itertools import product
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optbench.statistics.sequential import EFFECTS, confidence_sequence, wealth
 
 SIGNS = np.array(list(product((-1, 1), repeat=12)))
-draws = st.lists(st.integers(-40, 40).map(lambda hits: hits / 10_000), min_size=2, max_size=30)
+draws = st.lists(st.integers(-40, 40).map(lambda images: images / 10_000), min_size=2, max_size=30)
 slow = settings(deadline=None, max_examples=30)  # the machine may be busy
 
 
@@ -22,7 +22,7 @@ def test_wealth_by_hand():
 
 
 @pytest.mark.parametrize("sizes", [np.ones(12), np.arange(1, 13), 2.0 ** np.arange(12)[::-1]])
-def test_no_strategy_of_stopping_wins_against_fair_signs(sizes):
+def test_no_stopping_rule_gains_wealth_from_fair_signs(sizes):
     """All sign patterns are equally likely if the differences are symmetric: the mean wealth stays 1."""
     found = wealth(SIGNS * sizes)
     assert found.mean(0) == pytest.approx(np.ones(12))
@@ -40,7 +40,7 @@ def test_no_strategy_of_stopping_wins_against_fair_signs(sizes):
     ],
     ids=["normal", "heavy tails", "uniform", "images", "symmetric divergence"],
 )
-def test_the_sequence_covers_the_mean_at_all_looks_together(draw):
+def test_the_sequence_covers_the_mean_at_every_look_at_once(draw):
     found = wealth(draw(np.random.default_rng(0), (4000, 100)))
     assert (found < 20).all(1).mean() > 0.945
 
@@ -54,21 +54,21 @@ def test_the_interval_ends_where_the_wealth_reaches_the_limit():
     assert wealth(x - np.linspace(found.low, found.high, 99)[1:-1, None])[:, -1].max() < 20
 
 
-def test_six_seeds_decide_nothing_and_seven_that_agree_do():
+def test_seven_seeds_that_agree_decide_and_six_cannot():
     x = np.random.default_rng(0).normal(0.003, 0.0005, 7)
     assert (confidence_sequence(x[:6]).low, confidence_sequence(x[:6]).high) == (-1, 1)
     assert 0 < confidence_sequence(x).low < x.mean() < confidence_sequence(x).high < 0.01
 
 
-def test_a_smaller_alpha_takes_more_evidence():
+def test_a_smaller_alpha_gives_a_wider_interval():
     x = np.random.default_rng(0).normal(0.001, 0.001, 20)
     narrow, wide = confidence_sequence(x), confidence_sequence(x, 0.05 / 3)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-@given(draws, st.integers(-100, 100).map(lambda hits: hits / 10_000))
+@given(draws, st.integers(-100, 100).map(lambda images: images / 10_000))
 @slow
-def test_a_shift_moves_the_interval_and_it_holds_the_mean(x, shift):
+def test_the_interval_holds_the_mean_and_shifts_with_the_differences(x, shift):
     found, moved = confidence_sequence(x), confidence_sequence(np.add(x, shift))
     assert -1 <= found.low <= found.mean <= found.high <= 1
     for one, other in ((found.low, moved.low), (found.high, moved.high)):
@@ -77,23 +77,23 @@ def test_a_shift_moves_the_interval_and_it_holds_the_mean(x, shift):
 
 @given(draws)
 @slow
-def test_swapping_the_sides_turns_the_interval_round(x):
+def test_swapping_the_sides_flips_the_interval(x):
     found, turned = confidence_sequence(x), confidence_sequence(np.negative(x))
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=1e-9)
 
 
-def test_equal_differences_say_nothing_about_their_spread():
+def test_equal_differences_leave_the_interval_at_its_full_width():
     for x in ([0.0] * 50, [0.002] * 50, [0.002]):
         assert (confidence_sequence(x).low, confidence_sequence(x).high) == (-1, 1)
 
 
-def test_a_divergence_leaves_the_mean_inside():
+def test_the_interval_holds_the_mean_after_a_divergence():
     x = [*np.random.default_rng(0).normal(0.003, 0.001, 19), -0.88]
     found = confidence_sequence(x)
     assert found.low <= found.mean < -0.03 < 0 < found.high
 
 
-def test_what_is_no_sample_is_refused():
+def test_invalid_samples_and_levels_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         confidence_sequence([])
     with pytest.raises(ValueError, match="NaN"):

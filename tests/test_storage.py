@@ -1,4 +1,4 @@
-"""The contract of a database, on SQLite, PostgreSQL and MariaDB: one budget, one truth, whoever reads or writes."""
+"""The storage on SQLite, PostgreSQL and MariaDB: slots, heartbeats, reaping, outages, other programs, the doctor."""
 
 import threading
 from datetime import timedelta
@@ -42,7 +42,7 @@ def writer(storage):
 
 
 def claim(writer, total=10_000):
-    """A claim of the first slot that no trial holds."""
+    """Claim the first slot that no trial holds; None if there is none."""
 
     def choose(updates):
         found = writer.storage.optuna.get_all_trials(writer.study_id)
@@ -57,7 +57,7 @@ def epoch(n, accuracy, loss=0.5):
 
 
 def complete(writer, length=2):
-    """A trial that is trained to its end."""
+    """Claim a slot and train its trial to the end."""
     own = claim(writer)
     writer.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
     for n in range(1, length):
@@ -70,8 +70,8 @@ def states(writer):
     return {t.number: t.state for t in writer.storage.optuna.get_all_trials(writer.study_id)}
 
 
-def silence(storage, worker, minutes=10):
-    """Let the worker's last beat be so old."""
+def age_heartbeat(storage, worker, minutes=10):
+    """Make the worker's last heartbeat so many minutes older."""
 
     def work(session):
         mine = workers.c.worker == worker.name
@@ -81,14 +81,14 @@ def silence(storage, worker, minutes=10):
     storage.write(work)
 
 
-def look_on(writer, minutes=10):
-    """Let the writer's worker have watched the others for so long, and heartbeat again."""
+def watch(writer, seconds=600):
+    """Pretend that the writer saw the others' heartbeats unchanged for so many seconds, and let it reap."""
     watched = writer.worker.watched
-    writer.worker.watched = {name: (heartbeat, since - 60 * minutes) for name, (heartbeat, since) in watched.items()}
+    writer.worker.watched = {name: (heartbeat, since - seconds) for name, (heartbeat, since) in watched.items()}
     writer.heartbeat()
 
 
-def test_optuna_reads_what_the_ledger_wrote(storage, writer, url):
+def test_plain_optuna_reads_what_the_writer_wrote(storage, writer, url):
     own = claim(writer)
     writer.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
     writer.record({own.trial_id: epoch(1, 0.6)}, {}, {})
@@ -109,7 +109,7 @@ def test_optuna_reads_what_the_ledger_wrote(storage, writer, url):
     plain.engine.dispose()
 
 
-def test_curves_come_back_and_a_loss_that_is_no_number_reads_as_nan(storage, writer):
+def test_a_curve_is_read_back_and_an_infinite_loss_makes_its_epoch_not_finite(storage, writer):
     own = claim(writer)
     writer.record({own.trial_id: epoch(1, 0.1, loss=float("inf"))}, {}, {})
     row = curve(storage, own.trial_id)[0]
@@ -117,14 +117,14 @@ def test_curves_come_back_and_a_loss_that_is_no_number_reads_as_nan(storage, wri
     assert row.train_accuracy == 0.1
 
 
-def test_every_slot_is_claimed_once_by_many_threads(url, storage, writer):
+def test_many_threads_claim_every_slot_exactly_once(url, storage, writer):
     total, claims = 20, []
 
     def work():
         own = open_storage(url)
-        its = Writer(own, writer.study_id, "s")
-        while (got := claim(its, total)) is not None:
-            claims.append((got.slot, got.number))
+        own_writer = Writer(own, writer.study_id, "s")
+        while (claimed := claim(own_writer, total)) is not None:
+            claims.append((claimed.slot, claimed.number))
         own.close()
 
     together(work, 4)
@@ -132,7 +132,7 @@ def test_every_slot_is_claimed_once_by_many_threads(url, storage, writer):
     assert sorted(number for _, number in claims) == list(range(total))
 
 
-def test_many_may_make_the_same_database_and_study_at_once(url):
+def test_many_threads_may_create_the_same_database_and_study_at_once(url):
     opened, ids = [], set()
 
     def work():
@@ -147,7 +147,7 @@ def test_many_may_make_the_same_database_and_study_at_once(url):
 
 
 def together(work, count):
-    """Run the work in so many threads at once; what it raises is raised here."""
+    """Run the work in several threads at once. Raises the first exception of any of them."""
     problems = []
 
     def run():
@@ -165,22 +165,22 @@ def together(work, count):
         raise problems[0]
 
 
-def test_a_missing_table_is_reported_at_once_and_not_waited_for(tmp_path):
+def test_a_missing_table_is_reported_at_once(tmp_path):
     storage = open_storage(f"sqlite:///{tmp_path}/study.db", create=True)
-    asked = []
-    storage.outage = lambda problem: bool(asked.append(problem))
+    outages = []
+    storage.outage = lambda problem: bool(outages.append(problem))
     with pytest.raises(StorageError, match="no such table: nowhere"):
         storage.read(lambda session: session.execute(text("SELECT 1 FROM nowhere")))
-    assert asked == []
+    assert outages == []
     storage.close()
 
 
-def test_a_worker_frozen_in_a_transaction_does_not_keep_the_others_waiting(url, monkeypatch):
+def test_a_server_ends_the_transaction_of_a_frozen_worker_so_that_others_can_write(url, monkeypatch):
     if url.startswith("sqlite"):
-        pytest.skip("a frozen writer of a file holds its lock until it goes on: SQLite has nobody to end it")
+        pytest.skip("SQLite has no server that could end the transaction of a frozen process")
     for kind, options in engine.SERVERS.items():
-        impatient = {k: v.replace("60", "5") if isinstance(v, str) else v for k, v in options.items()}
-        monkeypatch.setitem(engine.SERVERS, kind, impatient)
+        shorter = {k: v.replace("60", "5") if isinstance(v, str) else v for k, v in options.items()}
+        monkeypatch.setitem(engine.SERVERS, kind, shorter)
     storage = open_storage(url, create=True)
     writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
     frozen = Session(storage.engine)
@@ -194,7 +194,7 @@ def test_a_worker_frozen_in_a_transaction_does_not_keep_the_others_waiting(url, 
     storage.close()
 
 
-def test_a_study_that_got_the_id_of_a_deleted_one_is_not_taken_for_it(storage, writer):
+def test_a_new_study_with_the_id_of_a_deleted_one_gets_none_of_its_epochs(storage, writer):
     own = claim(writer)
     optuna.delete_study(study_name="s", storage=storage.optuna)
     other = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
@@ -205,7 +205,7 @@ def test_a_study_that_got_the_id_of_a_deleted_one_is_not_taken_for_it(storage, w
         claim(writer)
 
 
-def test_a_smaller_total_is_not_written_while_workers_of_a_larger_one_are_at_it(storage, writer):
+def test_the_total_does_not_shrink_while_workers_run(storage, writer):
     for total, expected in [(2, 3), (5, 5), (4, 5)]:
         set_total(storage, writer.study_id, total, {})
         assert find_study(storage, "s").total == expected
@@ -214,48 +214,48 @@ def test_a_smaller_total_is_not_written_while_workers_of_a_larger_one_are_at_it(
     assert find_study(storage, "s").total == 2
 
 
-def test_trials_of_a_silent_worker_are_given_away_and_it_drops_them_when_it_is_back(storage, writer):
-    gone, own = Writer(storage, writer.study_id, "s"), claim(writer)
-    silent = claim(gone)
-    silence(storage, gone.worker)
+def test_trials_of_a_dead_worker_are_reaped_and_dropped_if_it_comes_back(storage, writer):
+    dead, own = Writer(storage, writer.study_id, "s"), claim(writer)
+    reaped = claim(dead)
+    age_heartbeat(storage, dead.worker)
     writer.heartbeat()
-    assert set(states(writer).values()) == {TrialState.RUNNING}, "a newcomer looks on first"
-    look_on(writer)
-    assert states(writer) == {own.number: TrialState.RUNNING, silent.number: TrialState.FAIL}
-    reason = storage.optuna.get_trial(silent.trial_id).user_attrs["reason"]
-    assert reason == f"worker {gone.worker.name} died"
-    assert claim(writer).slot == silent.slot
-    assert gone.record({silent.trial_id: epoch(1, 0.5)}, {}, {}) == {silent.trial_id}
-    assert curve(storage, silent.trial_id) == []
-    again = claim(gone)
+    assert set(states(writer).values()) == {TrialState.RUNNING}, "a new worker watches first"
+    watch(writer)
+    assert states(writer) == {own.number: TrialState.RUNNING, reaped.number: TrialState.FAIL}
+    reason = storage.optuna.get_trial(reaped.trial_id).user_attrs["reason"]
+    assert reason == f"worker {dead.worker.name} died"
+    assert claim(writer).slot == reaped.slot
+    assert dead.record({reaped.trial_id: epoch(1, 0.5)}, {}, {}) == {reaped.trial_id}
+    assert curve(storage, reaped.trial_id) == []
+    again = claim(dead)
     writer.heartbeat()
     assert states(writer)[again.number] == TrialState.RUNNING
 
 
-def test_a_worker_that_is_silent_within_its_grace_keeps_its_trials(storage, writer):
+def test_a_worker_within_its_heartbeat_timeout_keeps_its_trials(storage, writer):
     patient = Writer(storage, writer.study_id, "s", heartbeat_timeout=3600)
     own = claim(patient)
-    silence(storage, patient.worker)
+    age_heartbeat(storage, patient.worker)
     writer.heartbeat()
-    look_on(writer)
+    watch(writer)
     assert states(writer) == {own.number: TrialState.RUNNING}
     assert patient.record({own.trial_id: epoch(1, 0.5)}, {}, {}) == set()
 
 
-def test_a_worker_that_was_silent_itself_takes_nobody_for_dead_at_once(storage, writer):
+def test_a_worker_whose_own_heartbeat_is_old_reaps_nobody_at_first(storage, writer):
     other = Writer(storage, writer.study_id, "s")
     own = claim(other)
     writer.heartbeat()
-    silence(storage, other.worker)
+    age_heartbeat(storage, other.worker)
     writer.heartbeat()
-    silence(storage, writer.worker)
-    look_on(writer)
+    age_heartbeat(storage, writer.worker)
+    watch(writer)
     assert states(writer) == {own.number: TrialState.RUNNING}
-    look_on(writer)
+    watch(writer)
     assert states(writer) == {own.number: TrialState.FAIL}
 
 
-def test_a_running_trial_of_another_program_is_left_alone(storage, writer):
+def test_a_running_trial_of_another_program_keeps_running(storage, writer):
     optuna.load_study(study_name="s", storage=storage.optuna).ask()
     writer.heartbeat()
     writer.leave()
@@ -263,8 +263,8 @@ def test_a_running_trial_of_another_program_is_left_alone(storage, writer):
     assert "no worker of optbench runs it" in examine(storage)[0].what
 
 
-def test_what_was_committed_before_the_connection_broke_is_not_written_twice(storage, writer, monkeypatch):
-    """Every first answer of the database is lost; the transaction behind it was committed."""
+def test_a_transaction_that_was_committed_before_the_connection_broke_is_not_repeated(storage, writer, monkeypatch):
+    """The connection breaks after every first commit, so that the writer tries each transaction again."""
     writing, lost = storage._writing, []
 
     def broken(work):
@@ -274,21 +274,21 @@ def test_what_was_committed_before_the_connection_broke_is_not_written_twice(sto
             raise StorageError("the connection broke", passing=True)
         return result
 
-    told = []
-    storage.outage = lambda problem: told.append(problem) is None
+    outages = []
+    storage.outage = lambda problem: outages.append(problem) is None
     monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(storage, "_writing", broken)
     done = [complete(writer) for _ in range(3)]
     assert [own.slot for own in done] == [own.number for own in done] == [0, 1, 2]
     assert set(states(writer).values()) == {TrialState.COMPLETE}
-    assert len(lost) == len(told) / 2 == 12
+    assert len(lost) == len(outages) / 2 == 12
     assert [row.epoch for own in done for row in curve(storage, own.trial_id)] == [1, 2] * 3
     monkeypatch.undo()
     writer.leave()
     assert examine(storage) == []
 
 
-def test_records_count_by_state(storage, writer):
+def test_the_record_of_a_study_counts_trials_by_state(storage, writer):
     ends = [
         Ending(Decision.COMPLETE, 0.9, 1),
         Ending(Decision.DIVERGED, 0.1, 1),
@@ -324,7 +324,7 @@ def test_a_study_in_which_another_program_runs_a_trial_is_running(storage):
     assert [trial.state for trial in trials(storage, record.study_id)] == ["running"]
 
 
-def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, writer):
+def test_a_claimed_trial_that_never_began_ends_when_its_worker_leaves(storage, writer):
     claim(writer)
     assert find_study(storage, "s").state == "running"
     writer.leave()
@@ -334,17 +334,17 @@ def test_a_row_that_was_claimed_and_never_begun_ends_with_its_worker(storage, wr
 
 def test_a_study_whose_only_worker_is_dead_is_interrupted(storage, writer):
     claim(writer)
-    silence(storage, writer.worker)
+    age_heartbeat(storage, writer.worker)
     assert find_study(storage, "s").state == "interrupted"
 
 
-def test_the_best_value_is_no_diverged_trials(storage, writer):
+def test_a_diverged_trial_is_never_the_best(storage, writer):
     own = claim(writer)
     writer.record({}, {own.trial_id: Ending(Decision.DIVERGED, 0.1, 1)}, {})
     assert find_study(storage, "s").best is None
 
 
-def test_a_trial_told_by_another_program_is_dropped_and_counts_as_it_was_told(storage, writer):
+def test_a_trial_ended_by_another_program_is_dropped_and_keeps_that_programs_value(storage, writer):
     own, other = claim(writer), claim(writer)
     study = optuna.load_study(study_name="s", storage=storage.optuna)
     study.tell(own.number, 0.5)
@@ -356,7 +356,7 @@ def test_a_trial_told_by_another_program_is_dropped_and_counts_as_it_was_told(st
     assert ["ended by another program" in finding.what for finding in examine(storage)] == [True]
 
 
-def test_a_study_that_is_deleted_under_a_worker_is_missed_in_words(storage, writer):
+def test_a_worker_says_that_its_study_was_deleted(storage, writer):
     own = claim(writer)
     optuna.delete_study(study_name="s", storage=storage.optuna)
     assert writer.record({own.trial_id: epoch(1, 0.6)}, {}, {}) == {own.trial_id}
@@ -365,7 +365,7 @@ def test_a_study_that_is_deleted_under_a_worker_is_missed_in_words(storage, writ
         claim(writer)
 
 
-def test_deleting_a_study_takes_its_curves_and_refuses_while_somebody_works_on_it(storage, writer):
+def test_deleting_a_study_deletes_its_curves_and_is_refused_while_a_worker_runs(storage, writer):
     own = complete(writer)
     with pytest.raises(StudyError, match="has 1 live worker; stop the sweep first"):
         delete_study(storage, writer.study_id, "s")
@@ -377,9 +377,9 @@ def test_deleting_a_study_takes_its_curves_and_refuses_while_somebody_works_on_i
     assert examine(storage) == []
 
 
-def test_studies_of_other_programs_are_listed_and_left_alone(storage):
+def test_studies_of_other_programs_are_listed_and_not_checked(storage):
     several = optuna.create_study(storage=storage.optuna, study_name="several", directions=["minimize", "maximize"])
-    several.set_user_attr("definition", "my own words")
+    several.set_user_attr("definition", "not a sweep")
     several.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
     record = find_study(storage, "several")
     assert (record.sweep, record.best, record.total, record.counts["complete"]) == (None, None, None, 1)
@@ -387,12 +387,12 @@ def test_studies_of_other_programs_are_listed_and_left_alone(storage):
     assert examine(storage) == []
 
 
-def test_an_unknown_study_names_the_nearest(storage, writer):
+def test_an_unknown_study_is_refused(storage, writer):
     with pytest.raises(StudyError, match="no study 'S'"):
         find_study(storage, "S")
 
 
-def test_names_of_every_kind(storage):
+def test_a_study_may_have_any_printable_name(storage):
     for name in ('it\'s "quoted"', "a b/c\\d", "x" * 300, "Größe 🚀", "%s {} ; DROP TABLE trials"):
         study_id, _ = open_study(storage, name, "validation accuracy", HELD)
         complete(Writer(storage, study_id, name))
@@ -400,7 +400,7 @@ def test_names_of_every_kind(storage):
         assert optuna.load_study(study_name=name, storage=storage.optuna).best_value == 0.7
 
 
-def test_names_that_differ_in_case_are_two_studies_or_refused(storage, writer):
+def test_names_that_differ_in_case_are_two_studies_or_are_refused(storage, writer):
     if storage.engine.dialect.name == "mysql":
         with pytest.raises(StudyError, match="this database cannot tell study 'S' from 's'"):
             open_study(storage, "S", "validation accuracy", HELD)
@@ -408,7 +408,7 @@ def test_names_that_differ_in_case_are_two_studies_or_refused(storage, writer):
         assert open_study(storage, "S", "validation accuracy", HELD)[0] != writer.study_id
 
 
-def test_another_applications_database_is_left_alone(url):
+def test_the_database_of_another_application_is_refused_and_left_alone(url):
     if url.startswith("sqlite"):
         open_storage(url, create=True).close()
         url = url.replace(".db", "-other.db")
@@ -423,12 +423,12 @@ def test_another_applications_database_is_left_alone(url):
     other.dispose()
 
 
-def test_an_empty_database_is_not_filled_by_reading(url):
+def test_reading_an_empty_database_is_refused(url):
     with pytest.raises(StorageError, match=r"is empty|no database at"):
         open_storage(url)
 
 
-def test_a_database_of_optuna_alone_is_joined_by_a_sweep_only(url, storage):
+def test_only_a_sweep_adds_our_tables_to_a_database_of_plain_optuna(url, storage):
     with storage.engine.begin() as connection:
         for table in ("optbench_epochs", "optbench_workers", "optbench_schema"):
             connection.execute(text(f"DROP TABLE {table}"))
@@ -438,7 +438,7 @@ def test_a_database_of_optuna_alone_is_joined_by_a_sweep_only(url, storage):
     open_storage(url).close()
 
 
-def test_a_newer_database_is_left_alone(url, storage):
+def test_a_newer_database_is_refused(url, storage):
     with storage.engine.begin() as connection:
         connection.execute(text("UPDATE optbench_schema SET version = 99"))
     for create in (True, False):
@@ -450,7 +450,7 @@ def test_a_newer_database_is_left_alone(url, storage):
         open_storage(url)
 
 
-WRONG = {
+DAMAGE = {
     "its curve": lambda s, own: s.execute(delete(epochs).where(epochs.c.epoch == 1)),
     "points on Optuna's curve": lambda s, own: s.execute(delete(models.TrialIntermediateValueModel)),
     "has no value": lambda s, own: s.execute(delete(models.TrialValueModel)),
@@ -476,27 +476,27 @@ WRONG = {
 }
 
 
-def test_the_doctor_finds_a_healthy_database_healthy(storage, writer):
+def test_the_doctor_finds_nothing_in_a_sound_database(storage, writer):
     complete(writer)
     writer.leave()
     assert examine(storage) == []
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_the_doctor_finds_what_is_wrong(new_url, wrong):
+@pytest.mark.parametrize("message", DAMAGE)
+def test_the_doctor_finds_damage(new_url, message):
     storage = open_storage(new_url("sqlite"), create=True)
     writer = Writer(storage, open_study(storage, "s", "validation accuracy", HELD)[0], "s")
     complete(writer)
     own = complete(writer)
     writer.leave()
-    storage.write(lambda session: WRONG[wrong](session, own))
+    storage.write(lambda session: DAMAGE[message](session, own))
     found = examine(storage)
-    assert any(wrong in finding.what for finding in found)
+    assert any(message in finding.what for finding in found)
     assert {finding.study for finding in found} == {"s"}
     storage.close()
 
 
-def test_epochs_that_belong_to_no_trial_are_found(new_url):
+def test_the_doctor_finds_epochs_that_belong_to_no_trial(new_url):
     storage = open_storage(new_url("sqlite"), create=True)
     with storage.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
@@ -528,12 +528,12 @@ def test_a_wrong_password_is_refused_and_not_shown(url):
         f"mysql://me:s3cret@{'long' * 100}/db",
     ],
 )
-def test_no_password_is_shown(given):
+def test_error_messages_show_no_password(given):
     with pytest.raises(StorageError) as caught:
         open_storage(given)
     assert "s3cret" not in str(caught.value)
 
 
-def test_the_usual_names_of_servers_mean_the_drivers_that_the_extras_bring():
+def test_the_usual_schemes_of_urls_mean_the_drivers_that_the_extras_install():
     assert check("mysql://me@host/db").drivername == check("mariadb://me@host/db").drivername == "mysql+pymysql"
     assert check("postgresql://me@host/db").get_dialect().driver == "psycopg"

@@ -1,4 +1,4 @@
-"""Workers killed, frozen and stopped at random, with a dashboard and a plain Optuna on the same database meanwhile."""
+"""Workers are killed, frozen and stopped at random while a dashboard and plain Optuna use the same database."""
 
 import json
 import os
@@ -12,23 +12,23 @@ from contextlib import contextmanager
 import optuna
 import pytest
 
-from tests.crew import check, storm
+from tests.workers import STUDY, check, disturb
 
 SEED = int(os.environ.get("OPTBENCH_TEST_SEED", 20261125))
 
 
 @contextmanager
-def dashboard(crew):
-    """optuna-dashboard polled and written to, and a plain Optuna reading, all the while; yields what went wrong."""
-    wrong, over, served = [], threading.Event(), []
+def dashboard(workers):
+    """Poll and write to a dashboard and read with plain Optuna, in a thread. Yields the list of problems."""
+    problems, over, served = [], threading.Event(), []
     process = subprocess.Popen(
         [sys.executable, "-m", "optbench", "dashboard", "--port", "0"], stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"OPTBENCH_STORAGE": crew.url, "PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"OPTBENCH_STORAGE": workers.url, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     address = process.stdout.readline().split()[2]
 
     def poll():
-        plain = optuna.storages.RDBStorage(crew.url)
+        plain = optuna.storages.RDBStorage(workers.url)
         while not over.wait(0.3):
             try:
                 for study in json.loads(get(f"{address}api/studies"))["study_summaries"]:
@@ -36,18 +36,18 @@ def dashboard(crew):
                     get(f"{address}api/studies/{number}?after=0")
                     note = json.dumps({"body": f"note {len(served)}", "version": len(served) + 1}).encode()
                     get(urllib.request.Request(f"{address}api/studies/{number}/note", note, method="PUT"))
-                    served.append(len(optuna.load_study(study_name="crew", storage=plain).trials))
+                    served.append(len(optuna.load_study(study_name=STUDY, storage=plain).trials))
             except urllib.error.HTTPError as problem:
-                wrong.append(f"{problem.url}: {problem.read()[-500:]}")
+                problems.append(f"{problem.url}: {problem.read()[-500:]}")
             except Exception as problem:
-                wrong.append(repr(problem))
+                problems.append(repr(problem))
         plain.remove_session()
         plain.engine.dispose()
 
     thread = threading.Thread(target=poll)
     thread.start()
     try:
-        yield wrong
+        yield problems
     finally:
         over.set()
         thread.join()
@@ -66,19 +66,19 @@ def get(request):
 @pytest.mark.parametrize(
     ("kind", "total", "kills"), [("sqlite", 1200, 20), ("postgresql", 300, 6), ("mariadb", 300, 6)]
 )
-def test_workers_killed_frozen_and_stopped_at_random_lose_and_repeat_nothing(crew_on, kind, total, kills):
+def test_no_slot_is_lost_or_finished_twice_while_workers_are_killed_frozen_and_stopped(workers_on, kind, total, kills):
     print(f"OPTBENCH_TEST_SEED={SEED}")
-    crew = crew_on(kind, total, light=True)
-    first = crew.start()
-    crew.wait(lambda: crew.training(first))
-    with dashboard(crew) as wrong:
-        done = storm(crew, 3, kills, SEED)
-    assert wrong == []
+    workers = workers_on(kind, total, light=True)
+    first = workers.start()
+    workers.wait_until(lambda: workers.is_training(first))
+    with dashboard(workers) as problems:
+        done = disturb(workers, 3, kills, SEED)
+    assert problems == []
     assert done["killed"] >= kills
-    print(done, check(crew))
+    print(done, check(workers))
 
 
-def test_killed_sweeps_are_carried_on_to_their_exact_total(crew_on):
+def test_killed_sweeps_resume_and_reach_their_exact_total(workers_on):
     print(f"OPTBENCH_TEST_SEED={SEED}")
-    crew = crew_on("sqlite", 40)
-    print(storm(crew, 2, 3, SEED), check(crew))
+    workers = workers_on("sqlite", 40)
+    print(disturb(workers, 2, 3, SEED), check(workers))

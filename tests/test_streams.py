@@ -1,4 +1,4 @@
-"""Closed standard streams, and what the package logs, from real shells."""
+"""Commands in real shells: closed standard streams, broken pipes, full devices, and logs."""
 
 import os
 import shlex
@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from tests.conftest import TINY, write_toml
-from tests.test_tables import kept  # noqa: F401  a folder with the kept studies
 
 OPTBENCH = f"{shlex.quote(sys.executable)} -m optbench"
 COMMANDS = [
@@ -40,30 +39,30 @@ def shell(command, cwd, **environment):
 
 
 @pytest.mark.parametrize(("command", "code"), COMMANDS)
-def test_a_command_ends_with_its_own_code_where_every_stream_is_closed(command, code, kept):  # noqa: F811
-    done = shell(f"{OPTBENCH} {command} <&- >&- 2>&-", kept)
+def test_a_command_ends_with_its_usual_exit_code_when_every_stream_is_closed(command, code, kept_folder):
+    done = shell(f"{OPTBENCH} {command} <&- >&- 2>&-", kept_folder)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
-def test_delete_asks_nobody_where_standard_input_is_closed(kept):  # noqa: F811
-    done = shell(f"{OPTBENCH} delete search <&-", kept)
+def test_delete_asks_for_yes_on_its_command_line_when_standard_input_is_closed(kept_folder):
+    done = shell(f"{OPTBENCH} delete search <&-", kept_folder)
     assert done.returncode == 2
     assert "--yes" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
-def test_a_sweep_trains_where_streams_are_closed(closed, tmp_path):
+def test_a_sweep_trains_when_streams_are_closed(closed, tmp_path):
     write_toml(tmp_path / "tiny.toml", TINY | {"trials": 2})
     done = shell(f"{OPTBENCH} sweep tiny.toml {closed}", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2/2 trials, done" in shell(f"{OPTBENCH} show tiny", tmp_path).stdout
 
 
-def test_a_reader_that_goes_away_and_a_full_device_end_no_command_with_a_traceback(kept):  # noqa: F811
-    done = shell(f"{OPTBENCH} show search --json | true; echo ${{PIPESTATUS[0]}}", kept)
+def test_a_broken_pipe_or_a_full_device_causes_no_traceback(kept_folder):
+    done = shell(f"{OPTBENCH} show search --json | true; echo ${{PIPESTATUS[0]}}", kept_folder)
     assert (done.stdout, done.stderr) == ("0\n", "")
-    done = shell(f"{OPTBENCH} studies > /dev/full", kept)
+    done = shell(f"{OPTBENCH} studies > /dev/full", kept_folder)
     assert (done.returncode, done.stderr) == (
         2,
         "optbench: the output cannot be written: no space left on the device\n",
@@ -71,24 +70,24 @@ def test_a_reader_that_goes_away_and_a_full_device_end_no_command_with_a_traceba
 
 
 @pytest.mark.parametrize("words", ["--verbose studies", "studies --verbose"])
-def test_verbose_logs_to_standard_error_before_and_after_the_command(words, kept):  # noqa: F811
-    done = shell(f"{OPTBENCH} {words}", kept)
+def test_verbose_may_precede_or_follow_the_command_and_logs_to_standard_error(words, kept_folder):
+    done = shell(f"{OPTBENCH} {words}", kept_folder)
     assert " INFO optbench.cli[" in done.stderr
-    assert done.stdout == shell(f"{OPTBENCH} studies", kept).stdout
+    assert done.stdout == shell(f"{OPTBENCH} studies", kept_folder).stdout
 
 
-def test_nothing_is_logged_unless_asked_for(kept):  # noqa: F811
-    assert shell(f"{OPTBENCH} show search", kept).stderr == ""
+def test_nothing_is_logged_by_default(kept_folder):
+    assert shell(f"{OPTBENCH} show search", kept_folder).stderr == ""
 
 
-def test_the_variable_chooses_level_and_file(kept):  # noqa: F811
-    done = shell(f"{OPTBENCH} show nothing", kept, OPTBENCH_LOG="debug:run.log")
+def test_optbench_log_sets_level_and_file(kept_folder):
+    done = shell(f"{OPTBENCH} show nothing", kept_folder, OPTBENCH_LOG="debug:run.log")
     assert done.stderr.startswith("optbench: no study 'nothing'")
-    text = (kept / "run.log").read_text()
+    text = (kept_folder / "run.log").read_text()
     assert "DEBUG optbench.cli[" in text
     assert "StudyError: no study 'nothing'" in text
-    told = shell(f"{OPTBENCH} studies", kept, OPTBENCH_LOG="loud")
-    assert (told.returncode, told.stderr.splitlines()) == (
+    refused = shell(f"{OPTBENCH} studies", kept_folder, OPTBENCH_LOG="loud")
+    assert (refused.returncode, refused.stderr.splitlines()) == (
         2,
         [
             "optbench: OPTBENCH_LOG=loud; expected debug, info or warning, optionally with a file, "

@@ -1,4 +1,4 @@
-"""Asking and judging, on a real writer: budget, resumed draws, pruning, divergence, retries."""
+"""The scheduler on a real writer: budget, resuming, pruning, divergence, retries."""
 
 import os
 import sqlite3
@@ -48,7 +48,7 @@ def rows(storage):
     return trials(storage, find_study(storage, "tiny").study_id)
 
 
-def test_the_total_is_exact_over_restarts(storage):
+def test_the_total_is_exact_after_restarts(storage):
     first = study_of(storage, trials=5)
     for _ in range(3):
         finish(first, first.ask("adadelta", TRAINER))
@@ -60,7 +60,7 @@ def test_the_total_is_exact_over_restarts(storage):
     assert [row.state for row in rows(storage)] == ["complete"] * 5
 
 
-def test_a_restart_draws_anew(storage):
+def test_a_restart_draws_new_parameters(storage):
     drawn = []
     for _ in range(4):
         study = study_of(storage)
@@ -71,7 +71,7 @@ def test_a_restart_draws_anew(storage):
 
 
 @pytest.mark.parametrize("name", ["random", "qmc", "grid"])
-def test_a_restart_carries_a_design_on(storage, name):
+def test_a_restart_resumes_a_design(storage, name):
     sampler = {"name": name}
     one = study_of(storage, sampler=sampler)
     finish(one, one.ask("adadelta", TRAINER))
@@ -82,7 +82,7 @@ def test_a_restart_carries_a_design_on(storage, name):
     assert [row.hyperparameters for row in rows(storage)] == [job.hparams for job in jobs]
 
 
-def test_an_interrupted_trial_is_tried_again_with_the_same_parameters_and_seed(storage):
+def test_an_interrupted_trial_is_retried_with_the_same_parameters_and_seed(storage):
     study = study_of(storage)
     job = study.ask("adadelta", TRAINER)
     study.record({}, {job.number: Ending(Decision.INTERRUPTED, None, 0, STOPPED)})
@@ -92,7 +92,7 @@ def test_an_interrupted_trial_is_tried_again_with_the_same_parameters_and_seed(s
 
 
 @pytest.mark.parametrize(("reason", "tries"), [("MemoryError", 3), (STOPPED, 5)])
-def test_parameters_that_crash_three_times_are_given_up_but_stopping_is_no_crash(storage, reason, tries):
+def test_parameters_are_given_up_after_three_crashes_and_stopping_is_no_crash(storage, reason, tries):
     study, tried = study_of(storage), []
     for _ in range(5):
         job = study.ask("adadelta", TRAINER)
@@ -101,7 +101,7 @@ def test_parameters_that_crash_three_times_are_given_up_but_stopping_is_no_crash
     assert [hparams == tried[0] for hparams in tried] == [True] * tries + [False] * (5 - tries)
 
 
-def test_a_design_whose_parameters_crash_again_and_again_goes_on_without_them(storage):
+def test_a_design_continues_without_parameters_that_keep_crashing(storage):
     study = study_of(storage, trials=3, sampler={"name": "random"})
     for _ in range(3):
         study.record({}, {study.ask("adadelta", TRAINER).number: Ending(Decision.INTERRUPTED, None, 0, "MemoryError")})
@@ -120,7 +120,7 @@ def test_a_design_whose_parameters_crash_again_and_again_goes_on_without_them(st
         {"name": "hyperband"},
     ],
 )
-def test_weak_trials_are_pruned_after_a_restart_too(storage, pruner):
+def test_weak_trials_are_pruned_before_and_after_a_restart(storage, pruner):
     sizes = {"epochs": 9, "trials": 40, "pruner": pruner}
     first = study_of(storage, **sizes)
     for _ in range(20):
@@ -135,7 +135,7 @@ def test_weak_trials_are_pruned_after_a_restart_too(storage, pruner):
         assert pruned >= 5
 
 
-def test_a_trial_that_was_enqueued_by_hand_disturbs_nothing(storage):
+def test_a_trial_enqueued_by_hand_is_ignored(storage):
     study = study_of(storage)
     finish(study, study.ask("adadelta", TRAINER))
     optuna.load_study(study_name="tiny", storage=storage.optuna).enqueue_trial({"learning_rate": 99.0})
@@ -173,9 +173,9 @@ def test_weak_trials_are_pruned_after_the_warm_up_and_strong_ones_are_not(storag
     assert [study.decide(strong, epoch(n, 0.9)) for n in (1, 2, 3)] == [Decision.CONTINUE] * 3
 
 
-def test_an_audited_trial_runs_on_and_says_when_it_would_have_been_pruned(storage):
+def test_an_audited_trial_continues_and_records_when_it_would_have_been_pruned(storage):
     pruner = {"name": "median", "n_startup_trials": 3, "n_min_trials": 3, "n_warmup_steps": 2, "audit": 0.5}
-    study, seen = study_of(storage, epochs=5, trials=30, pruner=pruner), []
+    study, lengths = study_of(storage, epochs=5, trials=30, pruner=pruner), []
     for _ in range(3):
         finish(study, study.ask("adadelta", TRAINER), value=0.8, epochs=5)
     for _ in range(20):
@@ -186,17 +186,17 @@ def test_an_audited_trial_runs_on_and_says_when_it_would_have_been_pruned(storag
             decisions.append(study.decide(job, weak))
             study.record({job.number: weak}, {})
         study.record({}, {job.number: Ending(decisions[-1], 0.2, len(decisions))})
-        seen.append(len(decisions))
-    assert set(seen) == {3, 5}
-    assert [row.audit for row in rows(storage)][3:] == [3 if epochs == 5 else None for epochs in seen]
+        lengths.append(len(decisions))
+    assert set(lengths) == {3, 5}
+    assert [row.audit for row in rows(storage)][3:] == [3 if epochs == 5 else None for epochs in lengths]
 
 
-def test_divergence_is_a_result(storage):
+def test_a_diverged_trial_scores_the_accuracy_of_chance(storage):
     study = study_of(storage)
     job = study.ask("adadelta", TRAINER)
-    lost = epoch(1, 0.1, loss=float("nan"))
-    assert study.decide(job, lost) is Decision.DIVERGED
-    study.record({job.number: lost}, {job.number: Ending(Decision.DIVERGED, CHANCE, 1)})
+    row = epoch(1, 0.1, loss=float("nan"))
+    assert study.decide(job, row) is Decision.DIVERGED
+    study.record({job.number: row}, {job.number: Ending(Decision.DIVERGED, CHANCE, 1)})
     assert [(row.state, row.value) for row in rows(storage)] == [("diverged", CHANCE)]
     assert study.in_memory.study.trials[0].value == CHANCE
 
@@ -213,7 +213,7 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     assert two.others_run()
 
 
-def test_workers_draw_apart(storage):
+def test_workers_draw_different_parameters(storage):
     workers = [study_of(storage, trials=40) for _ in range(3)]
     drawn = [worker.ask("adadelta", TRAINER).hparams["learning_rate"] for _ in range(10) for worker in workers]
     assert len(set(drawn)) == 30
@@ -234,7 +234,7 @@ def test_the_sampler_seed_depends_on_the_workers_first_trial():
 
 
 def delete_rows(path, number):
-    """Delete everything that belongs to a trial, as a person does with sqlite3."""
+    """Delete every row of a trial, like a person with sqlite3."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         (trial_id,) = connection.execute("SELECT trial_id FROM trials WHERE number = ?", (number,)).fetchone()
@@ -260,7 +260,7 @@ def test_the_slot_of_a_trial_whose_rows_were_deleted_is_trained_again(storage, t
     assert rows(storage)[-1].params == lost
 
 
-def test_a_sweep_whose_trial_was_deleted_by_hand_is_carried_on(tmp_path):
+def test_a_sweep_resumes_after_a_trial_was_deleted_by_hand(tmp_path):
     file = write_toml(tmp_path / "tiny.toml", TINY)
     command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", f"sqlite:///{tmp_path}/x.db"]
     for number in (None, 3, 0):

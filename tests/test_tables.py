@@ -1,10 +1,9 @@
-"""Trials and epochs as tables, from studies of schema 3: columns, CSV and Parquet."""
+"""Trials and epochs exported as tables, from the kept studies of schema 3: columns, CSV and Parquet."""
 
 import csv
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -20,20 +19,10 @@ from tests.conftest import ROOT
 from tests.test_cli import optbench
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """A folder with a copy of the kept studies, brought up to date."""
-    folder = tmp_path_factory.mktemp("kept")
-    (folder / "storage").mkdir()
-    shutil.copy(ROOT / "tests" / "data" / "schema3" / "optbench.db", folder / "storage" / "optbench.db")
-    optbench("upgrade", "--yes", cwd=folder)
-    return folder
-
-
 @pytest.fixture
-def tables(kept):
-    """A function that gives a study's records, its trials as columns and its epochs as columns."""
-    storage = open_storage(f"sqlite:///{kept}/storage/optbench.db")
+def tables(kept_folder):
+    """A function that returns a study's trial records, and its trials and epochs as columns."""
+    storage = open_storage(f"sqlite:///{kept_folder}/storage/optbench.db")
 
     def of(name):
         study = find_study(storage, name)
@@ -45,7 +34,7 @@ def tables(kept):
 
 
 @pytest.mark.parametrize("name", ["search", "rival", "fixed", "unfinished"])
-def test_every_trial_and_epoch_is_a_row_with_a_cell_in_every_column(name, tables):
+def test_every_trial_and_every_epoch_is_a_row(name, tables):
     records, of_trials, of_epochs = tables(name)
     assert {len(cells) for cells in of_trials.values()} == {len(records)}
     assert {len(cells) for cells in of_epochs.values()} == {sum(record.epochs for record in records)}
@@ -69,14 +58,15 @@ def test_an_interrupted_trial_has_its_reason_and_its_worker_and_no_value(tables)
     assert of_trials["ended"][number].tzinfo is UTC
 
 
-def test_csv_and_parquet_hold_the_same_numbers_in_full_precision(kept, tables):
-    optbench("export", "search", "--trials", "t.csv", "--epochs", "e.csv", cwd=kept)
-    out = optbench("export", "search", "--trials", "t.parquet", "--epochs", "e.parquet", cwd=kept)
+def test_csv_and_parquet_hold_the_same_numbers_in_full_precision(kept_folder, tables):
+    optbench("export", "search", "--trials", "t.csv", "--epochs", "e.csv", cwd=kept_folder)
+    out = optbench("export", "search", "--trials", "t.parquet", "--epochs", "e.parquet", cwd=kept_folder)
     records, of_trials, of_epochs = tables("search")
     assert out.splitlines()[0] == f"{len(records)} trials written to t.parquet"
     for file, columns in (("t", of_trials), ("e", of_epochs)):
-        assert comparable(pyarrow.parquet.read_table(kept / f"{file}.parquet").to_pydict()) == comparable(columns)
-        with (kept / f"{file}.csv").open(newline="") as text:
+        parquet = pyarrow.parquet.read_table(kept_folder / f"{file}.parquet")
+        assert comparable(parquet.to_pydict()) == comparable(columns)
+        with (kept_folder / f"{file}.csv").open(newline="") as text:
             rows = list(csv.DictReader(text))
         assert list(rows[0]) == list(columns)
         for name in ("learning_rate", "value", "train_accuracy", "seconds"):
@@ -85,11 +75,11 @@ def test_csv_and_parquet_hold_the_same_numbers_in_full_precision(kept, tables):
 
 
 def comparable(columns):
-    """The columns with text for NaN, which equals nothing."""
+    """The columns with "nan" in place of NaN, so that they can be compared."""
     return {name: ["nan" if cell != cell else cell for cell in cells] for name, cells in columns.items()}
 
 
-def test_values_that_tables_have_trouble_with():
+def test_tables_hold_nan_quotes_newlines_mixed_types_and_times():
     columns = {"loss": [math.nan, 1e-300], "text": ['a, "b"\nc', None], "mixed": ["adam", 3], "at": [None, at()]}
     parquet = pyarrow.parquet.read_table(pyarrow.BufferReader(encode_table(columns, path("x.parquet"))))
     assert parquet.column("mixed").to_pylist() == ["adam", "3"]
@@ -108,7 +98,7 @@ def path(name):
     return ROOT / name
 
 
-def test_another_suffix_is_refused_before_anything_is_read():
+def test_an_unknown_suffix_is_refused_before_anything_is_read():
     with pytest.raises(DefinitionError, match=r"--trials .*x.xlsx; expected a file that ends in .csv or .parquet"):
         check_table_path(path("x.xlsx"), "--trials")
 
@@ -124,23 +114,23 @@ def test_another_suffix_is_refused_before_anything_is_read():
         (["-o", "storage"], "is a folder; expected the name of a file"),
     ],
 )
-def test_what_cannot_be_written_is_refused_at_once(options, message, kept):
-    told = optbench("export", "search", *options, cwd=kept, code=2)
-    assert message in told
-    assert len(told.splitlines()) == 1
+def test_an_export_that_cannot_be_written_is_refused_in_one_line(options, message, kept_folder):
+    output = optbench("export", "search", *options, cwd=kept_folder, code=2)
+    assert message in output
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.parametrize("words", [["report", "search", "rival", "-o"], ["compare", "search", "rival", "--report"]])
-def test_a_page_that_cannot_be_written_is_refused_before_anything_is_compared(words, kept):
-    told = optbench(*words, "none/page.html", cwd=kept, code=2)
-    assert told.splitlines() == [
-        f"optbench: {kept}/none/page.html cannot be written: there is no folder {kept}/none; make it, or choose "
-        "another file"
+def test_a_report_that_cannot_be_written_is_refused_before_the_comparison(words, kept_folder):
+    output = optbench(*words, "none/page.html", cwd=kept_folder, code=2)
+    folder = kept_folder / "none"
+    assert output.splitlines() == [
+        f"optbench: {folder}/page.html cannot be written: there is no folder {folder}; make it, or choose another file"
     ]
 
 
-def test_show_json_says_who_trained_a_trial_and_how_long(kept):
-    trial = json.loads(optbench("show", "search", "--json", cwd=kept))["top"][0]
+def test_show_json_gives_the_worker_and_the_seconds_of_a_trial(kept_folder):
+    trial = json.loads(optbench("show", "search", "--json", cwd=kept_folder))["top"][0]
     assert trial["worker"]
     assert trial["seconds"] > 0
     assert trial["started"] <= trial["ended"]
@@ -156,17 +146,17 @@ def test_a_trial_prints_as_one_short_line(tables):
     )
 
 
-def test_an_interrupted_trial_says_what_stopped_it(tables):
+def test_the_reason_of_an_interrupted_trial_is_explained(tables):
     records, _, _ = tables("unfinished")
     stopped = next(record for record in records if record.reason == "interrupted")
     assert _reason(stopped) == "Ctrl-C, SIGTERM or --timeout stopped its worker"
 
 
-def test_a_pipe_has_no_width_unless_the_environment_gives_one(kept):
+def test_output_into_a_pipe_has_no_width_unless_the_environment_sets_one(kept_folder):
     def studies(**environment):
         command = [sys.executable, "-m", "optbench", "studies"]
         plain = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-        run = subprocess.run(command, capture_output=True, text=True, cwd=kept, env=plain | environment)
+        run = subprocess.run(command, capture_output=True, text=True, cwd=kept_folder, env=plain | environment)
         return run.stdout
 
     assert "too narrow" not in studies()

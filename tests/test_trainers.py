@@ -1,4 +1,4 @@
-"""The contract of trainers, on lanes of width 1 and 4 and on stock Keras; and what is promised of lanes alone."""
+"""The contract of trainers on one lane, four lanes and stock Keras, and properties that only lanes have."""
 
 import math
 
@@ -71,19 +71,19 @@ def test_the_same_job_gives_the_same_curve(name, optimizer, digits, expected):
     )
 
 
-def test_rates_and_displacements_are_what_the_weights_say(digits):
+def test_effective_lr_and_weight_distance_match_the_weights(digits):
     trainer = Lanes(3, "sgd", MODEL, 64, digits)
     for lane in range(3):
         trainer.assign(lane, job("sgd", seed=lane, learning_rate=0.01 * (lane + 1)))
     rows = [trainer.train(), trainer.train()][1]
     for lane, row in rows.items():
         pairs = zip(trainer.weights(lane), MODEL.initial(lane), strict=True)
-        moved = math.sqrt(sum(((now - start) ** 2).sum(dtype=float) for now, start in pairs))
-        assert row.weight_distance == pytest.approx(moved, rel=1e-6)
+        distance = math.sqrt(sum(((now - start) ** 2).sum(dtype=float) for now, start in pairs))
+        assert row.weight_distance == pytest.approx(distance, rel=1e-6)
         assert row.effective_lr == pytest.approx(0.01 * (lane + 1), rel=1e-6)
 
 
-def test_adadeltas_rate_scales_with_its_learning_rate_and_its_moves_do_not_count_it(digits):
+def test_adadeltas_effective_lr_is_proportional_to_its_learning_rate(digits):
     slow, fast = (
         curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta", learning_rate=r)) for r in (1e-6, 1e-5)
     )
@@ -92,7 +92,7 @@ def test_adadeltas_rate_scales_with_its_learning_rate_and_its_moves_do_not_count
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_is_keras(activation, digits):
+def test_every_activation_trains_as_in_keras(activation, digits):
     model = Mlp((12, 8), activation)
     ours = curve(Lanes(2, "adam", model, 64, digits), job("adam"), epochs=1)[0]
     stock = curve(Reference("adam", model, 64, digits), job("adam"), epochs=1)[0]
@@ -113,7 +113,7 @@ class TestReference(TrainerContract):
 
 
 @pytest.mark.parametrize("lane", [0, 3])
-def test_a_lane_is_bit_identical_alone_among_others_and_beside_nan(lane, digits):
+def test_a_lane_is_bit_identical_alone_and_beside_others_that_diverge(lane, digits):
     alone = curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta"))
     trainer = Lanes(4, "adadelta", MODEL, 64, digits)
     for other in {0, 1, 2, 3} - {lane}:
@@ -124,7 +124,7 @@ def test_a_lane_is_bit_identical_alone_among_others_and_beside_nan(lane, digits)
     assert [_figures(rows[lane]) for rows in rounds] == [_figures(row) for row in alone]
 
 
-def test_a_refilled_lane_equals_the_trial_alone_and_nothing_is_traced_again(digits):
+def test_a_refilled_lane_trains_as_if_alone_without_a_new_trace(digits):
     alone = curve(Lanes(2, "adam", MODEL, 64, digits), job("adam"))
     trainer = Lanes(4, "adam", MODEL, 64, digits)
     for lane in range(4):
@@ -138,7 +138,7 @@ def test_a_refilled_lane_equals_the_trial_alone_and_nothing_is_traced_again(digi
     assert [group.traces for group in trainer.groups] == [1] * len(trainer.groups)
 
 
-def test_an_epoch_has_full_batches_and_every_image():
+def test_an_epoch_has_full_batches_and_uses_every_image():
     order = batches(1000, 64, seed=3, epoch=2)
     assert order.shape == (math.ceil(1000 / 64), 64)
     assert set(order.ravel()) == set(range(1000))
@@ -159,12 +159,12 @@ def _figures(row):
     return (row.train_loss, row.train_accuracy, row.validation_loss, row.validation_accuracy)
 
 
-CASE = {"learning_rate": 3e-7, "epsilon": 1e-20}
+TINY_STEPS = {"learning_rate": 3e-7, "epsilon": 1e-20}
 
 
 @pytest.mark.parametrize("one_minus_rho", [1e-7, 4e-8, 3.1e-8])
-def test_a_decay_rate_next_to_1_trains_as_keras_has_it(one_minus_rho, digits):
-    hparams = OPTIMIZERS["rmsprop"].resolve(CASE | {"one_minus_rho": one_minus_rho})
+def test_a_decay_rate_next_to_1_trains_as_in_keras(one_minus_rho, digits):
+    hparams = OPTIMIZERS["rmsprop"].resolve(TINY_STEPS | {"one_minus_rho": one_minus_rho})
     one = Job(number=0, optimizer="rmsprop", hparams=hparams, seed=7, epochs=2)
     ours, stock = (curve(TRAINERS[name]("rmsprop", digits), one, epochs=2) for name in ("lanes-1", "reference"))
     np.testing.assert_allclose(accuracies(ours), accuracies(stock), atol=0.004)
@@ -178,7 +178,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("optimizer", "changes"), VARIANTS)
-def test_a_variant_trains_as_keras_beside_the_plain_rule(optimizer, changes, digits):
+def test_a_variant_beside_the_plain_rule_trains_as_in_keras(optimizer, changes, digits):
     trainer = Lanes(2, optimizer, MODEL, 64, digits, given=changes.keys())
     plain = curve(Lanes(2, optimizer, MODEL, 64, digits, given=()), job(optimizer), epochs=2)
     stock = curve(Reference(optimizer, MODEL, 64, digits), job(optimizer, **changes), epochs=2)
@@ -191,7 +191,7 @@ def test_a_variant_trains_as_keras_beside_the_plain_rule(optimizer, changes, dig
         Lanes(2, optimizer, MODEL, 64, digits, given=()).assign(0, job(optimizer, **changes))
 
 
-def test_lambs_norms_never_mix_lanes():
+def test_lambs_norms_are_computed_for_each_lane():
     lanes = np.random.default_rng(1).normal(size=(3, 5, 4)).astype(np.float32)
     together = LANE_OPS.norm(tf.constant(lanes)).numpy()
     assert together.shape == (3, 1, 1)
