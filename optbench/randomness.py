@@ -17,6 +17,7 @@ class Purpose(enum.IntEnum):
     AUDIT = 7
     CONFIRM = 8
     FINALS = 9
+    START = 10
 
 
 def generator(purpose: Purpose, *words: int) -> np.random.Generator:

@@ -82,7 +82,8 @@ def _row(param: Any) -> str:
 def sweep_reference() -> str:
     """A table of the keys of each table in a sweep file, from its JSON Schema, and tables of optimizers and sweeps."""
     schema = json.loads(schema_text())
-    tables = {name: schema["$defs"][f"{name.title()}Table"] for name in ("data", "model", "range", "finals", "trial")}
+    names = ("data", "model", "range", "finals", "start", "trial")
+    tables = {name: schema["$defs"][f"{name.title()}Table"] for name in names}
     keys = {key: part for key, part in schema["properties"].items() if _is_plain(part)}
     parts = ["### Top level", _keys({**schema, "properties": keys})]
     parts += ["### [data]", _keys(tables["data"]), "### [model]", _keys(tables["model"])]
@@ -96,7 +97,8 @@ def sweep_reference() -> str:
         for reference in schema["properties"][role]["oneOf"]:
             table = schema["$defs"][reference["$ref"].rpartition("/")[2]]
             parts += [f'#### {role} "{table["properties"]["name"]["const"]}"', table["description"], _keys(table)]
-    parts += ["### [finals]", tables["finals"]["description"], _keys(tables["finals"])]
+    for name in ("finals", "start"):
+        parts += [f"### [{name}]", tables[name]["description"], _keys(tables[name])]
     own = {
         key: part for key, part in tables["trial"]["properties"].items() if part.get("type") != ["number", "boolean"]
     }

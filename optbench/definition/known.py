@@ -24,7 +24,7 @@ def known_trials(optimizer: str, space: Mapping[str, Dimension]) -> list[FixedTr
     settings = {DEFAULTS: own.defaults} | ({} if own.paper is None else {PAPER: own.paper})
     found: list[FixedTrial] = []
     for label, setting in settings.items():
-        params = _params(optimizer, setting, space)
+        params = params_inside(optimizer, setting, space)
         if params is not None and not any(_equal(params, other.params) for other in found):
             found.append(FixedTrial(optimizer, params, label=label))
     return found
@@ -54,7 +54,7 @@ def known_as(sweep: Sweep, held: Sweep | None) -> Sweep:
     return replace(sweep, fixed=held.fixed, known=held.known) if own == others else sweep
 
 
-def _params(optimizer: str, setting: Hparams, space: Mapping[str, Dimension]) -> dict[str, float] | None:
+def params_inside(optimizer: str, setting: Hparams, space: Mapping[str, Dimension]) -> dict[str, float] | None:
     """The setting under the names of the space; None if it does not lie in it."""
     own = OPTIMIZERS[optimizer]
     try:

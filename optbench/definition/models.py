@@ -124,6 +124,15 @@ FinalsValue = Annotated[
 ]
 
 
+class StartTable(Table):
+    """The study that a search starts from, in the same database. Without `top`, the sampler knows its trials."""
+
+    study: str
+    """The name of the study."""
+    top: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How many of its best settings run again first, as fixed trials on fresh seeds."""
+
+
 def _shape(given: Any) -> str:
     """The form of an entry of [space]."""
     return "range" if isinstance(given, Mapping) else "choices" if isinstance(given, list) else "fixed"
@@ -167,6 +176,8 @@ class SweepTable(Table):
     """How trials are ended early; successive_halving unless given."""
     finals: FinalsValue | None = None
     """The race of the best configurations after a search; `finals = false` leaves it out."""
+    start: StartTable | None = None
+    """What the search starts from; nothing unless given."""
     trial: list[TrialTable] = Field(default=[])
     """Fixed trials, which run before the search."""
 
@@ -174,6 +185,7 @@ class SweepTable(Table):
 KINDS: Mapping[str, type[Table]] = {
     "data": DataTable,
     "model": ModelTable,
+    "start": StartTable,
     "tpe": TpeTable,
     "random": RandomTable,
     "qmc": QmcTable,
@@ -184,4 +196,4 @@ KINDS: Mapping[str, type[Table]] = {
     "none": NoPrunerTable,
     "finals": FinalsTable,
 }
-"""The models of the tables [data], [model] and [finals], and of each kind of sampler and pruner, by name."""
+"""The models of the tables [data], [model], [finals] and [start], and of each kind of sampler and pruner, by name."""

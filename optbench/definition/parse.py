@@ -14,8 +14,10 @@ from optbench.definition.sweep import (
     Hyperband,
     MlpModel,
     NoPruner,
+    Start,
     SuccessiveHalving,
     Sweep,
+    Tpe,
     grid_size,
 )
 from optbench.errors import DefinitionError
@@ -93,6 +95,7 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         space=space,
         fixed=fixed,
         lanes=read.lanes,
+        start=None if read.start is None else Start(**read.start.model_dump()),
         left_out=left_out(read.pruner),
         known=read.known if space else False,
         finals=_finals(read) if space else None,
@@ -128,6 +131,11 @@ def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
         raise refused("trials", sweep.trials, f"{fixed} or more: there are {fixed} fixed trials{which}", where, flags)
     if sweep.finals is not None and sweep.finals != Finals():
         _check_finals(sweep, sweep.finals, where)
+    if sweep.start is not None and sweep.start.top is None and not isinstance(sweep.sampler, Tpe):
+        raise DefinitionError(
+            f"{where} [start]: sampler {sweep.sampler.name!r} learns nothing from the trials of {sweep.start.study!r}; "
+            "expected sampler 'tpe', or top = 5 to run its best settings again"
+        )
     if isinstance(sweep.sampler, Grid):
         size = grid_size(sweep.space, sweep.sampler.points)
         if size > MAX_POINTS:
@@ -160,7 +168,7 @@ def _check_list(read: "SweepTable", sweep: Sweep, where: str) -> None:
     """Raise DefinitionError for anything that a list of fixed trials cannot have."""
     if not sweep.fixed:
         raise DefinitionError(f"{where}: nothing to run; expected a [space] to search or [[trial]] entries")
-    for key in ("trials", "sampler", "pruner", "known", "finals"):
+    for key in ("trials", "sampler", "pruner", "known", "finals", "start"):
         if key in read.model_fields_set:
             raise DefinitionError(
                 f"{where}: {key!r} without a [space]: fixed trials all run, one after the other; leave it out"

@@ -31,7 +31,13 @@ EXPECTED = {
     "seeds": "a list of different whole numbers, 0 or more",
     "trial": "a list of tables: [[trial]]",
 }
-MISSING = {"name": "a text in quotes", "low": "a number", "high": "a number", "data": "a table of keys"}
+MISSING = {
+    "name": "a text in quotes",
+    "study": "a study's name in quotes",
+    "low": "a number",
+    "high": "a number",
+    "data": "a table of keys",
+}
 OF_A_SPACE = "{ low = .., high = .., log = true }, a list of different numbers, or a number"
 
 
@@ -105,7 +111,7 @@ def _keys(loc: Path) -> Collection[str]:
             return models.KINDS[name].model_fields
         case ["finals", *_]:
             return models.FinalsTable.model_fields
-        case ["data" | "model" as table, _]:
+        case ["data" | "model" | "start" as table, _]:
             return models.KINDS[table].model_fields
     return models.SweepTable.model_fields
 

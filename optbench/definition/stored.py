@@ -17,6 +17,7 @@ from optbench.definition.sweep import (
     NoPruner,
     Pruner,
     RandomSampler,
+    Start,
     SuccessiveHalving,
     Sweep,
 )
@@ -52,6 +53,7 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         lanes=definition.get("lanes"),
         known=bool(definition.get("known", False)),
         finals=_finals(definition.get("finals", False)),
+        start=_made(Start, definition["start"]) if "start" in definition else None,
     )
 
 
@@ -70,12 +72,19 @@ def as_begun(sweep: Sweep, stored: Sweep | None) -> Sweep:
 
     Its [space] gets the order of the stored one, because the points of a design depend on the order. New studies have
     their space in alphabetical order, older ones have the order of their file. Where the file leaves the pruner or its
-    keys out, they get the defaults of then.
+    keys out, they get the defaults of then. The settings that its [start] gave the study are among its fixed trials.
     """
     if stored is None or stored.space.keys() != sweep.space.keys():
         return sweep
     space = {name: sweep.space[name] for name in stored.space}
-    return replace(sweep, space=space, pruner=_pruner_as_begun(sweep, stored))
+    return replace(sweep, space=space, pruner=_pruner_as_begun(sweep, stored), fixed=_fixed_as_begun(sweep, stored))
+
+
+def _fixed_as_begun(sweep: Sweep, stored: Sweep) -> tuple[FixedTrial, ...]:
+    """The sweep's fixed trials, followed by those that the stored study got by the same [start]."""
+    if sweep.start is None or sweep.start.top is None or sweep.start != stored.start or sweep.fixed == stored.fixed:
+        return sweep.fixed
+    return (*sweep.fixed, *stored.fixed[-sweep.start.top :])
 
 
 def _pruner_as_begun(sweep: Sweep, stored: Sweep) -> Pruner:

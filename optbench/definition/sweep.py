@@ -149,6 +149,17 @@ class Finals:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The study in the same database that a search starts from.
+
+    `top` is how many of its best settings run again first, as fixed trials. None: the sampler knows its trials.
+    """
+
+    study: str
+    top: int | None = None
+
+
+@dataclass(frozen=True)
 class Sweep:
     """One study's definition. A list of fixed trials has no `optimizer` and no `space`.
 
@@ -169,6 +180,7 @@ class Sweep:
     space: Mapping[str, Dimension] = field(default_factory=dict)
     fixed: tuple[FixedTrial, ...] = ()
     lanes: int | None = None
+    start: Start | None = None
     left_out: frozenset[str] = field(default=frozenset(), compare=False)
     """Tables and dotted keys that the file leaves to their defaults, as far as earlier versions had other defaults."""
     known: bool | None = field(default=None, compare=False)
@@ -202,6 +214,8 @@ class Sweep:
             plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
             plain["pruner"] = {"name": self.pruner.name, **asdict(self.pruner)}
             plain["finals"] = plain_finals(self.finals)
+        if self.searches and self.start is not None:
+            plain["start"] = {key: value for key, value in asdict(self.start).items() if value is not None}
         if self.fixed:
             plain["trial"] = grouped([plain_trial(trial) for trial in self.fixed])
         return plain

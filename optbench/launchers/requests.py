@@ -48,12 +48,12 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
 
     The study is made if there is none. Raises an OptbenchError. If the request is invalid, nothing is written.
     """
-    check(request.storage, create=True)
+    check(request.storage, create=request.sweep.start is None)
     with screen.busy(f"loading {request.sweep.data.name}" + (" and TensorFlow" if request.workers == 1 else "")):
         if request.workers == 1:
             load_tensorflow(request.options.trainer)
         data = load_data(request.sweep, request.options.trainer, request.options.data_dir)
-    storage = open_storage(request.storage, create=True)
+    storage = open_storage(request.storage, create=request.sweep.start is None)
     try:
         training = Training(storage, request, data, stop, screen)
         study = create_study(storage, request.sweep, request.study, data.digests, request.relations)

@@ -55,8 +55,12 @@ class TrialSystemAttribute(enum.StrEnum):
     """System attributes of a trial."""
 
     AUDIT = "optbench:audit"  # the epoch after which it would have been pruned, had the audit not let it run on
+    PAST = "optbench:past"  # in memory only: a trial of another study, which the sampler knows and no pruner counts
     FIXED_PARAMS = "fixed_params"  # Optuna's: parameters that no sampler may change
 
+
+START = "optbench:start:"
+"""The beginning of the name of every system attribute that holds past trials which a study's sampler knows."""
 
 RUNG = "completed_rung_"
 """The beginning of the name of every system attribute in which Optuna's successive halving keeps a trial's rungs."""

@@ -20,6 +20,15 @@ TRIAL_STATES: Mapping[Decision, TrialState] = {
 
 
 @dataclass(frozen=True)
+class PastTrial:
+    """A finished trial of another study, in this study's space. `pruned_after` so many epochs; None if it was not."""
+
+    params: Mapping[str, float]
+    value: float
+    pruned_after: int | None = None
+
+
+@dataclass(frozen=True)
 class Claim:
     """A new trial's row, taken for one slot of the study's budget."""
 

@@ -1,15 +1,16 @@
 """A copy of a study's trials in memory, which samplers and pruners read much faster than the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from optbench.definition.space import Choice
+from optbench.definition.space import Choice, Dimension
 from optbench.definition.sweep import Sweep
 from optbench.scheduler.attributes import RUNG, TrialSystemAttribute
-from optbench.scheduler.contract import TRIAL_STATES
+from optbench.scheduler.contract import TRIAL_STATES, PastTrial
 from optbench.scheduler.pruner import MedianPruner, make_pruner
 from optbench.scheduler.sampler import make_sampler
 from optbench.scheduler.states import Ending
@@ -18,10 +19,11 @@ from optbench.scheduler.states import Ending
 class InMemoryStudy:
     """Every trial of the study, under its number in the database. Numbers missing there are failed trials here.
 
-    Hyperband computes a trial's bracket from the study's `name` and the trial's number.
+    Trials of another study that the sampler knows, `past`, come before all of them. Hyperband computes a trial's
+    bracket from the study's `name` and the trial's number.
     """
 
-    def __init__(self, sweep: Sweep, name: str) -> None:
+    def __init__(self, sweep: Sweep, name: str, past: Sequence[PastTrial] = ()) -> None:
         self.sweep, self.sampled = sweep, False
         self.memory = optuna.storages.InMemoryStorage()
         self.pruner = make_pruner(sweep.pruner, sweep.epochs)
@@ -34,6 +36,9 @@ class InMemoryStudy:
         self.study_id = self.memory.get_study_id_from_name(name)
         self.ids: list[int] = []  # by number
         self.marked: set[tuple[int, str]] = set()
+        self.past = len(past)
+        for trial in past:
+            self.memory.create_new_trial(self.study_id, _past(trial, sweep))
 
     def start(self, number: int, params: Mapping[str, float] | None) -> optuna.trial.Trial:
         """A trial that this worker runs, with these parameters, or with the sampler's if they are None."""
@@ -59,7 +64,7 @@ class InMemoryStudy:
         """Note how a trial of this worker ended."""
         state = TRIAL_STATES[ending.decision]
         self.study.tell(trial, ending.value if state == TrialState.COMPLETE else None, state)
-        self._learn(self.ids[trial.number])
+        self._learn(self._id_of(trial))
 
     def follow(self, trial: FrozenTrial, own: bool) -> None:
         """Copy a trial from the database. A trial of this worker (`own`) is more recent here, and stays as it is."""
@@ -71,17 +76,21 @@ class InMemoryStudy:
 
     def mark(self, trial: optuna.trial.Trial, key: str, value: Any) -> None:
         """Give a trial of this worker a system attribute, unless it has it already."""
-        own_id = self.ids[trial.number]
+        own_id = self._id_of(trial)
         if key not in self.memory.get_trial(own_id).system_attrs:
             self.memory.set_trial_system_attr(own_id, key, value)
 
     def new_marks(self, trial: optuna.trial.Trial) -> dict[str, Any]:
         """The system attributes that a trial got since the last call: the audit's, and the rungs that pruners noted."""
-        held, number = self.memory.get_trial(self.ids[trial.number]).system_attrs, trial.number
+        held, number = self.memory.get_trial(self._id_of(trial)).system_attrs, trial.number
         kept = (RUNG, TrialSystemAttribute.AUDIT.value)
         new = {key: value for key, value in held.items() if key.startswith(kept) and (number, key) not in self.marked}
         self.marked |= {(number, key) for key in new}
         return new
+
+    def _id_of(self, trial: optuna.trial.Trial) -> int:
+        """The id of a trial of this worker. Its number in memory follows those of the past trials."""
+        return self.ids[trial.number - self.past]
 
     def _add(self, number: int, trial: FrozenTrial) -> None:
         """Add a trial under its number. Earlier numbers are missing if their rows were deleted from the database."""
@@ -98,6 +107,25 @@ class InMemoryStudy:
             trial = self.memory.get_trial(own_id)
             if trial.state == TrialState.COMPLETE:
                 self.pruner.learn(trial)
+
+
+def _past(trial: PastTrial, sweep: Sweep) -> FrozenTrial:
+    """A past trial as samplers read it: complete, or pruned after some of its epochs."""
+    return optuna.trial.create_trial(
+        state=TrialState.COMPLETE if trial.pruned_after is None else TrialState.PRUNED,
+        value=trial.value,
+        params=dict(trial.params),
+        distributions={name: _distribution(dimension) for name, dimension in sweep.space.items()},
+        intermediate_values={} if trial.pruned_after is None else {trial.pruned_after: trial.value},
+        system_attrs={TrialSystemAttribute.PAST.value: True},
+    )
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    """The distribution that a trial gets when its value is drawn from this dimension."""
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.values)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
 def _failed(trial: FrozenTrial) -> FrozenTrial:

@@ -105,6 +105,6 @@ class HalvingPruner:
 
 
 def _counts(trial: Any, step: int) -> bool:
-    """Whether a trial came as far as this step without having been audited before."""
-    audited = trial.system_attrs.get(TrialSystemAttribute.AUDIT)
-    return step in trial.intermediate_values and (audited is None or step <= audited)
+    """Whether a trial of this study came as far as this step without having been audited before."""
+    audited, past = (trial.system_attrs.get(key) for key in (TrialSystemAttribute.AUDIT, TrialSystemAttribute.PAST))
+    return step in trial.intermediate_values and (audited is None or step <= audited) and not past

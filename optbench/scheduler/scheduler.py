@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
-from optbench.scheduler.contract import Writer
+from optbench.scheduler.contract import PastTrial, Writer
 from optbench.scheduler.in_memory import InMemoryStudy
 from optbench.scheduler.plan import audited, params_of, seed_of
 from optbench.scheduler.slots import Failure, Slots
@@ -35,11 +35,11 @@ class RunningTrial:
 class Scheduler:
     """Schedules the trials of one study for one worker. Trials are known by their numbers."""
 
-    def __init__(self, sweep: Sweep, writer: Writer, retries: int = RETRIES) -> None:
+    def __init__(self, sweep: Sweep, writer: Writer, retries: int = RETRIES, past: Sequence[PastTrial] = ()) -> None:
         self.sweep, self.writer = sweep, writer
         self.slots = Slots(sweep, retries)
         trials = writer.updates()
-        self.in_memory = InMemoryStudy(sweep, writer.name)
+        self.in_memory = InMemoryStudy(sweep, writer.name, past)
         self.running: dict[int, RunningTrial] = {}
         self.others: set[int] = set()
         self._follow(trials)

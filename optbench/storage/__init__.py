@@ -1,9 +1,9 @@
 """Everything that reads or writes the database.
 
 check.py and opening.py open a database; engine.py holds an open one. writer.py and workers.py write what a sweep does,
-and growth.py extends a list of fixed trials. study_reader.py, trial_records.py and follow.py read. identity.py renames
-a study, copy.py copies one, upkeep.py deletes one and backs up a file, upgrade.py upgrades the tables, and doctor.py
-finds what is wrong. optuna_private.py alone uses Optuna's private parts.
+growth.py extends a list of fixed trials, and past.py keeps what a study starts from. study_reader.py, trial_records.py
+and follow.py read. identity.py renames a study, copy.py copies one, upkeep.py deletes one and backs up a file,
+upgrade.py upgrades the tables, and doctor.py finds what is wrong. optuna_private.py alone uses Optuna's private parts.
 """
 
 from optbench.storage.check import check
@@ -13,6 +13,7 @@ from optbench.storage.follow import Follower
 from optbench.storage.growth import append_fixed
 from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
+from optbench.storage.past import past_attributes, past_trials
 from optbench.storage.plain import optuna_study
 from optbench.storage.study_reader import find_study, studies
 from optbench.storage.study_records import COUNTED, StudyRecord, glance, lacks_best
@@ -60,6 +61,8 @@ __all__ = [
     "open_storage",
     "open_study",
     "optuna_study",
+    "past_attributes",
+    "past_trials",
     "rename_study",
     "set_total",
     "shown",

@@ -33,8 +33,13 @@ from optbench.training.contract import Epoch
 METRIC_NAMES = StudySystemAttribute.METRIC_NAMES.value
 
 
-def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    """The id and the attributes of the study of that name; made with the attributes `held` if there is none."""
+def open_study(
+    storage: Storage, name: str, metric: str, held: Mapping[str, Any], hidden: Mapping[str, Any] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """The id and the user attributes of the study of that name.
+
+    It is made if there is none, with the user attributes `held` and the system attributes `hidden`.
+    """
 
     def work(session: Session) -> tuple[int, dict[str, Any]]:
         study = models.StudyModel.find_by_name(name, session)
@@ -45,7 +50,8 @@ def open_study(storage: Storage, name: str, metric: str, held: Mapping[str, Any]
             own, other = models.StudyUserAttributeModel, models.StudySystemAttributeModel
             given = {**held, **_origin_token(session, held)}
             study.user_attributes = [own(key=k, value_json=json.dumps(v)) for k, v in given.items()]
-            study.system_attributes = [other(key=METRIC_NAMES, value_json=json.dumps([metric]))]
+            system = {METRIC_NAMES: [metric], **(hidden or {})}
+            study.system_attributes = [other(key=k, value_json=json.dumps(v)) for k, v in system.items()]
             session.add(study)
             session.flush()
         if (

@@ -18,7 +18,17 @@ from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Metric, Role
-from optbench.storage import Storage, StudyRecord, find_study, glance, open_study, set_total, write_plan
+from optbench.storage import (
+    Storage,
+    StudyRecord,
+    find_study,
+    glance,
+    open_study,
+    past_attributes,
+    set_total,
+    write_plan,
+)
+from optbench.worker.start import begin
 
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 
@@ -49,7 +59,7 @@ def create_study(
     """
     study_id, held = make_study(storage, sweep, name, digests, relations or Relations())
     study = find_study(storage, name)
-    sweep = as_begun(known_as(sweep, study.sweep), study.sweep)
+    sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
     _compare(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests), remedy)
     if study.finished < sweep.trials:
@@ -63,6 +73,8 @@ def make_study(
     """The id and the attributes of the study `name`, made from the sweep if there is none."""
     validates = sweep.searches or sweep.data.validation > 0
     metric = Metric.VALIDATION_ACCURACY if validates else Metric.TEST_ACCURACY
+    begun = begin(storage, sweep, name, digests)
+    sweep = begun.sweep
     attributes: dict[str, Any] = glance(None) | {
         **_changing(sweep),
         StudyAttribute.FINGERPRINT: compact(sweep.fingerprint(digests)),
@@ -77,7 +89,8 @@ def make_study(
         StudyAttribute.FINALS: None if relations.plan is None else write_plan(relations.plan),
     }
     attributes |= {key: value for key, value in named.items() if value is not None}
-    return open_study(storage, name, metric, {str(key): value for key, value in attributes.items()})
+    held = {str(key): value for key, value in attributes.items()}
+    return open_study(storage, name, metric, held, past_attributes(begun.past))
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:

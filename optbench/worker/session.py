@@ -10,7 +10,7 @@ from optbench.data import Split
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.scheduler import RETRIES, Scheduler
-from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study
+from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials
 from optbench.training.contract import Trainer
 from optbench.training.names import TrainerName
 from optbench.worker.creation import check_fingerprint
@@ -118,7 +118,8 @@ class Session:
         timeout, missing = self.options.heartbeat_timeout, self._total(record) - record.finished
         writer = Writer(self.storage, record.study_id, record.name, timeout)
         with heartbeat(writer, timeout) as check:
-            study = Scheduler(sweep, writer, self.options.retries)
+            past = past_trials(self.storage, record.study_id) if sweep.start else []
+            study = Scheduler(sweep, writer, self.options.retries, past)
 
             def observe(event: Event) -> None:
                 self._notify(event)
