@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.usual import optimize
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 EPOCHS = 50
 SIDES = {"usual": {}, "default": {}, "16 lanes": {"lanes": 16, "epochs": 5, "trials": 10_000}}
@@ -27,55 +29,9 @@ SIDES = {"usual": {}, "default": {}, "16 lanes": {"lanes": 16, "epochs": 5, "tri
 
 def usual(split, seconds, folder):
     """Trial-epochs per second of study.optimize with Keras, as a tutorial would write it."""
-    import keras
-    import numpy as np
-    import optuna
-
-    train = split.train.pixels.astype(np.float32) / 255
-    held = split.validation.pixels.astype(np.float32) / 255
-    end, done = time.perf_counter() + seconds, []
-
-    class Report(keras.callbacks.Callback):
-        def __init__(self, trial):
-            super().__init__()
-            self.trial = trial
-
-        def on_epoch_end(self, epoch, logs=None):
-            done.append(time.perf_counter())
-            self.trial.report(logs["val_accuracy"], epoch + 1)
-            if self.trial.should_prune():
-                raise optuna.TrialPruned
-            if time.perf_counter() > end:
-                self.model.stop_training = True
-
-    def objective(trial):
-        keras.backend.clear_session()
-        layers = [
-            keras.layers.Input((784,)),
-            keras.layers.Dense(128, activation="relu"),
-            keras.layers.Dense(10, "softmax"),
-        ]
-        model = keras.Sequential(layers)
-        optimizer = keras.optimizers.Adadelta(
-            trial.suggest_float("learning_rate", 1e-3, 10, log=True),
-            1 - trial.suggest_float("one_minus_rho", 1e-3, 0.5, log=True),
-            trial.suggest_float("epsilon", 1e-10, 1e-1, log=True),
-        )
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-        history = model.fit(
-            train, split.train.labels, batch_size=128, epochs=EPOCHS, verbose=0,
-            validation_data=(held, split.validation.labels), callbacks=[Report(trial)],
-        )  # fmt: skip
-        return history.history["val_accuracy"][-1]
-
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=10, n_warmup_steps=10, n_min_trials=5)
-    study = optuna.create_study(
-        storage=f"sqlite:///{folder}/usual.db",
-        direction="maximize",
-        pruner=pruner,
-        sampler=optuna.samplers.TPESampler(seed=0),
-    )
-    study.optimize(objective, timeout=seconds)
+    done = []
+    url = f"sqlite:///{folder}/usual.db"
+    optimize(split, url, epochs=EPOCHS, seconds=seconds, on_epoch=lambda: done.append(time.perf_counter()))
     return {"rate": rate(done)}
 
 
@@ -88,7 +44,7 @@ def ours(split, seconds, folder, changes):
     from optbench.worker.session import Session
     from optbench.worker.stop import StopRequest
 
-    sweep = load("adadelta", changes)
+    sweep = load("adadelta", {"pruner": {"name": "median"}, **changes})
     storage = open_storage(f"sqlite:///{folder}/ours.db", create=True)
     data = StudyData(split)
     create_study(storage, sweep, sweep.name, data.digests)
