@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from sqlalchemy import event
 
 from optbench.data import Split
 from optbench.definition import parse
@@ -152,6 +154,19 @@ def comparison_url(tmp_path_factory):
     from tests.filled import comparison_database
 
     return comparison_database(tmp_path_factory.mktemp("comparison"))
+
+
+@contextmanager
+def statements(storage):
+    """A list that receives the SQL statements that are executed within `with`."""
+    sent = []
+
+    def append(_connection, _cursor, statement, *_):
+        sent.append(statement)
+
+    event.listen(storage.engine, "before_cursor_execute", append)
+    yield sent
+    event.remove(storage.engine, "before_cursor_execute", append)
 
 
 @pytest.fixture

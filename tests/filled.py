@@ -33,19 +33,19 @@ FIXED = [
 def run(storage, sweep, name, score, origin=None, test_images=False):
     """Create a study and fill it without training. `score` is the same as for `fill`."""
     fingerprint = sweep.fingerprint({"data.sha256": "d"})
-    held = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
+    attributes = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
     if origin:
-        held["origin"] = origin
-    open_study(storage, name, "test accuracy" if test_images else "validation accuracy", held)
+        attributes["origin"] = origin
+    open_study(storage, name, "test accuracy" if test_images else "validation accuracy", attributes)
     fill(storage, find_study(storage, name), score, test_images)
 
 
-def fill(storage, record, score, test_images=False):
+def fill(storage, study, score, test_images=False):
     """Fill a study without training. `score(job)` is the final accuracy of a trial; NaN makes the trial diverge."""
-    sweep, writer = record.sweep, Writer(storage, record.study_id, record.name)
-    study = Scheduler(sweep, writer)
+    sweep, writer = study.sweep, Writer(storage, study.study_id, study.name)
+    scheduler = Scheduler(sweep, writer)
     for optimizer in sweep.optimizers:
-        while (job := study.ask(optimizer, TRAINER)) is not None:
+        while (job := scheduler.ask(optimizer, TRAINER)) is not None:
             end = float(np.clip(score(job), 0, 1))
             loss = 0.5 + 0 * end
             for n in range(1, sweep.epochs + 1):
@@ -60,12 +60,12 @@ def fill(storage, record, score, test_images=False):
                     effective_lr=1e-3 * n,
                     weight_distance=0.2 * n,
                 )
-                decision = study.decide(job, row)
-                study.record({job.number: row}, {})
+                decision = scheduler.decide(job, row)
+                scheduler.record({job.number: row}, {})
                 if decision is not Decision.CONTINUE:
                     break
             final = end if decision is Decision.COMPLETE else value
-            study.record({}, {job.number: Ending(decision, final, n, tested=test_images)})
+            scheduler.record({}, {job.number: Ending(decision, final, n, tested=test_images)})
     writer.leave()
 
 

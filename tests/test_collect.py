@@ -1,13 +1,11 @@
 """What a comparison collects, which studies it leaves out and why, how much it reads, and that it writes nothing."""
 
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 
 import optuna
 import pytest
 from optuna_dashboard import get_note
-from sqlalchemy import event
 from typer.testing import CliRunner
 
 from optbench.cli import app
@@ -30,6 +28,7 @@ from optbench.storage import (
     trials,
 )
 from optbench.storage.copy import copy_study
+from tests.conftest import statements
 from tests.filled import confirm, peak, run, search
 
 SHORT = {"trials": 4, "epochs": 2, "pruner": {"name": "none"}}
@@ -49,19 +48,6 @@ def run_command(*words):
     done = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
     error = str(done.exception) if isinstance(done.exception, OptbenchError) else ""
     return done.exit_code, done.output + error
-
-
-@contextmanager
-def statements(storage):
-    """A list that receives the SQL statements that are executed within `with`."""
-    found = []
-
-    def append(_connection, _cursor, statement, *_):
-        found.append(statement)
-
-    event.listen(storage.engine, "before_cursor_execute", append)
-    yield found
-    event.remove(storage.engine, "before_cursor_execute", append)
 
 
 def two_searches(storage, level=0.98, seeds=6, **changes):

@@ -19,7 +19,6 @@ import optuna
 import pytest
 from optuna_dashboard import get_note, save_note, wsgi
 from optuna_dashboard._app import create_app
-from sqlalchemy.event import listen
 
 from optbench.comparison.collect import collect
 from optbench.comparison.rows import rows
@@ -31,7 +30,7 @@ from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
-from tests.conftest import OF_A_SEARCH, TINY, write_toml
+from tests.conftest import OF_A_SEARCH, TINY, statements, write_toml
 from tests.filled import confirm, peak, run, search
 from tests.workers import Workers
 
@@ -426,14 +425,11 @@ def test_saved_plots_have_numbers_and_titles_and_are_listed_in_order(storage):
 def test_a_refresh_writes_only_what_changed(storage):
     study = find_study(storage, "adadelta")
     refresh(storage, study)
-    written = []
-
-    def count(connection, cursor, statement, *_):
-        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "BEGIN")):
-            written.append(statement)
-
-    listen(storage.engine, "before_cursor_execute", count)
-    refresh(storage, find_study(storage, "adadelta"))
+    with statements(storage) as sent:
+        refresh(storage, find_study(storage, "adadelta"))
+    written = [
+        statement for statement in sent if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "BEGIN"))
+    ]
     assert [statement for statement in written if "plot_data" in statement or "note" in statement] == []
     assert len(written) <= 4, "the two artifacts are registered again"
 

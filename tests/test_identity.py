@@ -34,6 +34,7 @@ from optbench.storage.doctor import examine
 from optbench.storage.schema import epochs, workers
 from optbench.storage.upgrade import OLD_LOG, upgrade
 from optbench.storage.upkeep import backup, delete_study
+from tests.conftest import statements
 from tests.test_storage import HELD, claim, complete, epoch, watch
 
 
@@ -135,12 +136,11 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_studies(tmp_path
     counts = {3: [], 30: []}
     for size, found in counts.items():
         with closing(open_storage(f"sqlite:///{tmp_path}/{size}.db", create=True)) as storage:
-            ids, sent = [make(storage, f"s{n}", 1).study_id for n in range(size)], []
-            event.listen(storage.engine, "before_cursor_execute", lambda *event, sent=sent: sent.append(event[2]))
+            ids = [make(storage, f"s{n}", 1).study_id for n in range(size)]
             for read in READERS:
-                before = len(sent)
-                assert read(storage, ids)
-                found.append(len(sent) - before)
+                with statements(storage) as sent:
+                    assert read(storage, ids)
+                found.append(len(sent))
     assert counts[3] == counts[30]
     assert max(counts[30]) <= 10
 

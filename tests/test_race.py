@@ -6,7 +6,6 @@ import shutil
 from contextlib import closing
 
 import pytest
-from sqlalchemy import event
 
 from optbench.data import Split
 from optbench.definition.sweep import Finals
@@ -21,7 +20,7 @@ from optbench.worker.data import StudyData
 from optbench.worker.finals import advance, candidates, open_finals
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
-from tests.conftest import sweep_of
+from tests.conftest import statements, sweep_of
 from tests.filled import fill
 from tests.light import FakeTrainer
 from tests.test_storage import together
@@ -200,12 +199,9 @@ def test_reading_finals_takes_the_same_number_of_queries_for_any_number_of_studi
     run_to_end(storage, "tiny/finals")
 
     def count():
-        queries = []
-        listen = lambda *given: queries.append(given[2])  # noqa: E731
-        event.listen(storage.engine, "before_cursor_execute", listen)
-        studies(storage)
-        event.remove(storage.engine, "before_cursor_execute", listen)
-        return len(queries)
+        with statements(storage) as sent:
+            studies(storage)
+        return len(sent)
 
     before = count()
     for name in ("a", "b"):
