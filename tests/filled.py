@@ -4,11 +4,13 @@ import numpy as np
 
 from optbench.comparison.confirmation import confirmation, place
 from optbench.definition import parse
+from optbench.definition.sweep import Finals
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials
 from optbench.training.contract import Epoch
+from optbench.worker.finals import advance, open_finals
 from tests.conftest import OF_A_SEARCH, TINY, sweep_of
 from tests.test_study import TRAINER
 
@@ -109,3 +111,13 @@ def comparison_database(folder):
     confirm(storage, "adam", 0.970)
     storage.close()
     return url
+
+
+def race(storage, name, score):
+    """Hold the finals of a search without training, round by round; `score` as in `fill`."""
+    finals = open_finals(storage, find_study(storage, name), Finals(), {"data.sha256": "d"}).name
+    while True:
+        before = find_study(storage, finals)
+        fill(storage, before, score)
+        if len(advance(storage, finals).fixed) == len(before.sweep.fixed):
+            return

@@ -122,7 +122,9 @@ class Study:
         lines = [f"<b>{escape(self.name)}</b>: {record.finished}/{record.total} trials, {record.state}"]
         if best is not None:
             settings = ", ".join(f"{name} = {value:.4g}" for name, value in best.hyperparameters.items())
-            accuracy = f"{100 * (best.value or 0):.2f} %"
+            winner = record.finals.winner if record.finals else None
+            basis = "one run" if winner is None else f"mean over {len(winner.scores)} fresh seeds"
+            accuracy = f"{100 * (record.best or 0):.2f} % ({basis})"
             lines.append(f"best {record.metric}: {accuracy} in trial {best.number} ({escape(settings)})")
         return "<br>".join(lines)
 

@@ -11,7 +11,7 @@ from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.errors import StorageError
 from optbench.launchers.requests import Outcome, Request, execute
-from optbench.storage import Storage, StudyRecord, best_trials, find_study, shown, trials
+from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, trials
 from optbench.worker.screens import Terminal
 from optbench.worker.stop import Stop
 
@@ -75,8 +75,8 @@ def _conclude(storage: Storage, request: Request, stop: Stop, origins: Sequence[
     records = trials(storage, record.study_id)
     console.print(tables.counts(record), markup=False)
     if request.sweep.searches:
-        for best in best_trials(records)[:1]:
-            console.print(tables.best(record, best), markup=False)
+        for best in best_first(record.finals, records)[:1]:
+            console.print(tables.best(record, best), markup=False, soft_wrap=True)
     else:
         console.print(tables.fixed(record, records))
     console.print(f"stored in {shown(storage.url)}", markup=False, soft_wrap=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from optbench.comparison.baseline import Setting, by_label
+from optbench.comparison.selection import Selection, selection
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS, Optimizer
-from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.storage import StudyRecord, TrialRecord, best_first, best_trials
 from optbench.training.contract import Epoch
 
 EXPLORING = ("random", "qmc")  # samplers whose trials are independent draws
@@ -58,7 +59,7 @@ class Configuration:
 class Arm:
     """One search.
 
-    `confirmed` are its confirmed configurations, best by validation first. `explored` is a search of the same space by
+    `confirmed` are its confirmed configurations, in the order of `best`. `explored` is a search of the same space by
     independent draws. Where the search was repeated with other seeds, `repeats` are all of these searches, and the arm
     itself is the best of them.
     """
@@ -90,8 +91,10 @@ class Arm:
 
     @property
     def consumed(self) -> int:
-        """How many epochs were trained, in all repeats."""
-        return sum(arm.source.study.epochs for arm in self.repeats or [self])
+        """How many epochs were trained, in all repeats and their finals."""
+        studies = [arm.source.study for arm in self.repeats or [self]]
+        finals = sum(study.finals.finished for study in studies if study.finals is not None)
+        return sum(study.epochs for study in studies) + finals * self.epochs  # nothing prunes finals
 
     @property
     def trial(self) -> TrialRecord:
@@ -99,13 +102,23 @@ class Arm:
         return self.confirmed[0].trial if self.confirmed else self.best[0]
 
     @property
+    def selection(self) -> Selection:
+        """How that trial was chosen."""
+        return selection(self.source.study, self.trial)
+
+    @property
     def spread(self) -> Sequence[float]:
-        """The best value of each repeat; empty where the search was not repeated."""
-        return [arm.best[0].value or 0.0 for arm in self.repeats]
+        """The validation accuracy of each repeat's best trial; empty where the search was not repeated."""
+        return [selection(arm.source.study, arm.best[0]).accuracy for arm in self.repeats]
 
     @property
     def best(self) -> Sequence[TrialRecord]:
-        """The complete trials that optbench trained, best first. An arm has at least one."""
+        """The finalists, and the complete trials that optbench trained, best first. An arm has at least one."""
+        return [trial for trial in best_first(self.source.study.finals, self.source.trials) if trial.epochs]
+
+    @property
+    def single_runs(self) -> Sequence[TrialRecord]:
+        """The complete trials that optbench trained, best run first, whatever the finals said."""
         return [trial for trial in best_trials(self.source.trials) if trial.epochs]
 
 

@@ -10,6 +10,7 @@ from optbench.comparison.arms import Arm, Comparison, base_name, explores, share
 from optbench.comparison.comparable import Candidate, candidates, differences, family, largest
 from optbench.comparison.confirmed import confirmed
 from optbench.comparison.library import Library, read
+from optbench.comparison.selection import selection
 from optbench.errors import StudyError, nearest
 from optbench.scheduler.states import State
 from optbench.storage import Storage, StudyRecord, count_evaluations, lacks_best, studies
@@ -120,7 +121,12 @@ def _arms(chosen: Sequence[Candidate], library: Library) -> tuple[list[Arm], lis
         elif len(own) == 1:
             arms.append(own[0])
         else:
-            arms.append(replace(max(own, key=lambda arm: (bool(arm.confirmed), arm.best[0].value or 0)), repeats=own))
+            arms.append(
+                replace(
+                    max(own, key=lambda arm: (bool(arm.confirmed), selection(arm.source.study, arm.best[0]).accuracy)),
+                    repeats=own,
+                )
+            )
     return arms, empty
 
 

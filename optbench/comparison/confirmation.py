@@ -8,7 +8,7 @@ from typing import Any
 from optbench.definition.sweep import DataSource, FixedTrial, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError
 from optbench.randomness import Purpose, seed
-from optbench.storage import StudyRecord, TrialRecord, best_trials, distinct, lacks_best
+from optbench.storage import StudyRecord, TrialRecord, best_first, distinct, lacks_best
 from optbench.worker.creation import free_name
 
 MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
@@ -26,7 +26,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
         raise StudyError(
             f"{study.name!r} is not a search, so there is nothing to confirm; `optbench studies` lists the searches"
         )
-    best = distinct(best_trials(records))[:top]
+    best = distinct(best_first(study.finals, records))[:top]
     if not best:
         raise lacks_best(study)
     fresh = [seed(Purpose.CONFIRM, index) for index in range(seeds)]

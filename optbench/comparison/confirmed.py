@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from optbench.comparison.arms import Configuration, Source
 from optbench.comparison.confirmation import source_trial
 from optbench.scheduler.states import State, StudyState
-from optbench.storage import Storage, StudyRecord, TrialRecord, studies, trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, studies, trials
 
 ENDED = (State.COMPLETE, State.DIVERGED)  # a trial that was trained to its end: divergence is a result
 
 
 def confirmations(storage: Storage, study: StudyRecord) -> list[Configuration]:
-    """The confirmed configurations of one study, best by validation first, without their learning curves."""
+    """The confirmed configurations of one study, finalists in their order first, without their learning curves."""
     others = [other for other in studies(storage) if confirms(other, study)]
     sources = [Source(other, trials(storage, other.study_id)) for other in others]
     return confirmed(study, sources, trials(storage, study.study_id))
@@ -23,7 +23,7 @@ def confirms(study: StudyRecord, search: StudyRecord) -> bool:
 
 
 def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[TrialRecord]) -> list[Configuration]:
-    """The study's confirmed configurations, best by validation first; `sources` may hold other studies, too.
+    """The study's confirmed configurations, finalists in their order first; `sources` may hold other studies, too.
 
     Of several confirmations of one configuration, one that is done is preferred to one that is not, then one with the
     search's own number of epochs, then one with more seeds, then the latest. A seed that diverged counts with the
@@ -33,7 +33,8 @@ def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[T
     own = [source for source in sources if confirms(source.study, study)]
     for source in sorted(own, key=lambda other: _rank(study, other)):
         found |= _configurations(source, {trial.number: trial for trial in records})
-    return sorted(found.values(), key=lambda one: (-(one.trial.value or 0), one.trial.number))
+    order = {trial.number: rank for rank, trial in enumerate(best_first(study.finals, records))}
+    return sorted(found.values(), key=lambda one: order.get(one.trial.number, len(order)))
 
 
 def _configurations(source: Source, searched: dict[int, TrialRecord]) -> dict[int, Configuration]:

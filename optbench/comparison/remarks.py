@@ -1,7 +1,7 @@
 """Remarks on a comparison: what to type next, what was unusual, and what the intervals leave out."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from optbench.comparison.arms import Arm, Comparison, percent, shared_seeds
@@ -18,6 +18,7 @@ def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> l
     arms = comparison.arms
     names = [arm.source.study.name for arm in arms if not arm.confirmed]
     found = [f"not confirmed: {', '.join(names)}; type {_confirm(names, place)}"] if names else []
+    found += _selected(arms, place)
     for arm in arms:
         found += filter(None, (one.source.study.unfinished for one in arm.repeats or [arm]))
         found += [*_confirmation(arm, place), *between_searches(arm)]
@@ -41,6 +42,17 @@ def between_searches(arm: Arm) -> Iterator[str]:
     yield text
 
 
+def _selected(arms: Sequence[Arm], place: str) -> Iterator[str]:
+    """A warning where arms were selected differently: what compares then is the selection as much as the optimizer."""
+    by_one_run = [arm for arm in arms if arm.selection.finalist is None]
+    others = [arm.name for arm in arms if arm.selection.finalist is not None]
+    commands = " and ".join(f"`optbench finals {shlex.quote(arm.source.study.name)}{place}`" for arm in by_one_run)
+    names = ", ".join(arm.name for arm in by_one_run)
+    if by_one_run and others:
+        finals = f"{', '.join(others)} in finals over several seeds"
+        yield f"not selected alike: {finals}, {names} by one run; type {commands}"
+
+
 def _confirmation(arm: Arm, place: str) -> Iterator[str]:
     if not arm.confirmed:
         return
@@ -51,7 +63,8 @@ def _confirmation(arm: Arm, place: str) -> Iterator[str]:
         yield f"{arm.name}: searched for {arm.epochs} epochs, confirmed for {first.epochs}"
     if first.trial.number != arm.best[0].number:
         command = _confirm([arm.source.study.name], place)
-        yield f"{arm.name}: a better trial was found after its confirmation; type {command}"
+        best = f"its best trial, {arm.best[0].number}, is not confirmed"
+        yield f"{arm.name}: {best}, so the verdict rests on trial {first.trial.number}; type {command}"
     if first.diverged:
         yield (
             f"{arm.name}: {first.diverged} of its {len(first.scores)} seeds diverged, and count with the accuracy of "

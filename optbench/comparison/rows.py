@@ -52,13 +52,12 @@ class Row:
 
     @property
     def optimism(self) -> float | None:
-        """Validation accuracy in the search minus the confirmed test accuracy of the same configuration, a fraction.
+        """Validation accuracy of the run in the search minus the confirmed test accuracy, a fraction.
 
         It is usually above 0, because the configuration was picked by its validation accuracy. The two sets also differ
         in difficulty, and the confirmation trains on the validation images, too.
         """
-        best = self.arm.trial.value
-        return None if self.tuned is None or best is None else best - self.tuned.mean
+        return None if self.tuned is None else self.arm.selection.single - self.tuned.mean
 
     def gain(self, stage: Stage) -> Paired | None:
         """Tuned minus that stage on the seeds that they share; None for fewer than two."""

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optbench.errors import StudyError
-from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, distinct, lacks_best, studies, trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, distinct, lacks_best, studies, trials
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Configuration
+    from optbench.scheduler.finals import Finalist
 
 
 @dataclass(frozen=True)
@@ -33,30 +34,44 @@ class Choice:
 
 
 def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | None, top: int = 1) -> list[Choice]:
-    """The trial with that number, or the `top` best complete trials, best first. Raises StudyError if there is none.
+    """The trial with that number, or the `top` best trials, best first: finalists before the other complete ones.
 
-    Pruned and diverged trials never win. Nothing is selected by test accuracy: in a study that has it as its value, a
-    trial must be chosen by its number.
+    Pruned trials win only in finals, and diverged ones never. Nothing is selected by test accuracy: in a study that has
+    it as its value, a trial must be chosen by its number. Raises StudyError if there is none.
     """
     if number is not None:
         return [Choice(study, _named(study, records, number), "chosen by its number")]
     if not study.searches:
         raise StudyError(f"study {study.name!r} is not a search, so it has no best trial; choose one by its number")
-    best = distinct(best_trials(records))
+    best = distinct(best_first(study.finals, records))
     if not best:
         raise lacks_best(study)
-    chosen = []
-    for rank, trial in enumerate(best[:top], start=1):
-        place = "the best" if rank == 1 else f"rank {rank}"
-        chosen.append(Choice(study, trial, f"{place} of {len(best)} complete trials by {study.metric}"))
-    return chosen
+    finalists = {one.trial: one for one in study.finals.finalists} if study.finals and study.finals.done else {}
+    singles = [trial for trial in best if trial.number not in finalists]
+    return [
+        Choice(study, trial, _why(study, rank, finalists.get(trial.number), len(finalists) or len(singles)))
+        for rank, trial in enumerate(best[:top], start=1)
+    ]
+
+
+def _why(study: StudyRecord, rank: int, finalist: "Finalist | None", of: int) -> str:
+    """Why a trial has its rank: by its finals, or by its single run."""
+    place = "the best" if rank == 1 else f"rank {rank}"
+    if finalist is not None:
+        mean = f"mean {study.metric} {100 * finalist.mean:.2f} % over {len(finalist.scores)} fresh seeds"
+        return f"{place} of {of} finalists, {mean}"
+    return (
+        f"{place} by {study.metric} of one run"
+        if study.finals
+        else f"{place} of {of} complete trials by {study.metric}"
+    )
 
 
 def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top: int | None = None) -> list[Choice]:
-    """The trials to export: the one with that number, the `top` best, or else the winner of the study's confirmation.
+    """The trials to export: the one with that number, the `top` best, or else the winner.
 
-    Without a confirmation the best trial is the winner. A choice has its test accuracy on fresh seeds if it was
-    confirmed. Raises StudyError.
+    The winner is that of the study's finals; without finals the best confirmed configuration, or else the best trial. A
+    choice has its test accuracy on fresh seeds if it was confirmed. Raises StudyError.
     """
     choices = choose(study, trials(storage, study.study_id), number, top or 1)
     if not any(other.confirms(study) for other in studies(storage)):
@@ -64,7 +79,7 @@ def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top:
     from optbench.comparison.confirmed import confirmations
 
     configurations = confirmations(storage, study)
-    if configurations and number is None and top is None:
+    if configurations and number is None and top is None and not (study.finals and study.finals.done):
         why = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
         if (found := choices[0].trial).number != configurations[0].trial.number:
             why += f"; trial {found.number}, which was found later, is better but not confirmed"

@@ -23,13 +23,13 @@ def learning(comparison: Comparison) -> Section:
     """The learning curves: validation errors of the searches' best trials, training errors of confirmed settings."""
     text, searched = [], []
     for arm in comparison.arms:
-        best = arm.best[0]
+        best = arm.single_runs[0]
         curve = arm.source.curves[best.trial_id]
         ends = f"{percent(curve[0].objective)} % after one epoch and {percent(best.value or 0)} % after {best.epochs}"
-        text.append(f"{arm.name}: the best trial of the search has a validation accuracy of {ends}.")
+        text.append(f"{arm.name}: the best single run of the search has a validation accuracy of {ends}.")
         searched.append(study_figures.line(arm.name, [curve], tint(comparison.arms, arm)))
     plot = figures.lines(searched, "epoch", "validation error, %", Scale.ERROR)
-    found = [Figure(caption="Validation error of the best trial of each search, on a logarithmic axis", plot=plot)]
+    found = [Figure(caption="Validation error of the best single run of each search, on a logarithmic axis", plot=plot)]
     trained = [*_confirmed(comparison), *_fixed(comparison)]
     if trained:
         caption = f"Training error on all training images, on a logarithmic axis: {_key(trained)}"

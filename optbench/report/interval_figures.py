@@ -16,7 +16,7 @@ WRAP = 24  # characters of a row's name before it is broken
 class Interval:
     """A mean with its 95 % interval and, where it is of use, its 90 % interval.
 
-    `seeds` are the values that the mean is of, by seed. `published` is a value that somebody else reported.
+    `seeds` are the values that the mean is of, by seed. `diamond` is a value to compare it with.
     """
 
     name: str
@@ -26,7 +26,8 @@ class Interval:
     colour: str
     seeds: Mapping[int, float] | None = None
     ninety: tuple[float, float] | None = None
-    published: float | None = None
+    diamond: float | None = None
+    diamond_is: str = "published"
 
 
 def intervals(
@@ -75,10 +76,10 @@ def _add(figure: go.Figure, row: Interval, place: int, unit: str) -> None:
             "color": row.colour, "thickness": 2, "width": 7,
         },
     )  # fmt: skip
-    if row.published is not None:
+    if row.diamond is not None:
         figure.add_scatter(
-            x=[row.published], y=[place], mode="markers", hoverinfo="text",
-            text=[f"published: {row.published:.2f}{unit}"],
+            x=[row.diamond], y=[place], mode="markers", hoverinfo="text",
+            text=[f"{row.diamond_is}: {row.diamond:.2f}{unit}"],
             marker={"color": REFERENCE, "size": 11, "symbol": "diamond-open", "line": {"width": 2}},
         )  # fmt: skip
 

@@ -31,13 +31,13 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
 
 def _space(arms: Sequence[Arm], arm: Arm) -> Section:
     study, trials = arm.source.study, arm.source.trials
-    crossed = edges(study, arm.best)
+    crossed = edges(study, arm.single_runs)
     diverged = sum(t.state is State.DIVERGED for t in trials)
     too_many = diverged_fraction(diverged, study.finished).too_many
     ranges = any(isinstance(d, Float) for d in arm.source.sweep.space.values())
     text = ["The best trials lie inside the space in every range."] if ranges and not crossed else []
     text.append(f"{diverged} of {study.finished} trials diverged.")
-    low = (arm.best[0].value or 0) - DEPTH
+    low = (arm.single_runs[0].value or 0) - DEPTH
     slices = study_figures.slices(study, trials, low)
     if slices:
         text.append(_key(trials, low))

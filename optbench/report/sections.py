@@ -8,6 +8,7 @@ from optbench.comparison.verdict import Pair
 from optbench.report import (
     budget_section,
     curve_sections,
+    finals_section,
     search_sections,
     speed_sections,
     stages_section,
@@ -24,6 +25,7 @@ def sections(comparison: Comparison, rows: Sequence[Row], pairs: Sequence[Pair])
         verdict_section.verdict(comparison, pairs),
         verdict_section.in_mind(comparison),
         stages_section.stages(comparison, rows, margin),
+        finals_section.finals(arms),
         curve_sections.learning(comparison),
         budget_section.budgets(arms),
         speed_sections.traces(arms),

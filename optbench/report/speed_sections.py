@@ -55,12 +55,12 @@ def targets(arms: Sequence[Arm]) -> Section:
 
     The targets depend on the lowest error, so that they say something about any data.
     """
-    lowest = 1 - max(arm.best[0].value or 0.0 for arm in arms)
+    lowest = 1 - max(arm.single_runs[0].value or 0.0 for arm in arms)
     reachable = [math.floor(1000 * (1 - factor * lowest)) / 1000 for factor in ERRORS if factor * lowest < 1]
     wanted = list(dict.fromkeys(reachable))
     cells = []
     for arm in arms:
-        curve = arm.source.curves[arm.best[0].trial_id]
+        curve = arm.source.curves[arm.single_runs[0].trial_id]
         reached = time_to_target([e.validation_accuracy for e in curve], wanted)
         cells.append([arm.name, *(_reached(curve, epoch) for epoch in reached)])
     factors = ", ".join(f"{factor:g}" for factor in ERRORS)

@@ -15,9 +15,9 @@ from optbench.storage import TrialRecord
 TITLE = "From default to tuned"
 CLOSE = 2.0  # percentage points below the best that a second figure shows in detail
 EXPLANATION = (
-    'Test accuracies are means in percent with 95 % t-intervals over seeds. "Search" is the winner\'s validation '
-    "accuracy. It is usually higher than the test accuracy, because the winner was picked by it and because the two "
-    "sets differ in difficulty."
+    'Test accuracies are means in percent with 95 % t-intervals over seeds. "Validation" is the accuracy that the '
+    'configuration was chosen by, "Single run" that of its run in the search. The latter is usually higher than the '
+    "test accuracy, because the best of many runs was lucky, too, and because the two sets differ in difficulty."
 )
 AXIS = "test accuracy, %"
 
@@ -40,13 +40,13 @@ def stages(comparison: Comparison, rows: Sequence[Row], margin: float | None = N
 
 def _scores(dots: Sequence[Interval]) -> list[Figure]:
     marks = "a faint dot is one seed, the large dot their mean with its 95 % interval"
-    published = "; a hollow diamond is a published accuracy" if any(d.published is not None for d in dots) else ""
+    published = "; a hollow diamond is a published accuracy" if any(d.diamond is not None for d in dots) else ""
     found = [Figure(caption=f"Test accuracy: {marks}{published}", plot=intervals(dots, AXIS, unit=" %"))]
     best = max(dot.value for dot in dots)
     near = [dot for dot in dots if best - dot.value < CLOSE]
     if 1 < len(near) < len(dots):
-        far = [dot.published is not None and abs(best - dot.published) >= CLOSE for dot in near]
-        shown = [replace(dot, published=None) if away else dot for dot, away in zip(near, far, strict=True)]
+        far = [dot.diamond is not None and abs(best - dot.diamond) >= CLOSE for dot in near]
+        shown = [replace(dot, diamond=None) if away else dot for dot, away in zip(near, far, strict=True)]
         caption = f"The same for those within {CLOSE:g} percentage points of the best"
         found.append(Figure(caption=caption, plot=intervals(shown, AXIS, unit=" %")))
     return found
@@ -92,7 +92,7 @@ def _dot(name: str, mean: Confirmation, scores: Mapping[int, float], colour: str
     return Interval(
         name=name, value=100 * mean.mean, low=100 * low, high=100 * high, colour=colour,
         seeds={seed: 100 * value for seed, value in scores.items()},
-        published=None if published is None else 100 * published,
+        diamond=None if published is None else 100 * published,
     )  # fmt: skip
 
 
@@ -107,12 +107,24 @@ def _arms(rows: Sequence[Row]) -> Table:
     cells = [
         [
             row.arm.name, interval(row.tuned), interval(row.default), interval(row.paper),
-            percent(row.arm.trial.value or 0), "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
+            row.arm.selection.in_words, percent(row.arm.selection.accuracy), percent(row.arm.selection.single),
+            "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
             str(row.arm.trials), str(row.arm.consumed),
         ]
         for row in rows
     ]  # fmt: skip
-    head = ["Arm", "Tuned, confirmed", "Default", "Paper", "Search", "Validation - test", "Trials", "Epochs"]
+    head = [
+        "Arm",
+        "Tuned, confirmed",
+        "Default",
+        "Paper",
+        "Chosen by",
+        "Validation",
+        "Single run",
+        "Single run - test",
+        "Trials",
+        "Epochs",
+    ]
     return Table(
         caption="Test accuracy in percent, from default to tuned, and what the search cost", head=head, rows=cells
     )

@@ -10,8 +10,9 @@ import tomli_w
 
 from optbench.errors import StorageError
 from optbench.scheduler.attributes import StudyAttribute
+from optbench.scheduler.states import Role
 from optbench.service import artifacts
-from optbench.storage import Storage, StudyRecord, TrialRecord, best_trials, curves, glance, one_line, shown, trials
+from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, curves, glance, one_line, shown, trials
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, study_id_of
 from optbench.storage.saved_plots import remove_plots
@@ -89,12 +90,12 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
     """The study in words, as Markdown: summary, verdict, commands, definition."""
     parts = [f"\n{study.finished} of {study.total} trials are finished, in {study.epochs} epochs ({study.state})."]
     if study.origin:
-        parts.append(f"It confirms the best configurations of the study {study.origin}.")
+        did = "chooses among" if study.role is Role.FINALS else "confirms"
+        parts.append(f"It {did} the best configurations of the study {study.origin}.")
     if not study.searches:
         parts.append(_settings(study, records))
-    for trial in best_trials(records)[: int(study.searches)]:
-        values = ", ".join(f"{name} = {value:.6g}" for name, value in trial.hyperparameters.items())
-        parts.append(f"Best: {study.metric} {100 * (trial.value or 0):.2f} % in trial {trial.number}, with {values}.")
+    for trial in best_first(study.finals, records)[: int(study.searches)]:
+        parts.append(_best(study, trial))
     if verdict:
         parts += ["\n### Verdict\n", *(f"- {sentence}" for sentence in verdict), ""]
     name, place = shlex.quote(study.name), shlex.quote(shown(storage.url))
@@ -103,6 +104,18 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
     parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
     definition = study.sweep.definition() if study.sweep else {}
     return "\n".join([*parts, f"```toml\n{tomli_w.dumps(definition)}```", ""])
+
+
+def _best(study: StudyRecord, trial: TrialRecord) -> str:
+    """The best trial, its accuracy and what that rests on, as a sentence."""
+    values = ", ".join(f"{name} = {value:.6g}" for name, value in trial.hyperparameters.items())
+    winner = study.finals.winner if study.finals else None
+    if winner is None or winner.trial != trial.number:
+        accuracy = f"{study.metric} {100 * (trial.value or 0):.2f} %"
+        return f"Best: {accuracy} in trial {trial.number}, with {values}. It rests on one run."
+    mean = f"mean {study.metric} {100 * winner.mean:.2f} % over {len(winner.scores)} fresh seeds"
+    single = "" if winner.searched is None else f" ({100 * winner.searched:.2f} % in its single run)"
+    return f"Best: {mean}{single} in trial {trial.number}, with {values}. It won the finals."
 
 
 def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:

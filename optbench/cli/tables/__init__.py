@@ -1,6 +1,7 @@
 """Studies, trials, replays and comparisons as tables for a terminal, and as JSON with stable keys."""
 
 from optbench.cli.tables.comparisons import arms
+from optbench.cli.tables.finals import finals
 from optbench.cli.tables.plain import replay_json, show_json, study_json, trial_json
 from optbench.cli.tables.replays import curves, verdict
 from optbench.cli.tables.studies import best, counts, fixed, studies
@@ -11,6 +12,7 @@ __all__ = [
     "best",
     "counts",
     "curves",
+    "finals",
     "fixed",
     "replay_json",
     "show",

@@ -7,7 +7,7 @@ from typing import Any
 
 from optbench.cli.tables.trials import LOST, ranked
 from optbench.scheduler.states import State
-from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
+from optbench.storage import FinalsRecord, StudyRecord, TrialRecord, WorkerRecord
 from optbench.worker.replay import Replay
 
 
@@ -32,11 +32,32 @@ def study_json(study: StudyRecord) -> dict[str, Any]:
         "trials": dict(study.counts),
         "metric": study.metric,
         "best": study.best,
+        "finals": None if study.finals is None else _finals_json(study.finals),
         "epochs": study.epochs,
         "changed": study.changed.isoformat() + "Z" if study.changed else None,
         "definition": None if study.sweep is None else study.sweep.definition(),
         "fingerprint": study.fingerprint,
         "versions": study.versions,
+    }
+
+
+def _finals_json(finals: FinalsRecord) -> dict[str, Any]:
+    return {
+        "study": finals.study,
+        "done": finals.done,
+        "finished": finals.finished,
+        "total": finals.total,
+        "finalists": [
+            {
+                "trial": one.trial,
+                "mean": one.mean,
+                "margin": one.interval.margin if len(one.scores) > 1 else None,
+                "scores": {str(seed): value for seed, value in one.scores.items()},
+                "single_run": one.searched,
+                "rounds": one.rounds,
+            }
+            for one in finals.finalists
+        ],
     }
 
 

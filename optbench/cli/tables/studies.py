@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, percent, score
+from optbench.comparison.selection import mean_in_percent
 from optbench.storage import StudyRecord, TrialRecord
 from optbench.worker.progress import settings
 
@@ -16,8 +17,13 @@ def counts(study: StudyRecord) -> str:
 
 def best(study: StudyRecord, trial: TrialRecord) -> str:
     """One line about the best trial."""
-    value = score(study.metric, trial.value)
-    return f"best: {study.metric} {value} in trial {trial.number}: {settings(trial.hyperparameters)}"
+    winner = study.finals.winner if study.finals else None
+    if winner is None or winner.trial != trial.number:
+        value = score(study.metric, trial.value)
+        return f"best: {study.metric} {value} in trial {trial.number}: {settings(trial.hyperparameters)}"
+    single = "" if winner.searched is None else f", {percent(winner.searched)} % in its single run"
+    mean = f"mean {study.metric} {mean_in_percent(winner)} % over {len(winner.scores)} fresh seeds"
+    return f"best: {mean}{single}, in trial {trial.number}: {settings(trial.hyperparameters)}"
 
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
@@ -50,10 +56,19 @@ def studies(records: Sequence[StudyRecord]) -> Fitted:
         Column("state", [s.state for s in records]),
         Column("trials", [f"{s.finished}/{s.total or '?'}" for s in records]),
         Column("best", [score(s.metric, s.best) for s in records]),
-        Column("optimizer", [s.optimizer for s in records], rank=1, text=True),
-        Column("by state", [s.by_state or NOTHING for s in records], rank=2, text=True),
-        Column("epochs", [str(s.epochs) for s in records], rank=3),
-        Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=5, text=True),
-        Column("changed (UTC)", changed, rank=4),
+        Column("best of", [_basis(s) for s in records], rank=1),
+        Column("optimizer", [s.optimizer for s in records], rank=2, text=True),
+        Column("by state", [s.by_state or NOTHING for s in records], rank=3, text=True),
+        Column("epochs", [str(s.epochs) for s in records], rank=4),
+        Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=6, text=True),
+        Column("changed (UTC)", changed, rank=5),
     ]
     return Fitted(columns)
+
+
+def _basis(study: StudyRecord) -> str:
+    """How many trainings the study's best value is the mean of."""
+    if study.best is None:
+        return NOTHING
+    winner = study.finals.winner if study.finals else None
+    return "1 run" if winner is None else f"{len(winner.scores)} seeds"

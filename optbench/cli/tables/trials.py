@@ -9,19 +9,20 @@ import tomli_w
 from rich.console import RenderableType
 from rich.text import Text
 
+from optbench.cli.tables.finals import finals
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.studies import counts, fixed
 from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
 from optbench.optimizers import ONE_MINUS
 from optbench.scheduler.states import STOPPED, State
-from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_trials
+from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_first
 
 LOST = (State.FAILED, State.INTERRUPTED)
 
 
 def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials, best first; all trials by number if none is complete or the study selects nothing."""
-    return (study.searches and best_trials(records)) or list(records)
+    """The finalists and the other complete trials, best first; all by number if there are none to choose from."""
+    return (study.searches and best_first(study.finals, records)) or list(records)
 
 
 def show(
@@ -33,6 +34,7 @@ def show(
         yield fixed(study, records)
     running = [record for record in records if record.state == State.RUNNING]
     finished = [record for record in records if record.state not in (*LOST, State.RUNNING)]
+    yield from finals(study)
     yield from _best(study, ranked(study, finished)[:top])
     yield from _workers(workers, running)
     yield from _running(study, running)

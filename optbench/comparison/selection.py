@@ -1,0 +1,48 @@
+"""How the configuration of a search was chosen: by one run, or in finals over fresh seeds."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optbench.storage import StudyRecord, TrialRecord
+
+if TYPE_CHECKING:
+    from optbench.scheduler.finals import Finalist
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a trial was chosen by validation accuracy: by its single run, or as a finalist on fresh seeds.
+
+    `single` is the accuracy of its run in the search, a fraction.
+    """
+
+    single: float
+    finalist: "Finalist | None" = None
+
+    @property
+    def accuracy(self) -> float:
+        """The validation accuracy that it was chosen by: the mean over fresh seeds, or that of its single run."""
+        return self.single if self.finalist is None else self.finalist.mean
+
+    @property
+    def seeds(self) -> int:
+        """The number of trainings that the accuracy is the mean of."""
+        return 1 if self.finalist is None else len(self.finalist.scores)
+
+    @property
+    def in_words(self) -> str:
+        """By what it was chosen."""
+        return "one run" if self.finalist is None else f"finals, {self.seeds} seeds"
+
+
+def mean_in_percent(one: "Finalist") -> str:
+    """A finalist's mean over fresh seeds in percent, ± half of its 95 % interval where there are several seeds."""
+    half = f" ± {100 * one.interval.margin:.2f}" if len(one.scores) > 1 else ""
+    return f"{100 * one.mean:.2f}{half}"
+
+
+def selection(study: StudyRecord, trial: TrialRecord) -> Selection:
+    """How that trial of the search was chosen."""
+    finals = study.finals if study.finals is not None and study.finals.done else None
+    finalist = next((one for one in finals.finalists if one.trial == trial.number), None) if finals else None
+    return Selection(single=(trial.last if trial.value is None else trial.value) or 0.0, finalist=finalist)

@@ -1,0 +1,148 @@
+"""What is shown of a search with finals and of one without: its best, and what a comparison warns of."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from optuna_dashboard import get_note
+from rich.console import Console
+
+import optbench
+from optbench.cli import tables
+from optbench.comparison.collect import collect
+from optbench.comparison.plain import as_plain
+from optbench.comparison.remarks import remarks
+from optbench.comparison.rows import rows
+from optbench.exports import chosen
+from optbench.report.finals_section import finals as finals_section
+from optbench.report.page import report
+from optbench.service import refresh
+from optbench.storage import best_first, best_trials, find_study, open_storage, optuna_study, trials
+from tests.filled import confirm, peak, race, run, search
+
+
+def lucky(job):
+    """As `peak`, with a scatter by seed that is as large as the differences between good settings."""
+    return peak(job) + 0.02 * np.random.default_rng(job.seed).normal()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The file of a database with two searches, of which the first has finals."""
+    file = tmp_path_factory.mktemp("selection") / "x.db"
+    storage = open_storage(f"sqlite:///{file}", create=True)
+    for name in ("adadelta", "adam"):
+        run(storage, search(name, trials=32, pruner={"name": "none"}), name, lucky)
+    race(storage, "adadelta", lucky)
+    storage.close()
+    return file
+
+
+@pytest.fixture
+def storage(made, tmp_path):
+    """A copy of that database that a test may change."""
+    shutil.copyfile(made, tmp_path / "x.db")
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db")
+    yield opened
+    opened.close()
+
+
+def printed(*parts, width=140):
+    console = Console(width=width, record=True, file=None, force_terminal=False)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    return captured.get()
+
+
+def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
+    study = find_study(storage, "adadelta")
+    records = trials(storage, study.study_id)
+    winner, best = study.finals.winner, best_first(study.finals, records)[0]
+    assert (winner.trial, study.best) == (best.number, winner.mean)
+    mean, seeds = f"{100 * winner.mean:.2f}", len(winner.scores)
+    line = tables.best(study, best)
+    single = f"{100 * winner.searched:.2f} % in its single run"
+    half = f"{100 * winner.interval.margin:.2f}"
+    start = (
+        f"best: mean validation accuracy {mean} ± {half} % over {seeds} fresh seeds, {single}, in trial {best.number}: "
+    )
+    assert line.startswith(start)
+    shown = printed(*tables.show(study, records, 3))
+    assert "finals adadelta/finals: done, 8 trials" in shown
+    assert re.search(rf"^1 +{best.number} +{mean} ± {half} +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE)
+    listed = printed(tables.studies([study]))
+    assert f"{mean} %" in listed
+    assert f"{seeds} seeds" in listed
+    (choice,) = chosen(storage, study)
+    assert choice.trial.number == best.number
+    assert choice.why.startswith(f"the best of 4 finalists, mean validation accuracy {mean} % over {seeds} fresh seeds")
+    refresh(storage, study)
+    note = get_note(optuna_study(str(storage.url), "adadelta"))
+    assert f"Best: mean validation accuracy {mean} % over {seeds} fresh seeds ({single}) in trial {best.number}" in note
+    assert (
+        f"{mean} % (mean over {seeds} fresh seeds)" in optbench.open_study("adadelta", str(storage.url))._repr_html_()
+    )
+    plain = json.loads(json.dumps(tables.study_json(study)))["finals"]
+    assert (plain["done"], plain["finalists"][0]["trial"], len(plain["finalists"])) == (True, best.number, 4)
+
+
+def test_a_search_without_finals_says_that_its_best_rests_on_one_run(storage):
+    study = find_study(storage, "adam")
+    records = trials(storage, study.study_id)
+    told = "the best rests on one run; `optbench finals adam` chooses it on several seeds"
+    assert told in printed(*tables.show(study, records, 3))
+    assert "1 run" in printed(tables.studies([study]))
+    assert "(one run)" in optbench.open_study("adam", str(storage.url))._repr_html_()
+    refresh(storage, study)
+    assert "It rests on one run." in get_note(optuna_study(str(storage.url), "adam"))
+
+
+def test_a_confirmation_takes_the_finals_order_and_its_winner_first(storage):
+    study = find_study(storage, "adadelta")
+    confirm(storage, "adadelta", 0.9, seeds=3)
+    (arm,) = collect(storage, ["adadelta"]).arms
+    order = [one.trial for one in study.finals.finalists]
+    assert [one.trial.number for one in arm.confirmed] == order[: len(arm.confirmed)]
+    assert arm.trial.number == study.finals.winner.trial
+    assert "confirmed on 3 seeds" in chosen(storage, study)[0].why
+
+
+def test_a_comparison_says_how_each_arm_was_selected_and_warns_where_they_differ(storage):
+    comparison = collect(storage, ["adadelta", "adam"])
+    found = rows(comparison)
+    winner = comparison.arms[0].source.study.finals.winner
+    seeds = len(winner.scores)
+    assert [row.arm.selection.in_words for row in found] == [f"finals, {seeds} seeds", "one run"]
+    assert found[0].arm.selection.accuracy == winner.mean
+    assert found[0].arm.selection.single == winner.searched
+    told = "not selected alike: adadelta in finals over several seeds, adam by one run; type `optbench finals adam`"
+    assert told in remarks(comparison)
+    assert f"finals, {seeds} seeds" in printed(tables.arms(found))
+    one, two = as_plain(comparison, found, [], 0.1)["arms"]
+    assert (one["selection"], two["selection"]["by"]) == ({"by": f"finals, {seeds} seeds", "seeds": seeds}, "one run")
+    assert comparison.arms[0].consumed == comparison.arms[0].source.study.epochs + 8 * 6
+    race(storage, "adam", lucky)
+    assert not any("not selected alike" in text for text in remarks(collect(storage, ["adadelta", "adam"])))
+
+
+def test_the_report_shows_how_the_finals_reshuffled_the_single_runs(storage):
+    comparison = collect(storage, ["adadelta", "adam"])
+    section = finals_section(comparison.arms)
+    (figure,) = (figure.plot for figure in section.figures)
+    study = comparison.arms[0].source.study
+    by_run = sorted(study.finals.finalists, key=lambda one: (-one.searched, one.trial))
+    assert list(figure.layout.yaxis.ticktext) == [f"trial {one.trial}" for one in by_run]
+    assert [t.x[0] for t in figure.data if t.marker.symbol == "diamond-open"] == [100 * one.searched for one in by_run]
+    assert [row[1] for row in section.tables[0].rows] == [str(one.trial) for one in study.finals.finalists]
+    assert f"trial {study.finals.winner.trial} won with a mean of" in section.text[0]
+    assert '<section id="finals">' in report(comparison, rows(comparison), [])
+    assert finals_section(comparison.arms[1:]) is None
+
+
+def test_single_runs_stay_what_edges_and_curves_are_drawn_from(storage):
+    arm = collect(storage, ["adadelta"]).arms[0]
+    assert [trial.number for trial in arm.single_runs] == [trial.number for trial in best_trials(arm.source.trials)]
+    assert arm.best[0].number == arm.source.study.finals.winner.trial
