@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,14 @@ def statements(storage):
     event.listen(storage.engine, "before_cursor_execute", append)
     yield sent
     event.remove(storage.engine, "before_cursor_execute", append)
+
+
+@contextmanager
+def opened_copy(file, folder):
+    """The storage of a copy of an SQLite file, which a test may change."""
+    shutil.copy(file, folder / "x.db")
+    with closing(open_storage(f"sqlite:///{folder}/x.db")) as storage:
+        yield storage
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import re
-import shutil
 import signal
 import socket
 import sqlite3
@@ -30,7 +29,7 @@ from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
-from tests.conftest import OF_A_SEARCH, TINY, statements, write_toml
+from tests.conftest import OF_A_SEARCH, TINY, opened_copy, statements, write_toml
 from tests.filled import confirm, peak, run, search
 from tests.workers import Workers
 
@@ -309,11 +308,8 @@ def confirmed(tmp_path_factory):
 
 @pytest.fixture
 def storage(confirmed, tmp_path):
-    """A copy of that database that a test may change."""
-    shutil.copyfile(confirmed, tmp_path / "x.db")
-    opened = open_storage(f"sqlite:///{tmp_path}/x.db")
-    yield opened
-    opened.close()
+    with opened_copy(confirmed, tmp_path) as opened:
+        yield opened
 
 
 def rename(app, study_id, content):

@@ -1,6 +1,5 @@
-"""Searches that start from another study: from its best settings, or with its trials known to the sampler."""
+"""Searches that start from another study: its best settings run again, or the sampler knows its trials."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from optbench.storage import Writer, find_study, open_storage, past_trials, tria
 from optbench.storage.copy import copy_study
 from optbench.storage.upkeep import delete_study
 from optbench.worker.creation import create_study
-from tests.conftest import sweep_of
+from tests.conftest import opened_copy, sweep_of
 from tests.test_study import TRAINER, finish
 
 SPACE = {"learning_rate": {"low": 1e-2, "high": 10.0, "log": True}, "one_minus_rho": {"low": 1e-3, "high": 0.5}}
@@ -23,21 +22,21 @@ def search(**changes):
     return sweep_of(**({"name": "x", "space": SPACE, "trials": 6} | changes))
 
 
-def made(storage, sweep, name=None):
+def create(storage, sweep, name=None):
     return create_study(storage, sweep, name or sweep.name, DIGESTS)
 
 
-def scheduled(storage, record):
+def scheduler_of(storage, record):
     past = past_trials(storage, record.study_id)
     return Scheduler(record.sweep, Writer(storage, record.study_id, record.name), past=past)
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    """A database with a finished search `x`, whose later trials are better."""
-    path = tmp_path_factory.mktemp("filled") / "x.db"
+def searched(tmp_path_factory):
+    """The file of a database with a finished search `x`, whose later trials are better."""
+    path = tmp_path_factory.mktemp("searched") / "x.db"
     opened = open_storage(f"sqlite:///{path}", create=True)
-    study = scheduled(opened, made(opened, search(pruner={"name": "none"})))
+    study = scheduler_of(opened, create(opened, search(pruner={"name": "none"})))
     for index in range(6):
         finish(study, study.ask("adadelta", TRAINER), value=0.5 + index / 100)
     study.writer.leave()
@@ -46,11 +45,9 @@ def filled(tmp_path_factory):
 
 
 @pytest.fixture
-def storage(filled, tmp_path):
-    shutil.copy(filled, tmp_path / "x.db")
-    opened = open_storage(f"sqlite:///{tmp_path}/x.db")
-    yield opened
-    opened.close()
+def storage(searched, tmp_path):
+    with opened_copy(searched, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -63,9 +60,9 @@ def again(**changes):
 
 
 def test_the_best_settings_run_again_first_on_fresh_seeds(storage, source):
-    record = made(storage, again())
+    record = create(storage, again())
     best = sorted(trials(storage, source.study_id), key=lambda trial: trial.value)[:-3:-1]
-    study = scheduled(storage, record)
+    study = scheduler_of(storage, record)
     jobs = [study.ask("adadelta", TRAINER) for _ in range(3)]
     assert [job.hparams for job in jobs[:2]] == [pytest.approx(trial.hyperparameters) for trial in best]
     assert not {job.seed for job in jobs[:2]} & {trial.seed for trial in trials(storage, source.study_id)}
@@ -73,23 +70,23 @@ def test_the_best_settings_run_again_first_on_fresh_seeds(storage, source):
     assert parse(record.sweep.definition(), "again") == record.sweep
 
 
-def test_a_study_that_started_from_another_is_carried_on_when_that_one_is_gone(storage, source):
-    first = made(storage, again())
+def test_a_study_that_started_from_another_resumes_after_that_one_is_deleted(storage, source):
+    first = create(storage, again())
     delete_study(storage, source.study_id, "x")
-    assert made(storage, replace(again(), trials=9)).sweep.fixed == first.sweep.fixed
+    assert create(storage, replace(again(), trials=9)).sweep.fixed == first.sweep.fixed
     with pytest.raises(StudyError, match=r"start\.top is 2 there, 3 here"):
-        made(storage, search(name="again", start={"study": "x", "top": 3}))
+        create(storage, search(name="again", start={"study": "x", "top": 3}))
     with pytest.raises(StudyError, match="no study 'x'"):
-        made(storage, again(), "another")
+        create(storage, again(), "another")
 
 
-def test_the_sampler_knows_the_trials_of_the_study_and_no_slot_is_taken(storage, source):
-    record = made(storage, search(name="informed", start={"study": "x"}))
+def test_the_sampler_knows_the_past_trials_and_they_take_no_slot(storage, source):
+    record = create(storage, search(name="informed", start={"study": "x"}))
     assert [trial.value for trial in past_trials(storage, record.study_id)] == [0.5 + index / 100 for index in range(6)]
     delete_study(storage, source.study_id, "x")
     one, two = (
-        scheduled(storage, record),
-        scheduled(storage, made(storage, search(name="informed", start={"study": "x"}))),
+        scheduler_of(storage, record),
+        scheduler_of(storage, create(storage, search(name="informed", start={"study": "x"}))),
     )
     for study in (one, two):
         known = study.in_memory.study.trials
@@ -104,14 +101,14 @@ def test_the_sampler_knows_the_trials_of_the_study_and_no_slot_is_taken(storage,
 
 
 def test_a_copy_keeps_what_its_sampler_knows(storage, source):
-    record = made(storage, search(name="informed", start={"study": "x"}))
+    record = create(storage, search(name="informed", start={"study": "x"}))
     copy_study(storage, record, storage, "copied")
     assert past_trials(storage, find_study(storage, "copied").study_id) == past_trials(storage, record.study_id)
 
 
-def test_past_trials_prune_nothing(storage, source):
+def test_past_trials_do_not_affect_pruning(storage, source):
     halving = {"name": "successive_halving", "min_resource": 1}
-    study = scheduled(storage, made(storage, search(name="informed", start={"study": "x"}, pruner=halving)))
+    study = scheduler_of(storage, create(storage, search(name="informed", start={"study": "x"}, pruner=halving)))
     job = study.ask("adadelta", TRAINER)
     finish(study, job, value=0.2)
     assert trials(storage, find_study(storage, "informed").study_id)[0].state == "complete"
@@ -147,14 +144,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("sweep", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_started_from_is_refused_in_one_line_and_makes_no_study(storage, source, sweep, message):
-    with pytest.raises(StudyError, match=message) as refusal:
-        made(storage, sweep)
-    assert "\n" not in str(refusal.value)
+def test_an_impossible_start_is_refused_in_one_line_and_creates_no_study(storage, source, sweep, message):
+    with pytest.raises(StudyError, match=message) as caught:
+        create(storage, sweep)
+    assert "\n" not in str(caught.value)
     with pytest.raises(StudyError, match="no study 'y'"):
         find_study(storage, "y")
 
 
 def test_settings_of_a_study_on_other_data_may_run_again(storage, source):
-    record = made(storage, search(name="y", epochs=3, batch=32, start={"study": "x", "top": 1}))
+    record = create(storage, search(name="y", epochs=3, batch=32, start={"study": "x", "top": 1}))
     assert len(record.sweep.fixed) == 1
