@@ -63,6 +63,16 @@ def test_the_same_command_again_says_that_there_is_nothing_to_do(folder):
     assert len(database(folder, "tiny").trials) == 6
 
 
+def test_one_command_trains_a_search_and_its_finals(folder):
+    write_toml(folder / "race.toml", TINY | {"name": "race", "known": True, "finals": {"budget": 1.0}})
+    out = optbench("sweep", "race.toml", cwd=folder)
+    assert "finals, round 1 of 2: 4 configurations, 1 fresh seed each" in out
+    assert "finals, round 2 of 2: 2 configurations, 1 fresh seed each" in out
+    assert out.count("[6/6] trial 5") == 2
+    assert "has 6 of 6 trials already; nothing to do" in optbench("sweep", "race.toml", cwd=folder)
+    assert "same: 2 epochs compared" in optbench("replay", "race/finals", 4, cwd=folder)
+
+
 def test_a_larger_total_resumes_the_study(folder):
     optbench("sweep", "tiny.toml", "--study", "grown", cwd=folder)
     out = optbench("sweep", "tiny.toml", "--study", "grown", "--trials", 8, "--lanes", 2, cwd=folder)

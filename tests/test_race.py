@@ -3,13 +3,14 @@
 import math
 import re
 import shutil
-from contextlib import closing
+import signal
+from contextlib import closing, suppress
 
 import pytest
 
 from optbench.data import Split
 from optbench.definition.sweep import Finals
-from optbench.errors import StudyError
+from optbench.errors import StorageError, StudyError
 from optbench.scheduler.states import Role, State, StudyState
 from optbench.storage import best_first, find_study, open_storage, rename_study, studies, trials
 from optbench.storage.copy import copy_study
@@ -20,7 +21,8 @@ from optbench.worker.data import StudyData
 from optbench.worker.finals import advance, candidates, open_finals
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
-from tests.conftest import statements, sweep_of
+from tests.conftest import statements, sweep_of, write_toml
+from tests.crew import SWEEP
 from tests.filled import fill
 from tests.light import FakeTrainer
 from tests.test_storage import together
@@ -233,3 +235,38 @@ def test_finals_of_a_search_with_one_configuration_are_refused(storage):
     fill(storage, study, lambda job: 0.5)
     with pytest.raises(StudyError, match="'one' has 1 configurations that could enter finals, which need 2"):
         open_finals(storage, find_study(storage, "one"), Finals(), {})
+
+
+def test_finals_survive_workers_that_are_killed(crew_on):
+    crew = crew_on("sqlite", 12, light=True)
+    changes = {"trials": 12, "space": WIDE, "known": True, "finals": {"budget": 1.0}}
+    crew.file = write_toml(crew.folder / "crew.toml", SWEEP | changes)
+    first = crew.start()
+    crew.wait(lambda: any(trial.epochs for trial in finals_of(crew)))
+    crew.hit(first, signal.SIGKILL)
+    first.wait()
+    left = [trial for trial in finals_of(crew) if trial.state is State.COMPLETE]
+    for _ in range(2):
+        crew.start()
+    crew.finish()
+    found = finals_of(crew)
+    with closing(open_storage(crew.url)) as storage:
+        record = find_study(storage, "crew/finals")
+        assert (record.state, record.finished) == (StudyState.DONE, record.plan.total)
+        assert find_study(storage, "crew").finals.winner is not None
+        assert examine(storage) == []
+    done = [trial for trial in found if trial.state is State.COMPLETE]
+    assert sorted(trial.slot for trial in done) == list(range(record.plan.total))
+    assert {trial.number for trial in left} <= {trial.number for trial in done}
+    assert any(trial.state is State.INTERRUPTED for trial in found)
+
+
+def finals_of(crew):
+    """The trials of the crew's finals; none while there is no such study."""
+    try:
+        storage = open_storage(crew.url)
+    except StorageError:
+        return []
+    with closing(storage), suppress(StudyError):
+        return trials(storage, find_study(storage, "crew/finals").study_id)
+    return []
