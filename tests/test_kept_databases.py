@@ -1,7 +1,10 @@
 """Studies of earlier versions, in copies of the databases that those versions made, are read, resumed and reported."""
 
 import shutil
+import subprocess
+import sys
 import tomllib
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +17,7 @@ from optbench.errors import StudyError
 from optbench.report.page import report
 from optbench.scheduler.plan import params_of
 from optbench.storage import curve, find_study, open_storage, studies, trials
+from optbench.storage.doctor import examine
 from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
 from optbench.worker.data import load_data
@@ -110,3 +114,27 @@ def test_kept_trials_are_replayed_bit_for_bit(kept, name):
     result = replay(study, trial, curve(kept, trial.trial_id), None, None, lambda: None)
     assert len(result.after) == trial.epochs
     assert result.same
+
+
+def test_a_kept_study_is_resumed_without_its_file_and_gets_finals(kept):
+    """Real trainings: the definition comes from the database, and the known settings of today are not added to it."""
+    kept.close()
+    url = kept.url.render_as_string()
+    with closing(open_storage(url)) as storage:
+        before = trials(storage, find_study(storage, "partial").study_id)
+    resumed = command("resume", "partial", "--trials", "10", "--storage", url)
+    assert "[10/10]" in resumed
+    assert "finals" not in resumed
+    command("finals", "partial", "--budget", "0.5", "--storage", url)
+    with closing(open_storage(url)) as storage:
+        study = find_study(storage, "partial")
+        assert (study.finished, study.total, study.sweep.known) == (10, 10, False)
+        assert trials(storage, study.study_id)[:8] == before
+        assert (study.finals.study, study.finals.done, study.finals.total) == ("partial/finals", True, 5)
+        assert examine(storage) == []
+
+
+def command(*words):
+    done = subprocess.run([sys.executable, "-m", "optbench", *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

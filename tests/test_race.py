@@ -22,10 +22,10 @@ from optbench.worker.finals import advance, candidates, open_finals
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
 from tests.conftest import statements, sweep_of, write_toml
-from tests.crew import SWEEP
 from tests.filled import fill
 from tests.light import FakeTrainer
 from tests.test_storage import together
+from tests.workers import STUDY, SWEEP
 
 WIDE = {"learning_rate": {"low": 1e-3, "high": 10.0, "log": True}, "epsilon": {"low": 1e-9, "high": 1e-3, "log": True}}
 RACE = {"trials": 32, "epochs": 3, "space": WIDE, "known": True, "finals": {"budget": 0.25}}
@@ -237,36 +237,36 @@ def test_finals_of_a_search_with_one_configuration_are_refused(storage):
         open_finals(storage, find_study(storage, "one"), Finals(), {})
 
 
-def test_finals_survive_workers_that_are_killed(crew_on):
-    crew = crew_on("sqlite", 12, light=True)
-    changes = {"trials": 12, "space": WIDE, "known": True, "finals": {"budget": 1.0}}
-    crew.file = write_toml(crew.folder / "crew.toml", SWEEP | changes)
-    first = crew.start()
-    crew.wait(lambda: any(trial.epochs for trial in finals_of(crew)))
-    crew.hit(first, signal.SIGKILL)
+def test_finals_survive_workers_that_are_killed(workers_on):
+    workers = workers_on("sqlite", 12, light=True)
+    changes = {"trials": 12, "epochs": 40, "space": WIDE, "known": True, "finals": {"budget": 1.0}}
+    workers.file = write_toml(workers.folder / "race.toml", SWEEP | changes)
+    first = workers.start()
+    workers.wait_until(lambda: any(t.state is State.RUNNING and t.epochs for t in finals_of(workers)))
+    workers.send(first, signal.SIGKILL)
     first.wait()
-    left = [trial for trial in finals_of(crew) if trial.state is State.COMPLETE]
+    before = {trial.number for trial in finals_of(workers) if trial.state is State.COMPLETE}
     for _ in range(2):
-        crew.start()
-    crew.finish()
-    found = finals_of(crew)
-    with closing(open_storage(crew.url)) as storage:
-        record = find_study(storage, "crew/finals")
+        workers.start()
+    workers.finish()
+    found = finals_of(workers)
+    with closing(open_storage(workers.url)) as storage:
+        record = find_study(storage, f"{STUDY}/finals")
         assert (record.state, record.finished) == (StudyState.DONE, record.plan.total)
-        assert find_study(storage, "crew").finals.winner is not None
+        assert find_study(storage, STUDY).finals.winner is not None
         assert examine(storage) == []
-    done = [trial for trial in found if trial.state is State.COMPLETE]
-    assert sorted(trial.slot for trial in done) == list(range(record.plan.total))
-    assert {trial.number for trial in left} <= {trial.number for trial in done}
+    complete = [trial for trial in found if trial.state is State.COMPLETE]
+    assert sorted(trial.slot for trial in complete) == list(range(record.plan.total))
+    assert before <= {trial.number for trial in complete}
     assert any(trial.state is State.INTERRUPTED for trial in found)
 
 
-def finals_of(crew):
-    """The trials of the crew's finals; none while there is no such study."""
+def finals_of(workers):
+    """The trials of the workers' finals; an empty list while there is no such study."""
     try:
-        storage = open_storage(crew.url)
+        storage = open_storage(workers.url)
     except StorageError:
         return []
     with closing(storage), suppress(StudyError):
-        return trials(storage, find_study(storage, "crew/finals").study_id)
+        return trials(storage, find_study(storage, f"{STUDY}/finals").study_id)
     return []

@@ -48,6 +48,7 @@ def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: 
         fixed=first_round(found, plan.rounds[0].seeds, sweep.seed),
         lanes=None,
         known=False,
+        start=None,
         finals=None,
     )
     name = free_name(race.name, {study.name for study in listed})
