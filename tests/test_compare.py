@@ -256,6 +256,8 @@ def test_a_better_trial_than_the_confirmed_one_is_mentioned_and_not_chosen(stora
     assert (plain["trial"], plain["hyperparameters"]) == (second.number, dict(second.hyperparameters))
     (choice,) = chosen(storage, study)
     best = comparison.arms[0].best[0].number
+    told = f"adadelta: its best trial, {best}, is not confirmed, so the verdict rests on trial {second.number}"
+    assert any(text.startswith(told) for text in remarks(comparison))
     assert choice.trial.number == second.number
     assert f"trial {best}, which was found later, is better but not confirmed" in choice.why
 

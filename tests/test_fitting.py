@@ -1,6 +1,7 @@
 """Tables on terminals of every width: no number is cut, and a note names the columns that were left out."""
 
 import re
+from collections import Counter
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from optbench.cli import tables
 from optbench.cli.tables.fitting import Column, Fitted
+from optbench.cli.tables.trials import seconds_left
 from optbench.cli.tables.words import as_written, duration, score
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
@@ -30,7 +32,7 @@ def study_of(**changes):
     given = {
         "study_id": 1, "name": "narrow", "fingerprint": {}, "versions": {"optbench": "0.1.0"}, "total": 9,
         "metric": "validation accuracy", "best": 0.9789, "epochs": 18, "changed": None, "workers": 0,
-        "origin": None, "sweep": sweep,
+        "origin": None, "sweep": sweep, "finals": None, "plan": None,
         "counts": {"complete": 2, "pruned": 0, "diverged": 0, "running": 0, "failed": 0},
     }  # fmt: skip
     return StudyRecord(**({field.name: sweep.definition() for field in fields(StudyRecord)} | given | changes))
@@ -103,7 +105,8 @@ def test_failed_trials_are_shown_with_reason_retries_and_worker():
     assert "3 failed or interrupted trials" in out
     assert rows[0].split() == ["0", "failed", "2", "0", *reason.split(), "host-1-abc"]
     assert rows[1].split()[:4] == ["1", "failed", "2", "1"]
-    assert rows[2].split() == ["2", "interrupted", "2", "0", "interrupted", "host-1-abc"]
+    why = "Ctrl-C, SIGTERM or --timeout stopped its worker"
+    assert " ".join(rows[2].split()) == f"2 interrupted 2 0 {why} host-1-abc"
     assert "3 failed or interrupted trials, the newest 1" in printed(tables.show(study_of(), records, 1), 200)
 
 
@@ -123,6 +126,18 @@ def test_a_running_study_is_shown_with_its_workers_and_running_trials():
     assert "running trials" not in printed(tables.show(study_of(), [trial_of(0)], 10), 200)
 
 
+def test_a_running_study_says_how_long_it_still_needs():
+    start = datetime(2026, 1, 1, 12)
+    ended = [
+        trial_of(number, epochs=10, started=start, ended=start + timedelta(seconds=20 + number)) for number in (0, 1)
+    ]
+    running = trial_of(2, state=State.RUNNING, epochs=10, value=None, started=start)
+    study = replace(study_of(), total=8, counts=Counter({State.COMPLETE: 2}))
+    epochs = 6 * study.sweep.epochs - 10
+    assert seconds_left(study, [*ended, running], start + timedelta(seconds=60)) == pytest.approx(max(0, epochs) * 2)
+    assert seconds_left(study, [running], start) is None
+
+
 def test_json_has_the_unfinished_trials_and_the_workers():
     failed = trial_of(1, state=State.FAILED, value=None, reason="out of memory")
     shown = tables.show_json(study_of(), [trial_of(0), failed], 10, [worker_of("host-1-abc", 3.2)])
@@ -135,7 +150,7 @@ def test_json_has_the_unfinished_trials_and_the_workers():
 def test_the_list_of_studies_names_the_columns_that_it_left_out(width):
     records = [replace(study_of(), name=f"study {n}", changed=datetime(2026, 1, 2, 3, 4)) for n in range(3)]
     out = printed(tables.studies(records), width)
-    titles = ["optimizer", "by state", "epochs", "sweep", "changed (UTC)"]
+    titles = ["rests on", "optimizer", "by state", "epochs", "sweep", "changed (UTC)"]
     missing = [title for title in titles if title.split()[0] not in out.splitlines()[0] + out.splitlines()[1]]
     note = " ".join(out.split("\n\n")[-1].split())
     assert (f"{width} columns are too narrow for: {', '.join(missing)};" in note) is bool(missing)

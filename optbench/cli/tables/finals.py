@@ -10,16 +10,15 @@ from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, percent
 from optbench.comparison.selection import mean_in_percent
 from optbench.scheduler.finals import Finalist
+from optbench.scheduler.states import StudyState
 from optbench.storage import FinalsRecord, StudyRecord
 
 
 def finals(study: StudyRecord) -> Iterator[RenderableType]:
-    """The finalists, best first; or, for a search that has a best trial, that it rests on one run."""
-    if study.finals is None:
-        if study.searches and study.best is not None:
-            yield Text(f"{one_run(study)}\n", style="dim")
-        return
+    """The finalists, best first; nothing for a study without finals."""
     found = study.finals
+    if found is None:
+        return
     yield Text(f"finals {found.study}: {_progress(study, found)}", style="bold")
     yield Fitted(
         [
@@ -34,9 +33,11 @@ def finals(study: StudyRecord) -> Iterator[RenderableType]:
     yield Text("")
 
 
-def one_run(study: StudyRecord) -> str:
-    """What to type so that the best of the study no longer rests on one run."""
-    return f"the best rests on one run; `optbench finals {shlex.quote(study.name)}` chooses it on several seeds"
+def one_run(study: StudyRecord) -> Iterator[RenderableType]:
+    """For a search whose best trial rests on one run, what to type to choose it on several seeds."""
+    if study.finals is None and study.searches and study.best is not None and study.state is StudyState.DONE:
+        command = f"`optbench finals {shlex.quote(study.name)}`"
+        yield Text(f"the best rests on one run; {command} chooses it on several seeds", style="dim")
 
 
 def _progress(study: StudyRecord, found: FinalsRecord) -> str:

@@ -56,7 +56,7 @@ def studies(records: Sequence[StudyRecord]) -> Fitted:
         Column("state", [s.state for s in records]),
         Column("trials", [f"{s.finished}/{s.total or '?'}" for s in records]),
         Column("best", [score(s.metric, s.best) for s in records]),
-        Column("best of", [_basis(s) for s in records], rank=1),
+        Column("rests on", [_basis(s) for s in records], rank=1),
         Column("optimizer", [s.optimizer for s in records], rank=2, text=True),
         Column("by state", [s.by_state or NOTHING for s in records], rank=3, text=True),
         Column("epochs", [str(s.epochs) for s in records], rank=4),

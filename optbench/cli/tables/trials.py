@@ -9,7 +9,7 @@ import tomli_w
 from rich.console import RenderableType
 from rich.text import Text
 
-from optbench.cli.tables.finals import finals
+from optbench.cli.tables.finals import finals, one_run
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.studies import counts, fixed
 from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
@@ -17,6 +17,7 @@ from optbench.optimizers import ONE_MINUS
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_first
 
+RECENT = 10  # of how many ended trials the speed is taken
 LOST = (State.FAILED, State.INTERRUPTED)
 
 
@@ -36,8 +37,11 @@ def show(
     finished = [record for record in records if record.state not in (*LOST, State.RUNNING)]
     yield from finals(study)
     yield from _best(study, ranked(study, finished)[:top])
+    yield from one_run(study)
     yield from _workers(workers, running)
     yield from _running(study, running)
+    if running and (left := seconds_left(study, records, datetime.now())) is not None:
+        yield Text(f"at most about {duration(left)} to go")
     yield from _lost([record for record in records if record.state in LOST], top)
     if study.sweep is not None:
         yield Text("\ndefinition", style="bold")
@@ -105,6 +109,22 @@ def _running(study: StudyRecord, running: Sequence[TrialRecord]) -> Iterator[Ren
         Column("worker", [r.worker or "another program" for r in running], rank=3, text=True),
     ]
     yield Fitted(columns)
+
+
+def seconds_left(study: StudyRecord, records: Sequence[TrialRecord], now: datetime) -> float | None:
+    """About how many seconds the study still needs if nothing is pruned any more; None while that cannot be known.
+
+    The speed is that of the running trials and of those that ended last.
+    """
+    ended = sorted((r for r in records if r.ended is not None and r.started is not None), key=lambda r: r.ended or now)
+    recent = [*ended[-RECENT:], *(r for r in records if r.state is State.RUNNING and r.started is not None)]
+    trained = sum(record.epochs for record in recent)
+    if study.sweep is None or study.total is None or not ended or not trained:
+        return None
+    running = sum(record.epochs for record in recent if record.state is State.RUNNING)
+    remaining = (study.total - study.finished) * study.sweep.epochs - running
+    since = min(record.started for record in recent if record.started is not None)
+    return max(0, remaining) * (now - since).total_seconds() / trained
 
 
 def _last(study: StudyRecord, records: Sequence[TrialRecord]) -> list[str]:
