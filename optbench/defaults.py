@@ -1,9 +1,11 @@
-"""The database to use unless another one is given."""
+"""The database to use unless another one is given, and what counts as equal."""
 
 import os
 
 STORAGE = "sqlite:///storage/optbench.db"
 STORAGE_VARIABLE = "OPTBENCH_STORAGE"
+EQUAL = 0.1
+"""The difference in percentage points that counts as equal."""
 
 
 def storage_url(given: str | None = None) -> str:

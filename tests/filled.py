@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from optbench.comparison.confirmation import confirmation, place
+from optbench.comparison.confirmation import confirmation, plan
 from optbench.definition import parse
 from optbench.definition.sweep import Finals
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import Decision, Ending
-from optbench.storage import Writer, find_study, open_storage, open_study, studies, trials
+from optbench.storage import Writer, append_fixed, find_study, open_storage, open_study, studies, trials
 from optbench.training.contract import Epoch
 from optbench.worker.finals import advance, open_finals
 from tests.conftest import OF_A_SEARCH, TINY, sweep_of
@@ -88,11 +88,19 @@ def confirm(storage, name, level, seeds=10, noise=0.001):
     """Confirm the two best trials of a search with made-up test accuracies around `level`."""
     study = find_study(storage, name)
     sweep = confirmation(study, trials(storage, study.study_id), 2, seeds, None)
-    run(
-        storage, sweep, place(sweep, study, studies(storage)),
-        lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal(), name,
-        test_images=True,
-    )  # fmt: skip
+    score = lambda job: level + noise * np.random.default_rng([job.seed, len(job.optimizer)]).normal()  # noqa: E731
+    extend(storage, sweep, study, score)
+
+
+def extend(storage, sweep, searched, score):
+    """Make the confirmation of a search, or extend it; `score` as in `fill`."""
+    found = plan(sweep, searched, studies(storage))
+    if found.extends is None:
+        run(storage, found.sweep, found.name, score, searched.name, test_images=True)
+        return
+    known = len(found.extends.sweep.fixed)
+    append_fixed(storage, found.extends.study_id, known, found.sweep.fixed[known:])
+    fill(storage, find_study(storage, found.name), score, test_images=True)
 
 
 def comparison_database(folder):

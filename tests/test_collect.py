@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from optbench.cli import app
 from optbench.comparison.arms import is_default, is_paper
 from optbench.comparison.collect import collect
-from optbench.comparison.confirmation import confirmation, notes, place, source_trial
+from optbench.comparison.confirmation import confirmation, notes, plan, source_trial
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import rows
@@ -29,7 +29,7 @@ from optbench.storage import (
 )
 from optbench.storage.copy import copy_study
 from tests.conftest import statements
-from tests.filled import confirm, peak, run, search
+from tests.filled import confirm, extend, peak, run, search
 
 SHORT = {"trials": 4, "epochs": 2, "pruner": {"name": "none"}}
 
@@ -195,11 +195,15 @@ def test_searches_whose_trials_are_all_equal_can_be_compared(storage, changes, s
         run(storage, short(name, **(changes | space)), name, score)
         study = find_study(storage, name)
         sweep = confirmation(study, trials(storage, study.study_id), 3, 6, None)
-        run(storage, sweep, place(sweep, study, studies(storage)), lambda job: 0.9, name, test_images=True)
+        extend(storage, sweep, study, lambda job: 0.9)
     comparison = collect(storage, [])
     (pair,) = pairs(comparison.arms, 0.1)
-    assert (pair.conclusion, pair.difference.mean, pair.p) == ("equal", 0.0, 1.0)
-    assert pair.sentence.endswith("over 6 paired seeds: equal within 0.1 percentage points (p (TOST) = 0)")
+    assert (pair.conclusion, pair.difference.mean, pair.p) == ("undecided", 0.0, 1.0)
+    assert pair.sentence.endswith(
+        "difference +0.00 percentage points on each of 6 paired seeds: undecided: all differences are the same, so "
+        "nothing is known of their spread"
+    )
+    assert (pair.equal.p, pair.seeds_to_decide) == (1.0, None)
     assert json.dumps(as_plain(comparison, rows(comparison), [pair], 0.1))
 
 
@@ -231,10 +235,10 @@ def test_a_setting_that_was_trained_twice_on_a_seed_counts_once(storage):
     study = find_study(storage, "adam")
     for seeds in (3, 5):
         sweep = confirmation(study, trials(storage, study.study_id), 1, seeds, None)
-        run(storage, sweep, place(sweep, study, studies(storage)), lambda job: 0.98, "adam", test_images=True)
+        extend(storage, sweep, study, lambda job: 0.98)
     longer = confirmation(study, trials(storage, study.study_id), 1, 9, 3)
-    run(storage, longer, place(longer, study, studies(storage)), lambda job: 0.5, "adam", test_images=True)
-    assert count_evaluations(storage).total() == 17
+    extend(storage, longer, study, lambda job: 0.5)
+    assert count_evaluations(storage).total() == 14
     (row,) = rows(collect(storage, []))
     assert (row.default.n, row.default.mean, row.paper) == (5, pytest.approx(0.98), None)
 
@@ -262,8 +266,8 @@ def test_a_verdict_names_the_tests_that_failed_and_how_many_seeds_would_decide(s
     assert pair.seeds_to_decide == 6
     assert (
         "undecided: the 95 % interval excludes 0, but the sign-flip test gives p = 0.062, the smallest that 5 seeds "
-        "can reach; equality within 0.1 percentage points is not shown (p (TOST) = 1); about 6 seeds would decide: "
-        "`optbench confirm adadelta adam --seeds 6 --storage sqlite:///x.db`"
+        "can reach; equality within 0.1 percentage points is not shown (p (TOST) = 1); a rough guess from 5 pairs is "
+        "that 6 seeds would decide; go on with `optbench confirm adadelta adam --until-decided --storage sqlite:///x.db`"
     ) in pair.sentence
     (plain,) = as_plain(comparison, rows(comparison), [pair], 0.1)["pairs"]
     assert {key: plain[key] for key in ("corrected_p", "conclusion", "winner", "failed_tests", "seeds_to_decide")} == {
@@ -324,11 +328,11 @@ def test_a_confirmation_notes_too_few_configurations_or_seeds(storage):
     study = find_study(storage, "adadelta")
     records = trials(storage, study.study_id)
     sweep = confirmation(study, records, 99, 1, None)
-    assert list(notes(sweep, "adadelta", 99, 1)) == [
+    assert list(notes(plan(sweep, study, studies(storage)), 99, 1)) == [
         "adadelta: it has 4 different configurations, fewer than the 99 asked for; all are confirmed",
         "adadelta: one seed says nothing about spread; a comparison takes at least 2 seeds, better 10",
     ]
-    assert list(notes(confirmation(study, records, 3, 10, None), "adadelta", 3, 10)) == []
+    assert list(notes(plan(confirmation(study, records, 3, 10, None), study, studies(storage)), 3, 10)) == []
 
 
 def test_trials_of_a_confirmation_name_the_trials_that_they_repeat(storage):
@@ -349,7 +353,7 @@ def test_a_confirmation_that_an_earlier_version_started_is_resumed(storage):
     sweep = confirmation(study, trials(storage, study.study_id), 2, 3, None)
     old = replace(sweep, fixed=tuple(replace(trial, source_trial=None) for trial in sweep.fixed))
     run(storage, old, "adam/confirm", lambda job: 0.9, "adam", test_images=True)
-    assert place(sweep, study, studies(storage)) == "adam/confirm"
+    assert plan(sweep, study, studies(storage)).name == "adam/confirm"
     assert len(collect(storage, ["adam"]).arms[0].confirmed) == 2
 
 
@@ -361,4 +365,4 @@ def test_a_renamed_search_and_a_copy_keep_their_confirmations(storage):
     for name, expected in (("first", "adam/confirm"), ("second", "second/confirm")):
         search = find_study(storage, name)
         sweep = confirmation(search, trials(storage, search.study_id), 2, 2, None)
-        assert place(sweep, search, studies(storage)) == expected
+        assert plan(sweep, search, studies(storage)).name == expected

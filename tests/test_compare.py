@@ -13,7 +13,7 @@ from optuna_dashboard import get_note
 
 from optbench.comparison.arms import base_name
 from optbench.comparison.collect import collect
-from optbench.comparison.confirmation import confirmation, place
+from optbench.comparison.confirmation import confirmation, plan
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import gains, rows, shared_or_all
@@ -36,7 +36,7 @@ from optbench.storage import (
     trials,
 )
 from optbench.training.contract import Epoch
-from tests.filled import confirm, peak, run, search
+from tests.filled import confirm, extend, peak, run, search
 from tests.test_study import TRAINER
 
 
@@ -64,14 +64,20 @@ def test_a_confirmation_trains_the_best_trials_on_seeds_that_searches_share(stor
     assert not searched & {t.seed for t in sweeps[0].fixed}
 
 
-def test_confirming_again_resumes_the_confirmation_or_makes_another_one(storage):
+def test_confirming_again_trains_only_what_is_lacking(storage):
     run(storage, search(), "adadelta", peak)
-    for seeds in (3, 3, 4):
+    for seeds in (3, 3, 4, 2):
         confirm(storage, "adadelta", 0.9, seeds)
-    assert [s.name for s in studies(storage)] == ["adadelta", "adadelta/confirm", "adadelta/confirm-2"]
-    assert count_evaluations(storage) == {"adadelta/confirm": 6, "adadelta/confirm-2": 8}
-    arm = collect(storage, ["adadelta"]).arms[0]
-    assert {c.study for c in arm.confirmed} == {"adadelta/confirm-2"}
+    assert [s.name for s in studies(storage)] == ["adadelta", "adadelta/confirm"]
+    assert count_evaluations(storage) == {"adadelta/confirm": 8}
+    study = find_study(storage, "adadelta")
+    sweep = confirmation(study, trials(storage, study.study_id), 3, 4, None)
+    found = plan(sweep, study, studies(storage))
+    assert (found.name, found.wanted, found.held, len(found.sweep.fixed)) == ("adadelta/confirm", 12, 8, 12)
+    extend(storage, sweep, study, lambda job: 0.9)
+    assert count_evaluations(storage) == {"adadelta/confirm": 12}
+    assert not plan(sweep, study, studies(storage)).lacks_trials
+    assert [len(c.scores) for c in collect(storage, ["adadelta"]).arms[0].confirmed] == [4, 4, 4]
     with pytest.raises(StudyError, match="is not a search, so there is nothing to confirm"):
         confirm(storage, "adadelta/confirm", 0.9)
 
@@ -85,7 +91,7 @@ def test_a_verdict_names_the_better_arm_with_its_numbers(comparison_url):
     assert pair.difference.low > 0.005
     assert re.fullmatch(
         r"adadelta 98\.\d\d ± 0\.\d\d %, adam 97\.\d\d ± 0\.\d\d %, "
-        r"difference \+\d\.\d\d \[\+\d\.\d\d, \+\d\.\d\d\] percentage points over 10 paired seeds: "
+        r"difference \+\d\.\d\d \[\+\d\.\d\d, \+\d\.\d\d\] percentage points over 10 paired seeds \(fixed n\): "
         r"adadelta is better \(p = 0\.002 by sign flips\)",
         pair.sentence,
     )
@@ -145,7 +151,7 @@ def test_the_confirmation_with_most_seeds_at_the_searchs_epochs_counts(storage):
     study = find_study(storage, "adadelta")
     for top, seeds, epochs in ((2, 8, None), (5, 6, None), (2, 9, 3)):
         sweep = confirmation(study, trials(storage, study.study_id), top, seeds, epochs)
-        run(storage, sweep, place(sweep, study, studies(storage)), lambda job: 0.9, "adadelta", test_images=True)
+        extend(storage, sweep, study, lambda job: 0.9)
     first = collect(storage, ["adadelta"]).arms[0].confirmed[0]
     assert (first.study, first.epochs, len(first.scores)) == ("adadelta/confirm", 6, 8)
 
@@ -304,7 +310,7 @@ def test_another_number_of_lanes_resumes_the_same_confirmation(storage):
     confirm(storage, "adadelta", 0.9, 3)
     study = find_study(storage, "adadelta")
     sweep = replace(confirmation(study, trials(storage, study.study_id), 2, 3, None), lanes=7)
-    assert place(sweep, study, studies(storage)) == "adadelta/confirm"
+    assert plan(sweep, study, studies(storage)).name == "adadelta/confirm"
 
 
 def test_compare_report_and_export_on_the_command_line(comparison_url, tmp_path):

@@ -240,11 +240,11 @@ def test_a_difference_that_is_not_significant_is_not_equality():
     assert found.p > 0.05
 
 
-@pytest.mark.parametrize(("shift", "equal"), [(0.0, True), (0.0009, True), (0.001, False), (-0.001, False)])
-def test_without_spread_the_mean_decides(shift, equal):
+@pytest.mark.parametrize("shift", [0.0, 0.0009, 0.001, -0.001])
+def test_without_spread_equality_is_not_shown(shift):
     b = np.array([0.9, 0.95, 0.98])
     found = equivalence(b + shift, b)
-    assert (found.equal, found.p) == (equal, 0.0 if equal else 1.0)
+    assert (found.equal, found.p) == (False, 1.0)
     assert found.low == pytest.approx(shift)
 
 

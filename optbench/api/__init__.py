@@ -1,7 +1,8 @@
 """The Python API that `import optbench` offers: classes for a study and a comparison, and functions that make them."""
 
 from optbench.api.comparison import Comparison, compare
-from optbench.api.running import confirm, load, run
+from optbench.api.confirming import confirm
+from optbench.api.running import load, run
 from optbench.api.study import Study, open_study, studies
 from optbench.exports.frame import Table
 

@@ -6,16 +6,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optbench.api.study import Study, opened
-from optbench.defaults import storage_url
+from optbench.api.study import Study, one_database, opened
+from optbench.defaults import EQUAL
 from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Comparison as Collected
     from optbench.comparison.rows import Row
     from optbench.comparison.verdict import Pair
-
-EQUAL = 0.1  # percentage points
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,7 @@ def compare(
 
     if not 0 < equal < 100:
         raise DefinitionError(f"equal = {equal:g}; expected percentage points between 0 and 100")
-    urls = {study.storage for study in studies if isinstance(study, Study)} or {storage_url(storage)}
-    if len(urls) > 1:
-        raise DefinitionError("the studies are in several databases; expected one; `optbench copy` copies a study")
     names = [study.name if isinstance(study, Study) else study for study in studies]
-    with opened(urls.pop()) as database:
+    with opened(one_database(studies, storage)) as database:
         collected = collect(database, names, anyway)
     return Comparison(collected, rows(collected), pairs(collected.arms, equal), equal)

@@ -1,10 +1,9 @@
-"""Trains sweeps and confirmations from Python."""
+"""Trains sweeps from Python."""
 
 import logging
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,9 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import OptbenchError
 from optbench.launchers.requests import Request, execute
 from optbench.scheduler.scheduler import RETRIES
-from optbench.scheduler.states import Role
-from optbench.storage import HEARTBEAT_TIMEOUT, find_study, trials
-from optbench.storage import studies as study_records
+from optbench.storage import HEARTBEAT_TIMEOUT, find_study
 from optbench.training.names import TrainerName
 from optbench.worker.bounds import check_counts, check_training
-from optbench.worker.creation import Relations
 from optbench.worker.screens import Screen, Silent, suitable_screen
 from optbench.worker.session import Options
 from optbench.worker.stop import Stop
@@ -86,49 +82,11 @@ def run(
         sweep=found, study=name or found.name, storage=storage_url(storage), options=options, workers=workers
     )
     with Stop(timeout, [signal.SIGINT]) as stop:
-        return _run(request, stop, suitable_screen() if progress else Silent())
+        return run_request(request, stop, suitable_screen() if progress else Silent())
 
 
-def confirm(
-    *studies: Study | str,
-    storage: str | None = None,
-    top: int = 3,
-    seeds: int = 10,
-    epochs: int | None = None,
-    lanes: int | None = None,
-    workers: int = 1,
-    data_dir: str | Path | None = None,
-    progress: bool = True,
-) -> list[Study]:
-    """The confirmations of searches: the `top` best configurations of each, trained again on `seeds` fresh seeds.
-
-    Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
-    All searches share the seeds. Ctrl-C stops as in `run`. Raises StudyError if a study is not a search.
-    """
-    from optbench.comparison.confirmation import confirmation, place
-
-    check_counts(flags=False, top=top, seeds=seeds, epochs=epochs, lanes=lanes, workers=workers)
-    found: list[Request] = []
-    for study in studies:
-        url = study.storage if isinstance(study, Study) else storage_url(storage)
-        name = study.name if isinstance(study, Study) else study
-        with opened(url) as database:
-            record = find_study(database, name)
-            sweep = confirmation(record, trials(database, record.study_id), top, seeds, epochs)
-            called = place(sweep, record, study_records(database))
-        options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir))
-        found.append(
-            Request(
-                sweep=replace(sweep, lanes=lanes), study=called, storage=url, options=options, workers=workers,
-                relations=Relations(role=Role.CONFIRMATION, origin=name),
-            )
-        )  # fmt: skip
-    with Stop(None, [signal.SIGINT]) as stop:
-        screen = suitable_screen() if progress else Silent()
-        return [_run(request, stop, screen) for request in found]
-
-
-def _run(request: Request, stop: Stop, screen: Screen) -> Study:
+def run_request(request: Request, stop: Stop, screen: Screen) -> Study:
+    """The study of a request after running it, as `run` describes it."""
     outcome = execute(request, stop, screen)
     for line in outcome.problems:
         print(line, file=sys.stderr)

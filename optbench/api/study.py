@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
+from optbench.errors import DefinitionError
 from optbench.scheduler.states import StudyState
 from optbench.storage import (
     FinalsRecord,
@@ -152,3 +153,11 @@ def opened(url: str, read_only: bool = True) -> Iterator[Storage]:
         yield storage
     finally:
         storage.close()
+
+
+def one_database(studies: "Sequence[Study | str]", storage: str | None) -> str:
+    """The URL of the database that all studies are in. Raises DefinitionError if there are several."""
+    urls = {study.storage for study in studies if isinstance(study, Study)} or {storage_url(storage)}
+    if len(urls) > 1:
+        raise DefinitionError("the studies are in several databases; expected one; `optbench copy` copies a study")
+    return urls.pop()

@@ -19,6 +19,7 @@ from optbench.cli.options import (
     refresh,
 )
 from optbench.cli.output import console, print_json
+from optbench.defaults import EQUAL
 from optbench.errors import DefinitionError, StudyError
 from optbench.files import check_writable
 
@@ -48,7 +49,7 @@ def compare(
         ),
     ] = None,
     storage: StorageUrl = DEFAULT_STORAGE,
-    equal: Equal = 0.1,
+    equal: Equal = EQUAL,
     anyway: Anyway = False,
     as_json: AsJson = False,
     report: Annotated[
@@ -93,7 +94,7 @@ def report(
         Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page. [default: report.html]")
     ] = REPORT,
     storage: StorageUrl = DEFAULT_STORAGE,
-    equal: Equal = 0.1,
+    equal: Equal = EQUAL,
     anyway: Anyway = False,
 ) -> None:
     """Write the comparison as a page that works offline. Example: optbench report adadelta adam -o report.html"""

@@ -1,26 +1,42 @@
 """The command that confirms searches on fresh seeds."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, opened, place
 from optbench.cli.output import console
 from optbench.cli.streams import print_error
+from optbench.defaults import EQUAL
 
 if TYPE_CHECKING:
-    from optbench.definition.sweep import Sweep
-    from optbench.storage import StudyRecord
+    from optbench.comparison.confirmation import Plan
+    from optbench.comparison.rounds import Order
+    from optbench.worker.session import Options
 
 
 @app.command()
 def confirm(
     studies: Studies,
     storage: StorageUrl = DEFAULT_STORAGE,
-    top: Annotated[int, typer.Option(metavar="N", help="How many of the best configurations to train.")] = 3,
+    top: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many of the best configurations. [default: 3, or 1 with --until-decided]"),
+    ] = None,
     seeds: Annotated[int, typer.Option(metavar="N", help="How many fresh seeds to use; all studies share them.")] = 10,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Add seeds in rounds until every pair of searches is decided.")
+    ] = False,
+    max_seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="With --until-decided, the most seeds. [default: 100]")
+    ] = None,
+    equal: Annotated[
+        float | None,
+        typer.Option(metavar="POINTS", help="With --until-decided, what counts as equal. [default: 0.1]"),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
@@ -28,46 +44,61 @@ def confirm(
     as_json: AsJson = False,
 ) -> None:
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
+    from optbench.api.confirming import request_of
     from optbench.cli.running import print_studies, run_all
-    from optbench.comparison.confirmation import notes
-    from optbench.launchers.requests import Request
-    from optbench.scheduler.states import Role
-    from optbench.worker.bounds import check_counts
-    from optbench.worker.creation import Relations
+    from optbench.comparison.rounds import MAX_SEEDS, Order
+    from optbench.storage import UntilDecided
+    from optbench.worker.bounds import check_counts, check_rounds
     from optbench.worker.session import Options
 
-    check_counts(flags=True, top=top, seeds=seeds, epochs=epochs, lanes=lanes, workers=workers)
+    check_counts(flags=True, top=top, epochs=epochs, lanes=lanes, workers=workers)
+    check_rounds(True, len(set(studies)), until_decided, seeds, max_seeds, equal)
     console.stderr = as_json
-    requests = []
-    for study, sweep, name in _confirmations(storage, studies, top, seeds, epochs):
-        if study.unfinished:
-            print_error(study.unfinished)
-        for note in notes(sweep, study.name, top, seeds):
-            print_error(note)
-        number = len(sweep.fixed) // seeds
-        console.print(f"{study.name}: the best {number} on {seeds} seeds each, as {name}", markup=False)
-        requests.append(
-            Request(
-                sweep=replace(sweep, lanes=lanes), study=name, storage=storage, workers=workers,
-                options=Options(lanes=lanes, data_dir=data_dir),
-                relations=Relations(role=Role.CONFIRMATION, origin=study.name),
-            )
-        )  # fmt: skip
-    ran = run_all(requests)
+    asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
+    order = Order(studies, top, seeds, epochs, asked)
+    options = Options(lanes=lanes, data_dir=data_dir)
+    if asked is None:
+        ran = run_all([request_of(one, order, storage, options, workers) for one in _announced(storage, order)])
+    else:
+        ran = _rounds(storage, order, options, workers)
     if as_json:
         print_studies(storage, ran)
 
 
-def _confirmations(
-    url: str, names: Sequence[str], top: int, seeds: int, epochs: int | None
-) -> "list[tuple[StudyRecord, Sweep, str]]":
-    """Each search, with the sweep that confirms it and the name of that sweep's study."""
-    from optbench.comparison.confirmation import confirmation, place
-    from optbench.storage import find_study, trials
-    from optbench.storage import studies as every
+def _announced(url: str, order: "Order") -> "list[Plan]":
+    """The plan for each search, after printing what it trains."""
+    from optbench.comparison.confirmation import notes
+    from optbench.comparison.rounds import plans
 
     with opened(url) as storage:
-        found = [find_study(storage, name) for name in dict.fromkeys(names)]
-        sweeps = [confirmation(study, trials(storage, study.study_id), top, seeds, epochs) for study in found]
-        listed = every(storage)
-        return [(study, sweep, place(sweep, study, listed)) for study, sweep in zip(found, sweeps, strict=True)]
+        found = plans(storage, order)
+    for one in found:
+        if one.search.unfinished:
+            print_error(one.search.unfinished)
+        for note in notes(one, order.configurations, order.seeds):
+            print_error(note)
+        held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
+        number = one.wanted // order.seeds
+        text = f"{one.search.name}: the best {number} on {order.seeds} seeds each, as {one.name}{held}"
+        console.print(text, markup=False, soft_wrap=True)
+    return found
+
+
+def _rounds(url: str, order: "Order", options: "Options", workers: int) -> list[str]:
+    """The names of the confirmations, after training rounds of seeds and printing the verdicts."""
+    from optbench.api.confirming import request_of
+    from optbench.cli.running import run_all
+    from optbench.comparison.rounds import plans, until_decided
+
+    def train(found: "Sequence[Plan]") -> bool:
+        run_all([request_of(one, order, url, options, workers) for one in found], summary=False)
+        return True  # what stops it, raises
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    for pair in until_decided(lambda: opened(url), order, train, say):
+        say(replace(pair, place=place(url)).sentence)
+    say(f"compare: optbench compare {' '.join(map(shlex.quote, dict.fromkeys(order.names)))}{place(url)}")
+    with opened(url) as storage:
+        return [one.name for one in plans(storage, order)]

@@ -16,23 +16,28 @@ from optbench.worker.screens import Terminal
 from optbench.worker.stop import Stop
 
 
-def run_all(requests: Sequence[Request], timeout: float | None = None) -> list[str]:
+def run_all(requests: Sequence[Request], timeout: float | None = None, summary: bool = True) -> list[str]:
     """The names of the studies that were started within `timeout` seconds, after running them one after another.
 
-    Exits with 128 plus the number of a signal, or with 1 if worker processes failed and the study lacks trials.
+    Prints a `summary` of each and the next commands. Exits with 128 plus the number of a signal, or with 1 if worker
+    processes failed and the study lacks trials.
     """
     ran: list[str] = []
     with Stop(timeout) as stop:
         for request in requests:
             ran.append(request.study)
-            _run(request, stop, [one.relations.origin for one in requests if one.relations.origin])
+            origins = [one.relations.origin for one in requests if one.relations.origin]
+            _run(request, stop, origins if summary else None)
             if stop():
                 break
     return ran
 
 
-def _run(request: Request, stop: Stop, origins: Sequence[str]) -> None:
-    """Runs one request. After a signal, a database that does not answer is not an error."""
+def _run(request: Request, stop: Stop, origins: Sequence[str] | None) -> None:
+    """Runs one request, and prints a summary unless `origins` is None.
+
+    After a signal, a database that does not answer is not an error.
+    """
     try:
         outcome = execute(request, stop, Terminal(console))
         for line in outcome.problems:
@@ -40,7 +45,8 @@ def _run(request: Request, stop: Stop, origins: Sequence[str]) -> None:
         if not outcome.trained:
             console.print(_nothing_to_do(request, outcome.study), markup=False)
         with opened(request.storage) as storage:
-            _conclude(storage, request, stop, origins)
+            if origins is not None:
+                _conclude(storage, request, stop, origins)
             if outcome.trained:
                 for name in filter(None, (request.study, request.relations.origin)):
                     refresh(storage, name)

@@ -10,7 +10,7 @@ from optbench.comparison.baseline import Setting, by_label
 from optbench.comparison.selection import Selection, selection
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS, Optimizer
-from optbench.storage import StudyRecord, TrialRecord, best_first, best_trials
+from optbench.storage import StudyRecord, TrialRecord, UntilDecided, best_first, best_trials
 from optbench.training.contract import Epoch
 
 EXPLORING = ("random", "qmc")  # samplers whose trials are independent draws
@@ -43,7 +43,8 @@ class Configuration:
 
     `trial` is the search's trial; `scores` are test accuracies by seed; `curves` are the learning curves of the
     confirmation, where curves were asked for. `done` is false while the confirmation lacks trials. `diverged` counts
-    the seeds whose network diverged; their score is the accuracy of guessing.
+    the seeds whose network diverged; their score is the accuracy of guessing. `until_decided` says how far the
+    confirmation was asked to go if its seeds were added until a comparison was decided.
     """
 
     trial: TrialRecord
@@ -53,6 +54,7 @@ class Configuration:
     scores: Mapping[int, float]
     curves: Sequence[list[Epoch]]
     diverged: int
+    until_decided: UntilDecided | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from itertools import combinations
 from optbench.comparison.arms import Arm, Comparison, base_name, explores, shared_seeds
 from optbench.comparison.comparable import Candidate, candidates, differences, family, largest
 from optbench.comparison.confirmed import confirmed
+from optbench.comparison.copies import check_copies, without_copies
 from optbench.comparison.library import Library, read
 from optbench.comparison.selection import selection
 from optbench.errors import StudyError, nearest
@@ -26,14 +27,14 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False, with_c
     without `anyway`, if the searches do not compare or two confirmed ones share too few seeds.
     """
     known = [study for study in studies(storage) if study.sweep is not None]
-    chosen, left_out = _named(known, names, anyway) if names else _choose(known, anyway)
+    chosen, left_out = (named(known, names, anyway), {}) if names else _choose(known, anyway)
     library, copied = read(storage, chosen, known, with_curves)
     arms, empty = _arms(chosen, library)
     if empty and (names or not arms):
         raise StudyError(f"study {empty[0]!r} cannot be compared: {COPIED}")
     left_out |= dict.fromkeys([*copied, *empty], COPIED)
-    if not names and not anyway:
-        arms, others = _of_one_length(arms)
+    if not anyway:
+        arms, others = (check_copies(arms), {}) if names else _independent(arms)
         left_out |= others
     different = differences([one for one in chosen if one.name in {arm.name for arm in arms}]) + _lengths(arms)
     if different and not anyway:
@@ -51,8 +52,12 @@ def collect(storage: Storage, names: Sequence[str], anyway: bool = False, with_c
     )
 
 
-def _named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> tuple[list[Candidate], dict[str, str]]:
-    """The searches of these names. The name that repeats of a search share stands for all of them."""
+def named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> list[Candidate]:
+    """The searches of these names, among the `known` studies of optbench.
+
+    The name that repeats of a search share stands for all of them. Raises StudyError if one is not a search with a
+    complete trial, or, without `anyway`, if they have different data, models or batch sizes.
+    """
     every = {study.name: study for study in known}
     found: dict[str, StudyRecord] = {}
     for name in names:
@@ -69,7 +74,7 @@ def _named(known: Sequence[StudyRecord], names: Sequence[str], anyway: bool) -> 
             f"{' and '.join(families.values())} have different data, models or batch sizes; name studies that share "
             "them, or add --anyway"
         )
-    return chosen, {}
+    return chosen
 
 
 def _check_search(study: StudyRecord, known: Sequence[StudyRecord]) -> None:
@@ -128,6 +133,13 @@ def _arms(chosen: Sequence[Candidate], library: Library) -> tuple[list[Arm], lis
                 )
             )
     return arms, empty
+
+
+def _independent(arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:
+    """The arms that are no copies and were confirmed for one number of epochs, and why the others are left out."""
+    alike, others = _of_one_length(arms)
+    different, copies = without_copies(alike)
+    return different, others | copies
 
 
 def _of_one_length(arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:

@@ -1,16 +1,20 @@
 """Makes confirmations: the best configurations of a search, trained again on fresh seeds that all searches share."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from optbench.definition.sweep import DataSource, FixedTrial, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError
+from optbench.optimizers import OPTIMIZERS
 from optbench.randomness import Purpose, seed
 from optbench.storage import StudyRecord, TrialRecord, best_first, distinct, lacks_best
+from optbench.worker.bounds import BOUNDS
 from optbench.worker.creation import free_name
 
+MAX_SEEDS = BOUNDS["seeds"][1]
 MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
 
 
@@ -29,8 +33,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
     best = distinct(best_first(study.finals, records))[:top]
     if not best:
         raise lacks_best(study)
-    fresh = [seed(Purpose.CONFIRM, index) for index in range(seeds)]
-    fixed = tuple(_fixed(trial, number) for trial in best for number in fresh)
+    fixed = tuple(_fixed(trial, number) for trial in best for number in fresh_seeds()[:seeds])
     return replace(
         sweep,
         name=f"{study.name[:MAX_NAME]}/confirm",
@@ -56,13 +59,13 @@ def _fixed(trial: TrialRecord, fresh: int) -> FixedTrial:
     )
 
 
-def notes(sweep: Sweep, search: str, top: int, seeds: int) -> Iterator[str]:
+def notes(found: "Plan", top: int, seeds: int) -> Iterator[str]:
     """A sentence for each way in which a confirmation does less than was asked for, or than a comparison needs."""
-    found = len(sweep.fixed) // seeds
-    if found < top:
-        yield f"{search}: it has {found} different configurations, fewer than the {top} asked for; all are confirmed"
+    name, number = found.search.name, found.wanted // seeds
+    if number < top:
+        yield f"{name}: it has {number} different configurations, fewer than the {top} asked for; all are confirmed"
     if seeds == 1:
-        yield f"{search}: one seed says nothing about spread; a comparison takes at least 2 seeds, better 10"
+        yield f"{name}: one seed says nothing about spread; a comparison takes at least 2 seeds, better 10"
 
 
 def label_of(number: int) -> str:
@@ -81,22 +84,79 @@ def source_trial(trial: TrialRecord) -> int | None:
     return int(found[1]) if found else None
 
 
-def place(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> str:
-    """The name of the study for this confirmation of the search: one of the same sweep if there is one, or a free name.
+@dataclass(frozen=True)
+class Plan:
+    """What to train for a confirmation of `search`: the `sweep`, as the study `name`.
 
-    A confirmation keeps its name when its search is renamed.
+    `extends` is that study, if there is one. `wanted` is the number of trials that were asked for, and `held` how many
+    of them its list has already. The list may also have others, of further seeds and configurations.
     """
-    for study in every:
-        if study.confirms(search) and study.sweep is not None and _same(study.sweep, sweep):
-            return study.name
-    return free_name(sweep.name, {study.name for study in every})
+
+    search: StudyRecord
+    sweep: Sweep
+    name: str
+    wanted: int
+    held: int = 0
+    extends: StudyRecord | None = None
+
+    @property
+    def lacks_trials(self) -> bool:
+        """Whether a trial is still to be trained."""
+        return self.extends is None or self.extends.finished < self.sweep.trials
+
+
+def plan(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> Plan:
+    """The plan for this confirmation of the search: it extends a confirmation that trains alike, if there is one.
+
+    The new trials follow those that the list has. Of several confirmations, the one that lacks the fewest trials is
+    extended. A confirmation keeps its name when its search is renamed.
+    """
+    alike = [study for study in every if study.confirms(search) and study.sweep and _same(study.sweep, sweep)]
+    wanted = {_key(trial) for trial in sweep.fixed}
+    best = max(alike, key=lambda study: (len(wanted & _keys(study)), -study.study_id), default=None)
+    if best is None or best.sweep is None:
+        name = free_name(sweep.name, {study.name for study in every})
+        return Plan(search=search, sweep=sweep, name=name, wanted=len(sweep.fixed))
+    known = _keys(best)
+    fixed = (*best.sweep.fixed, *(trial for trial in sweep.fixed if _key(trial) not in known))
+    longer = replace(best.sweep, fixed=fixed, trials=len(fixed), lanes=None)
+    return Plan(
+        search=search,
+        sweep=longer,
+        name=best.name,
+        wanted=len(sweep.fixed),
+        held=len(wanted & known),
+        extends=best,
+    )
+
+
+def in_order(seeds: Collection[int]) -> list[int]:
+    """The seeds in the order in which confirmations take them; seeds that none takes come last."""
+    order = {seed: index for index, seed in enumerate(fresh_seeds())}
+    return sorted(seeds, key=lambda seed: (order.get(seed, MAX_SEEDS), seed))
+
+
+@cache
+def fresh_seeds() -> tuple[int, ...]:
+    """The seeds of every confirmation, in their order."""
+    return tuple(seed(Purpose.CONFIRM, index) for index in range(MAX_SEEDS))
 
 
 def _same(held: Sweep, sweep: Sweep) -> bool:
-    """Whether two sweeps train the same. Names and lanes do not matter, and those of schema 3 name no source trials."""
+    """Whether two sweeps train alike, apart from their lists. Names and lanes do not matter."""
     return _bare(held) == _bare(sweep)
 
 
 def _bare(sweep: Sweep) -> dict[str, Any]:
-    fixed = tuple(replace(trial, source_trial=None) for trial in sweep.fixed)
-    return replace(sweep, name="", fixed=fixed, lanes=None).definition()
+    return replace(sweep, name="", fixed=(), trials=0, lanes=None).definition()
+
+
+def _keys(study: StudyRecord) -> set[object]:
+    return set() if study.sweep is None else {_key(trial) for trial in study.sweep.fixed}
+
+
+def _key(trial: FixedTrial) -> object:
+    """What two fixed trials share that train the same; those of schema 3 name no source trials."""
+    known = OPTIMIZERS.get(trial.optimizer)
+    params = known.complete(trial.params) if known else trial.params
+    return trial.optimizer, tuple(sorted(params.items())), trial.seed

@@ -56,6 +56,7 @@ def _configurations(source: Source, searched: dict[int, TrialRecord]) -> dict[in
                 scores=scores,
                 curves=[source.curves[t.trial_id] for t in own if t.trial_id in source.curves],
                 diverged=sum(t.state is State.DIVERGED for t in own),
+                until_decided=source.study.until_decided,
             )
     return found
 

@@ -63,6 +63,8 @@ def _plain_pair(pair: Pair) -> dict[str, Any]:
         "equivalence": vars(pair.equal),
         "improvement": vars(pair.better),
         "corrected_p": pair.p,
+        "statement": pair.statement,
+        "sequence": pair.sequence and vars(pair.sequence),
         "conclusion": pair.conclusion,
         "winner": pair.winner.name if pair.winner else None,
         "failed_tests": list(pair.failed),

@@ -16,6 +16,7 @@ class StudyAttribute(enum.StrEnum):
     ORIGIN = "origin"  # in a confirmation or finals: the search whose configurations it trains again
     ORIGIN_TOKEN = "origin_token"  # that study's token, which a rename does not change
     FINALS = "finals"  # in finals: their rounds and how many trials the search had (see scheduler/finals.py)
+    UNTIL_DECIDED = "until_decided"  # in a confirmation whose seeds were added until decided: what was asked for
     REPEAT_OF = "repeat_of"  # in the repeats NAME/1 to NAME/R of a sweep: the NAME that they share
     STATE = "state"
     FINISHED = "finished"

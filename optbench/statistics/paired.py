@@ -125,7 +125,7 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float = 0.001) -> Equivalenc
     """Whether a and b, paired by seed, are equal to within ±margin (a fraction: .001 is 0.1 percentage points).
 
     Two one-sided t-tests (TOST) at 5 %, of which p is the larger. Where all differences are the same there is no spread
-    to test against, and the mean alone decides.
+    to test against: p is 1, and equality is not shown.
     Raises ValueError for fewer than two pairs, unequal lengths, or a margin that is not above 0.
     Schuirmann 1987; docs/statistics.md.
     """
@@ -135,8 +135,7 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float = 0.001) -> Equivalenc
     mean = mean_interval(differences.tolist(), 0.90)
     low, high = mean.mean - mean.margin, mean.mean + mean.margin
     if np.ptp(differences) < SINGLE:
-        equal = abs(mean.mean) < margin - SINGLE
-        return Equivalence(low=low, high=high, equal=equal, p=0.0 if equal else 1.0)
+        return Equivalence(low=low, high=high, equal=False, p=1.0)
     above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
     return Equivalence(low=low, high=high, equal=-margin < low and high < margin, p=float(max(above, below)))

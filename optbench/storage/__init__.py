@@ -10,13 +10,13 @@ from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
 from optbench.storage.finals_records import FinalsRecord, write_plan
 from optbench.storage.follow import Follower
-from optbench.storage.growth import append_fixed
+from optbench.storage.growth import append_fixed, note_until_decided
 from optbench.storage.identity import rename_study
 from optbench.storage.opening import open_storage
 from optbench.storage.past import past_attributes, past_trials
 from optbench.storage.plain import optuna_study
 from optbench.storage.study_reader import find_study, studies
-from optbench.storage.study_records import COUNTED, StudyRecord, glance, lacks_best
+from optbench.storage.study_records import COUNTED, StudyRecord, UntilDecided, glance, lacks_best
 from optbench.storage.test_log import count_evaluations, log_replay
 from optbench.storage.trial_records import (
     TrialRecord,
@@ -42,6 +42,7 @@ __all__ = [
     "Storage",
     "StudyRecord",
     "TrialRecord",
+    "UntilDecided",
     "WorkerRecord",
     "Writer",
     "append_fixed",
@@ -57,6 +58,7 @@ __all__ = [
     "glance",
     "lacks_best",
     "log_replay",
+    "note_until_decided",
     "one_line",
     "open_storage",
     "open_study",

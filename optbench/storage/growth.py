@@ -1,7 +1,8 @@
-"""Appends trials to a study's list of fixed trials. The trials that exist keep their slots."""
+"""Appends trials to a study's list of fixed trials, and keeps why it grows. The trials that exist keep their slots."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.storage.engine import Storage
 from optbench.storage.optuna_private import models
+from optbench.storage.study_records import UntilDecided
 
 
 def append_fixed(storage: Storage, study_id: int, expected: int, more: Sequence[FixedTrial]) -> None:
@@ -45,5 +47,22 @@ def append_fixed(storage: Storage, study_id: int, expected: int, more: Sequence[
         }
         for key, value in changed.items():
             rows[key].value_json = json.dumps(value)
+
+    storage.write(work)
+
+
+def note_until_decided(storage: Storage, study_id: int, asked: UntilDecided) -> None:
+    """Keep in a confirmation that its seeds are added until a comparison is decided. The latest request counts."""
+
+    def work(session: Session) -> None:
+        study = session.get(models.StudyModel, study_id, with_for_update=True)
+        if study is None:
+            raise StudyError(f"there is no study with the id {study_id}; `optbench studies` lists the studies")
+        key = StudyAttribute.UNTIL_DECIDED.value
+        row = next((row for row in study.user_attributes if row.key == key), None)
+        if row is None:
+            row = models.StudyUserAttributeModel(key=key, value_json="")
+            study.user_attributes.append(row)
+        row.value_json = json.dumps(asdict(asked))
 
     storage.write(work)

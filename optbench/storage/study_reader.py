@@ -22,7 +22,7 @@ from optbench.storage.finals_records import read_finals, read_plan
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.rows import interrupted
 from optbench.storage.schema import ATTACHED
-from optbench.storage.study_records import StudyRecord
+from optbench.storage.study_records import StudyRecord, UntilDecided
 from optbench.storage.workers import alive_by_study, running_by_study
 
 OURS = (StudyAttribute.DEFINITION, StudyAttribute.FINGERPRINT)  # only a study that optbench made has these
@@ -34,6 +34,7 @@ READ = [
     StudyAttribute.ORIGIN,
     StudyAttribute.ORIGIN_TOKEN,
     StudyAttribute.FINALS,
+    StudyAttribute.UNTIL_DECIDED,
     StudyAttribute.REPEAT_OF,
 ]
 
@@ -116,6 +117,7 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
                 finals=finals.get(study_id),
                 origin=_origin(own, named, tokens),
                 origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
+                until_decided=_until_decided(own),
                 repeat_of=repeat_of(
                     own.get(StudyAttribute.REPEAT_OF),
                     named[study_id],
@@ -207,6 +209,11 @@ def _role(own: Mapping[str, Any], sweep: Sweep | None) -> Role | None:
     if StudyAttribute.ORIGIN in own:
         return Role.CONFIRMATION
     return Role.SEARCH if sweep.searches else Role.FIXED
+
+
+def _until_decided(own: Mapping[str, Any]) -> UntilDecided | None:
+    held = own.get(StudyAttribute.UNTIL_DECIDED)
+    return None if held is None else UntilDecided(equal=held["equal"], max_seeds=held["max_seeds"])
 
 
 def _origin(own: Mapping[str, Any], named: Mapping[int, str], tokens: Mapping[int, str | None]) -> str | None:

@@ -24,6 +24,16 @@ SUMMARY = (
 
 
 @dataclass(frozen=True)
+class UntilDecided:
+    """How far a confirmation was asked to go: until a difference or equality within `equal` percentage points is shown,
+    or to `max_seeds`.
+    """
+
+    equal: float
+    max_seeds: int
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """One study, with its trials counted by state.
 
@@ -50,6 +60,7 @@ class StudyRecord:
     finals: FinalsRecord | None = None
     origin: str | None = None
     origin_token: str | None = None
+    until_decided: UntilDecided | None = None  # None: its number of seeds does not depend on what they showed
     repeat_of: str | None = None  # the name that the repeats of a sweep share
     token: str | None = None  # its identity, which a rename does not change; None: another program made or copied it
     sweep: Sweep | None = None

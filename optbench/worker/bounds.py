@@ -10,6 +10,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "epochs": (1, 1_000_000),
     "heartbeat_timeout": (2, 86_400),
     "lanes": (1, 256),
+    "max_seeds": (2, 200),
     "repeat": (1, 1000),
     "retries": (0, 1000),
     "seeds": (1, 200),
@@ -38,6 +39,25 @@ def check_training(flags: bool, trainer: str, lanes: int | None, timeout: float 
         )
     if timeout is not None and not timeout > 0:
         raise DefinitionError(f"{_shown('timeout', f'{timeout:g}', flags)}; expected seconds above 0")
+
+
+def check_rounds(
+    flags: bool, studies: int, until_decided: bool, seeds: int, max_seeds: int | None, equal: float | None
+) -> None:
+    """Raise DefinitionError if rounds of seeds are asked for that make no sense, or their options without them."""
+    check_counts(flags, seeds=seeds, max_seeds=max_seeds)
+    option = "--until-decided" if flags else "until_decided"
+    if until_decided and studies < 2:
+        raise DefinitionError(f"{option} compares searches; name two or more")
+    given = [(name, value) for name, value in (("max_seeds", max_seeds), ("equal", equal)) if value is not None]
+    if not until_decided and given:
+        raise DefinitionError(f"{_shown(*given[0], flags)} is for {option}; add it, or leave this out")
+    if equal is not None and not 0 < equal < 100:
+        raise DefinitionError(f"{_shown('equal', f'{equal:g}', flags)}; expected percentage points between 0 and 100")
+    if max_seeds is not None and max_seeds < seeds:
+        raise DefinitionError(
+            f"{_shown('max_seeds', max_seeds, flags)}; expected {seeds} or more, the seeds of the first round"
+        )
 
 
 def _shown(option: str, value: Any, flags: bool) -> str:

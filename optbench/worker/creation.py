@@ -6,7 +6,7 @@ joins computes the digests from its own copy of the data and compares them.
 
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -21,8 +21,11 @@ from optbench.scheduler.states import Metric, Role
 from optbench.storage import (
     Storage,
     StudyRecord,
+    UntilDecided,
+    append_fixed,
     find_study,
     glance,
+    note_until_decided,
     open_study,
     past_attributes,
     set_total,
@@ -38,12 +41,14 @@ class Relations:
     """How a study is related to other studies.
 
     `role` says what it is for (None: a search, or the list of a file), and `origin` is the name of the search whose
-    configurations it trains again. `repeat_of` is the name that the repeats of one sweep share. `plan` is that of
+    configurations it trains again. `until_decided` says how far a confirmation is asked to go if its seeds are added
+    until a comparison is decided. `repeat_of` is the name that the repeats of one sweep share. `plan` is that of
     finals.
     """
 
     role: Role | None = None
     origin: str | None = None
+    until_decided: UntilDecided | None = None
     repeat_of: str | None = None
     plan: FinalsPlan | None = None
 
@@ -53,11 +58,15 @@ def create_study(
 ) -> StudyRecord:
     """The study `name`, with the sweep's definition and total; made if there is none.
 
-    `digests` are those of the data (see StudyData). A study that already has the sweep's total is not changed.
+    `digests` are those of the data (see StudyData). A study that already has the sweep's total is not changed. A
+    confirmation whose list of fixed trials is the beginning of the sweep's is extended.
 
     Raises StudyError if a study of that name has another fingerprint. The message names the keys that differ.
     """
-    study_id, held = make_study(storage, sweep, name, digests, relations or Relations())
+    relations = relations or Relations()
+    study_id, held = make_study(storage, sweep, name, digests, relations)
+    if relations.role is Role.CONFIRMATION and StudyAttribute.FINGERPRINT in held:
+        held[StudyAttribute.FINGERPRINT] = _extend(storage, name, sweep, digests, relations.until_decided).fingerprint
     study = find_study(storage, name)
     sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
@@ -99,6 +108,22 @@ def free_name(wanted: str, taken: Collection[str]) -> str:
         if name not in taken:
             return name
     raise StudyError(f"{wanted!r} and 9,998 more names are taken")
+
+
+def _extend(
+    storage: Storage, name: str, sweep: Sweep, digests: Mapping[str, str], asked: UntilDecided | None
+) -> StudyRecord:
+    """The confirmation, after appending the trials that the sweep has beyond those of its list, and noting why."""
+    study = find_study(storage, name)
+    if asked is not None:
+        note_until_decided(storage, study.study_id, asked)
+    known = len(study.sweep.fixed) if study.sweep else 0
+    if known >= len(sweep.fixed):
+        return study
+    beginning = replace(sweep, fixed=sweep.fixed[:known])
+    _compare(name, study.fingerprint, beginning.fingerprint(digests), "rename or delete it")
+    append_fixed(storage, study.study_id, known, sweep.fixed[known:])
+    return find_study(storage, name)
 
 
 def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:

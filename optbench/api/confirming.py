@@ -1,0 +1,85 @@
+"""Confirms searches from Python, on as many seeds as were asked for or until a comparison is decided."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optbench.api.running import run_request
+from optbench.api.study import Study, one_database, opened
+from optbench.defaults import EQUAL
+from optbench.launchers.requests import Request
+from optbench.scheduler.states import Role, StudyState
+from optbench.storage import UntilDecided
+from optbench.worker.bounds import check_counts, check_rounds
+from optbench.worker.creation import Relations
+from optbench.worker.screens import Silent, suitable_screen
+from optbench.worker.session import Options
+from optbench.worker.stop import Stop
+
+if TYPE_CHECKING:
+    from optbench.comparison.confirmation import Plan
+    from optbench.comparison.rounds import Order
+
+
+def confirm(
+    *studies: Study | str,
+    storage: str | None = None,
+    top: int | None = None,
+    seeds: int = 10,
+    until_decided: bool = False,
+    max_seeds: int | None = None,
+    equal: float | None = None,
+    epochs: int | None = None,
+    lanes: int | None = None,
+    workers: int = 1,
+    data_dir: str | Path | None = None,
+    progress: bool = True,
+) -> list[Study]:
+    """The confirmations of searches: the `top` best configurations of each, trained again on `seeds` fresh seeds.
+
+    Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
+    All searches share the seeds. A confirmation that exists is extended by what it lacks. With `until_decided`, seeds
+    are added in rounds, up to `max_seeds` (100), until a difference or equality within `equal` percentage points (0.1)
+    is shown for every pair of searches. `top` is 3, or 1 with `until_decided`. Ctrl-C stops as in `run`.
+
+    Raises StudyError if a study is not a search, or, with `until_decided`, if the searches do not compare.
+    """
+    from optbench.comparison.rounds import MAX_SEEDS, Order, plans
+    from optbench.comparison.rounds import until_decided as train_until_decided
+
+    check_counts(flags=False, top=top, epochs=epochs, lanes=lanes, workers=workers)
+    names = [study.name if isinstance(study, Study) else study for study in studies]
+    check_rounds(False, len(set(names)), until_decided, seeds, max_seeds, equal)
+    url = one_database(studies, storage)
+    asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
+    order = Order(names, top, seeds, epochs, asked)
+    options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir))
+    screen = suitable_screen() if progress else Silent()
+
+    def train(found: "Sequence[Plan]") -> bool:
+        with Stop(None, [signal.SIGINT]) as stop:
+            ran = [run_request(request_of(one, order, url, options, workers), stop, screen) for one in found]
+        return all(study.state is StudyState.DONE for study in ran)
+
+    if asked is None:
+        with opened(url) as database:
+            found = plans(database, order)
+        train(found)
+    else:
+        train_until_decided(lambda: opened(url, read_only=False), order, train, screen.line)
+    with opened(url) as database:
+        return [Study(one.name, url) for one in plans(database, order)]
+
+
+def request_of(one: "Plan", order: "Order", url: str, options: Options, workers: int) -> Request:
+    """The request that trains a plan in the database at `url`."""
+    return Request(
+        sweep=replace(one.sweep, lanes=options.lanes),
+        study=one.name,
+        storage=url,
+        options=options,
+        workers=workers,
+        relations=Relations(role=Role.CONFIRMATION, origin=one.search.name, until_decided=order.until_decided),
+    )
