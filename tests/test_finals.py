@@ -59,6 +59,7 @@ def test_the_default_is_the_largest_number_of_candidates_that_fits(available, bu
 def test_a_budget_is_a_fraction_of_the_trials_without_rounding_noise():
     assert trainings(0.29, 100) == 29
     assert trainings(0.25, 30) == 7
+    assert [trainings(None, trials) for trials in (4, 24, 40, 64, 100)] == [1, 6, 10, 10, 16]
 
 
 @pytest.mark.parametrize(("trials", "expected"), [(64, "0.1 or more"), (3, "a search of at least 6 trials")])

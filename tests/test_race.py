@@ -28,6 +28,7 @@ from tests.test_storage import together
 from tests.workers import STUDY, SWEEP
 
 WIDE = {"learning_rate": {"low": 1e-3, "high": 10.0, "log": True}, "epsilon": {"low": 1e-9, "high": 1e-3, "log": True}}
+QUARTER = Finals(budget=0.25)
 RACE = {"trials": 32, "epochs": 3, "space": WIDE, "known": True, "finals": {"budget": 0.25}}
 RACE |= {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
 DATA = StudyData(Split(None, None, {}))
@@ -73,12 +74,12 @@ def run_to_end(storage, name, score=skill):
 
 def test_known_settings_are_the_first_trials_and_among_the_candidates(storage, search):
     assert [trial.label for trial in search.sweep.fixed] == ["Keras' defaults", "the paper's setting"]
-    race = open_finals(storage, search, Finals(), {})
+    race = open_finals(storage, search, QUARTER, {})
     assert {0, 1} <= {trial.source_trial for trial in race.sweep.fixed}
 
 
 def test_finals_have_their_total_from_the_start_and_reach_it_exactly(storage, search):
-    race = open_finals(storage, search, Finals(), {})
+    race = open_finals(storage, search, QUARTER, {})
     assert (race.role, race.origin, race.total, race.metric) == (Role.FINALS, "tiny", 8, search.metric)
     assert [(one.candidates, one.seeds) for one in race.plan.rounds] == [(4, 1), (2, 2)]
     assert len(race.sweep.fixed) == 4
@@ -89,7 +90,7 @@ def test_finals_have_their_total_from_the_start_and_reach_it_exactly(storage, se
 
 def test_the_winner_is_the_best_of_the_study_with_its_mean_and_its_optimism(storage, search):
     single = search.best
-    open_finals(storage, search, Finals(), {})
+    open_finals(storage, search, QUARTER, {})
     assert find_study(storage, "tiny").best == single, "the finals are not done"
     run_to_end(storage, "tiny/finals", lambda job: 0.8 if job.hparams["learning_rate"] == 1 else 0.5)
     study = find_study(storage, "tiny")
@@ -104,7 +105,7 @@ def test_the_winner_is_the_best_of_the_study_with_its_mean_and_its_optimism(stor
 
 
 def test_a_final_that_diverged_counts_with_the_accuracy_of_guessing(storage, search):
-    open_finals(storage, search, Finals(), {})
+    open_finals(storage, search, QUARTER, {})
     run_to_end(storage, "tiny/finals", lambda job: float("nan") if job.hparams["learning_rate"] == 1 else 0.5)
     finals = find_study(storage, "tiny").finals
     assert finals.finalists[-1].mean == pytest.approx(CHANCE) or finals.finalists[-2].mean == pytest.approx(CHANCE)
@@ -133,15 +134,15 @@ def test_trials_that_were_pruned_late_enter_with_their_last_accuracy(storage):
 
 
 def test_finals_are_resumed_and_a_longer_search_gets_new_ones(storage, search):
-    first = open_finals(storage, search, Finals(), {})
-    assert open_finals(storage, search, Finals(), {}).study_id == first.study_id
+    first = open_finals(storage, search, QUARTER, {})
+    assert open_finals(storage, search, QUARTER, {}).study_id == first.study_id
     run_to_end(storage, first.name)
     longer = create_study(storage, sweep_of(**RACE | {"trials": 40}), "tiny", {})
     fill(storage, longer, skill)
     longer = find_study(storage, "tiny")
-    second = open_finals(storage, longer, Finals(), {})
+    second = open_finals(storage, longer, QUARTER, {})
     assert second.name == "tiny/finals-2"
-    assert open_finals(storage, longer, Finals(), {}).study_id == second.study_id
+    assert open_finals(storage, longer, QUARTER, {}).study_id == second.study_id
     assert find_study(storage, "tiny").finals.study == "tiny/finals", "these are the newest finals that are done"
     run_to_end(storage, second.name)
     assert find_study(storage, "tiny").finals.study == "tiny/finals-2"
@@ -150,7 +151,7 @@ def test_finals_are_resumed_and_a_longer_search_gets_new_ones(storage, search):
 def test_many_threads_create_the_same_finals_once(storage, search, tmp_path):
     def work():
         with closing(open_storage(f"sqlite:///{tmp_path}/x.db")) as own:
-            open_finals(own, search, Finals(), {})
+            open_finals(own, search, QUARTER, {})
 
     together(work, 4)
     assert [study.name for study in studies(storage)] == ["tiny", "tiny/finals"]
@@ -173,7 +174,7 @@ def test_workers_share_the_rounds_and_train_every_slot_once(storage, search, tmp
 
 
 def test_stopped_finals_resume_and_train_every_slot_once(storage, search):
-    race = open_finals(storage, search, Finals(), {})
+    race = open_finals(storage, search, QUARTER, {})
     for _ in range(50):
         stops = iter([None] * 9)
         Session(storage, race.name, Options(), DATA, build=lambda *_: FakeTrainer()).run(
@@ -186,7 +187,7 @@ def test_stopped_finals_resume_and_train_every_slot_once(storage, search):
 
 
 def test_renaming_and_copying_keep_the_finals(storage, search):
-    open_finals(storage, search, Finals(), {})
+    open_finals(storage, search, QUARTER, {})
     run_to_end(storage, "tiny/finals")
     best = find_study(storage, "tiny").best
     assert copy_study(storage, find_study(storage, "tiny"), storage, "copy") == ["copy", "copy/finals"]
@@ -197,7 +198,7 @@ def test_renaming_and_copying_keep_the_finals(storage, search):
 
 
 def test_reading_finals_takes_the_same_number_of_queries_for_any_number_of_studies(storage, search):
-    open_finals(storage, search, Finals(), {})
+    open_finals(storage, search, QUARTER, {})
     run_to_end(storage, "tiny/finals")
 
     def count():

@@ -56,10 +56,10 @@ def finals(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
     candidates: Annotated[
-        int | None, typer.Option(metavar="N", help="How many configurations enter. [default: as many as fit, up to 8]")
+        int | None, typer.Option(metavar="N", help="How many configurations enter. [default: as many as fit, up to 5]")
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(metavar="F", help="Trainings, as a fraction of the search's trials. [default: 0.25]")
+        float | None, typer.Option(metavar="F", help="Trainings, as a fraction of the search's trials. [default: 0.16]")
     ] = None,
     lanes: Lanes = None,
     workers: Workers = 1,
@@ -76,7 +76,7 @@ def finals(
     from optbench.worker.finals import current_finals, plan_finals
     from optbench.worker.session import Options
 
-    asked = Finals(candidates, Finals.budget if budget is None else budget)
+    asked = Finals(candidates, budget)
     _check(asked)
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
@@ -110,7 +110,7 @@ def _check_search(record: "StudyRecord") -> None:
 def _check(asked: "Finals") -> None:
     if asked.candidates is not None and asked.candidates < 2:
         raise DefinitionError(f"--candidates {asked.candidates}; expected a whole number of 2 or more")
-    if not 0 < asked.budget <= 1:
+    if asked.budget is not None and not 0 < asked.budget <= 1:
         raise DefinitionError(f"--budget {asked.budget:g}; expected a fraction above 0, at most 1")
 
 

@@ -28,7 +28,7 @@ from optbench.definition.strategies import (
     Table,
     TpeTable,
 )
-from optbench.definition.sweep import ACTIVATIONS, Finals, MlpModel
+from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
 
 HUGE = 10**300  # a larger whole number does not fit into a float
@@ -108,9 +108,10 @@ class FinalsTable(Table):
     """The best configurations of a search are trained again on fresh seeds, with validation images, to choose one."""
 
     candidates: CountFrom2 | None = None
-    """How many configurations enter, the known settings among them; unless given, as many as fit, at most 8."""
-    budget: Fraction = Finals.budget
-    """How many trainings there are, as a fraction of the search's trials; each has all epochs."""
+    """How many configurations enter, the known settings among them; unless given, as many as fit, at most 5."""
+    budget: Fraction | None = None
+    """How many trainings of all epochs there are, as a fraction of the search's trials; 0.16 unless given, or 10
+    trainings if that is more, but at most 0.25."""
 
 
 def _switch(given: Any) -> str:

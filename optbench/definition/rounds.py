@@ -7,7 +7,7 @@ its candidates enters the next one, until two are left. See docs/statistics.md.
 import math
 from dataclasses import dataclass
 
-MOST = 8  # candidates, unless a file or a command asks for more
+MOST = 5  # candidates, unless a file or a command asks for more
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,28 @@ def smallest(candidates: int) -> int:
 
 
 def fitting(available: int, budget: int) -> int:
-    """The largest number of candidates, at most 8, whose finals fit into a budget of trainings; 0 if none do."""
+    """The largest number of candidates, at most 5, whose finals fit into a budget of trainings; 0 if none do."""
     return max((n for n in range(2, min(available, MOST) + 1) if smallest(n) <= budget), default=0)
 
 
-def trainings(fraction: float, trials: int) -> int:
-    """The number of trainings in a budget, which is a fraction of the search's trials."""
+def trainings(fraction: float | None, trials: int) -> int:
+    """The number of trainings in a budget, which is a fraction of the search's trials.
+
+    None is the default: 0.16, or 10 trainings if that is more, but at most 0.25. It comes from a simulation
+    (`python -m tests.benchmarks.finals`).
+    """
+    if fraction is None:
+        return max(trainings(0.16, trials), min(10, trainings(0.25, trials)))
     return math.floor(fraction * trials + 1e-9)
 
 
-def too_small(fraction: float, trials: int, candidates: int, needed: int) -> str:
+def too_small(fraction: float | None, trials: int, candidates: int, needed: int) -> str:
     """The message for a budget in which finals of so many candidates do not fit."""
     enough = math.ceil(100 * needed / trials) / 100
+    given = "the default budget" if fraction is None else f"budget = {fraction:g}"
     expected = f"{enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
     return (
-        f"budget = {fraction:g} of {trials} trials is {trainings(fraction, trials)} trainings, but {candidates} "
+        f"{given} of {trials} trials is {trainings(fraction, trials)} trainings, but {candidates} "
         f"candidates need {needed}; expected {expected}"
     )
 

@@ -140,12 +140,12 @@ class FixedTrial:
 class Finals:
     """Finals after a search: its best configurations are trained again on fresh seeds, to choose one.
 
-    `candidates` is how many enter (None: as many as the budget allows, at most 8). `budget` is a fraction of the
-    search's trials: so many trainings of all epochs the finals have.
+    `candidates` is how many enter (None: as many as the budget allows, at most 5). `budget` is a fraction of the
+    search's trials: so many trainings of all epochs the finals have (None: see rounds.trainings).
     """
 
     candidates: int | None = None
-    budget: float = 0.25
+    budget: float | None = None
 
 
 @dataclass(frozen=True)

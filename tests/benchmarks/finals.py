@@ -3,8 +3,8 @@
 The true accuracies are the final ones of a recorded explore sweep, or the means of six seeds that were measured for the
 eight best trials of Adam and Keras' defaults. Every run adds normal noise. A search runs each trial once. Its best by
 that run, always with the known setting among them, are trained again on fresh seeds, in rounds: "8x1 4x1 2x2" trains
-eight candidates on one fresh seed, the better four on one more, and the better two on two more. Candidates are ranked by
-the mean over their fresh seeds; with "own run" the search's run counts as one more seed. "Regret" is by how much the
+eight candidates on one fresh seed, the better four on one more, and the better two on two more. They are ranked by the
+mean over their fresh seeds; with "own run" the search's run counts as one more seed. "Regret" is by how much the
 chosen configuration is truly below the best of all, in percentage points.
 
     python -m tests.benchmarks.finals [--searches 20000] [--deviation 0.08]
