@@ -6,10 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
+from optbench.comparison.collect import collect
+from optbench.comparison.rows import rows
+from optbench.report.page import report
 from optbench.scheduler.attributes import TrialSystemAttribute
 from optbench.scheduler.pruner import HalvingPruner, rungs
-from optbench.scheduler.states import Decision, Ending
+from optbench.scheduler.states import Decision, Ending, State
 from optbench.storage import open_storage
+from tests.filled import peak, run, search
 from tests.test_study import TRAINER, epoch, finish, study_of
 
 values = st.sampled_from([0.1, 0.5, 0.6, 0.61, 0.7, 0.7000000000000001, 0.9])
@@ -97,3 +101,19 @@ def test_a_worker_prunes_by_the_running_and_the_finished_trials_of_others(storag
     three = study_of(storage, **sizes)
     best = three.ask("adadelta", TRAINER)
     assert three.decide(best, epoch(1, 0.85)) is Decision.CONTINUE
+
+
+def test_the_report_says_what_it_saved_and_what_it_cost(storage):
+    sweep = search(pruner={"name": "successive_halving", "audit": 0.3}, trials=40)
+    run(storage, sweep, "adadelta", peak)
+    collected = collect(storage, ["adadelta"])
+    records = collected.arms[0].source.trials
+    pruned = [trial for trial in records if trial.state is State.PRUNED]
+    audited = [trial for trial in records if trial.audit is not None]
+    saved = sum(6 - trial.epochs for trial in pruned)
+    assert pruned
+    assert {trial.epochs for trial in pruned} <= {1, 2}
+    assert {trial.epochs for trial in audited} == {6}
+    text = report(collected, rows(collected), [])
+    assert f"{len(pruned)} trials were pruned, which saved {saved} epochs" in text
+    assert f"{len(audited)} trials that would have been pruned were trained to their ends" in text

@@ -22,16 +22,20 @@ from tests.conftest import sweep_of
 HALVING = {"name": "successive_halving"}
 RULES = {
     "no pruning": {"name": "none"},
-    "median (10, 20 %, 5)": {"name": "median"},
+    "median, the former default (10, 20 %, 5)": {"name": "median"},
     "median, Optuna's defaults (5, 0, 1)": {
         "name": "median", "n_startup_trials": 5, "n_warmup_steps": 0, "n_min_trials": 1,
     },
     "hyperband, Optuna's defaults (1, 3)": {"name": "hyperband"},
-    "successive halving, Optuna's defaults (1, 4)": HALVING | {"min_resource": 1, "reduction_factor": 4},
+    "successive halving, Optuna's defaults (1, 4)": HALVING
+    | {"min_resource": 1, "reduction_factor": 4, "window": 0},
+    "the default: from epoch 3, factor 2, the last 8": HALVING,
 } | {
-    f"successive halving from epoch {first}, factor {factor}": HALVING
-    | {"min_resource": first, "reduction_factor": factor}
-    for first, factor in [(2, 2), (3, 2), (4, 2), (5, 2), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3), (5, 4)]
+    f"successive halving from epoch {first}, factor {factor}, {f'the last {window}' if window else 'all'}": HALVING
+    | {"min_resource": first, "reduction_factor": factor, "window": window}
+    for first, factor, window in [
+        (3, 2, 16), (3, 2, 0), (2, 2, 8), (2, 2, 0), (4, 2, 8), (4, 2, 0), (2, 3, 0), (3, 3, 0), (5, 3, 0), (5, 4, 0),
+    ]
 }  # fmt: skip
 
 
