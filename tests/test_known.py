@@ -117,8 +117,8 @@ def test_neither_is_part_of_the_fingerprint():
         ),
         (
             {"candidates": 20},
-            "test.toml [finals]: budget = 0.25 of 64 trials is 16 trainings, but 20 candidates need 40; expected 0.63 "
-            "or more",
+            "test.toml [finals]: the default budget of 64 trials is 10 trainings, but 20 candidates need 40; expected "
+            "budget = 0.63 or more",
         ),
         ({"budget": 2.0}, "test.toml [finals]: budget = 2.0; expected a fraction from 0 to 1"),
         ({"seeds": 3}, "test.toml [finals]: unknown key 'seeds'; known: budget, candidates"),

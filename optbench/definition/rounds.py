@@ -64,8 +64,8 @@ def trainings(fraction: float | None, trials: int) -> int:
 def too_small(fraction: float | None, trials: int, candidates: int, needed: int) -> str:
     """The message for a budget in which finals of so many candidates do not fit."""
     enough = math.ceil(100 * needed / trials) / 100
-    given = "the default budget" if fraction is None else f"budget = {fraction:g}"
-    expected = f"{enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
+    given, key = ("the default budget", "budget = ") if fraction is None else (f"budget = {fraction:g}", "")
+    expected = f"{key}{enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
     return (
         f"{given} of {trials} trials is {trainings(fraction, trials)} trainings, but {candidates} "
         f"candidates need {needed}; expected {expected}"

@@ -189,6 +189,8 @@ def show(found, qualities, percent):
         for side, searches in found.items()
     }
     target = statistics.median(ends["stock"]) if percent is None else percent / 100
+    if target == 0:
+        sys.exit("stock Keras finished no trial: give it more --seconds, or give a --target")
     seconds = {side: [answered(one, qualities, target) for one in searches] for side, searches in found.items()}
     own = statistics.median(seconds["optbench"])
     print(f"The answer: a configuration of {target:.2%} true validation accuracy\n")
