@@ -20,6 +20,8 @@ GRID = {
     "trials": 3,
     "epochs": 1,
     "batch": 100,
+    "known": False,
+    "finals": False,
     "data": {"name": "digits", "validation": 300},
     "model": {"hidden": [8]},
     "space": {"learning_rate": [0.01, 0.1, 1.0], "momentum": [0.0, 0.9]},

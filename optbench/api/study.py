@@ -43,12 +43,12 @@ class Study:
     @property
     def state(self) -> StudyState:
         """Whether the study is running, done (it has its total of trials) or interrupted."""
-        return self._record().state
+        return _record(self).state
 
     @property
     def sweep(self) -> Sweep | None:
         """The definition of the study; None if another program made it."""
-        return self._record().sweep
+        return _record(self).sweep
 
     @property
     def best(self) -> TrialRecord | None:
@@ -68,7 +68,7 @@ class Study:
 
         None if it has none: its best then rests on one run.
         """
-        return self._record().finals
+        return _record(self).finals
 
     @property
     def trials(self) -> Sequence[TrialRecord]:
@@ -114,12 +114,8 @@ class Study:
 
         return optuna_study(self.storage, self.name)
 
-    def _record(self) -> StudyRecord:
-        with opened(self.storage) as storage:
-            return find_study(storage, self.name)
-
     def _repr_html_(self) -> str:
-        record, best = self._record(), self.best
+        record, best = _record(self), self.best
         lines = [f"<b>{escape(self.name)}</b>: {record.finished}/{record.total} trials, {record.state}"]
         if best is not None:
             settings = ", ".join(f"{name} = {value:.4g}" for name, value in best.hyperparameters.items())
@@ -128,6 +124,11 @@ class Study:
             accuracy = f"{100 * (record.best or 0):.2f} % ({basis})"
             lines.append(f"best {record.metric}: {accuracy} in trial {best.number} ({escape(settings)})")
         return "<br>".join(lines)
+
+
+def _record(study: Study) -> StudyRecord:
+    with opened(study.storage) as storage:
+        return find_study(storage, study.name)
 
 
 def open_study(name: str, storage: str | None = None) -> Study:

@@ -13,7 +13,7 @@ from optbench.errors import DefinitionError, StudyError
 if TYPE_CHECKING:
     from optbench.definition.sweep import Finals, Sweep
     from optbench.launchers.requests import Request
-    from optbench.storage import StudyRecord
+    from optbench.storage import Storage, StudyRecord
 
 Lanes = Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")]
@@ -71,31 +71,37 @@ def finals(
     from optbench.definition.sweep import Finals
     from optbench.launchers.requests import Request
     from optbench.storage import find_study
-    from optbench.storage import studies as every_study
-    from optbench.storage import trials as every_trial
-    from optbench.worker.finals import current_finals, plan_finals
     from optbench.worker.session import Options
 
     asked = Finals(candidates, budget)
     _check(asked)
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
-        sweep = _sweep(record)
-        _check_search(record)
-        begun = current_finals(record, every_study(storage_))
-        if begun is None:
-            plan_finals(record, every_trial(storage_, record.study_id), asked)
-        elif asked != Finals():
-            raise StudyError(
-                f"{study!r} has finals already: {begun.name!r}; leave --candidates and --budget out to carry them on, "
-                "or delete them first"
-            )
+        _check_finals(storage_, record, asked)
+    sweep = _sweep(record)
     total = record.total or sweep.trials
     request = Request(
         sweep=replace(sweep, trials=total, finals=asked), study=study, storage=storage, workers=workers,
         options=Options(lanes=lanes, data_dir=data_dir),
     )  # fmt: skip
     _run(request, timeout, as_json)
+
+
+def _check_finals(storage: "Storage", record: "StudyRecord", asked: "Finals") -> None:
+    """Raise StudyError if the study cannot have the finals that were asked for, before anything is loaded."""
+    from optbench.definition.sweep import Finals
+    from optbench.storage import studies, trials
+    from optbench.worker.finals import current_finals, plan_finals
+
+    _check_search(record)
+    begun = current_finals(record, studies(storage))
+    if begun is None:
+        plan_finals(record, trials(storage, record.study_id), asked)
+    elif asked != Finals():
+        raise StudyError(
+            f"{record.name!r} has finals already: {begun.name!r}; leave --candidates and --budget out to resume them, "
+            "or delete them first"
+        )
 
 
 def _check_search(record: "StudyRecord") -> None:
