@@ -23,7 +23,7 @@ MEASURED = {  # mean of six seeds and their deviation, percent; the defaults are
 }
 EPOCHS, TRIALS = 50, 64
 UNIFORM = [(4, 2), (4, 3), (4, 4), (8, 1), (8, 2), (8, 3)]
-HALVING = [(4, 12), (4, 16), (5, 12), (5, 16), (6, 16), (8, 25), (12, 25), (16, 36)]  # candidates, trainings
+HALVING = [(4, 12), (4, 16), (6, 16), (8, 16), (8, 25), (12, 25), (16, 36)]  # candidates, trainings
 PLANNED = [6, 8, 9, 10, 11, 12, 14, 16, 20, 25]  # trainings; as many candidates as optbench takes
 
 
