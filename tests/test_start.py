@@ -1,11 +1,12 @@
 """Searches that start from another study: its best settings run again, or the sampler knows its trials."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from optbench.definition import parse
-from optbench.errors import StudyError
+from optbench.errors import DefinitionError, StudyError
 from optbench.scheduler.scheduler import Scheduler
 from optbench.storage import Writer, find_study, open_storage, past_trials, trials
 from optbench.storage.copy import copy_study
@@ -155,3 +156,20 @@ def test_an_impossible_start_is_refused_in_one_line_and_creates_no_study(storage
 def test_settings_of_a_study_on_other_data_may_run_again(storage, source):
     record = create(storage, search(name="y", epochs=3, batch=32, start={"study": "x", "top": 1}))
     assert len(record.sweep.fixed) == 1
+
+
+WRONG = {
+    "a sampler that learns nothing": (
+        {"start": {"study": "x"}, "sampler": {"name": "qmc"}},
+        "sampler 'qmc' learns nothing from the trials of 'x'; expected sampler 'tpe', or top = 5",
+    ),
+    "no study": ({"start": {"top": 2}}, "[start]: 'study' is missing; expected a study's name in quotes"),
+    "none of the best": ({"start": {"study": "x", "top": 0}}, "[start]: top = 0; expected 1 or more"),
+    "an unknown key": ({"start": {"study": "x", "best": 2}}, "[start]: unknown key 'best'"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_table_is_refused(changes, message):
+    with pytest.raises(DefinitionError, match=re.escape(message)):
+        search(**changes)
