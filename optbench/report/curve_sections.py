@@ -1,12 +1,13 @@
 """The sections of the report on curves: learning curves and effective learning rates."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from optbench.comparison.arms import Comparison, Source, is_default, percent
+from optbench.comparison.arms import Comparison, Source, is_default, is_paper, percent
 from optbench.report import figures, study_figures
 from optbench.report.figures import Line
 from optbench.report.model import Figure, Section
@@ -48,20 +49,17 @@ def _confirmed(comparison: Comparison) -> Iterator[Line]:
 
 
 def _fixed(comparison: Comparison) -> Iterator[Line]:
-    """A line for each setting in a list of fixed trials."""
-    for source in comparison.fixed:
-        for setting, trial in source.settings:
-            if curves := _complete_curves(source, trial.label):
-                yield study_figures.line(setting.label, curves, colour(trial.optimizer), _dash(trial))
+    """A line for each fixed setting: those of lists of fixed trials, and the known settings in confirmations."""
+    for one in _settings(comparison):
+        yield study_figures.line(one.label, one.curves, colour(one.optimizer), one.dash)
 
 
 def _key(drawn: Sequence[Line]) -> str:
     """What the marks mean that are drawn."""
     dashes = {line.dash for line in drawn}
     parts = ["the median over seeds" + (" with a band from min to max" if any(line.low for line in drawn) else "")]
-    parts += ["dotted for Keras' defaults"] * ("dot" in dashes) + ["dashed for other fixed settings"] * (
-        "dash" in dashes
-    )
+    parts += ["dotted for Keras' defaults"] * ("dot" in dashes)
+    parts += ["dashed for other fixed settings"] * ("dash" in dashes)
     return ", ".join(parts)
 
 
@@ -94,12 +92,10 @@ class _Rates:
 def effective_learning_rates(comparison: Comparison) -> Section:
     """The median effective learning rate over the epochs, and whether it shrinks, as the published article supposes."""
     found = _Rates()
-    for source in comparison.fixed:
-        for setting, trial in source.settings:
-            curves = _complete_curves(source, trial.label)
-            added = found.add(setting.label, curves, colour(trial.optimizer), _dash(trial))
-            if added and trial.optimizer == "adadelta" and is_default(trial):
-                found.text.append(_articles_reason(found.lines[-1].y))
+    for one in _settings(comparison):
+        added = found.add(one.label, one.curves, colour(one.optimizer), one.dash)
+        if added and one.optimizer == "adadelta" and one.default:
+            found.text.append(_articles_reason(found.lines[-1].y))
     for arm in comparison.arms:
         curves = list(arm.confirmed[0].curves) if arm.confirmed else [arm.source.curves[arm.best[0].trial_id]]
         found.add(f"{arm.name}, tuned", curves, tint(comparison.arms, arm))
@@ -142,11 +138,41 @@ def _change(factor: float) -> str:
     return f"grew {factor:.2g}-fold" if factor > 1 else f"shrank {1 / factor:.2g}-fold"
 
 
-def _dash(trial: TrialRecord) -> str:
-    """The dash of a fixed setting's line: dotted for Keras' defaults, else dashed."""
-    return "dot" if is_default(trial) else "dash"
+@dataclass(frozen=True)
+class _Setting:
+    """A fixed setting with its whole learning curves; `default` is whether it is Keras' default."""
+
+    label: str
+    optimizer: str
+    curves: Sequence[list[Epoch]]
+    default: bool
+
+    @property
+    def dash(self) -> str:
+        """Dotted for Keras' defaults, else dashed."""
+        return "dot" if self.default else "dash"
 
 
-def _complete_curves(source: Source, label: str | None) -> list[list[Epoch]]:
-    complete = [t for t in source.trials if t.label == label and t.state is State.COMPLETE]
-    return [source.curves[t.trial_id] for t in complete if t.trial_id in source.curves]
+def _settings(comparison: Comparison) -> Iterator[_Setting]:
+    """The settings of lists of fixed trials, then the arms' known settings that only confirmations have."""
+    fixed = [trial for source in comparison.fixed for _, trial in source.settings]
+    for source in comparison.fixed:
+        for setting, trial in source.settings:
+            if curves := _curves((source, t) for t in source.trials if t.label == trial.label):
+                yield _Setting(setting.label, trial.optimizer, curves, is_default(trial))
+    for optimizer in dict.fromkeys(arm.optimizer for arm in comparison.arms):
+        for wanted, words in ((is_default, "Keras' defaults"), (is_paper, "the paper's setting")):
+            if any(trial.optimizer == optimizer and wanted(trial) for trial in fixed):
+                continue
+            trained = ((source, trial) for source in comparison.tested for trial in source.trials)
+            own = _curves((s, t) for s, t in trained if t.optimizer == optimizer and wanted(t))
+            lengths = Counter(map(len, own))
+            if own:
+                usual = lengths.most_common(1)[0][0]
+                whole = [curve for curve in own if len(curve) == usual]
+                yield _Setting(f"{optimizer}, {words}", optimizer, whole, wanted is is_default)
+
+
+def _curves(found: Iterable[tuple[Source, TrialRecord]]) -> list[list[Epoch]]:
+    """The learning curves of those trials that are complete."""
+    return [s.curves[t.trial_id] for s, t in found if t.state is State.COMPLETE and t.trial_id in s.curves]
