@@ -8,6 +8,7 @@ import numpy as np
 from optbench.api import running as api
 from optbench.cli import running as cli
 from optbench.launchers import requests
+from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch
 from optbench.worker.session import Session
 
@@ -15,15 +16,16 @@ from optbench.worker.session import Session
 class Fake:
     """Two lanes. `tested` has the seed of every test-set evaluation of every fake, by optimizer, in its order.
 
-    A test accuracy is the level of its optimizer with noise from the seed. After `stop_after` evaluations in all, the
-    process gets a SIGINT, as from Ctrl-C.
+    Those of Keras' defaults are in `defaults` instead. A test accuracy is the level of its optimizer with noise from
+    the seed. After `stop_after` evaluations in all, the process gets a SIGINT, as from Ctrl-C.
     """
 
     name, device, lanes = "fake", "CPU", 2
 
     def __init__(self, levels, noise=0.001, stop_after=None):
         self.levels, self.noise, self.stop_after = levels, noise, stop_after
-        self.assigned, self.tested = {}, {optimizer: [] for optimizer in levels}
+        self.assigned = {}
+        self.tested, self.defaults = ({optimizer: [] for optimizer in levels} for _ in range(2))
 
     def assign(self, lane, job):
         self.assigned[lane] = [job, 0]
@@ -38,7 +40,8 @@ class Fake:
 
     def test(self, lane, images):
         job = self.assigned[lane][0]
-        self.tested[job.optimizer].append(job.seed)
+        default = job.hparams["learning_rate"] == OPTIMIZERS[job.optimizer].defaults["learning_rate"]
+        (self.defaults if default else self.tested)[job.optimizer].append(job.seed)
         if sum(map(len, self.tested.values())) == self.stop_after:
             os.kill(os.getpid(), signal.SIGINT)
         noise = np.random.default_rng([job.seed, *job.optimizer.encode()]).normal()

@@ -106,9 +106,11 @@ def test_with_json_standard_output_is_json_alone(folder):
     assert (study["name"], study["state"], study["total"], len(study["top"])) == ("alone", "done", 2, 2)
     (confirmation,) = json.loads(optbench("confirm", "alone", "--top", 1, "--seeds", 2, "--json", cwd=folder))
     assert confirmation["name"] == "alone/confirm"
-    (setting,) = confirmation["settings"]
+    setting, *known = confirmation["settings"]
     assert (setting["accuracy"]["n"], setting["published"]) == (2, None)
-    assert setting["accuracy"]["mean"] == pytest.approx(sum(trial["value"] for trial in confirmation["top"]) / 2)
+    own = [trial["value"] for trial in confirmation["top"] if trial["label"] == setting["label"]]
+    assert setting["accuracy"]["mean"] == pytest.approx(sum(own) / 2)
+    assert [one["label"] for one in known] == ["Keras' defaults", "the paper's setting"]
     assert "95 % interval" in optbench("show", "alone/confirm", cwd=folder)
 
 

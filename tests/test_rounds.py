@@ -59,13 +59,15 @@ def test_more_seeds_and_more_configurations_are_trained_in_the_same_study(url, m
     for options, new in (
         (("--top", "1", "--seeds", "3"), 3),
         (("--top", "1", "--seeds", "5"), 2),
-        (("--seeds", "5"), 10),
+        (("--top", "3", "--seeds", "5"), 5),
     ):
         before = len(fake.tested["adam"])
         code, output = typed(url, "confirm", "adam", *options)
         assert (code, len(fake.tested["adam"]) - before) == (0, new), output
     assert fake.tested["adam"][:5] == list(fresh_seeds()[:5])
-    assert "adam: the best 3 on 5 seeds each, as adam/confirm; 5 of these 15 trials are in it already" in output
+    assert fake.defaults["adam"] == list(fresh_seeds()[:5])
+    told = "the best 3 and the known settings on 5 seeds, as adam/confirm; 10 of these 15 trials are in it already"
+    assert f"adam: {told}" in output
     code, output = typed(url, "confirm", "adam", "--seeds", "4")
     assert "study 'adam/confirm' has 15 of 15 trials already; nothing to do" in output
     assert [study.name for study in optbench.studies(url)] == ["adam", "adam/confirm"]
@@ -150,7 +152,8 @@ def test_what_stays_undecided_ends_at_the_most_and_goes_on_from_there(url, monke
     assert "`optbench confirm adam sgd --until-decided --equal 0.05 --storage" in output
     typed(url, *words, "14")
     assert (len(fake.tested["adam"]), len(fake.tested["sgd"])) == (14, 14)
-    assert count(url) == {"adam/confirm": 14, "sgd/confirm": 14}
+    assert {optimizer: len(seeds) for optimizer, seeds in fake.defaults.items()} == {"adam": 10, "sgd": 10}
+    assert count(url) == {"adam/confirm": 24, "sgd/confirm": 24}
 
 
 def count(url):

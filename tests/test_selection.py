@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from rich.console import Console
 import optbench
 from optbench.cli import tables
 from optbench.comparison.collect import collect
+from optbench.comparison.confirmation import confirmation
+from optbench.comparison.known import with_known
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
-from optbench.comparison.rows import rows
+from optbench.comparison.rows import gains, rows
 from optbench.exports import chosen
+from optbench.optimizers import OPTIMIZERS
 from optbench.report.finals_section import finals as finals_section
 from optbench.report.page import report
 from optbench.service import refresh
@@ -146,3 +150,35 @@ def test_single_runs_stay_what_edges_and_curves_are_drawn_from(storage):
     arm = collect(storage, ["adadelta"]).arms[0]
     assert [trial.number for trial in arm.single_runs] == [trial.number for trial in best_trials(arm.source.trials)]
     assert arm.best[0].number == arm.source.study.finals.winner.trial
+
+
+def test_a_confirmation_trains_the_known_settings_on_its_first_ten_seeds(storage):
+    study = find_study(storage, "adadelta")
+    plain = confirmation(study, trials(storage, study.study_id), 1, 12, None)
+    sweep = with_known(plain)
+    assert sweep.fixed[:12] == plain.fixed
+    known = OPTIMIZERS["adadelta"]
+    expected = [("Keras' defaults", known.resolve({})), ("the paper's setting", known.resolve(known.paper))]
+    assert [(trial.label, trial.params) for trial in sweep.fixed[12::10]] == expected
+    assert [trial.seed for trial in sweep.fixed[12:]] == 2 * [trial.seed for trial in plain.fixed[:10]]
+    assert (sweep.trials, sweep.finals) == (32, None)
+
+
+def test_a_known_setting_that_is_the_best_is_not_trained_twice(storage):
+    study = find_study(storage, "adadelta")
+    best = best_first(study.finals, trials(storage, study.study_id))[0]
+    paper = dict(OPTIMIZERS["adadelta"].paper)
+    plain = confirmation(study, [replace(best, hyperparameters=paper)], 1, 3, None)
+    assert {trial.label for trial in with_known(plain).fixed} == {f"trial {best.number}", "Keras' defaults"}
+
+
+def test_a_gain_that_is_not_known_is_said_and_a_confirmation_with_the_defaults_tells_it(storage):
+    study = find_study(storage, "adam")
+    plain = confirmation(study, trials(storage, study.study_id), 1, 6, None)
+    told = "adam: its gain over Keras' defaults is not known, because they share no seeds; type `optbench confirm adam`"
+    for sweep, known in ((plain, False), (with_known(plain), True)):
+        name = f"adam/confirm-{len(sweep.fixed)}"
+        run(storage, sweep, name, lambda job: 0.9 + 1e-6 * (job.seed % 100), "adam", test_images=True)
+        comparison = collect(storage, ["adam"])
+        assert (told in remarks(comparison)) is not known
+        assert [gain.over for gain in gains(rows(comparison))] == ["default"] * known

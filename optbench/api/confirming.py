@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def confirm(
     *studies: Study | str,
     storage: str | None = None,
-    top: int | None = None,
+    top: int = 1,
     seeds: int = 10,
     until_decided: bool = False,
     max_seeds: int | None = None,
@@ -42,7 +42,8 @@ def confirm(
     Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
     All searches share the seeds. A confirmation that exists is extended by what it lacks. With `until_decided`, seeds
     are added in rounds, up to `max_seeds` (100), until a difference or equality within `equal` percentage points (0.1)
-    is shown for every pair of searches. `top` is 3, or 1 with `until_decided`. Ctrl-C stops as in `run`.
+    is shown for every pair of searches. Keras' defaults and the paper's setting are trained beside them, on up to 10
+    seeds. Ctrl-C stops as in `run`.
 
     Raises StudyError if a study is not a search, or, with `until_decided`, if the searches do not compare.
     """

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 def confirm(
     studies: Studies,
     storage: StorageUrl = DEFAULT_STORAGE,
-    top: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How many of the best configurations. [default: 3, or 1 with --until-decided]"),
-    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", help="How many of the best configurations to train.")] = 1,
     seeds: Annotated[int, typer.Option(metavar="N", help="How many fresh seeds to use; all studies share them.")] = 10,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Add seeds in rounds until every pair of searches is decided.")
@@ -75,11 +72,11 @@ def _announced(url: str, order: "Order") -> "list[Plan]":
     for one in found:
         if one.search.unfinished:
             print_error(one.search.unfinished)
-        for note in notes(one, order.configurations, order.seeds):
+        for note in notes(one, order.top, order.seeds):
             print_error(note)
         held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
-        number = one.wanted // order.seeds
-        text = f"{one.search.name}: the best {number} on {order.seeds} seeds each, as {one.name}{held}"
+        what = f"the best {one.configurations} and the known settings on {order.seeds} seeds"
+        text = f"{one.search.name}: {what}, as {one.name}{held}"
         console.print(text, markup=False, soft_wrap=True)
     return found
 

@@ -46,6 +46,8 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
         space={},
         fixed=fixed,
         lanes=None,
+        known=False,
+        finals=None,
     )
 
 
@@ -61,7 +63,7 @@ def _fixed(trial: TrialRecord, fresh: int) -> FixedTrial:
 
 def notes(found: "Plan", top: int, seeds: int) -> Iterator[str]:
     """A sentence for each way in which a confirmation does less than was asked for, or than a comparison needs."""
-    name, number = found.search.name, found.wanted // seeds
+    name, number = found.search.name, found.configurations
     if number < top:
         yield f"{name}: it has {number} different configurations, fewer than the {top} asked for; all are confirmed"
     if seeds == 1:
@@ -88,14 +90,16 @@ def source_trial(trial: TrialRecord) -> int | None:
 class Plan:
     """What to train for a confirmation of `search`: the `sweep`, as the study `name`.
 
-    `extends` is that study, if there is one. `wanted` is the number of trials that were asked for, and `held` how many
-    of them its list has already. The list may also have others, of further seeds and configurations.
+    `extends` is that study, if there is one. `wanted` is the number of trials that were asked for, of so many
+    `configurations` of the search and of its known settings. `held` is how many of them its list has already. The list
+    may also have others, of further seeds and configurations.
     """
 
     search: StudyRecord
     sweep: Sweep
     name: str
     wanted: int
+    configurations: int
     held: int = 0
     extends: StudyRecord | None = None
 
@@ -116,7 +120,9 @@ def plan(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> Pla
     best = max(alike, key=lambda study: (len(wanted & _keys(study)), -study.study_id), default=None)
     if best is None or best.sweep is None:
         name = free_name(sweep.name, {study.name for study in every})
-        return Plan(search=search, sweep=sweep, name=name, wanted=len(sweep.fixed))
+        return Plan(
+            search=search, sweep=sweep, name=name, wanted=len(sweep.fixed), configurations=_configurations(sweep)
+        )
     known = _keys(best)
     fixed = (*best.sweep.fixed, *(trial for trial in sweep.fixed if _key(trial) not in known))
     longer = replace(best.sweep, fixed=fixed, trials=len(fixed), lanes=None)
@@ -125,9 +131,15 @@ def plan(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> Pla
         sweep=longer,
         name=best.name,
         wanted=len(sweep.fixed),
+        configurations=_configurations(sweep),
         held=len(wanted & known),
         extends=best,
     )
+
+
+def _configurations(sweep: Sweep) -> int:
+    """How many configurations of the search a confirmation trains, apart from the known settings."""
+    return len({trial.source_trial for trial in sweep.fixed if trial.source_trial is not None})
 
 
 def in_order(seeds: Collection[int]) -> list[int]:

@@ -40,8 +40,11 @@ def confirmed(study: StudyRecord, sources: Sequence[Source], records: Sequence[T
 def _configurations(source: Source, searched: dict[int, TrialRecord]) -> dict[int, Configuration]:
     """Every configuration of a confirmation, by the number of its trial in the search."""
     ended: dict[int, list[TrialRecord]] = {}
+    firsts = {_setting(trial): number for number, trial in sorted(searched.items(), reverse=True)}
     for trial in source.trials:
         number = source_trial(trial)
+        if number is None:  # a known setting, which the search may have tried, too
+            number = firsts.get(_setting(trial))
         if number in searched and trial.state in ENDED and _same(trial, searched[number]):
             ended.setdefault(number, []).append(trial)
     found = {}
@@ -70,4 +73,8 @@ def _rank(study: StudyRecord, source: Source) -> tuple[bool, bool, int, int]:
 
 def _same(one: TrialRecord, other: TrialRecord) -> bool:
     """Whether two trials have one configuration. A search that was made anew has other trials of the same numbers."""
-    return (one.optimizer, dict(one.hyperparameters)) == (other.optimizer, dict(other.hyperparameters))
+    return _setting(one) == _setting(other)
+
+
+def _setting(trial: TrialRecord) -> tuple[object, ...]:
+    return trial.optimizer, *sorted(trial.hyperparameters.items())

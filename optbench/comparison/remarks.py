@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from optbench.comparison.arms import Arm, Comparison, percent, shared_seeds
+from optbench.comparison.arms import Arm, Comparison, is_default, percent, shared_seeds
+from optbench.comparison.settings import measured
 from optbench.statistics.seeds import sampling_error
 
 TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist": 10_000}
@@ -28,6 +29,8 @@ def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> l
         found.append("one search has nothing to be compared with; `optbench sweep` of another optimizer adds an arm")
     elif not names and not on_page:
         found += _next(comparison, place)
+    for arm in arms:
+        found += _without_defaults(comparison, arm, place)
     found += _left_out_of_intervals(comparison)
     return found + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
 
@@ -70,6 +73,16 @@ def _confirmation(arm: Arm, place: str) -> Iterator[str]:
             f"{arm.name}: {first.diverged} of its {len(first.scores)} seeds diverged, and count with the accuracy of "
             "guessing, 10 %"
         )
+
+
+def _without_defaults(comparison: Comparison, arm: Arm, place: str) -> Iterator[str]:
+    """A remark on a confirmed arm whose seeds Keras' defaults were not trained on, so that its gain is not known."""
+    if not arm.confirmed or is_default(arm.trial):
+        return
+    known = measured(comparison, arm, is_default)
+    if len(known.keys() & arm.confirmed[0].scores.keys()) < 2:
+        command = _confirm([arm.source.study.name], place)
+        yield f"{arm.name}: its gain over Keras' defaults is not known, because they share no seeds; type {command}"
 
 
 def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:

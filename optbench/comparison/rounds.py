@@ -9,33 +9,29 @@ from optbench.comparison.comparable import differences
 from optbench.comparison.conclusions import Conclusion
 from optbench.comparison.confirmation import Plan, confirmation, plan
 from optbench.comparison.copies import check_copies
+from optbench.comparison.known import with_known
 from optbench.comparison.sentences import standing
 from optbench.comparison.verdict import Pair, pairs
 from optbench.errors import StudyError
 from optbench.storage import Storage, UntilDecided, find_study, note_until_decided, studies, trials
 
-TOP, MAX_SEEDS = 3, 100
-"""How many configurations are confirmed, and after how many seeds a decision is given up, if nothing else is asked."""
+MAX_SEEDS = 100
+"""After how many seeds a decision is given up, if nothing else is asked."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What a confirmation is asked for.
 
-    The best `top` configurations of each search (None: 3, or with rounds the one that a verdict rests on), for `epochs`
-    (None: the search's), on `seeds` fresh seeds. With `until_decided`, further seeds are added in rounds.
+    The best `top` configurations of each search and the known settings of its optimizer, for `epochs` (None: the
+    search's), on `seeds` fresh seeds. With `until_decided`, further seeds are added in rounds.
     """
 
     names: Sequence[str]
-    top: int | None
+    top: int
     seeds: int
     epochs: int | None
     until_decided: UntilDecided | None = None
-
-    @property
-    def configurations(self) -> int:
-        """How many configurations of each search to train."""
-        return self.top or (TOP if self.until_decided is None else 1)
 
 
 def plans(storage: Storage, order: Order, seeds: int | None = None) -> list[Plan]:
@@ -46,7 +42,7 @@ def plans(storage: Storage, order: Order, seeds: int | None = None) -> list[Plan
     found = [find_study(storage, name) for name in dict.fromkeys(order.names)]
     number = order.seeds if seeds is None else seeds
     wanted = [
-        confirmation(study, trials(storage, study.study_id), order.configurations, number, order.epochs)
+        with_known(confirmation(study, trials(storage, study.study_id), order.top, number, order.epochs))
         for study in found
     ]
     every = studies(storage)
