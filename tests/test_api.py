@@ -13,9 +13,11 @@ import pytest
 import optbench
 from optbench.errors import DefinitionError, StudyError
 from optbench.scheduler.states import State
-from tests.conftest import ROOT, TINY, write_toml
+from tests.conftest import ROOT, write_toml
+from tests.conftest import TINY as PRUNED
 
-SLOW = TINY | {"name": "slow", "trials": 200, "epochs": 600, "pruner": {"name": "none"}}
+TINY = PRUNED | {"pruner": {"name": "none"}}
+SLOW = TINY | {"name": "slow", "trials": 200, "epochs": 600}
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ORDER = (
-    "sweep", "resume", "finals", "confirm", "compare", "report", "studies", "show", "export", "replay", "dashboard",
-    "worker", "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
+    "sweep", "confirm", "compare", "report", "studies", "show", "resume", "finals", "export", "replay", "dashboard",
+    "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
 )  # fmt: skip
 
 
