@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import TINY, write_toml
 
 COMMAND = [sys.executable, "-m", "optbench"]
-LONG = TINY | {"name": "long", "trials": 200, "epochs": 600, "pruner": {"name": "none"}}
+LONG = TINY | {"name": "long", "trials": 200, "epochs": 200, "pruner": {"name": "none"}}
 
 
 def optbench(*arguments, cwd, code=0, **environment):
