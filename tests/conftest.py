@@ -190,6 +190,13 @@ def sweep_of(**changes: Any) -> Sweep:
     return parse(table, "test.toml")
 
 
+def train(sweep: Path | dict[str, Any], url: str, **options: Any) -> None:
+    """Train a sweep in this process, where TensorFlow is loaded once for all tests; a process of its own takes 10 s."""
+    import optbench
+
+    optbench.run(sweep, url, progress=False, **options)
+
+
 def write_toml(path: Path, table: dict[str, Any]) -> Path:
     import tomli_w
 

@@ -1,6 +1,8 @@
 """The command line as people use it: whole sweeps in their own processes, signals, and bad input."""
 
+import io
 import json
+import logging
 import os
 import re
 import signal
@@ -9,12 +11,15 @@ import subprocess
 import sys
 import time
 import tomllib
-from contextlib import closing, contextmanager, suppress
+from contextlib import chdir, closing, contextmanager, redirect_stderr, redirect_stdout, suppress
+from unittest import mock
 
 import keras
 import optuna
 import pytest
 
+from optbench.cli import main
+from optbench.cli.output import console
 from tests.conftest import TINY, write_toml
 
 COMMAND = [sys.executable, "-m", "optbench"]
@@ -34,6 +39,28 @@ def optbench(*arguments, cwd, code=0, **environment):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
+
+
+def trained(*arguments, cwd, code=0):
+    """What `optbench` would give for a command that trains, run in this process, where TensorFlow is loaded already.
+
+    The first sweep, signals, and everything that does not train have processes of their own.
+    """
+    out, error, logger = io.StringIO(), io.StringIO(), logging.getLogger("optbench")
+    held = logger.handlers, logger.level, logger.propagate
+    with (
+        chdir(cwd),
+        redirect_stdout(out),
+        redirect_stderr(error),
+        mock.patch.object(sys, "argv", ["optbench", *map(str, arguments)]),
+        pytest.raises(SystemExit) as exit_,
+    ):
+        main()
+    logger.handlers, level, logger.propagate = held
+    logger.setLevel(level)
+    console.stderr = False
+    assert (exit_.value.code or 0) == code, out.getvalue() + error.getvalue()
+    return out.getvalue() if code < 2 else error.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -65,24 +92,24 @@ def test_the_same_command_again_says_that_there_is_nothing_to_do(folder):
 
 def test_one_command_trains_a_search_and_its_finals(folder):
     write_toml(folder / "race.toml", TINY | {"name": "race", "known": True, "finals": {"budget": 1.0}})
-    out = optbench("sweep", "race.toml", cwd=folder)
+    out = trained("sweep", "race.toml", cwd=folder)
     assert "finals, round 1 of 2: 4 configurations, 1 fresh seed each" in out
     assert "finals, round 2 of 2: 2 configurations, 1 fresh seed each" in out
     assert out.count("[6/6] trial 5") == 2
-    assert "has 6 of 6 trials already; nothing to do" in optbench("sweep", "race.toml", cwd=folder)
-    assert "same: 2 epochs compared" in optbench("replay", "race/finals", 4, cwd=folder)
+    assert "has 6 of 6 trials already; nothing to do" in trained("sweep", "race.toml", cwd=folder)
+    assert "same: 2 epochs compared" in trained("replay", "race/finals", 4, cwd=folder)
 
 
 def test_a_larger_total_resumes_the_study(folder):
-    optbench("sweep", "tiny.toml", "--study", "grown", cwd=folder)
-    out = optbench("sweep", "tiny.toml", "--study", "grown", "--trials", 8, "--lanes", 2, cwd=folder)
+    trained("sweep", "tiny.toml", "--study", "grown", cwd=folder)
+    out = trained("sweep", "tiny.toml", "--study", "grown", "--trials", 8, "--lanes", 2, cwd=folder)
     assert out.startswith("[7/8]")
     assert "8/8 trials, done" in out
     assert len(database(folder, "grown").trials) == 8
 
 
 def test_another_definition_is_refused_and_the_difference_is_named(folder):
-    error = optbench("sweep", "tiny.toml", "--epochs", 3, cwd=folder, code=2)
+    error = trained("sweep", "tiny.toml", "--epochs", 3, cwd=folder, code=2)
     assert "has another definition: epochs is 2 there, 3 here" in error
     assert len(database(folder, "tiny").trials) == 6
 
@@ -102,9 +129,9 @@ def test_studies_and_show_agree_with_the_database(folder):
 
 
 def test_with_json_standard_output_is_json_alone(folder):
-    (study,) = json.loads(optbench("sweep", "tiny.toml", "--study", "alone", "--trials", 2, "--json", cwd=folder))
+    (study,) = json.loads(trained("sweep", "tiny.toml", "--study", "alone", "--trials", 2, "--json", cwd=folder))
     assert (study["name"], study["state"], study["total"], len(study["top"])) == ("alone", "done", 2, 2)
-    (confirmation,) = json.loads(optbench("confirm", "alone", "--top", 1, "--seeds", 2, "--json", cwd=folder))
+    (confirmation,) = json.loads(trained("confirm", "alone", "--top", 1, "--seeds", 2, "--json", cwd=folder))
     assert confirmation["name"] == "alone/confirm"
     setting, *known = confirmation["settings"]
     assert (setting["accuracy"]["n"], setting["published"]) == (2, None)
@@ -115,8 +142,8 @@ def test_with_json_standard_output_is_json_alone(folder):
 
 
 def test_a_trial_replays_bit_for_bit_with_any_number_of_lanes(folder):
-    assert "same: 2 epochs compared exactly" in optbench("replay", "tiny", 3, cwd=folder)
-    assert json.loads(optbench("replay", "tiny", 3, "--lanes", 1, "--json", cwd=folder))["same"] is True
+    assert "same: 2 epochs compared exactly" in trained("replay", "tiny", 3, cwd=folder)
+    assert json.loads(trained("replay", "tiny", 3, "--lanes", 1, "--json", cwd=folder))["same"] is True
 
 
 def test_a_replay_that_differs_exits_with_1(folder, tmp_path):
@@ -125,9 +152,7 @@ def test_a_replay_that_differs_exits_with_1(folder, tmp_path):
     with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(copy)) as target, target:
         origin.backup(target)
         target.execute("UPDATE optbench_epochs SET train_accuracy = train_accuracy + 0.01 WHERE trial_id = 1")
-    done = subprocess.run([*COMMAND, "replay", "tiny", "0"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "DIFFERENT" in done.stdout
+    assert "DIFFERENT" in trained("replay", "tiny", 0, cwd=tmp_path, code=1)
 
 
 def test_the_best_trial_is_exported_as_json_and_for_keras(folder):
@@ -148,12 +173,12 @@ def test_an_exported_sweep_gives_the_same_accuracy(folder):
     assert (
         tomllib.loads(text)["trial"][0]["learning_rate"] == database(folder, "tiny").trials[1].params["learning_rate"]
     )
-    optbench("sweep", "one.toml", cwd=folder)
+    trained("sweep", "one.toml", cwd=folder)
     assert database(folder, "tiny-trial-1").best_trial.value == database(folder, "tiny").trials[1].value
 
 
 def test_an_exported_model_has_the_stored_accuracy(folder, digits):
-    output = optbench("export", "tiny", "--model", "best.keras", cwd=folder)
+    output = trained("export", "tiny", "--model", "best.keras", cwd=folder)
     model = keras.models.load_model(folder / "best.keras")
     _, accuracy = model.evaluate(digits.validation.pixels, digits.validation.labels, verbose=0)
     value = database(folder, "tiny").best_value
@@ -163,7 +188,7 @@ def test_an_exported_model_has_the_stored_accuracy(folder, digits):
 
 
 def test_the_reference_trainer_can_run_a_sweep(folder):
-    optbench("sweep", "tiny.toml", "--study", "stock", "--trials", 2, "--trainer", "reference", cwd=folder)
+    trained("sweep", "tiny.toml", "--study", "stock", "--trials", 2, "--trainer", "reference", cwd=folder)
     trial = database(folder, "stock").trials[0]
     assert (trial.user_attrs["trainer"], trial.user_attrs["lanes"]) == ("reference", 1)
     same = database(folder, "tiny").trials[0]
@@ -178,7 +203,7 @@ def test_a_list_of_fixed_trials_is_evaluated_on_the_test_set(folder):
     ]
     table = {"name": "fixed", "epochs": 2, "batch": 64, "data": {"name": "digits", "validation": 0}, "trial": listed}
     write_toml(folder / "fixed.toml", table)
-    out = optbench("sweep", "fixed.toml", cwd=folder)
+    out = trained("sweep", "fixed.toml", cwd=folder)
     study = database(folder, "fixed")
     assert study.metric_names == ["test accuracy"]
     assert [t.user_attrs["optimizer"] for t in study.trials] == ["adam"] * 2 + ["adadelta"] * 2
@@ -188,7 +213,7 @@ def test_a_list_of_fixed_trials_is_evaluated_on_the_test_set(folder):
     assert "export" not in out
     assert "is not a search, so it has no best trial" in optbench("export", "fixed", cwd=folder, code=2)
     assert [t["number"] for t in json.loads(optbench("show", "fixed", "--json", cwd=folder))["top"]] == [0, 1, 2, 3]
-    assert f"test accuracy {100 * study.trials[1].value:.2f} % and" in optbench("replay", "fixed", 1, cwd=folder)
+    assert f"test accuracy {100 * study.trials[1].value:.2f} % and" in trained("replay", "fixed", 1, cwd=folder)
 
 
 @contextmanager
@@ -228,7 +253,7 @@ def test_a_signal_ends_a_sweep_and_the_same_command_resumes_it(number, code, tmp
     failed = [t for t in database(tmp_path, "long").trials if t.state.name == "FAIL"]
     assert len(failed) == 2 == len(database(tmp_path, "long").trials)
     assert {t.user_attrs["reason"] for t in failed} == {"interrupted"}
-    optbench("sweep", "long.toml", "--lanes", 2, "--trials", 3, cwd=tmp_path)
+    trained("sweep", "long.toml", "--lanes", 2, "--trials", 3, cwd=tmp_path)
     trials = database(tmp_path, "long").trials
     finished = [t for t in trials if t.state.name == "COMPLETE"]
     assert {t.state.name for t in trials} == {"COMPLETE", "FAIL"}
@@ -247,9 +272,9 @@ def test_a_running_trial_and_its_curve_are_visible_while_it_runs(tmp_path):
 
 def test_no_trial_starts_after_the_time_limit_and_the_same_command_resumes(tmp_path):
     write_toml(tmp_path / "tiny.toml", TINY)
-    assert "0/6 trials, interrupted" in optbench("sweep", "tiny.toml", "--timeout", 0.001, cwd=tmp_path)
+    assert "0/6 trials, interrupted" in trained("sweep", "tiny.toml", "--timeout", 0.001, cwd=tmp_path)
     assert database(tmp_path, "tiny").trials == []
-    assert "6/6 trials, done" in optbench("sweep", "tiny.toml", "--timeout", 300, cwd=tmp_path)
+    assert "6/6 trials, done" in trained("sweep", "tiny.toml", "--timeout", 300, cwd=tmp_path)
 
 
 BAD_INPUT = [

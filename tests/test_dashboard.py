@@ -29,7 +29,7 @@ from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
-from tests.conftest import OF_A_SEARCH, TINY, opened_copy, statements, write_toml
+from tests.conftest import OF_A_SEARCH, TINY, opened_copy, statements, train
 from tests.filled import confirm, peak, run, search
 from tests.workers import Workers
 
@@ -70,9 +70,7 @@ def trained_url(tmp_path_factory):
         ],
     }
     for table in (TINY, fixed):
-        file = write_toml(folder / f"{table['name']}.toml", table)
-        command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", url]
-        subprocess.run(command, check=True, capture_output=True)
+        train(table, url)
     return url
 
 

@@ -1,9 +1,5 @@
 """Fingerprints: what they hold, what does not change them, how two of them differ; and the order of a design."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from optbench.definition import fingerprint as module
@@ -12,7 +8,7 @@ from optbench.definition.fingerprint import compact, differences, expand
 from optbench.definition.stored import as_begun, read_sweep
 from optbench.scheduler.plan import params_of
 from optbench.storage import find_study, open_storage, trials
-from tests.conftest import sweep_of, write_toml
+from tests.conftest import sweep_of, train, write_toml
 
 GRID = {
     "name": "grid",
@@ -162,10 +158,7 @@ def test_a_study_does_not_override_what_a_file_says(given, stored):
 def test_a_grid_with_swapped_lines_resumes_and_trains_every_point_once(tmp_path):
     url = f"sqlite:///{tmp_path}/x.db"
     for table in (GRID, SWAPPED):
-        file = write_toml(tmp_path / "grid.toml", table)
-        command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", url]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-        assert done.returncode == 0, done.stderr
+        train(write_toml(tmp_path / "grid.toml", table), url)
     storage = open_storage(url)
     records = trials(storage, find_study(storage, "grid").study_id)
     storage.close()

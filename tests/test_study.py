@@ -1,9 +1,6 @@
 """The scheduler on a real writer: budget, resuming, pruning, divergence, retries."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -15,7 +12,7 @@ from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, trials
 from optbench.training.contract import CHANCE, Epoch
-from tests.conftest import TINY, sweep_of, write_toml
+from tests.conftest import TINY, sweep_of, train
 
 TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1)
 
@@ -261,13 +258,10 @@ def test_the_slot_of_a_trial_whose_rows_were_deleted_is_trained_again(storage, t
 
 
 def test_a_sweep_resumes_after_a_trial_was_deleted_by_hand(tmp_path):
-    file = write_toml(tmp_path / "tiny.toml", TINY)
-    command = [sys.executable, "-m", "optbench", "sweep", str(file), "--storage", f"sqlite:///{tmp_path}/x.db"]
     for number in (None, 3, 0):
         if number is not None:
             delete_rows(tmp_path / "x.db", number)
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-        assert done.returncode == 0, done.stderr
+        train(TINY, f"sqlite:///{tmp_path}/x.db")
     opened = open_storage(f"sqlite:///{tmp_path}/x.db")
     found = trials(opened, find_study(opened, "tiny").study_id)
     opened.close()

@@ -50,7 +50,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self.screen.open(self._view)
-        self._change_stage()
+        self._change_stage(self.tally.done)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +82,7 @@ class Progress:
         for done, trial in enumerate(self.tally.update(), start=before + 1):
             if not self.screen.live:
                 self.screen.line(self._ended(trial, done))
-        self._change_stage()
+            self._change_stage(done)
         if self.note == "compiling" and self.tally.trained > self.tally.trained_before:
             self.note = ""
         self.screen.draw()
@@ -100,9 +100,9 @@ class Progress:
             self.screen.line(note)
         self.note = note
 
-    def _change_stage(self) -> None:
-        """Shows which round of finals is trained."""
-        stage = "" if self.plan is None else _stage(self.plan, self.tally.done)
+    def _change_stage(self, done: int) -> None:
+        """Shows which round of finals is trained after `done` finished trials."""
+        stage = "" if self.plan is None else _stage(self.plan, done)
         if stage and stage != self.stage and not self.screen.live:
             self.screen.line(stage)
         self.stage = stage
