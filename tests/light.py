@@ -11,11 +11,14 @@ import optuna
 
 from optbench.data import Split
 from optbench.definition import load
-from optbench.storage import open_storage
+from optbench.logs import set_up
+from optbench.storage import Follower, find_study, open_storage
 from optbench.training.contract import Epoch
 from optbench.worker.creation import create_study
 from optbench.worker.data import StudyData
 from optbench.worker.finals import open_finals
+from optbench.worker.progress import Progress
+from optbench.worker.screens import suitable_screen
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop
 
@@ -45,7 +48,15 @@ class FakeTrainer:
         return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01)
 
 
+def train(storage, study, options, data, stop):
+    """The study after training it, with the lines that a sweep prints in a pipe."""
+    with Progress(suitable_screen(), Follower(storage, study.study_id, study.name), study.total, stop) as progress:
+        session = Session(storage, study.name, options, data, build=lambda *_: FakeTrainer())
+        return session.run(stop, [progress])
+
+
 def main(file, heartbeat_timeout):
+    set_up()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep = load(file, {})
     storage = open_storage(os.environ["OPTBENCH_STORAGE"], create=True)
@@ -53,10 +64,9 @@ def main(file, heartbeat_timeout):
     create_study(storage, sweep, sweep.name, data.digests)
     options = Options(heartbeat_timeout=heartbeat_timeout)
     with Stop() as stop:
-        study = Session(storage, sweep.name, options, data, build=lambda *_: FakeTrainer()).run(stop)
+        study = train(storage, find_study(storage, sweep.name), options, data, stop)
         if sweep.finals and not stop():
-            race = open_finals(storage, study, sweep.finals, data.digests)
-            Session(storage, race.name, options, data, build=lambda *_: FakeTrainer()).run(stop)
+            train(storage, open_finals(storage, study, sweep.finals, data.digests), options, data, stop)
     storage.close()
     sys.exit(128 + stop.signal if stop.signal else 0)
 

@@ -64,7 +64,7 @@ def get(request):
 
 
 @pytest.mark.parametrize(
-    ("kind", "total", "kills"), [("sqlite", 1200, 20), ("postgresql", 300, 6), ("mariadb", 300, 6)]
+    ("kind", "total", "kills"), [("sqlite", 1000, 12), ("postgresql", 300, 6), ("mariadb", 300, 6)]
 )
 def test_no_slot_is_lost_or_finished_twice_while_workers_are_killed_frozen_and_stopped(workers_on, kind, total, kills):
     print(f"OPTBENCH_TEST_SEED={SEED}")
