@@ -2,6 +2,8 @@
 
 import os
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from optbench.defaults import storage_url
 from optbench.errors import StorageError
-from optbench.storage.engine import engine_options, one_line, shown
+from optbench.storage.engine import connect_to_read, engine_options, one_line, shown
 from optbench.storage.optuna_private import alembic_folder
 from optbench.storage.schema import KNOWN, VERSION
 
@@ -188,7 +190,19 @@ def _check_file(url: URL, create: bool, read_only: bool) -> None:
             f"{path} can be read but not written; `optbench show`, compare, report and export read it, and "
             "`optbench backup` copies it to a file that can be written"
         )
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head not in (b"", b"SQLite format 3\0"):
+    if not _is_sqlite(path):
         raise StorageError(f"{path} is not an SQLite database; choose another --storage, or move the file away")
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Whether SQLite takes the file for a database; other problems show when it is opened.
+
+    The file must not be opened without SQLite: closing it would drop the locks of every connection that this process
+    has to it (POSIX), and another process could then damage the database.
+    """
+    try:
+        with closing(connect_to_read(str(path))) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as problem:
+        return problem.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    return True
