@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +45,7 @@ def export(
 ) -> None:
     """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
     from optbench.exports import FORMATS, Format, chosen
-    from optbench.files import check_writable, write
+    from optbench.files import check_writable
     from optbench.storage import find_study
 
     tables = {option: path for option, path in (("--trials", trials), ("--epochs", epochs)) if path is not None}
@@ -62,7 +63,13 @@ def export(
             return
     if top is not None and top > len(choices):
         print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
-    text = FORMATS[Format(form or Format.JSON)](choices)
+    _write_choices(study, choices, FORMATS[Format(form or Format.JSON)](choices), output)
+
+
+def _write_choices(study: str, choices: "Sequence[Choice]", text: str, output: Path | None) -> None:
+    """Print the exported text, or write it to the file and say which trials it holds."""
+    from optbench.files import write
+
     if output is None or str(output) == "-":
         write_text(text)
         return

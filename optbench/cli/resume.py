@@ -11,7 +11,7 @@ from optbench.cli.output import console
 from optbench.errors import DefinitionError, StudyError
 
 if TYPE_CHECKING:
-    from optbench.definition.sweep import Finals, Sweep
+    from optbench.definition.sweep import Finals
     from optbench.launchers.requests import Request
     from optbench.storage import Storage, StudyRecord
 
@@ -33,12 +33,12 @@ def resume(
 ) -> None:
     """Carry a study on from its definition in the database, without its file. Example: optbench resume quickstart"""
     from optbench.launchers.requests import Request
-    from optbench.storage import find_study
+    from optbench.storage import find_study, sweep_of
     from optbench.worker.session import Options
 
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
-    sweep = _sweep(record)
+    sweep = sweep_of(record)
     if trials is not None and not sweep.searches:
         raise DefinitionError(f"--trials {trials}: {study!r} is a list of fixed trials; leave --trials out")
     if trials is not None and trials < max(1, len(sweep.fixed)):
@@ -70,7 +70,7 @@ def finals(
     """Train a search's best configurations again on fresh seeds, to choose one. Example: optbench finals quickstart"""
     from optbench.definition.sweep import Finals
     from optbench.launchers.requests import Request
-    from optbench.storage import find_study
+    from optbench.storage import find_study, sweep_of
     from optbench.worker.session import Options
 
     asked = Finals(candidates, budget)
@@ -78,7 +78,7 @@ def finals(
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
         _check_finals(storage_, record, asked)
-    sweep = _sweep(record)
+    sweep = sweep_of(record)
     total = record.total or sweep.trials
     request = Request(
         sweep=replace(sweep, trials=total, finals=asked), study=study, storage=storage, workers=workers,
@@ -118,12 +118,6 @@ def _check(asked: "Finals") -> None:
         raise DefinitionError(f"--candidates {asked.candidates}; expected a whole number of 2 or more")
     if asked.budget is not None and not 0 < asked.budget <= 1:
         raise DefinitionError(f"--budget {asked.budget:g}; expected a fraction above 0, at most 1")
-
-
-def _sweep(record: "StudyRecord") -> "Sweep":
-    if record.sweep is None:
-        raise StudyError(f"study {record.name!r} was not made by optbench; expected one that `optbench sweep` made")
-    return record.sweep
 
 
 def _run(request: "Request", timeout: float | None, as_json: bool) -> None:

@@ -114,6 +114,13 @@ class StudyRecord:
         return "?" if self.sweep is None else self.sweep.optimizer or ", ".join(self.sweep.optimizers)
 
 
+def sweep_of(study: StudyRecord) -> Sweep:
+    """The study's sweep. Raises StudyError if another program made the study."""
+    if study.sweep is None:
+        raise StudyError(f"study {study.name!r} was not made by optbench; expected one that `optbench sweep` made")
+    return study.sweep
+
+
 def glance(study: StudyRecord | None) -> dict[str, Any]:
     """The attributes that summarize a study in the dashboard, by name; without values for a study still to be made."""
     if study is None:

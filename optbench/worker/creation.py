@@ -29,6 +29,7 @@ from optbench.storage import (
     open_study,
     past_attributes,
     set_total,
+    sweep_of,
     write_plan,
 )
 from optbench.worker.start import begin
@@ -128,9 +129,7 @@ def _extend(
 
 def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:
     """Raises StudyError if this worker's data or libraries are not those that the study was made with."""
-    if study.sweep is None:
-        raise StudyError(f"study {study.name!r} was not made by optbench; expected one that `optbench sweep` made")
-    _compare(study.name, study.fingerprint, study.sweep.fingerprint(digests), "choose another name with --study")
+    _compare(study.name, study.fingerprint, sweep_of(study).fingerprint(digests), "choose another name with --study")
 
 
 def _changing(sweep: Sweep) -> dict[str, Any]:

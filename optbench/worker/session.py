@@ -10,7 +10,7 @@ from optbench.data import Split
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.scheduler import RETRIES, Scheduler
-from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials
+from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials, sweep_of
 from optbench.training.contract import Trainer
 from optbench.training.names import TrainerName
 from optbench.worker.creation import check_fingerprint
@@ -100,9 +100,8 @@ class Session:
 
         The list of finals has the trials of the rounds that were begun so far.
         """
-        if record.sweep is None:
-            raise StudyError(f"study {record.name!r} was not made by optbench; expected one that `optbench sweep` made")
-        return self._as_asked(record.sweep, self._total(record) or record.sweep.trials)
+        sweep = sweep_of(record)
+        return self._as_asked(sweep, self._total(record) or sweep.trials)
 
     def _as_asked(self, sweep: Sweep, total: int) -> Sweep:
         trials = total if sweep.searches else min(total, len(sweep.fixed))
