@@ -1,7 +1,6 @@
 """Data sets: digits without a network, the split, MNIST from its original files, and data that cannot be loaded."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from optbench.data import load, load_test, prepare
 from optbench.data.tfds import MNIST_FILES
 from optbench.errors import DataError
+from tests.commands import COMMAND
 from tests.conftest import MNIST
 
 needs_mnist = [
@@ -41,6 +41,19 @@ def test_the_split_is_seeded_disjoint_and_complete(digits):
     whole = load("digits", 0, 0)
     assert sorted(rows(digits.train) + rows(digits.validation)) == sorted(rows(whole.train))
     assert whole.validation is None
+
+
+def test_resplit_gives_every_seed_its_own_split_of_the_same_images(digits):
+    own = digits.resplit()
+    first, again, other = own.of(7), own.of(7), own.of(8)
+    for split in (first, other):
+        assert (len(split.train), len(split.validation)) == (1200, 300)
+        assert sorted(rows(split.train) + rows(split.validation)) == sorted(
+            rows(digits.train) + rows(digits.validation)
+        )
+    assert rows(first.validation) == rows(again.validation)
+    assert rows(first.validation) != rows(other.validation)
+    assert digits.of(7) is digits
 
 
 def test_no_test_image_is_a_training_image(digits):
@@ -84,10 +97,19 @@ def test_a_read_only_data_folder_is_refused(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def mnist_dir(tmp_path_factory):
+def prepared(tmp_path_factory):
+    """A data folder that two processes prepared at once, and what each of them printed last."""
     folder = tmp_path_factory.mktemp("tfds")
-    prepare("mnist", MNIST, folder)
-    return folder
+    command = [*COMMAND, "data", "prepare", "mnist", "--from", str(MNIST), "--data-dir", str(folder)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    ended = [(*process.communicate(timeout=600), process.returncode) for process in running]
+    assert [code for _, _, code in ended] == [0, 0], ended
+    return folder, [out.splitlines()[-1].decode() for out, _, _ in ended]
+
+
+@pytest.fixture(scope="module")
+def mnist_dir(prepared):
+    return prepared[0]
 
 
 class TestMnist:
@@ -110,15 +132,9 @@ class TestMnist:
         trainer.assign(0, Job(0, "adam", hparams, 0, 1))
         assert trainer.train()[0].validation_accuracy > 0.93
 
-    def test_two_processes_may_prepare_the_same_folder_at_once(self, tmp_path):
-        command = [sys.executable, "-m", "optbench", "data", "prepare", "mnist", "--from", str(MNIST)]
-        command += ["--data-dir", str(tmp_path / "data")]
-        running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
-        ended = [(*process.communicate(timeout=600), process.returncode) for process in running]
-        assert [code for _, _, code in ended] == [0, 0], ended
-        lines = {out.splitlines()[-1].decode() for out, _, _ in ended}
-        assert lines == {f"mnist is in {tmp_path / 'data' / 'mnist' / '3.0.1'}"}
-        assert len(load_test("mnist", tmp_path / "data")) == 10_000
+    def test_two_processes_may_prepare_the_same_folder_at_once(self, prepared):
+        folder, lines = prepared
+        assert lines == [f"mnist is in {folder / 'mnist' / '3.0.1'}"] * 2
 
     def test_damaged_files_are_refused(self, tmp_path):
         for file in MNIST.glob("*.gz"):

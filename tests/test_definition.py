@@ -155,6 +155,14 @@ INVALID = {
         {"data": {"name": "digits", "validation": 0}},
         "[data] validation must be above 0",
     ),
+    "a search with many splits": (
+        {"data": {"name": "digits", "validation": 300, "resplit": True}},
+        "[data]: resplit = true beside a [space]; expected false",
+    ),
+    "splits without validation": (
+        {"space": None, "trial": [{"optimizer": "adam"}], "data": {"name": "digits", "validation": 0, "resplit": True}},
+        "[data]: resplit = true, but validation is 0; expected validation images",
+    ),
     "a rate that rounds to 1": ({"space": {"one_minus_rho": {"low": 1e-12, "high": 0.5}}}, "in single precision"),
     "an epsilon that rounds to 0": ({"space": {"epsilon": 1e-50}}, "expected a finite number above 0"),
     "misspelt table": ({"space": None, "spce": {}}, "unknown key 'spce'; did you mean 'space'?"),

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,13 @@ def test_known_settings_are_the_first_trials_and_among_the_candidates(storage, s
     assert [trial.label for trial in search.sweep.fixed] == ["Keras' defaults", "the paper's setting"]
     race = open_finals(storage, search, QUARTER, {})
     assert {0, 1} <= {trial.source_trial for trial in race.sweep.fixed}
+
+
+@pytest.mark.parametrize("resplit", [True, False])
+def test_the_fresh_seeds_of_finals_draw_validation_images_of_their_own_unless_told_not_to(storage, search, resplit):
+    race = open_finals(storage, search, replace(QUARTER, resplit=resplit), {})
+    assert race.sweep.data == replace(search.sweep.data, resplit=resplit)
+    assert race.fingerprint.get("data.resplit", False) is resplit
 
 
 def test_finals_have_their_total_from_the_start_and_reach_it_exactly(storage, search):
@@ -239,7 +247,7 @@ def test_finals_of_a_search_with_one_configuration_are_refused(storage):
 
 
 def test_finals_survive_workers_that_are_killed(workers_on):
-    workers = workers_on("sqlite", 12, light=True)
+    workers = workers_on("sqlite", 12)
     changes = {"trials": 12, "epochs": 40, "space": WIDE, "known": True, "finals": {"budget": 1.0}}
     workers.file = write_toml(workers.folder / "race.toml", SWEEP | changes)
     first = workers.start()

@@ -73,12 +73,12 @@ def finals(
     from optbench.storage import find_study, sweep_of
     from optbench.worker.session import Options
 
-    asked = Finals(candidates, budget)
-    _check(asked)
+    given = Finals(candidates, budget)
+    _check(given)
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
-        _check_finals(storage_, record, asked)
-    sweep = sweep_of(record)
+        sweep = sweep_of(record)
+        asked = _asked(storage_, record, sweep.finals or Finals(), given)
     total = record.total or sweep.trials
     request = Request(
         sweep=replace(sweep, trials=total, finals=asked), study=study, storage=storage, workers=workers,
@@ -87,21 +87,25 @@ def finals(
     _run(request, timeout, as_json)
 
 
-def _check_finals(storage: "Storage", record: "StudyRecord", asked: "Finals") -> None:
-    """Raise StudyError if the study cannot have the finals that were asked for, before anything is loaded."""
-    from optbench.definition.sweep import Finals
+def _asked(storage: "Storage", record: "StudyRecord", own: "Finals", given: "Finals") -> "Finals":
+    """The finals of the study's `own` definition, with the numbers that were given by hand.
+
+    Raises StudyError, before any data is loaded, if the study cannot have them.
+    """
     from optbench.storage import studies, trials
     from optbench.worker.finals import current_finals, plan_finals
 
     _check_search(record)
     begun = current_finals(record, studies(storage))
-    if begun is None:
-        plan_finals(record, trials(storage, record.study_id), asked)
-    elif asked != Finals():
+    if begun is not None and given.sized:
         raise StudyError(
             f"{record.name!r} has finals already: {begun.name!r}; leave --candidates and --budget out to resume them, "
             "or delete them first"
         )
+    asked = replace(own, candidates=given.candidates or own.candidates, budget=given.budget or own.budget)
+    if begun is None:
+        plan_finals(record, trials(storage, record.study_id), asked)
+    return asked
 
 
 def _check_search(record: "StudyRecord") -> None:

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from optbench.data import digits, tfds
-from optbench.data.dataset import Images, Split, digest, digest_of
+from optbench.data.dataset import Images, Split, digest, digest_of, positions
 from optbench.errors import DataError
-from optbench.randomness import Purpose, generator
 
 
 def load(name: str, validation: int, seed: int, data_dir: Path | None = None) -> Split:
@@ -21,8 +18,7 @@ def load(name: str, validation: int, seed: int, data_dir: Path | None = None) ->
             f"validation = {validation}, but {name} has {len(images)} training images; "
             f"expected fewer: try {len(images) // 6}"
         )
-    order = generator(Purpose.SPLIT, seed).permutation(len(images))
-    held_out, kept = np.sort(order[:validation]), np.sort(order[validation:])
+    kept, held_out = positions(len(images), validation, seed)
     digests = {"data.sha256": digest(images), "split.sha256": digest_of(held_out)}
     return Split(images.take(kept), images.take(held_out) if validation else None, digests)
 

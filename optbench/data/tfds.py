@@ -36,14 +36,14 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
 
     Several processes may do this at once: one prepares the data set, and the others wait for it. Raises DataError.
     """
-    import tensorflow_datasets
-
     if name == "digits":
         raise DataError("digits comes with scikit-learn and needs no preparing; type `optbench sweep quickstart`")
     if source is not None:
         missing = [file for file in MNIST_FILES if not (source / file).is_file()]
         if missing:
             raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
+    import tensorflow_datasets
+
     if not sys.stderr.isatty():
         tensorflow_datasets.disable_progress_bar()
     builder = _builder(name, data_dir)

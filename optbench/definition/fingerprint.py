@@ -13,7 +13,13 @@ from optbench.optimizers import OPTIMIZERS
 
 VERSION = 2
 
-ALWAYS: Mapping[str, Any] = {"batch": 128, "seed": 0, "model.hidden": [128], "model.activation": "relu"}
+ALWAYS: Mapping[str, Any] = {
+    "batch": 128,
+    "seed": 0,
+    "model.hidden": [128],
+    "model.activation": "relu",
+    "data.resplit": False,
+}
 SEARCHING: Mapping[str, Any] = {"sampler.name": "tpe", "pruner.name": "median"}
 BY_NAME: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("sampler", "tpe"): {

@@ -64,6 +64,8 @@ class DataTable(Table):
     """digits, mnist, fashion_mnist, kmnist, or another data set of 28x28 images in ten classes."""
     validation: CountFrom0
     """How many training images are held back for validation; 0 only in a list of fixed trials."""
+    resplit: bool = False
+    """Whether every trial holds back other images, drawn by its seed; only in a list of fixed trials."""
 
 
 class ModelTable(Table):
@@ -112,6 +114,8 @@ class FinalsTable(Table):
     budget: Fraction | None = None
     """How many trainings of all epochs there are, as a fraction of the search's trials; 0.16 unless given, or 10
     trainings if that is more, but at most 0.25."""
+    resplit: bool = True
+    """Whether every fresh seed draws validation images of its own; false validates on those of the search."""
 
 
 def _switch(given: Any) -> str:

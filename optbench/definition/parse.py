@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optbench.definition.known import is_known, with_known
 from optbench.definition.parts import dimensions, fixed_trials
 from optbench.definition.rounds import smallest, too_small, trainings
+from optbench.definition.space import grid_size
 from optbench.definition.sweep import (
     DataSource,
     Finals,
@@ -18,7 +19,6 @@ from optbench.definition.sweep import (
     SuccessiveHalving,
     Sweep,
     Tpe,
-    grid_size,
 )
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
@@ -51,6 +51,7 @@ def parse(table: Mapping[str, Any], where: str, flags: Collection[str] = ()) -> 
     check_study_name(read.name, where)
     _check_network(read, where)
     sweep = _sweep(read, where)
+    _check_validation(sweep, where)
     if sweep.searches:
         _check_search(sweep, where, flags)
     else:
@@ -118,18 +119,29 @@ def _check_network(read: "SweepTable", where: str) -> None:
         )
 
 
+def _check_validation(sweep: Sweep, where: str) -> None:
+    """Raise DefinitionError if a sweep has no validation images to select by, or shares them in the wrong way."""
+    if sweep.searches and sweep.data.validation == 0:
+        raise DefinitionError(f"{where}: [data] validation must be above 0 when there is a [space], for example 10000")
+    if sweep.searches and sweep.data.resplit:
+        raise DefinitionError(
+            f"{where} [data]: resplit = true beside a [space]; expected false, because the trials of a search are "
+            "compared on the same images; resplit = true in [finals] draws others for the finals"
+        )
+    if sweep.data.resplit and sweep.data.validation == 0:
+        raise DefinitionError(f"{where} [data]: resplit = true, but validation is 0; expected validation images")
+
+
 def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
     """Raise DefinitionError if the numbers of trials and epochs do not fit the fixed trials, the grid or the pruner."""
     from optbench.definition.problems import refused
 
-    if sweep.data.validation == 0:
-        raise DefinitionError(f"{where}: [data] validation must be above 0 when there is a [space], for example 10000")
     fixed = len(sweep.fixed)
     if sweep.trials < fixed:
         known = sum(is_known(sweep, trial) for trial in sweep.fixed) if sweep.known is not False else 0
         which = f", {known} of them known settings (known = false leaves these out)" if known else ""
         raise refused("trials", sweep.trials, f"{fixed} or more: there are {fixed} fixed trials{which}", where, flags)
-    if sweep.finals is not None and sweep.finals != Finals():
+    if sweep.finals is not None and sweep.finals.sized:
         _check_finals(sweep, sweep.finals, where)
     if sweep.start is not None and sweep.start.top is None and not isinstance(sweep.sampler, Tpe):
         raise DefinitionError(

@@ -66,3 +66,8 @@ def check_dimension(optimizer: str, name: str, dimension: Dimension, where: str)
     ends = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
     for value in ends:
         known.check(name, value, where)
+
+
+def grid_size(space: Mapping[str, Dimension], points: int) -> int:
+    """The number of points of a full grid."""
+    return math.prod(len(d.values) if isinstance(d, Choice) else points for d in space.values())

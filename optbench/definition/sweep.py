@@ -1,21 +1,24 @@
 """The records of a sweep: what is searched, on which data, with which model and budget. parse.py makes them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar
 
 from optbench.definition.plain import flat, grouped, identity, plain_dimension, plain_finals, plain_trial
-from optbench.definition.space import Choice, Dimension
+from optbench.definition.space import Dimension
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set by name, and how many of its training images are held back to validate on."""
+    """A data set by name, and how many of its training images are held back to validate on.
+
+    `resplit` is whether every trial holds back other images, drawn by its seed; else the sweep's seed draws them.
+    """
 
     name: str
     validation: int
+    resplit: bool = False
 
 
 ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
@@ -141,11 +144,18 @@ class Finals:
     """Finals after a search: its best configurations are trained again on fresh seeds, to choose one.
 
     `candidates` is how many enter (None: as many as the budget allows, at most 5). `budget` is a fraction of the
-    search's trials: so many trainings of all epochs the finals have (None: see rounds.trainings).
+    search's trials: so many trainings of all epochs the finals have (None: see rounds.trainings). `resplit` is whether
+    every fresh seed draws validation images of its own, so that the choice does not rest on those of the search.
     """
 
     candidates: int | None = None
     budget: float | None = None
+    resplit: bool = True
+
+    @property
+    def sized(self) -> bool:
+        """Whether somebody said how large they are, so that finals of another size are no answer."""
+        return self.candidates is not None or self.budget is not None
 
 
 @dataclass(frozen=True)
@@ -235,8 +245,3 @@ class Sweep:
             f"{name}.major": version(name).split(".")[0] for name in ("optuna", "tensorflow", "keras", "numpy", "scipy")
         }
         return {**flat(plain), **digests, **marks}
-
-
-def grid_size(space: Mapping[str, Dimension], points: int) -> int:
-    """The number of points of a full grid."""
-    return math.prod(len(d.values) if isinstance(d, Choice) else points for d in space.values())

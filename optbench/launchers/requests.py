@@ -49,9 +49,7 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
     The study is made if there is none. Raises an OptbenchError. If the request is invalid, nothing is written.
     """
     check(request.storage, create=request.sweep.start is None)
-    with screen.busy(f"loading {request.sweep.data.name}" + (" and TensorFlow" if request.workers == 1 else "")):
-        if request.workers == 1:
-            load_tensorflow(request.options.trainer)
+    with screen.busy(f"loading {request.sweep.data.name}"):
         data = load_data(request.sweep, request.options.trainer, request.options.data_dir)
     storage = open_storage(request.storage, create=request.sweep.start is None)
     try:
@@ -84,6 +82,9 @@ class Training:
             return
         self.trained = True
         request, options = self.request, replace(self.request.options, trials=total)
+        if request.workers == 1:
+            with self.screen.busy("loading TensorFlow"):
+                load_tensorflow(options.trainer)
         follower = Follower(self.storage, study.study_id, study.name)
         with Progress(self.screen, follower, total, self.stop, study.plan) as progress:
             if request.workers == 1:
@@ -102,7 +103,7 @@ class Training:
         try:
             study = open_finals(self.storage, search, finals, self.data.digests)
         except StudyError as problem:
-            if finals != Finals():
+            if finals.sized:
                 raise
             self.screen.line(f"no finals, so the best rests on one run: {problem}")
             return True

@@ -7,8 +7,8 @@ skips one. Only TPE uses the results so far.
 
 import numpy as np
 
-from optbench.definition.space import Choice, point
-from optbench.definition.sweep import Grid, Qmc, RandomSampler, Sweep, Tpe, grid_size
+from optbench.definition.space import Choice, grid_size, point
+from optbench.definition.sweep import Grid, Qmc, RandomSampler, Sweep, Tpe
 from optbench.randomness import Purpose, generator, seed
 
 

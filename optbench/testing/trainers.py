@@ -110,6 +110,22 @@ class TrainerContract:
         assert split.validation is not None
         assert math.isclose(trainer.test(0, split.validation), row.validation_accuracy or 0.0, abs_tol=1e-6)
 
+    def test_with_resplit_every_trial_validates_on_images_that_its_seed_draws(self) -> None:
+        """The accuracy in the table is that on the trial's own images, and no neighbour changes them."""
+        split = self.split().resplit()
+        trainer = self.make(self.optimizer, split)
+        lanes = range(trainer.lanes)
+        for lane in lanes:
+            trainer.assign(lane, job(self.optimizer, seed=lane, number=lane, learning_rate=0.01))
+        rows = trainer.train()
+        for lane in lanes:
+            own = split.of(lane).validation
+            assert own is not None
+            assert math.isclose(trainer.test(lane, own), rows[lane].validation_accuracy or 0.0, abs_tol=1e-6)
+        if self.exact:
+            alone = curve(trainer, job(self.optimizer, seed=0, learning_rate=0.01), 1, lane=lanes[-1])
+            assert figures(alone) == figures([rows[0]])
+
     def test_without_validation_images_there_are_no_validation_figures(self) -> None:
         split = self.split()
         row = curve(self.make(self.optimizer, Split(split.train, None, {})), job(self.optimizer), 1)[0]

@@ -40,6 +40,7 @@ def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: 
     race = replace(
         sweep,
         name=f"{search.name[:MAX_NAME]}/finals",
+        data=replace(sweep.data, resplit=finals.resplit),
         trials=plan.total,
         sampler=Tpe(),
         pruner=NoPruner(),

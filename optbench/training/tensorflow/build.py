@@ -33,6 +33,7 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
 
     There are as many lanes as the sweep says, or two per core, but no more than `trials`.
     """
+    split = split.resplit() if sweep.data.resplit else split
     model = Mlp(sweep.model.hidden, sweep.model.activation)
     if trainer == TrainerName.REFERENCE:
         return Reference(optimizer, model, sweep.batch, split)

@@ -81,18 +81,20 @@ class LaneGroup:
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def score(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed loss [W] and correct [W] of every lane on the same images, uint8 [n, 784]."""
+        """Summed loss [W] and correct [W] of every lane on images uint8 [n, 784], or on its own images [W, n, 784]."""
         logits = self.model.logits([variable.read_value() for variable in self.weights], pixels)
         wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
         return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits), axis=1), _correct(
             logits, wide
         )
 
-    def evaluate(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Summed loss and correct of every lane on the same images: [2, W]."""
+    def evaluate(self, pixels: Tensor, labels: Tensor, own: Tensor | None = None) -> Tensor:
+        """Summed loss and correct, [2, W], of every lane on the same images, or on its `own`, at positions [W, n]."""
         sums = tf.zeros((2, self.width))
-        for start in range(0, labels.shape[0], CHUNK):
-            sums += tf.stack(self.score(pixels[start : start + CHUNK], labels[start : start + CHUNK]))
+        for start in range(0, (labels if own is None else own).shape[-1], CHUNK):
+            chunk = slice(start, start + CHUNK)
+            some = [x[chunk] if own is None else tf.gather(x, own[:, chunk]) for x in (pixels, labels)]
+            sums += tf.stack(self.score(*some))
         return sums
 
     def measures(self) -> Array:
@@ -146,13 +148,18 @@ class Lanes:
         self.assigned: dict[int, Job] = {}
         self.epochs = [0] * lanes
         self.size, self.validated = len(split.train), len(split.validation or ())
-        self.train_set = _tensors(split.train)
+        self.train_set = _tensors(split.pool or split.train)
         self.validation_set = _tensors(split.validation) if split.validation else None
+        self.split = split
+        self.kept = {lane: np.arange(self.size) for lane in range(lanes)}
+        self.held_out = np.zeros((len(self.places), self.validated), np.int32)
 
     def assign(self, lane: int, job: Job) -> None:
         group, place = self.places[lane]
         group.assign(place, job)
         self.assigned[lane], self.epochs[lane] = job, 0
+        if self.split.pool is not None:
+            self.kept[lane], self.held_out[lane] = self.split.drawn(job.seed)
 
     def release(self, lane: int) -> None:
         self.assigned.pop(lane, None)
@@ -165,12 +172,12 @@ class Lanes:
         orders = np.zeros((len(self.places), steps, self.batch), np.int32)
         for lane, job in self.assigned.items():
             self.epochs[lane] += 1
-            orders[lane] = batches(self.size, self.batch, job.seed, self.epochs[lane])
+            orders[lane] = self.kept[lane][batches(self.size, self.batch, job.seed, self.epochs[lane])]
         live = {self.places[lane][0] for lane in self.assigned}
-        parts = np.split(orders, np.cumsum([group.width for group in self.groups])[:-1])
         figures = self._round(
-            [tf.constant(part.swapaxes(0, 1)) for part in parts],
+            [tf.constant(part.swapaxes(0, 1)) for part in self._by_group(orders)],
             [tf.constant(group in live) for group in self.groups],
+            [None if self.split.pool is None else tf.constant(part) for part in self._by_group(self.held_out)],
         ).numpy()
         seconds = (time.perf_counter() - start) / len(self.assigned)
         counts = [steps, steps * self.batch, self.validated, self.validated][: len(figures)]
@@ -189,15 +196,23 @@ class Lanes:
         group, place = self.places[lane]
         return [variable.numpy()[place] for variable in group.weights]
 
+    def _by_group(self, by_lane: Array) -> list[Array]:
+        """An array [L, ...] as one [W, ...] for each group."""
+        return np.split(by_lane, np.cumsum([group.width for group in self.groups])[:-1])
+
     @tf.function  # type: ignore[untyped-decorator]
-    def _round(self, orders: list[Tensor], live: list[Tensor]) -> Tensor:
-        """The sums of training, then of validation, [2 or 4, L], over an epoch. Every group is a branch of its own."""
+    def _round(self, orders: list[Tensor], live: list[Tensor], held_out: list[Tensor | None]) -> Tensor:
+        """The sums of training, then of validation, [2 or 4, L], over an epoch. Every group is a branch of its own.
+
+        `held_out` are the positions of each lane's own validation images, [W, n]; None if the lanes share them.
+        """
         parts = []
-        for group, order, on in zip(self.groups, orders, live, strict=True):
+        for group, order, on, own in zip(self.groups, orders, live, held_out, strict=True):
             part = group.run(order, on, *self.train_set)
             if self.validation_set is not None:
+                images = self.validation_set if own is None else self.train_set
                 with tf.control_dependencies([part]):
-                    part = tf.concat([part, group.evaluate(*self.validation_set)], axis=0)
+                    part = tf.concat([part, group.evaluate(*images, own)], axis=0)
             parts.append(part)
         return tf.concat(parts, axis=1)
 

@@ -53,6 +53,7 @@ class Reference:
         keras.backend.clear_session()
         self.job, self.epoch = job, 0
         self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams))
+        self.own = self.split.of(job.seed)
 
     def release(self, lane: int) -> None:
         self.job = None
@@ -62,7 +63,7 @@ class Reference:
             return {}
         start = time.perf_counter()
         self.epoch += 1
-        train, validation = self.split.train, self.split.validation
+        train, validation = self.own.train, self.own.validation
         order = batches(len(train), self.batch, self.job.seed, self.epoch).ravel()
         history = self.network.fit(
             train.pixels[order], train.labels[order], batch_size=self.batch, shuffle=False, verbose=0
