@@ -115,7 +115,7 @@ def workers_on(new_url, tmp_path):
 
     made = []
 
-    def make(kind, total, *options, light=False):
+    def make(kind, total, *options, light=True):
         made.append(Workers(tmp_path, new_url(kind), total, *options, light=light))
         return made[-1]
 

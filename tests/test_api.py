@@ -13,6 +13,7 @@ import pytest
 import optbench
 from optbench.errors import DefinitionError, StudyError
 from optbench.scheduler.states import State
+from tests import light
 from tests.conftest import ROOT, write_toml
 from tests.conftest import TINY as PRUNED
 
@@ -145,7 +146,7 @@ def test_ctrl_c_interrupts_the_study_and_the_script(tmp_path):
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=light.environment(),
     ) as process:  # fmt: skip
         try:
             wait_for_epochs(tmp_path / "storage" / "optbench.db", process)

@@ -36,6 +36,7 @@ from optbench.storage import (
     trials,
 )
 from optbench.training.contract import Epoch
+from tests.commands import in_process
 from tests.filled import confirm, extend, peak, run, search
 from tests.test_study import TRAINER
 
@@ -315,10 +316,7 @@ def test_another_number_of_lanes_resumes_the_same_confirmation(storage):
 
 def test_compare_report_and_export_on_the_command_line(comparison_url, tmp_path):
     def optbench(*arguments, code=0):
-        command = [sys.executable, "-m", "optbench", *arguments, "--storage", comparison_url]
-        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        assert run.returncode == code, run.stderr
-        return run.stdout if code == 0 else run.stderr
+        return in_process(*arguments, "--storage", comparison_url, cwd=tmp_path, code=code)
 
     output = optbench("compare", "--report", "page.html", "--publish")
     assert "adadelta is better" in output

@@ -21,19 +21,19 @@ from tests.workers import HEARTBEAT_TIMEOUT, STUDY, SWEEP, check, worker_pid
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_wait_for_a_server_that_restarts_and_lose_nothing(workers_on, server, kind):
-    workers = workers_on(kind, 200, light=True)
+    workers = workers_on(kind, 100)
     processes = [workers.start() for _ in range(2)]
     workers.wait_until(lambda: all(workers.is_training(process) for process in processes))
     server(kind).restart(seconds_down=HEARTBEAT_TIMEOUT + 1)
     outputs = workers.finish()
-    assert check(workers) == {"finished": 200, "trained again": 0}
+    assert check(workers) == {"finished": 100, "trained again": 0}
     for text in outputs:
         assert text.count("trying again for 10 minutes") == text.count("the database answers again") == 1, outputs
         assert "s3cret" not in text
 
 
 def test_a_worker_frozen_beyond_its_heartbeat_timeout_drops_the_trials_that_others_took_over(workers_on):
-    workers = workers_on("sqlite", 60, light=True)
+    workers = workers_on("sqlite", 60)
     frozen, other = workers.start(), workers.start()
     workers.wait_until(lambda: workers.is_training(frozen) and workers.is_training(other))
     freeze(workers, frozen)

@@ -1,8 +1,6 @@
 """Studies of earlier versions, in copies of the databases that those versions made, are read, resumed and reported."""
 
 import shutil
-import subprocess
-import sys
 import tomllib
 from contextlib import closing
 
@@ -22,6 +20,7 @@ from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
 from optbench.worker.data import load_data
 from optbench.worker.replay import replay
+from tests.commands import in_process
 from tests.conftest import KEPT, write_toml
 
 NAMES = [
@@ -122,19 +121,13 @@ def test_a_kept_study_is_resumed_without_its_file_and_gets_finals(kept):
     url = kept.url.render_as_string()
     with closing(open_storage(url)) as storage:
         before = trials(storage, find_study(storage, "partial").study_id)
-    resumed = command("resume", "partial", "--trials", "10", "--storage", url)
+    resumed = in_process("resume", "partial", "--trials", "10", "--storage", url)
     assert "[10/10]" in resumed
     assert "finals" not in resumed
-    command("finals", "partial", "--budget", "0.5", "--storage", url)
+    in_process("finals", "partial", "--budget", "0.5", "--storage", url)
     with closing(open_storage(url)) as storage:
         study = find_study(storage, "partial")
         assert (study.finished, study.total, study.sweep.known) == (10, 10, False)
         assert trials(storage, study.study_id)[:8] == before
         assert (study.finals.study, study.finals.done, study.finals.total) == ("partial/finals", True, 5)
         assert examine(storage) == []
-
-
-def command(*words):
-    done = subprocess.run([sys.executable, "-m", "optbench", *words], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -30,6 +30,7 @@ from optbench.report.verdict_section import in_mind, verdict
 from optbench.scheduler.states import State
 from optbench.statistics.budget import best_of_k_unbiased, largest_k
 from optbench.storage import find_study, open_storage, studies, trials
+from tests.commands import in_process
 from tests.conftest import ROOT, TINY, train
 from tests.filled import SPACES, peak, run, search
 
@@ -177,12 +178,6 @@ def test_a_method_that_finds_no_variance_is_left_out(storage):
     assert importances(complete, space).by_method == {}
 
 
-def optbench(*arguments):
-    done = subprocess.run([sys.executable, "-m", "optbench", *arguments], capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize(
     ("changes", "options", "sentence"),
     [
@@ -205,7 +200,7 @@ def optbench(*arguments):
 def test_a_trained_search_with_nothing_to_rank_is_reported(tmp_path, changes, options, sentence):
     url, page = f"sqlite:///{tmp_path}/x.db", tmp_path / "x.html"
     train(TINY | {"name": "single", "pruner": {"name": "none"}} | changes, url, **options)
-    optbench("report", "single", "--storage", url, "-o", str(page))
+    in_process("report", "single", "--storage", url, "-o", str(page))
     assert sentence in page.read_text()
 
 
@@ -213,7 +208,7 @@ def test_reporting_writes_nothing_to_the_database(comparison_url, tmp_path):
     file = tmp_path / "copy.db"
     shutil.copyfile(comparison_url.removeprefix("sqlite:///"), file)
     before = file.read_bytes()
-    optbench("report", "adadelta", "adam", "--storage", f"sqlite:///{file}", "-o", str(tmp_path / "page.html"))
+    in_process("report", "adadelta", "adam", "--storage", f"sqlite:///{file}", "-o", str(tmp_path / "page.html"))
     assert file.read_bytes() == before
 
 

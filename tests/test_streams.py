@@ -51,10 +51,9 @@ def test_delete_asks_for_yes_on_its_command_line_when_standard_input_is_closed(k
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
-def test_a_sweep_trains_when_streams_are_closed(closed, tmp_path):
+def test_a_sweep_trains_when_every_stream_is_closed(tmp_path):
     write_toml(tmp_path / "tiny.toml", TINY | {"trials": 2})
-    done = shell(f"{OPTBENCH} sweep tiny.toml {closed}", tmp_path)
+    done = shell(f"{OPTBENCH} sweep tiny.toml <&- >&- 2>&-", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2/2 trials, done" in shell(f"{OPTBENCH} show tiny", tmp_path).stdout
 

@@ -1,6 +1,7 @@
 """The contract of trainers on one lane, four lanes and stock Keras, and properties that only lanes have."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from optbench.training.order import batches
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.ops import LANE_OPS
-from optbench.training.tensorflow.reference import Reference
+from optbench.training.tensorflow.reference import Reference, network
 
 MODEL = Mlp((16,))
 HPARAMS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()} | {
@@ -51,24 +52,38 @@ def accuracies(rows):
 
 
 @pytest.fixture(scope="module")
-def expected(digits):
-    return {name: curve(lanes(2)(name, digits), job(name)) for name in OPTIMIZERS}
+def free(digits):
+    """A function that returns `n` free lanes of an optimizer. All tests share them, because compiling is slow."""
+
+    @cache
+    def made(optimizer, n):
+        return Lanes(n, optimizer, MODEL, 64, digits)
+
+    def get(optimizer, n=2):
+        return released(made(optimizer, n))
+
+    return get
 
 
-@pytest.mark.parametrize(
-    ("name", "optimizer"),
-    [*((name, "adadelta") for name in TRAINERS), *(("reference", optimizer) for optimizer in OPTIMIZERS)],
-)
-def test_the_same_job_gives_the_same_curve(name, optimizer, digits, expected):
-    rows = curve(TRAINERS[name](optimizer, digits), job(optimizer))
-    assert [row.epoch for row in rows] == [1, 2, 3]
-    if name != "reference":
-        assert accuracies(rows) == accuracies(expected[optimizer])
-    np.testing.assert_allclose(accuracies(rows), accuracies(expected[optimizer]), atol=0.004)
-    np.testing.assert_allclose([r.train_loss for r in rows], [r.train_loss for r in expected[optimizer]], rtol=2e-3)
-    np.testing.assert_allclose(
-        [r.validation_loss for r in rows], [r.validation_loss for r in expected[optimizer]], rtol=2e-3
-    )
+def released(trainer):
+    for lane in range(trainer.lanes):
+        trainer.release(lane)
+    return trainer
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_the_number_of_lanes_changes_no_figure(n, free):
+    assert _all(curve(free("adadelta", n), job("adadelta"))) == _all(curve(free("adadelta"), job("adadelta")))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_trains_as_in_keras(optimizer, free, digits):
+    ours = curve(free(optimizer), job(optimizer))
+    stock = curve(Reference(optimizer, MODEL, 64, digits), job(optimizer))
+    assert [row.epoch for row in ours] == [row.epoch for row in stock] == [1, 2, 3]
+    np.testing.assert_allclose(accuracies(stock), accuracies(ours), atol=0.004)
+    np.testing.assert_allclose([r.train_loss for r in stock], [r.train_loss for r in ours], rtol=2e-3)
+    np.testing.assert_allclose([r.validation_loss for r in stock], [r.validation_loss for r in ours], rtol=2e-3)
 
 
 def test_effective_lr_and_weight_distance_match_the_weights(digits):
@@ -83,50 +98,64 @@ def test_effective_lr_and_weight_distance_match_the_weights(digits):
         assert row.effective_lr == pytest.approx(0.01 * (lane + 1), rel=1e-6)
 
 
-def test_adadeltas_effective_lr_is_proportional_to_its_learning_rate(digits):
-    slow, fast = (
-        curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta", learning_rate=r)) for r in (1e-6, 1e-5)
-    )
+def test_adadeltas_effective_lr_is_proportional_to_its_learning_rate(free):
+    slow, fast = (curve(free("adadelta"), job("adadelta", learning_rate=rate)) for rate in (1e-6, 1e-5))
     assert fast[-1].effective_lr == pytest.approx(10 * slow[-1].effective_lr, rel=1e-3)
     assert slow[0].weight_distance < slow[-1].weight_distance < fast[-1].weight_distance
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_trains_as_in_keras(activation, digits):
-    model = Mlp((12, 8), activation)
-    ours = curve(Lanes(2, "adam", model, 64, digits), job("adam"), epochs=1)[0]
-    stock = curve(Reference("adam", model, 64, digits), job("adam"), epochs=1)[0]
-    assert ours.train_loss == pytest.approx(stock.train_loss, rel=1e-4)
-    assert ours.validation_loss == pytest.approx(stock.validation_loss, rel=1e-4)
+def test_every_activation_gives_the_logits_and_gradients_of_keras(activation, digits):
+    model, pixels = Mlp((12, 8), activation), digits.validation.pixels
+    weights = [tf.constant(3 * value) for value in model.initial(0)]
+    stock = network(model, weights, "sgd")
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(weights)
+        ours = model.logits([value[tf.newaxis] for value in weights], pixels)[0]
+        theirs = stock(tf.cast(pixels, tf.float32))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    for one, other in zip(tape.gradient(ours, weights), tape.gradient(theirs, stock.trainable_weights), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
 
 
-class TestOneLane(TrainerContract):
+class Contract(TrainerContract):
+    """The contract on one trainer for all of its tests, because compiling takes seconds."""
+
+    made = None
+
+    def trainer(self):
+        if self.made is None:
+            type(self).made = self.make(self.optimizer, self.split())
+        return released(self.made)
+
+
+class TestOneLane(Contract):
     make = staticmethod(TRAINERS["lanes-1"])
 
 
-class TestFourLanes(TrainerContract):
+class TestFourLanes(Contract):
     make = staticmethod(TRAINERS["lanes-4"])
 
 
-class TestReference(TrainerContract):
+class TestReference(Contract):
     make = staticmethod(TRAINERS["reference"])
 
 
 @pytest.mark.parametrize("lane", [0, 3])
-def test_a_lane_is_bit_identical_alone_and_beside_others_that_diverge(lane, digits):
-    alone = curve(Lanes(2, "adadelta", MODEL, 64, digits), job("adadelta"))
-    trainer = Lanes(4, "adadelta", MODEL, 64, digits)
+def test_a_lane_is_bit_identical_alone_and_beside_others_that_diverge(lane, free):
+    alone = curve(free("adadelta"), job("adadelta"))
+    trainer = free("adadelta", 4)
     for other in {0, 1, 2, 3} - {lane}:
         trainer.assign(other, job("adadelta", seed=other, number=other + 1, learning_rate=1e38 if other == 2 else 0.3))
     trainer.assign(lane, job("adadelta"))
     rounds = [trainer.train() for _ in range(3)]
     assert not rounds[0][2].finite
-    assert [_figures(rows[lane]) for rows in rounds] == [_figures(row) for row in alone]
+    assert _all(rows[lane] for rows in rounds) == _all(alone)
 
 
-def test_a_refilled_lane_trains_as_if_alone_without_a_new_trace(digits):
-    alone = curve(Lanes(2, "adam", MODEL, 64, digits), job("adam"))
-    trainer = Lanes(4, "adam", MODEL, 64, digits)
+def test_a_refilled_lane_trains_as_if_alone_without_a_new_trace(free):
+    alone = curve(free("adam"), job("adam"))
+    trainer = free("adam", 4)
     for lane in range(4):
         trainer.assign(lane, job("adam", seed=lane, number=lane, learning_rate=1e38 if lane == 1 else 0.01))
     trainer.train()
@@ -134,7 +163,7 @@ def test_a_refilled_lane_trains_as_if_alone_without_a_new_trace(digits):
     trainer.release(1)
     trainer.assign(1, job("adam"))
     refilled = [trainer.train()[1] for _ in range(3)]
-    assert [_figures(row) for row in refilled] == [_figures(row) for row in alone]
+    assert _all(refilled) == _all(alone)
     assert [group.traces for group in trainer.groups] == [1] * len(trainer.groups)
 
 
@@ -155,18 +184,20 @@ def test_initial_weights_are_glorot_uniform_and_biases_zero():
     assert not bias.any()
 
 
-def _figures(row):
-    return (row.train_loss, row.train_accuracy, row.validation_loss, row.validation_accuracy)
+def _all(rows):
+    """The figures of every epoch, which are equal bit for bit or not at all."""
+    return [(row.train_loss, row.train_accuracy, row.validation_loss, row.validation_accuracy) for row in rows]
 
 
 TINY_STEPS = {"learning_rate": 3e-7, "epsilon": 1e-20}
 
 
 @pytest.mark.parametrize("one_minus_rho", [1e-7, 4e-8, 3.1e-8])
-def test_a_decay_rate_next_to_1_trains_as_in_keras(one_minus_rho, digits):
+def test_a_decay_rate_next_to_1_trains_as_in_keras(one_minus_rho, free, digits):
     hparams = OPTIMIZERS["rmsprop"].resolve(TINY_STEPS | {"one_minus_rho": one_minus_rho})
     one = Job(number=0, optimizer="rmsprop", hparams=hparams, seed=7, epochs=2)
-    ours, stock = (curve(TRAINERS[name]("rmsprop", digits), one, epochs=2) for name in ("lanes-1", "reference"))
+    ours = curve(free("rmsprop"), one, epochs=2)
+    stock = curve(Reference("rmsprop", MODEL, 64, digits), one, epochs=2)
     np.testing.assert_allclose(accuracies(ours), accuracies(stock), atol=0.004)
     np.testing.assert_allclose([r.train_loss for r in ours], [r.train_loss for r in stock], rtol=2e-3)
 

@@ -24,6 +24,7 @@ from optbench.errors import StorageError, StudyError
 from optbench.storage import curve, find_study, open_storage
 from optbench.storage.doctor import examine
 from tests.conftest import ROOT, TINY, write_toml
+from tests.light import environment as light_environment
 
 COMMAND = [sys.executable, "-m", "optbench", "sweep"]
 HEARTBEAT_TIMEOUT = 5
@@ -32,9 +33,12 @@ SWEEP = TINY | {"name": STUDY, "epochs": 20, "model": {"hidden": [64]}, "pruner"
 
 
 class Workers:
-    """Processes that run the same sweep on the same database. The end of `with` kills those that still run."""
+    """Processes that run the same sweep on the same database. The end of `with` kills those that still run.
 
-    def __init__(self, folder: Path, url: str, total: int, *options: str, light: bool = False) -> None:
+    Unless `light` is false, they have a fake trainer (see tests/light).
+    """
+
+    def __init__(self, folder: Path, url: str, total: int, *options: str, light: bool = True) -> None:
         self.folder, self.url, self.total, self.options, self.light = folder, url, total, options, light
         self.file = write_toml(folder / f"{STUDY}.toml", SWEEP | {"trials": total})
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -53,12 +57,10 @@ class Workers:
         """One more worker process. The words of `prefix` go in front of its command."""
         timeout = f"--heartbeat-timeout={HEARTBEAT_TIMEOUT}"
         command = [*prefix, *COMMAND, str(self.file), timeout, "--lanes=2", *self.options]
-        if self.light:
-            command = [sys.executable, "-m", "tests.light", str(self.file), timeout]
+        environment = (light_environment() if self.light else os.environ) | {"OPTBENCH_STORAGE": self.url}
         # A file, because a pipe that nobody reads fills up and blocks the process.
         output_file = self.folder / f"worker{len(self.processes)}.txt"
         with output_file.open("wb") as file:
-            environment = os.environ | {"OPTBENCH_STORAGE": self.url}
             process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment)
         self.processes.append(process)
         self.output_files[process.pid] = output_file
@@ -182,7 +184,7 @@ def disturb(workers: Workers, size: int, kills: int, seed: int) -> dict[str, int
 def main() -> None:
     """Run the soak test and print its counts as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--light", action="store_true", help="workers with a fake trainer (see tests/light.py)")
+    parser.add_argument("--light", action="store_true", help="workers with a fake trainer (see tests/light)")
     for option, default in {"kills": 200, "workers": 3, "trials": 400, "seed": int(time.time())}.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--storage", help="a new, empty database [default: a SQLite file]")
