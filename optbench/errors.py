@@ -34,6 +34,11 @@ class StudyError(OptbenchError):
     """A study or a trial does not exist, or does not allow what was asked for."""
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """The number with its noun: "1 trial", "2 trials"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def nearest(given: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known name, or all of them."""
     names = sorted(known)

@@ -14,6 +14,7 @@ from optbench.worker.finals import advance, open_finals
 from tests.conftest import OF_A_SEARCH, TINY, sweep_of
 from tests.test_study import TRAINER
 
+LANES = 8
 SPACES = {
     "adadelta": {
         "learning_rate": {"low": 0.01, "high": 10.0, "log": True},
@@ -43,32 +44,46 @@ def run(storage, sweep, name, score, origin=None, test_images=False):
 
 
 def fill(storage, study, score, test_images=False):
-    """Fill a study without training. `score(job)` is the final accuracy of a trial; NaN makes the trial diverge."""
+    """Fill a study without training, `LANES` trials at a time.
+
+    `score(job)` is the final accuracy of a trial; NaN makes the trial diverge.
+    """
     sweep, writer = study.sweep, Writer(storage, study.study_id, study.name)
     scheduler = Scheduler(sweep, writer)
     for optimizer in sweep.optimizers:
-        while (job := scheduler.ask(optimizer, TRAINER)) is not None:
-            end = float(np.clip(score(job), 0, 1))
-            loss = 0.5 + 0 * end
-            for n in range(1, sweep.epochs + 1):
-                value = end * (1 - 0.5**n) if end == end else 0.1
-                row = Epoch(
-                    epoch=n,
-                    train_loss=loss,
-                    train_accuracy=value,
-                    validation_loss=None if test_images else 0.5,
-                    validation_accuracy=None if test_images else value,
-                    seconds=0.1,
-                    effective_lr=1e-3 * n,
-                    weight_distance=0.2 * n,
-                )
-                decision = scheduler.decide(job, row)
-                scheduler.record({job.number: row}, {})
+        running = {}  # the job and its epochs, by number
+        while True:
+            while len(running) < LANES and (job := scheduler.ask(optimizer, TRAINER)) is not None:
+                running[job.number] = job, 0
+            if not running:
+                break
+            running = {number: (job, n + 1) for number, (job, n) in running.items()}
+            ends = {number: float(np.clip(score(job), 0, 1)) for number, (job, _) in running.items()}
+            rows = {number: made_up(ends[number], n, test_images) for number, (_, n) in running.items()}
+            endings = {}
+            for number, row in rows.items():
+                decision = scheduler.decide(running[number][0], row)
                 if decision is not Decision.CONTINUE:
-                    break
-            final = end if decision is Decision.COMPLETE else value
-            scheduler.record({}, {job.number: Ending(decision, final, n, tested=test_images)})
+                    final = ends[number] if decision is Decision.COMPLETE else row.train_accuracy
+                    endings[number] = Ending(decision, final, row.epoch, tested=test_images)
+            scheduler.record(rows, endings)
+            running = {number: place for number, place in running.items() if number not in endings}
     writer.leave()
+
+
+def made_up(end, n, test_images):
+    """Epoch n of a trial with the final accuracy `end`."""
+    value = end * (1 - 0.5**n) if end == end else 0.1
+    return Epoch(
+        epoch=n,
+        train_loss=0.5 + 0 * end,
+        train_accuracy=value,
+        validation_loss=None if test_images else 0.5,
+        validation_accuracy=None if test_images else value,
+        seconds=0.1,
+        effective_lr=1e-3 * n,
+        weight_distance=0.2 * n,
+    )
 
 
 def search(name="adadelta", **changes):

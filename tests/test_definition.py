@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 from optbench.definition import find, load, parse, shipped
+from optbench.definition.parse import check_trials
 from optbench.definition.space import Choice, Float
 from optbench.definition.stored import read_sweep
 from optbench.definition.sweep import Median, SuccessiveHalving
@@ -319,3 +321,17 @@ def test_importing_the_package_does_not_import_pydantic():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("trials", "message"),
+    [
+        (1000, "--trials 1000: expected 4 or less: the grid has 4 points"),
+        (0, "--trials 0: expected a whole number from 1 to 1000000"),
+        (2_000_000, "--trials 2000000: expected a whole number from 1 to 1000000"),
+    ],
+)
+def test_a_stored_search_may_not_get_more_trials_than_it_can_have(trials, message):
+    sweep = sweep_of(sampler={"name": "grid", "points": 2}, trials=4)
+    with pytest.raises(DefinitionError, match=f"^{message}$"):
+        check_trials(replace(sweep, trials=trials), "x", flags=["trials"])

@@ -78,7 +78,7 @@ def test_fixed_parameters_that_crash_workers_are_not_tried_for_ever(workers_on):
     second = workers.start()
     out = workers.output(second, end_within=120)
     assert second.returncode == 2
-    assert "lacks 2 of its trials: their hyperparameters crashed a worker 1 time(s)" in out.splitlines()[-1]
+    assert "lacks 2 of its trials: their hyperparameters crashed a worker 1 time;" in out.splitlines()[-1]
     assert finished(workers, 1)
 
 

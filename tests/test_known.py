@@ -86,7 +86,7 @@ def test_points_of_a_design_do_not_depend_on_the_known_settings():
 def test_a_definition_keeps_both_and_earlier_ones_have_neither():
     sweep = sweep_of(**NEW | {"finals": {"candidates": 3, "budget": 1.0}}, trials=10)
     plain = sweep.definition()
-    assert (plain["known"], plain["finals"]) == (True, {"candidates": 3, "budget": 1.0})
+    assert (plain["known"], plain["finals"]) == (True, {"candidates": 3, "budget": 1.0, "resplit": True})
     assert parse(plain, "x") == read_sweep(plain) == sweep
     without = {key: value for key, value in plain.items() if key not in ("known", "finals", "trial")}
     assert (read_sweep(without).known, read_sweep(without).finals, read_sweep(without).fixed) == (False, None, ())
@@ -121,7 +121,7 @@ def test_neither_is_part_of_the_fingerprint():
             "budget = 0.63 or more",
         ),
         ({"budget": 2.0}, "test.toml [finals]: budget = 2.0; expected a fraction from 0 to 1"),
-        ({"seeds": 3}, "test.toml [finals]: unknown key 'seeds'; known: budget, candidates"),
+        ({"seeds": 3}, "test.toml [finals]: unknown key 'seeds'; known: budget, candidates, resplit"),
         (3, "test.toml: finals = 3; expected a table of keys, true or false"),
     ],
 )

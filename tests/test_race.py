@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from optbench.comparison.collect import collect
 from optbench.data import Split
 from optbench.definition.sweep import Finals
 from optbench.errors import StorageError, StudyError
@@ -242,7 +243,7 @@ def test_impossible_finals_are_refused_with_what_would_fit(storage, search, fina
 def test_finals_of_a_search_with_one_configuration_are_refused(storage):
     study = create_study(storage, sweep_of(trials=1), "one", {})
     fill(storage, study, lambda job: 0.5)
-    with pytest.raises(StudyError, match="'one' has 1 configurations that could enter finals, which need 2"):
+    with pytest.raises(StudyError, match="'one' has 1 configuration that could enter finals, which need 2"):
         open_finals(storage, find_study(storage, "one"), Finals(), {})
 
 
@@ -279,3 +280,33 @@ def finals_of(workers):
     with closing(storage), suppress(StudyError):
         return trials(storage, find_study(storage, f"{STUDY}/finals").study_id)
     return []
+
+
+def test_a_total_that_was_given_up_becomes_the_number_of_finished_trials(storage, search):
+    """Otherwise the study would stay unfinished, and never get its finals."""
+    create_study(storage, sweep_of(**RACE | {"trials": 99}), "tiny", {})
+    assert find_study(storage, "tiny").state is not StudyState.DONE
+    study = create_study(storage, sweep_of(**RACE), "tiny", {})
+    assert (study.total, study.finished, study.state) == (32, 32, StudyState.DONE)
+
+
+def test_finals_that_cannot_be_read_are_left_out_and_the_doctor_reports_them(storage, search):
+    race = open_finals(storage, search, QUARTER, {})
+    fill(storage, race, skill)
+    assert find_study(storage, "tiny").finals.study == race.name
+    storage.optuna.set_study_user_attr(race.study_id, "definition", {"space": 3})
+    assert find_study(storage, "tiny").finals is None
+    assert "its definition cannot be read" in [one.what for one in examine(storage) if one.study == race.name]
+
+
+def test_the_epochs_of_an_arm_are_those_that_its_search_and_all_of_its_finals_trained(storage, search):
+    open_finals(storage, search, QUARTER, {})
+    run_to_end(storage, "tiny/finals", lambda job: float("nan") if job.hparams["learning_rate"] == 1 else 0.5)
+    create_study(storage, sweep_of(**RACE | {"trials": 40}), "tiny", {})
+    fill(storage, find_study(storage, "tiny"), skill)
+    open_finals(storage, find_study(storage, "tiny"), QUARTER, {})
+    run_to_end(storage, "tiny/finals-2")
+    trained = {study.name: study.epochs for study in studies(storage)}
+    assert trained["tiny/finals"] < 3 * find_study(storage, "tiny/finals").finished, "a diverged trial ends early"
+    (arm,) = collect(storage, ["tiny"], anyway=True).arms
+    assert arm.consumed == sum(trained.values())

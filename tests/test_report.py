@@ -1,5 +1,6 @@
 """The report: its sections, importances that cannot be computed, and the page in a browser."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -311,7 +312,14 @@ def test_targets_depend_on_the_lowest_error_and_are_given_in_epochs_and_seconds(
     (table,) = targets(arms).tables
     best = arms[0].best[0].value
     assert table.head[1] == f"{int(1000 * (1 - 4 * (1 - best))) / 10:g} %"
-    assert table.rows == [["adadelta", "3 (0.3 s)", "5 (0.5 s)", "6 (0.6 s)", "never"]]
+    reached = []
+    for factor in (4, 2, 1.5, 1.1):
+        target = math.floor(1000 * (1 - factor * (1 - best))) / 1000
+        epoch = next((n for n in range(1, 7) if best * (1 - 0.5**n) >= target), None)
+        reached.append("never" if epoch is None else f"{epoch} (0.{epoch} s)")
+    assert table.rows == [["adadelta", *reached]]
+    assert reached[0].startswith("3")
+    assert reached[-1] == "never"
 
 
 def test_a_slice_marks_the_best_trial_and_the_papers_setting_and_explains_only_what_is_drawn(storage):

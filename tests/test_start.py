@@ -5,14 +5,19 @@ from dataclasses import replace
 
 import pytest
 
+from optbench.comparison.confirmation import confirmation
 from optbench.definition import parse
+from optbench.definition.sweep import Finals
 from optbench.errors import DefinitionError, StudyError
 from optbench.scheduler.scheduler import Scheduler
+from optbench.scheduler.states import Role
 from optbench.storage import Writer, find_study, open_storage, past_trials, trials
 from optbench.storage.copy import copy_study
 from optbench.storage.upkeep import delete_study
-from optbench.worker.creation import create_study
+from optbench.worker.creation import Relations, create_study
+from optbench.worker.finals import open_finals
 from tests.conftest import opened_copy, sweep_of
+from tests.filled import fill
 from tests.test_study import TRAINER, finish
 
 SPACE = {"learning_rate": {"low": 1e-2, "high": 10.0, "log": True}, "one_minus_rho": {"low": 1e-3, "high": 0.5}}
@@ -173,3 +178,16 @@ WRONG = {
 def test_a_wrong_table_is_refused(changes, message):
     with pytest.raises(DefinitionError, match=re.escape(message)):
         search(**changes)
+
+
+def test_a_search_that_started_from_another_is_confirmed_and_gets_finals(storage, source):
+    study = create(storage, again())
+    fill(storage, study, lambda job: 0.5 + job.number / 100)
+    study = find_study(storage, study.name)
+    confirmed = confirmation(study, trials(storage, study.study_id), 1, 2, None)
+    delete_study(storage, source.study_id, "x")
+    made = create_study(
+        storage, confirmed, confirmed.name, DIGESTS, Relations(role=Role.CONFIRMATION, origin=study.name)
+    )
+    assert (made.total, made.origin) == (2, study.name)
+    assert open_finals(storage, study, Finals(budget=1.0), DIGESTS).origin == study.name

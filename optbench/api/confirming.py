@@ -20,7 +20,7 @@ from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
     from optbench.comparison.confirmation import Plan
-    from optbench.comparison.rounds import Order
+    from optbench.comparison.rounds import ConfirmationRequest
 
 
 def confirm(
@@ -47,7 +47,7 @@ def confirm(
 
     Raises StudyError if a study is not a search, or, with `until_decided`, if the searches do not compare.
     """
-    from optbench.comparison.rounds import MAX_SEEDS, Order, plans
+    from optbench.comparison.rounds import MAX_SEEDS, ConfirmationRequest, plans
     from optbench.comparison.rounds import until_decided as train_until_decided
 
     check_counts(flags=False, top=top, epochs=epochs, lanes=lanes, workers=workers)
@@ -55,26 +55,26 @@ def confirm(
     check_rounds(False, len(set(names)), until_decided, seeds, max_seeds, equal)
     url = one_database(studies, storage)
     asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
-    order = Order(names, top, seeds, epochs, asked)
+    request = ConfirmationRequest(names, top, seeds, epochs, asked)
     options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir))
     screen = suitable_screen() if progress else Silent()
 
     def train(found: "Sequence[Plan]") -> bool:
         with Stop(None, [signal.SIGINT]) as stop:
-            ran = [run_request(request_of(one, order, url, options, workers), stop, screen) for one in found]
+            ran = [run_request(request_of(one, request, url, options, workers), stop, screen) for one in found]
         return all(study.state is StudyState.DONE for study in ran)
 
     if asked is None:
         with opened(url) as database:
-            found = plans(database, order)
+            found = plans(database, request)
         train(found)
     else:
-        train_until_decided(lambda: opened(url, read_only=False), order, train, screen.line)
+        train_until_decided(lambda: opened(url, read_only=False), request, train, screen.line)
     with opened(url) as database:
-        return [Study(one.name, url) for one in plans(database, order)]
+        return [Study(one.name, url) for one in plans(database, request)]
 
 
-def request_of(one: "Plan", order: "Order", url: str, options: Options, workers: int) -> Request:
+def request_of(one: "Plan", request: "ConfirmationRequest", url: str, options: Options, workers: int) -> Request:
     """The request that trains a plan in the database at `url`."""
     return Request(
         sweep=replace(one.sweep, lanes=options.lanes),
@@ -82,5 +82,5 @@ def request_of(one: "Plan", order: "Order", url: str, options: Options, workers:
         storage=url,
         options=options,
         workers=workers,
-        relations=Relations(role=Role.CONFIRMATION, origin=one.search.name, until_decided=order.until_decided),
+        relations=Relations(role=Role.CONFIRMATION, origin=one.search.name, until_decided=request.until_decided),
     )

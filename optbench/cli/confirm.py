@@ -14,7 +14,7 @@ from optbench.defaults import EQUAL
 
 if TYPE_CHECKING:
     from optbench.comparison.confirmation import Plan
-    from optbench.comparison.rounds import Order
+    from optbench.comparison.rounds import ConfirmationRequest
     from optbench.worker.session import Options
 
 
@@ -43,7 +43,7 @@ def confirm(
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
     from optbench.api.confirming import request_of
     from optbench.cli.running import print_studies, run_all
-    from optbench.comparison.rounds import MAX_SEEDS, Order
+    from optbench.comparison.rounds import MAX_SEEDS, ConfirmationRequest
     from optbench.storage import UntilDecided
     from optbench.worker.bounds import check_counts, check_rounds
     from optbench.worker.session import Options
@@ -52,50 +52,50 @@ def confirm(
     check_rounds(True, len(set(studies)), until_decided, seeds, max_seeds, equal)
     console.stderr = as_json
     asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
-    order = Order(studies, top, seeds, epochs, asked)
+    request = ConfirmationRequest(studies, top, seeds, epochs, asked)
     options = Options(lanes=lanes, data_dir=data_dir)
     if asked is None:
-        ran = run_all([request_of(one, order, storage, options, workers) for one in _announced(storage, order)])
+        ran = run_all([request_of(one, request, storage, options, workers) for one in _announced(storage, request)])
     else:
-        ran = _rounds(storage, order, options, workers)
+        ran = _rounds(storage, request, options, workers)
     if as_json:
         print_studies(storage, ran)
 
 
-def _announced(url: str, order: "Order") -> "list[Plan]":
+def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
     """The plan for each search, after printing what it trains."""
     from optbench.comparison.confirmation import notes
     from optbench.comparison.rounds import plans
 
     with opened(url) as storage:
-        found = plans(storage, order)
+        found = plans(storage, request)
     for one in found:
         if one.search.unfinished:
             print_error(one.search.unfinished)
-        for note in notes(one, order.top, order.seeds):
+        for note in notes(one, request.top, request.seeds):
             print_error(note)
         held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
-        what = f"the best {one.configurations} and the known settings on {order.seeds} seeds"
+        what = f"the best {one.configurations} and the known settings on {request.seeds} seeds"
         text = f"{one.search.name}: {what}, as {one.name}{held}"
         console.print(text, markup=False, soft_wrap=True)
     return found
 
 
-def _rounds(url: str, order: "Order", options: "Options", workers: int) -> list[str]:
+def _rounds(url: str, request: "ConfirmationRequest", options: "Options", workers: int) -> list[str]:
     """The names of the confirmations, after training rounds of seeds and printing the verdicts."""
     from optbench.api.confirming import request_of
     from optbench.cli.running import run_all
     from optbench.comparison.rounds import plans, until_decided
 
     def train(found: "Sequence[Plan]") -> bool:
-        run_all([request_of(one, order, url, options, workers) for one in found], summary=False)
+        run_all([request_of(one, request, url, options, workers) for one in found], summary=False)
         return True  # what stops it, raises
 
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
-    for pair in until_decided(lambda: opened(url), order, train, say):
+    for pair in until_decided(lambda: opened(url), request, train, say):
         say(replace(pair, place=place(url)).sentence)
-    say(f"compare: optbench compare {' '.join(map(shlex.quote, dict.fromkeys(order.names)))}{place(url)}")
+    say(f"compare: optbench compare {' '.join(map(shlex.quote, dict.fromkeys(request.names)))}{place(url)}")
     with opened(url) as storage:
-        return [one.name for one in plans(storage, order)]
+        return [one.name for one in plans(storage, request)]

@@ -9,7 +9,7 @@ import typer
 
 from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, print_json
-from optbench.errors import StudyError
+from optbench.errors import StudyError, counted
 
 
 @app.command()
@@ -50,14 +50,15 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
 
     with opened(storage, read_only=True) as storage_:
         found = examine(storage_)
-        healthy = "" if found else f"{_count(len(studies(storage_)))}, no problems"
+        healthy = f"{counted(len(studies(storage_)), 'study', 'studies')}, no problems"
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
         for finding in found:
             where = f"study {finding.study}: " if finding.study else ""
             console.print(f"{where}{finding.what}", markup=False, soft_wrap=True)
-        console.print(f"{shown(storage_.url)}: {healthy or f'{len(found)} problems'}", markup=False, soft_wrap=True)
+        summary = counted(len(found), "problem") if found else healthy
+        console.print(f"{shown(storage_.url)}: {summary}", markup=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
 
@@ -144,7 +145,3 @@ def _ask(question: str, yes: bool) -> None:
     if not typer.confirm(question):
         console.print("nothing was changed")
         raise typer.Exit(0)
-
-
-def _count(studies: int) -> str:
-    return f"{studies} {'study' if studies == 1 else 'studies'}"

@@ -32,6 +32,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Carry a study on from its definition in the database, without its file. Example: optbench resume quickstart"""
+    from optbench.definition.parse import check_trials
     from optbench.launchers.requests import Request
     from optbench.storage import find_study, sweep_of
     from optbench.worker.session import Options
@@ -41,9 +42,9 @@ def resume(
     sweep = sweep_of(record)
     if trials is not None and not sweep.searches:
         raise DefinitionError(f"--trials {trials}: {study!r} is a list of fixed trials; leave --trials out")
-    if trials is not None and trials < max(1, len(sweep.fixed)):
-        raise DefinitionError(f"--trials {trials}; expected a whole number from {max(1, len(sweep.fixed))}")
-    total = trials or record.total or sweep.trials
+    total = record.total or sweep.trials if trials is None else trials
+    if trials is not None:
+        check_trials(replace(sweep, trials=trials), study, flags=["trials"])
     request = Request(
         sweep=replace(sweep, trials=total), study=study, storage=storage, workers=workers,
         options=Options(lanes=lanes, data_dir=data_dir),
@@ -56,10 +57,11 @@ def finals(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
     candidates: Annotated[
-        int | None, typer.Option(metavar="N", help="How many configurations enter. [default: as many as fit, up to 5]")
+        int | None, typer.Option(metavar="N", help="How many configurations enter. [default: as the sweep says]")
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(metavar="F", help="Trainings, as a fraction of the search's trials. [default: 0.16]")
+        float | None,
+        typer.Option(metavar="F", help="Trainings, as a fraction of the search's trials. [default: as the sweep says]"),
     ] = None,
     lanes: Lanes = None,
     workers: Workers = 1,

@@ -148,7 +148,7 @@ def replay(
         print_json(tables.replay_json(result))
     else:
         console.print(tables.curves(result))
-        console.print(tables.verdict(result))
+        console.print(tables.agreement(result))
     if not result.same:
         raise typer.Exit(1)
 
@@ -163,8 +163,10 @@ def prepare(
     data_dir: DataDir = None,
 ) -> None:
     """Prepare a data set once. Example: optbench data prepare mnist --from ~/mnist"""
+    from optbench.data import check_source
     from optbench.data import prepare as make
     from optbench.worker.loading import load_tensorflow
 
+    check_source(name, source)
     load_tensorflow(TrainerName.LANES)
     console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)

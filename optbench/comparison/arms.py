@@ -95,8 +95,7 @@ class Arm:
     def consumed(self) -> int:
         """How many epochs were trained, in all repeats and their finals."""
         studies = [arm.source.study for arm in self.repeats or [self]]
-        finals = sum(study.finals.finished for study in studies if study.finals is not None)
-        return sum(study.epochs for study in studies) + finals * self.epochs  # nothing prunes finals
+        return sum(study.epochs + (study.finals.epochs if study.finals else 0) for study in studies)
 
     @property
     def trial(self) -> TrialRecord:

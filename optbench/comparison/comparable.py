@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from optbench.comparison.arms import base_name
+from optbench.definition.plain import flat
 from optbench.storage import StudyRecord
 
 SEEDED = ("seed", "split.sha256")
@@ -57,7 +58,7 @@ def facts(study: StudyRecord) -> dict[str, Any]:
     assert study.sweep is not None, "only optbench's studies are compared"
     held = {key: value for key, value in study.sweep.definition().items() if key not in FREE}
     marks = {key: value for key, value in study.fingerprint.items() if key.endswith((".sha256", ".major"))}
-    return _flat(held) | marks
+    return flat(held) | marks
 
 
 def family(study: StudyRecord) -> str:
@@ -94,7 +95,7 @@ def _between(first: Candidate, other: Candidate) -> list[str]:
     seeded = not (first.repeated or other.repeated)
     found = []
     for key in dict.fromkeys([*a, *b]):
-        if a.get(key) == b.get(key) or (key in SEEDED and not seeded) or (key == "split.sha256" and _resplit(a, b)):
+        if a.get(key) == b.get(key) or (key in SEEDED and not seeded) or (key == "split.sha256" and _explained(a, b)):
             continue
         why = " (hence another split, other weights and batches)" if key == "seed" else ""
         found.append(f"{key} is {_shown(a.get(key))} in {first.name}, {_shown(b.get(key))} in {other.name}{why}")
@@ -105,7 +106,7 @@ def _between(first: Candidate, other: Candidate) -> list[str]:
     return found
 
 
-def _resplit(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _explained(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether something that decides the split differs, so that the split's own difference adds nothing."""
     return any(a.get(key) != b.get(key) for key in ("seed", "data.name", "data.sha256", "data.validation"))
 
@@ -127,10 +128,3 @@ def _shown(value: object) -> str:
         return "absent"
     text = value if isinstance(value, str) else repr(value)
     return f"{text[:SHOWN]}..." if len(text) > 2 * SHOWN else text
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in plain.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat

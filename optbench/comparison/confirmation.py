@@ -10,12 +10,11 @@ from optbench.definition.sweep import DataSource, FixedTrial, NoPruner, Sweep, T
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS
 from optbench.randomness import Purpose, seed
-from optbench.storage import StudyRecord, TrialRecord, best_first, distinct, lacks_best
+from optbench.storage import StudyRecord, TrialRecord, best_first, derived_name, distinct, lacks_best
 from optbench.worker.bounds import BOUNDS
 from optbench.worker.creation import free_name
 
 MAX_SEEDS = BOUNDS["seeds"][1]
-MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
 
 
 def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, seeds: int, epochs: int | None) -> Sweep:
@@ -36,7 +35,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
     fixed = tuple(_fixed(trial, number) for trial in best for number in fresh_seeds()[:seeds])
     return replace(
         sweep,
-        name=f"{study.name[:MAX_NAME]}/confirm",
+        name=derived_name(study.name, "confirm"),
         trials=len(fixed),
         epochs=sweep.epochs if epochs is None else epochs,
         data=DataSource(sweep.data.name, 0),
@@ -47,6 +46,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
         fixed=fixed,
         lanes=None,
         known=False,
+        start=None,
         finals=None,
     )
 

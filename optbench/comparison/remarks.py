@@ -6,6 +6,7 @@ from itertools import combinations
 
 from optbench.comparison.arms import Arm, Comparison, is_default, percent, shared_seeds
 from optbench.comparison.settings import measured
+from optbench.errors import counted
 from optbench.statistics.seeds import sampling_error
 
 TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist": 10_000}
@@ -90,7 +91,7 @@ def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:
     shared = len(shared_seeds(a, b))
     if shared < 2:
         command = _confirm([a.source.study.name, b.source.study.name], place)
-        yield f"no verdict on {a.name} and {b.name}: they share {shared} seeds, fewer than 2; type {command}"
+        yield f"no verdict on {a.name} and {b.name}: they share {counted(shared, 'seed')}, fewer than 2; type {command}"
     elif shared < max(len(a.confirmed[0].scores), len(b.confirmed[0].scores)):
         yield f"the verdict on {a.name} and {b.name} rests on the {shared} seeds that they share"
 

@@ -20,7 +20,7 @@ MAX_SEEDS = 100
 
 
 @dataclass(frozen=True)
-class Order:
+class ConfirmationRequest:
     """What a confirmation is asked for.
 
     The best `top` configurations of each search and the known settings of its optimizer, for `epochs` (None: the
@@ -34,15 +34,15 @@ class Order:
     until_decided: UntilDecided | None = None
 
 
-def plans(storage: Storage, order: Order, seeds: int | None = None) -> list[Plan]:
-    """A plan for each search, on so many seeds (None: as many as were ordered).
+def plans(storage: Storage, request: ConfirmationRequest, seeds: int | None = None) -> list[Plan]:
+    """A plan for each search, on so many seeds (None: as many as were requested).
 
     Raises StudyError if one is not a search, or has no complete trial.
     """
-    found = [find_study(storage, name) for name in dict.fromkeys(order.names)]
-    number = order.seeds if seeds is None else seeds
+    found = [find_study(storage, name) for name in dict.fromkeys(request.names)]
+    number = request.seeds if seeds is None else seeds
     wanted = [
-        with_known(confirmation(study, trials(storage, study.study_id), order.top, number, order.epochs))
+        with_known(confirmation(study, trials(storage, study.study_id), request.top, number, request.epochs))
         for study in found
     ]
     every = studies(storage)
@@ -60,30 +60,30 @@ def schedule(first: int, most: int) -> Iterator[int]:
 
 def until_decided(
     opened: Callable[[], AbstractContextManager[Storage]],
-    order: Order,
+    request: ConfirmationRequest,
     train: Callable[[Sequence[Plan]], bool],
     say: Callable[[str], None],
 ) -> list[Pair]:
-    """The verdicts on all pairs, after training rounds of seeds until each is decided or the order's most are reached.
+    """The verdicts on all pairs, after rounds of seeds until each is decided or the largest number is reached.
 
     `train` trains plans, and returns whether it reached their ends; `say` gets a line for each pair after each round.
-    What was trained before counts, so the same order carries on. Raises StudyError, before anything is trained, if the
-    searches do not compare.
+    What was trained before counts, so the same request carries on. Raises StudyError, before anything is trained, if
+    the searches do not compare.
     """
-    asked = order.until_decided
+    asked = request.until_decided
     assert asked is not None, "without it there is one round and no decision"
     with opened() as storage:
-        _check(storage, order.names)
-        for one in plans(storage, order):  # new studies get it when they are made
+        _check(storage, request.names)
+        for one in plans(storage, request):  # new studies get it when they are made
             if one.extends is not None and one.extends.until_decided != asked:
                 note_until_decided(storage, one.extends.study_id, asked)
     found: list[Pair] = []
-    for seeds in schedule(order.seeds, asked.max_seeds):
+    for seeds in schedule(request.seeds, asked.max_seeds):
         with opened() as storage:
-            lacking = [one for one in plans(storage, order, seeds) if one.lacks_trials]
+            lacking = [one for one in plans(storage, request, seeds) if one.lacks_trials]
         whole = not lacking or train(lacking)
         with opened() as storage:
-            comparison = collect(storage, order.names, anyway=True, with_curves=False)
+            comparison = collect(storage, request.names, anyway=True, with_curves=False)
         found = pairs(comparison.arms, asked.equal)
         for pair in found if lacking else ():
             say(standing(pair))

@@ -45,4 +45,4 @@ def selection(study: StudyRecord, trial: TrialRecord) -> Selection:
     """How that trial of the search was chosen."""
     finals = study.finals if study.finals is not None and study.finals.done else None
     finalist = next((one for one in finals.finalists if one.trial == trial.number), None) if finals else None
-    return Selection(single=(trial.last if trial.value is None else trial.value) or 0.0, finalist=finalist)
+    return Selection(single=trial.accuracy or 0.0, finalist=finalist)

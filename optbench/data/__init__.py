@@ -2,6 +2,6 @@
 
 from optbench.data.dataset import Images, Split, digest
 from optbench.data.splits import load, load_test
-from optbench.data.tfds import prepare
+from optbench.data.tfds import check_source, prepare
 
-__all__ = ["Images", "Split", "digest", "load", "load_test", "prepare"]
+__all__ = ["Images", "Split", "check_source", "digest", "load", "load_test", "prepare"]

@@ -36,12 +36,7 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
 
     Several processes may do this at once: one prepares the data set, and the others wait for it. Raises DataError.
     """
-    if name == "digits":
-        raise DataError("digits comes with scikit-learn and needs no preparing; type `optbench sweep quickstart`")
-    if source is not None:
-        missing = [file for file in MNIST_FILES if not (source / file).is_file()]
-        if missing:
-            raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
+    check_source(name, source)
     import tensorflow_datasets
 
     if not sys.stderr.isatty():
@@ -56,6 +51,15 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
         if not _builder(name, data_dir).is_prepared():  # another process may have prepared it meanwhile
             _prepare(name, builder, source)
     return folder
+
+
+def check_source(name: str, source: Path | None) -> None:
+    """Raise DataError for a data set that needs no preparing, and for a folder without its original files."""
+    if name == "digits":
+        raise DataError("digits comes with scikit-learn and needs no preparing; type `optbench sweep quickstart`")
+    missing = [] if source is None else [file for file in MNIST_FILES if not (source / file).is_file()]
+    if missing:
+        raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
 
 
 def _prepare(name: str, builder: Any, source: Path | None) -> None:

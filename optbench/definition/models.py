@@ -65,7 +65,7 @@ class DataTable(Table):
     validation: CountFrom0
     """How many training images are held back for validation; 0 only in a list of fixed trials."""
     resplit: bool = False
-    """Whether every trial holds back other images, drawn by its seed; only in a list of fixed trials."""
+    """Whether every trial holds back images of its own, drawn by its seed; only in a list of fixed trials."""
 
 
 class ModelTable(Table):
@@ -99,7 +99,8 @@ class TrialTable(Table):
     label: str | None = None
     """What the setting is called in tables and figures."""
     seeds: list[Seed] | None = Field(None, min_length=1)
-    """One trial for each seed of the initial weights and the batch order; else one trial with a seed of its own."""
+    """One trial for each of these seeds, which decide the initial weights, the batch order and, with resplit, the
+    validation images; else one trial with a seed of its own."""
     published_test_accuracy: Fraction | None = None
     """A published test accuracy, 0 to 1, shown next to the measured one; only if [data] validation is 0."""
     source_trial: CountFrom0 | None = None
@@ -115,7 +116,7 @@ class FinalsTable(Table):
     """How many trainings of all epochs there are, as a fraction of the search's trials; 0.16 unless given, or 10
     trainings if that is more, but at most 0.25."""
     resplit: bool = True
-    """Whether every fresh seed draws validation images of its own; false validates on those of the search."""
+    """Whether every fresh seed draws validation images of its own; if false, finals validate on those of the search."""
 
 
 def _switch(given: Any) -> str:
@@ -180,7 +181,7 @@ class SweepTable(Table):
     pruner: PrunerTable | None = None
     """How trials are ended early; successive_halving unless given."""
     finals: FinalsValue | None = None
-    """The race of the best configurations after a search; `finals = false` leaves it out."""
+    """The finals after a search; `finals = false` leaves them out."""
     start: StartTable | None = None
     """What the search starts from; nothing unless given."""
     trial: list[TrialTable] = Field(default=[])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 300  # characters of a study's name
 MAX_POINTS = 1_000_000  # of a grid
+MAX_TRIALS = 1_000_000
 MAX_WEIGHTS = 20_000_000  # of one network; every lane holds several times that in memory
 
 
@@ -120,7 +121,7 @@ def _check_network(read: "SweepTable", where: str) -> None:
 
 
 def _check_validation(sweep: Sweep, where: str) -> None:
-    """Raise DefinitionError if a sweep has no validation images to select by, or shares them in the wrong way."""
+    """Raise DefinitionError if a search has no validation images, or if resplit is set where it is not allowed."""
     if sweep.searches and sweep.data.validation == 0:
         raise DefinitionError(f"{where}: [data] validation must be above 0 when there is a [space], for example 10000")
     if sweep.searches and sweep.data.resplit:
@@ -132,22 +133,17 @@ def _check_validation(sweep: Sweep, where: str) -> None:
         raise DefinitionError(f"{where} [data]: resplit = true, but validation is 0; expected validation images")
 
 
-def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
-    """Raise DefinitionError if the numbers of trials and epochs do not fit the fixed trials, the grid or the pruner."""
+def check_trials(sweep: Sweep, where: str, flags: Collection[str] = ()) -> None:
+    """Raise DefinitionError if a search cannot have so many trials: the fixed ones count, and a grid has an end."""
     from optbench.definition.problems import refused
 
+    if not 1 <= sweep.trials <= MAX_TRIALS:
+        raise refused("trials", sweep.trials, f"a whole number from 1 to {MAX_TRIALS}", where, flags)
     fixed = len(sweep.fixed)
     if sweep.trials < fixed:
         known = sum(is_known(sweep, trial) for trial in sweep.fixed) if sweep.known is not False else 0
         which = f", {known} of them known settings (known = false leaves these out)" if known else ""
         raise refused("trials", sweep.trials, f"{fixed} or more: there are {fixed} fixed trials{which}", where, flags)
-    if sweep.finals is not None and sweep.finals.sized:
-        _check_finals(sweep, sweep.finals, where)
-    if sweep.start is not None and sweep.start.top is None and not isinstance(sweep.sampler, Tpe):
-        raise DefinitionError(
-            f"{where} [start]: sampler {sweep.sampler.name!r} learns nothing from the trials of {sweep.start.study!r}; "
-            "expected sampler 'tpe', or top = 5 to run its best settings again"
-        )
     if isinstance(sweep.sampler, Grid):
         size = grid_size(sweep.space, sweep.sampler.points)
         if size > MAX_POINTS:
@@ -156,6 +152,20 @@ def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
             )
         if sweep.trials - fixed > size:
             raise refused("trials", sweep.trials, f"{size + fixed} or less: the grid has {size} points", where, flags)
+
+
+def _check_search(sweep: Sweep, where: str, flags: Collection[str]) -> None:
+    """Raise DefinitionError if the trials, the finals, the start or the epochs do not fit the rest of the search."""
+    from optbench.definition.problems import refused
+
+    check_trials(sweep, where, flags)
+    if sweep.finals is not None and sweep.finals.sized:
+        _check_finals(sweep, sweep.finals, where)
+    if sweep.start is not None and sweep.start.top is None and not isinstance(sweep.sampler, Tpe):
+        raise DefinitionError(
+            f"{where} [start]: sampler {sweep.sampler.name!r} learns nothing from the trials of {sweep.start.study!r}; "
+            "expected sampler 'tpe', or top = 5 to run its best settings again"
+        )
     min_resource = sweep.pruner.min_resource if isinstance(sweep.pruner, Hyperband | SuccessiveHalving) else 1
     if min_resource > sweep.epochs:
         if "epochs" in flags:

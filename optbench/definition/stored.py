@@ -57,6 +57,14 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
     )
 
 
+def read_leniently(definition: Any) -> Sweep | None:
+    """The sweep of a stored definition; None if it does not have optbench's form."""
+    try:
+        return read_sweep(definition) if isinstance(definition, Mapping) else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def repeat_of(stored: str | None, name: str, fingerprint: Mapping[str, Any]) -> str | None:
     """The name that the repeats of a sweep share; None for a study that is not a repeat.
 

@@ -13,7 +13,7 @@ from optbench.definition.space import Dimension
 class DataSource:
     """A data set by name, and how many of its training images are held back to validate on.
 
-    `resplit` is whether every trial holds back other images, drawn by its seed; else the sweep's seed draws them.
+    `resplit` is whether every trial holds back images of its own, drawn by its seed. Else the sweep's seed draws them.
     """
 
     name: str
@@ -154,7 +154,7 @@ class Finals:
 
     @property
     def sized(self) -> bool:
-        """Whether somebody said how large they are, so that finals of another size are no answer."""
+        """Whether the file or the command gives their size. If such finals do not fit, that is an error."""
         return self.candidates is not None or self.budget is not None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from optbench.comparison.arms import explores
 from optbench.definition.space import Float
+from optbench.errors import counted
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
 from optbench.report.edges import edges
 from optbench.report.figures import Line, lines
@@ -95,7 +96,7 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
 
 
 def _point(trial: TrialRecord, name: str) -> Point:
-    ended = f", {trial.state} after {trial.epochs} epochs" if trial.state is not State.COMPLETE else ""
+    ended = f", {trial.state} after {counted(trial.epochs, 'epoch')}" if trial.state is not State.COMPLETE else ""
     return Point(x=trial.params[name], y=trial.last or 0.0, state=trial.state, text=f"trial {trial.number}{ended}")
 
 

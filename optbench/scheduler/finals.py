@@ -1,4 +1,4 @@
-"""The race of finals: which configurations enter, who goes on after a round, and who is best. It knows no database.
+"""Finals: which configurations enter, which go on after a round, and which is best. This knows no database.
 
 The rounds are planned when the finals begin (see definition/rounds.py), so their total of trials is known from then on.
 """

@@ -16,7 +16,15 @@ from optbench.storage.opening import open_storage
 from optbench.storage.past import past_attributes, past_trials
 from optbench.storage.plain import optuna_study
 from optbench.storage.study_reader import find_study, studies
-from optbench.storage.study_records import COUNTED, StudyRecord, UntilDecided, glance, lacks_best, sweep_of
+from optbench.storage.study_records import (
+    COUNTED,
+    StudyRecord,
+    UntilDecided,
+    derived_name,
+    glance,
+    lacks_best,
+    sweep_of,
+)
 from optbench.storage.test_log import count_evaluations, log_replay
 from optbench.storage.trial_records import (
     TrialRecord,
@@ -53,6 +61,7 @@ __all__ = [
     "curve",
     "curves",
     "curves_of",
+    "derived_name",
     "distinct",
     "find_study",
     "glance",

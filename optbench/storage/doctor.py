@@ -12,7 +12,8 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from optbench.definition.fingerprint import expand
-from optbench.definition.stored import read_sweep
+from optbench.definition.stored import read_leniently
+from optbench.definition.sweep import Sweep
 from optbench.scheduler.attributes import StudyAttribute, TrialAttribute
 from optbench.scheduler.states import Role
 from optbench.storage.engine import Storage
@@ -100,7 +101,8 @@ def _study(session: Session, study: Any) -> Iterator[str]:
     trials, curves = read_trials(session, [study_id])[study_id], read_curves(session, [study_id])
     living |= alive(session, study_id)  # before and after: a worker may have left or joined meanwhile
     held: Mapping[str, Any] = study.user_attrs
-    yield from _definition(held)
+    sweep = read_leniently(held[StudyAttribute.DEFINITION])
+    yield from _definition(held, sweep)
     yield from _budget(held, trials)
     for trial in trials:
         whose = trial.user_attrs.get(TrialAttribute.WORKER)
@@ -108,19 +110,16 @@ def _study(session: Session, study: Any) -> Iterator[str]:
             why = f"its worker {whose} is dead" if whose else "no worker of optbench runs it"
             yield f"trial {trial.number} is RUNNING, but {why}; a sweep of this study takes it over"
         elif trial.state.is_finished() and TrialAttribute.SLOT in trial.user_attrs:
-            length = int(held[StudyAttribute.DEFINITION]["epochs"])
-            yield from _trial(trial, curves.get(trial_id_of(trial), []), length)
+            yield from _trial(trial, curves.get(trial_id_of(trial), []), sweep.epochs if sweep else None)
 
 
-def _definition(held: Mapping[str, Any]) -> Iterator[str]:
+def _definition(held: Mapping[str, Any], sweep: Sweep | None) -> Iterator[str]:
     """Differences between definition and fingerprint, and installed packages that cannot continue the study."""
     fingerprint = expand(held[StudyAttribute.FINGERPRINT])
-    try:
-        expected = expand(read_sweep(held[StudyAttribute.DEFINITION]).fingerprint({}))
-    except (AttributeError, KeyError, TypeError, ValueError) as problem:
-        yield f"its definition cannot be read: {problem}"
+    if sweep is None:
+        yield "its definition cannot be read"
         return
-    for key, value in expected.items():
+    for key, value in expand(sweep.fingerprint({})).items():
         if fingerprint.get(key) == value:
             continue
         if key.endswith(".major"):
@@ -148,7 +147,7 @@ def _counts(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.FAIL and TrialAttribute.SLOT in trial.user_attrs
 
 
-def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int) -> Iterator[str]:
+def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int | None) -> Iterator[str]:
     """Contradictions between a finished trial's state, value, attributes, curve, and Optuna's copy of the curve."""
     kept = len(curve)
     trained = trial.user_attrs.get(TrialAttribute.EPOCHS)
@@ -164,7 +163,7 @@ def _trial(trial: FrozenTrial, curve: Sequence[Epoch], length: int) -> Iterator[
     if wrong := [e.epoch for e in curve if e.epoch in points and points[e.epoch] != e.objective]:
         yield f"{who} differs between Optuna's curve and ours in {len(wrong)} epochs, first in epoch {wrong[0]}"
     whole = trial.state == TrialState.COMPLETE and not trial.user_attrs.get(TrialAttribute.DIVERGED)
-    if whole and trained != length:
+    if whole and length is not None and trained != length:
         yield f"{who} ended after {trained} of {length} epochs"
     if _counts(trial) and trial.value is None:
         yield f"{who} has no value"

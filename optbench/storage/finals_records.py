@@ -1,7 +1,7 @@
 """Reads the finals of searches, in a number of queries that does not grow with the number of studies."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -11,10 +11,11 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from optbench.definition.rounds import Round
-from optbench.definition.stored import read_sweep
+from optbench.definition.stored import read_leniently
 from optbench.definition.sweep import Sweep
 from optbench.scheduler.attributes import StudyAttribute, TrialAttribute
 from optbench.scheduler.finals import Finalist, FinalsPlan, ranked
+from optbench.storage.counts import trained_epochs
 from optbench.storage.optuna_private import models
 from optbench.training.contract import CHANCE
 
@@ -26,7 +27,8 @@ class FinalsRecord:
     """The finals of a search: the study that holds them, how far they are, and their finalists, best first.
 
     `finished` of `total` trials are done. `searched` is how many trials the search had finished when its finalists were
-    picked; later trials did not take part. A final that diverged counts with the accuracy of guessing.
+    picked; later trials did not take part. A final that diverged counts with the accuracy of guessing. `epochs` is the
+    number of epochs that were trained in all finals of the search, in earlier ones, too.
     """
 
     study: str
@@ -34,6 +36,7 @@ class FinalsRecord:
     finished: int
     plan: FinalsPlan
     finalists: Sequence[Finalist]
+    epochs: int
 
     @property
     def total(self) -> int:
@@ -57,10 +60,11 @@ class FinalsRecord:
 
 
 def read_plan(stored: Any) -> FinalsPlan | None:
-    """The plan of finals from a study's attribute; None where there is none."""
-    if not isinstance(stored, dict):
+    """The plan of finals from a study's attribute; None where there is none, or none that can be read."""
+    try:
+        return FinalsPlan(tuple(Round(*one) for one in stored["rounds"]), stored["searched"])
+    except (KeyError, TypeError):
         return None
-    return FinalsPlan(tuple(Round(*one) for one in stored["rounds"]), stored["searched"])
 
 
 def write_plan(plan: FinalsPlan) -> dict[str, Any]:
@@ -76,7 +80,11 @@ def read_finals(session: Session, owners: Mapping[str, int]) -> dict[int, Finals
     found = [study for study in _read(session) if study.token in owners]
     if not found:
         return {}
-    values = _values(session, [study.study_id for study in found])
+    ids = [study.study_id for study in found]
+    values, epochs = _values(session, ids), trained_epochs(session, ids)
+    trained: Counter[str] = Counter()
+    for study in found:
+        trained[study.token] += epochs.get(study.study_id, 0)
     searched = _searched(session, {owners[study.token]: study.sweep for study in found})
     records: dict[int, FinalsRecord] = {}
     for study in sorted(found, key=lambda study: study.study_id):
@@ -90,6 +98,7 @@ def read_finals(session: Session, owners: Mapping[str, int]) -> dict[int, Finals
                 replace(one, searched=searched[search].get(one.trial))
                 for one in ranked(study.plan, study.sweep.fixed, own)
             ],
+            epochs=trained[study.token],
         )
         if search not in records or record.done or not records[search].done:
             records[search] = record
@@ -118,8 +127,9 @@ def _read(session: Session) -> Iterator[_Study]:
         found[study_id, name][key] = json.loads(text)
     for (study_id, name), attributes in found.items():
         plan, definition, token = (attributes.get(key) for key in keys)
-        if isinstance(definition, dict) and (read := read_plan(plan)) is not None:
-            yield _Study(study_id, name, str(token), read, read_sweep(definition))
+        read, sweep = read_plan(plan), read_leniently(definition)
+        if read is not None and sweep is not None:
+            yield _Study(study_id, name, str(token), read, sweep)
 
 
 def _values(session: Session, study_ids: Collection[int]) -> defaultdict[int, Values]:

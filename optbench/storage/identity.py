@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from optbench.definition import check_study_name
-from optbench.errors import StudyError
+from optbench.errors import StudyError, counted
 from optbench.storage.engine import Storage
 from optbench.storage.optuna_private import models
 from optbench.storage.schema import TOKEN, test_evaluations
@@ -63,7 +63,7 @@ def check_idle(session: Session, study_id: int, name: str) -> None:
     """Raise StudyError if the study has live workers."""
     if live := len(alive(session, study_id)):
         raise StudyError(
-            f"study {name!r} has {live} live worker{'s' if live > 1 else ''}; stop the sweep first (Ctrl-C), or, if it "
+            f"study {name!r} has {counted(live, 'live worker')}; stop the sweep first (Ctrl-C), or, if it "
             "was killed, wait for its heartbeat timeout"
         )
 

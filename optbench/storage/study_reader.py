@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,16 +12,16 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from optbench.definition.fingerprint import expand
-from optbench.definition.stored import read_sweep, repeat_of
+from optbench.definition.stored import read_leniently, repeat_of
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError, nearest
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.states import Role, State
+from optbench.storage.counts import of, trained_epochs
 from optbench.storage.engine import Storage, shown
-from optbench.storage.finals_records import read_finals, read_plan
+from optbench.storage.finals_records import FinalsRecord, read_finals, read_plan
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.rows import interrupted
-from optbench.storage.schema import ATTACHED
 from optbench.storage.study_records import StudyRecord, UntilDecided
 from optbench.storage.workers import alive_by_study, running_by_study
 
@@ -86,46 +86,71 @@ def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyR
     hidden = _attributes(session, models.StudySystemAttributeModel, list(StudySystemAttribute), None)
     tokens = {i: held.get(StudySystemAttribute.TOKEN) for i, held in hidden.items()}
     counted = _counted(session, study_ids, ours)
-    epochs = _epochs(session, study_ids)
+    epochs = trained_epochs(session, study_ids)
     running = running_by_study(session)
     workers = alive_by_study(session)  # after it: a worker that has a running trial is already among the workers
     finals = read_finals(session, {str(tokens[i]): i for i in sorted(wanted, reverse=True) if tokens.get(i)})
-    records = []
-    for study_id in sorted(wanted):
-        own = attributes[study_id] if study_id in ours else {}
-        trials, living = counted[study_id], workers.get(study_id, set())
-        dead = sum(worker not in living for worker in running.get(study_id, []))
-        sweep = _sweep(own.get(StudyAttribute.DEFINITION))
-        winner = finals[study_id].winner if study_id in finals else None
-        records.append(
-            StudyRecord(
-                study_id=study_id,
-                name=named[study_id],
-                sweep=sweep,
-                fingerprint=expand(own[StudyAttribute.FINGERPRINT]) if own else {},
-                versions=own.get(StudyAttribute.VERSIONS, {}),
-                metric=(hidden[study_id].get(StudySystemAttribute.METRIC_NAMES) or ["value"])[0],
-                total=own.get(StudyAttribute.TRIALS),
-                counts=_counts(trials.of, dead),
-                best=(winner.mean if winner else trials.best) if sweep is not None and sweep.searches else None,
-                epochs=epochs.get(study_id, 0),
-                changed=trials.changed,
-                workers=len(living),
-                token=tokens.get(study_id),
-                role=_role(own, sweep),
-                plan=read_plan(own.get(StudyAttribute.FINALS)),
-                finals=finals.get(study_id),
-                origin=_origin(own, named, tokens),
-                origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
-                until_decided=_until_decided(own),
-                repeat_of=repeat_of(
-                    own.get(StudyAttribute.REPEAT_OF),
-                    named[study_id],
-                    own.get(StudyAttribute.FINGERPRINT, {"version": 0}),
-                ),
-            )
-        )
-    return records
+    read = _Read(
+        named=named,
+        attributes=attributes,
+        hidden=hidden,
+        tokens=tokens,
+        counted=counted,
+        epochs=epochs,
+        running=running,
+        workers=workers,
+        finals=finals,
+    )
+    return [_record(study_id, study_id in ours, read) for study_id in sorted(wanted)]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read about studies, by study id; tokens by study id, too."""
+
+    named: Mapping[int, str]
+    attributes: Mapping[int, Mapping[str, Any]]
+    hidden: Mapping[int, Mapping[str, Any]]
+    tokens: Mapping[int, str | None]
+    counted: Mapping[int, _Trials]
+    epochs: Mapping[int, int]
+    running: Mapping[int, Sequence[str | None]]
+    workers: Mapping[int, Collection[str]]
+    finals: Mapping[int, FinalsRecord]
+
+
+def _record(study_id: int, ours: bool, read: _Read) -> StudyRecord:
+    """The record of one study; of another program's, unless `ours`, only what every study has."""
+    own = read.attributes[study_id] if ours else {}
+    trials, living = read.counted[study_id], read.workers.get(study_id, ())
+    dead = sum(worker not in living for worker in read.running.get(study_id, ()))
+    name, token, finals = read.named[study_id], read.tokens.get(study_id), read.finals.get(study_id)
+    sweep = read_leniently(own.get(StudyAttribute.DEFINITION))
+    best = trials.best if finals is None or finals.winner is None else finals.winner.mean
+    return StudyRecord(
+        study_id=study_id,
+        name=name,
+        sweep=sweep,
+        fingerprint=expand(own[StudyAttribute.FINGERPRINT]) if own else {},
+        versions=own.get(StudyAttribute.VERSIONS, {}),
+        metric=(read.hidden[study_id].get(StudySystemAttribute.METRIC_NAMES) or ["value"])[0],
+        total=own.get(StudyAttribute.TRIALS),
+        counts=_counts(trials.of, dead),
+        best=best if sweep is not None and sweep.searches else None,
+        epochs=read.epochs.get(study_id, 0),
+        changed=trials.changed,
+        workers=len(living),
+        token=token,
+        role=_role(own, sweep),
+        plan=read_plan(own.get(StudyAttribute.FINALS)),
+        finals=finals,
+        origin=_origin(own, read.named, read.tokens),
+        origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
+        until_decided=_until_decided(own),
+        repeat_of=repeat_of(
+            own.get(StudyAttribute.REPEAT_OF), name, own.get(StudyAttribute.FINGERPRINT, {"version": 0})
+        ),
+    )
 
 
 def _attributes(
@@ -134,7 +159,7 @@ def _attributes(
     """These attributes by study id."""
     query = select(model.study_id, model.key, model.value_json).where(model.key.in_([str(key) for key in keys]))
     found: defaultdict[int, dict[str, Any]] = defaultdict(dict)
-    for study_id, key, text in session.execute(_of(query, model.study_id, study_ids)):
+    for study_id, key, text in session.execute(of(query, model.study_id, study_ids)):
         found[study_id][key] = json.loads(text)
     return found
 
@@ -159,7 +184,7 @@ def _counted(session: Session, study_ids: Collection[int] | None, ours: Collecti
         .outerjoin(why, and_(why.trial_id == trial.trial_id, why.key == TrialAttribute.REASON.value))
         .outerjoin(value, and_(value.trial_id == trial.trial_id, value.objective == 0))
     )
-    each = _of(one, trial.study_id, study_ids).subquery()
+    each = of(one, trial.study_id, study_ids).subquery()
     groups = each.c.study_id, each.c.state, each.c.slotted, each.c.diverged, each.c.reason
     amounts = func.count().label("trials"), func.max(each.c.changed).label("changed"), func.max(each.c.value)
     found: defaultdict[int, _Trials] = defaultdict(_Trials)
@@ -188,18 +213,6 @@ def _counts(counted: Mapping[State, int], dead: int) -> dict[State, int]:
     return found
 
 
-def _epochs(session: Session, study_ids: Collection[int] | None) -> dict[int, int]:
-    """The number of trained epochs by study id."""
-    study_id = models.TrialModel.__table__.c.study_id
-    query = _of(select(study_id, func.count()).select_from(ATTACHED), study_id, study_ids)
-    return {row[0]: row[1] for row in session.execute(query.group_by(study_id))}
-
-
-def _of(query: Any, study_id: Any, study_ids: Collection[int] | None) -> Any:
-    """The query, restricted to these studies unless all are asked for."""
-    return query if study_ids is None else query.where(study_id.in_(study_ids))
-
-
 def _role(own: Mapping[str, Any], sweep: Sweep | None) -> Role | None:
     """What the study is for. Studies of earlier versions do not say so."""
     if sweep is None:
@@ -225,11 +238,3 @@ def _origin(own: Mapping[str, Any], named: Mapping[int, str], tokens: Mapping[in
     return (
         name if not names or name in names else names[0]
     )  # there are several names if another program copied the study
-
-
-def _sweep(definition: Mapping[str, Any] | None) -> Sweep | None:
-    """The sweep that a study's attribute describes; None if it does not describe one."""
-    try:
-        return None if definition is None else read_sweep(definition)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None

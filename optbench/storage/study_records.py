@@ -1,5 +1,6 @@
 """A study as a record with its trials counted by state, and messages about it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -129,10 +130,16 @@ def glance(study: StudyRecord | None) -> dict[str, Any]:
     return dict(zip(SUMMARY, values, strict=True))
 
 
+def derived_name(name: str, ending: str) -> str:
+    """The name of a study that belongs to the search `name`, for example NAME/confirm, cut to the longest allowed."""
+    return f"{name[:280]}/{ending}"
+
+
 def lacks_best(study: StudyRecord) -> StudyError:
     """The error to raise if the best trial is asked for and no trial is complete."""
     if study.state is StudyState.DONE:
         ends = f"all of its {study.total} trials diverged or were pruned"
         return StudyError(f"study {study.name!r} has no complete trial: {ends}; sweep another [space]")
-    sweep = study.sweep.name if study.sweep else study.name
-    return StudyError(f"study {study.name!r} has no complete trial yet; `optbench sweep {sweep}` continues it")
+    return StudyError(
+        f"study {study.name!r} has no complete trial yet; `optbench resume {shlex.quote(study.name)}` carries it on"
+    )

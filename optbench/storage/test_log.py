@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
+from optbench.storage.identity import token_of
 from optbench.storage.optuna_private import models
 from optbench.storage.schema import TOKEN, test_evaluations
 from optbench.storage.workers import clock
@@ -45,7 +46,6 @@ def log_replay(storage: Storage, study_id: int, trial_number: int) -> None:
     def work(session: Session) -> None:
         study = session.get(models.StudyModel, study_id)
         if study is not None:
-            found = (json.loads(row.value_json) for row in study.system_attributes if row.key == TOKEN)
-            log_evaluation(session, study.study_name, next(found, None), trial_number, Occasion.REPLAY)
+            log_evaluation(session, study.study_name, token_of(study), trial_number, Occasion.REPLAY)
 
     storage.write(work)

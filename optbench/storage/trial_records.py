@@ -55,9 +55,14 @@ class TrialRecord:
     worker: str | None  # the name of the worker that claimed it
     retries: int = 0  # how many earlier trials of its slot had its parameters and failed or lost their worker
 
+    @property
+    def accuracy(self) -> float | None:
+        """Its value, or the end of its learning curve if it has none."""
+        return self.last if self.value is None else self.value
+
     def __repr__(self) -> str:
         """The trial in one short line. Values of other programs' trials may be no accuracies."""
-        reached = self.last if self.value is None else self.value
+        reached = self.accuracy
         accuracy = (
             "" if reached is None else f" at {100 * reached:.2f} %" if self.hyperparameters else f" at {reached:g}"
         )

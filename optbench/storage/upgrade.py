@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from optbench.errors import StorageError
+from optbench.errors import StorageError, counted
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.states import Metric
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
@@ -96,7 +96,7 @@ def _check_idle(url: URL, found: Found) -> None:
             live = session.scalar(query)
         storage.engine.dispose()
     if live:
-        raise StorageError(f"storage {shown(url)} has {live} live workers; stop their sweeps first")
+        raise StorageError(f"storage {shown(url)} has {counted(live, 'live worker')}; stop their sweeps first")
 
 
 def _upgrade(url: URL, found: Found) -> None:

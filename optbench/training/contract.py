@@ -65,7 +65,8 @@ class Epoch:
 class Trainer(Protocol):
     """Trains up to `lanes` jobs side by side, one epoch of all of them at a time.
 
-    A job gives the same numbers in any lane, alone or among others, the first time or replayed.
+    A job gives the same numbers in any lane, alone or among others, the first time or replayed. If the split that the
+    trainer was made with has a `pool`, each job trains and validates on `split.of(job.seed)`.
     `optbench.testing.trainers` tests all of this for any trainer.
     """
 

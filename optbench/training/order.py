@@ -1,4 +1,7 @@
-"""What a trial's seed decides, in every trainer: the initial weights and the order of the batches."""
+"""What a trial's seed decides in every trainer: the initial weights and the order of the batches.
+
+With `resplit` it also draws the split (see optbench.data.dataset).
+"""
 
 import math
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ def check_counts(flags: bool, **given: int | None) -> None:
     """Raise DefinitionError for a count outside its bounds; `flags` if it came from the command line."""
     for option, number in given.items():
         low, high = BOUNDS[option]
-        if number is not None and not low <= number <= high:
+        if number is not None and (type(number) is not int or not low <= number <= high):
             raise DefinitionError(f"{_shown(option, number, flags)}; expected a whole number from {low} to {high}")
 
 
@@ -37,14 +37,14 @@ def check_training(flags: bool, trainer: str, lanes: int | None, timeout: float 
             f"{_shown('lanes', lanes, flags)}: the reference trainer trains one trial at a time; "
             f"leave {'--lanes' if flags else 'lanes'} out"
         )
-    if timeout is not None and not timeout > 0:
-        raise DefinitionError(f"{_shown('timeout', f'{timeout:g}', flags)}; expected seconds above 0")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise DefinitionError(f"{_shown('timeout', timeout, flags)}; expected seconds above 0")
 
 
 def check_rounds(
     flags: bool, studies: int, until_decided: bool, seeds: int, max_seeds: int | None, equal: float | None
 ) -> None:
-    """Raise DefinitionError if rounds of seeds are asked for that make no sense, or their options without them."""
+    """Raise DefinitionError for rounds of seeds that make no sense, and for options of rounds without rounds."""
     check_counts(flags, seeds=seeds, max_seeds=max_seeds)
     option = "--until-decided" if flags else "until_decided"
     if until_decided and studies < 2:

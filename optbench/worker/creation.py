@@ -74,6 +74,8 @@ def create_study(
     _compare(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests), remedy)
     if study.finished < sweep.trials:
         set_total(storage, study_id, sweep.trials, {str(key): value for key, value in _changing(sweep).items()})
+    elif study.finished == sweep.trials != study.total:  # a larger total was given up
+        set_total(storage, study_id, sweep.trials, {})
     return find_study(storage, name)
 
 

@@ -10,16 +10,24 @@ from dataclasses import replace
 from optbench.definition.known import known_trials
 from optbench.definition.rounds import MOST, fitting, rounds, smallest, too_small, trainings
 from optbench.definition.sweep import Finals, NoPruner, Sweep, Tpe
-from optbench.errors import StudyError
+from optbench.errors import StudyError, counted
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.finals import Candidate, FinalsPlan, chosen, enters, first_round, next_round
 from optbench.scheduler.states import Role, State
-from optbench.storage import COUNTED, Storage, StudyRecord, TrialRecord, append_fixed, distinct, find_study, trials
+from optbench.storage import (
+    COUNTED,
+    Storage,
+    StudyRecord,
+    TrialRecord,
+    append_fixed,
+    derived_name,
+    distinct,
+    find_study,
+    trials,
+)
 from optbench.storage import studies as every_study
 from optbench.training.contract import CHANCE
 from optbench.worker.creation import Relations, free_name, make_study
-
-MAX_NAME = 280  # how many characters of the search's name are kept, to leave room for the ending
 
 
 def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: Mapping[str, str]) -> StudyRecord:
@@ -37,9 +45,9 @@ def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: 
     sweep = search.sweep
     found, plan = plan_finals(search, trials(storage, search.study_id), finals)
     assert sweep is not None, "plan_finals takes searches only"
-    race = replace(
+    own = replace(
         sweep,
-        name=f"{search.name[:MAX_NAME]}/finals",
+        name=derived_name(search.name, "finals"),
         data=replace(sweep.data, resplit=finals.resplit),
         trials=plan.total,
         sampler=Tpe(),
@@ -52,8 +60,8 @@ def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: 
         start=None,
         finals=None,
     )
-    name = free_name(race.name, {study.name for study in listed})
-    make_study(storage, race, name, digests, Relations(role=Role.FINALS, origin=search.name, plan=plan))
+    name = free_name(own.name, {study.name for study in listed})
+    make_study(storage, own, name, digests, Relations(role=Role.FINALS, origin=search.name, plan=plan))
     made = find_study(storage, name)
     if made.role is not Role.FINALS or not made.derives_from(search):
         raise StudyError(f"there is a study {name!r} already, which is no finals of {search.name!r}; rename it first")
@@ -125,9 +133,8 @@ def candidates(sweep: Sweep, records: Sequence[TrialRecord]) -> list[Candidate]:
 
 
 def _value(trial: TrialRecord) -> float:
-    """The accuracy of a finished trial: a pruned one has the last one of its curve."""
-    value = trial.last if trial.value is None else trial.value
-    return CHANCE if value is None else value
+    """The accuracy of a finished trial, or that of guessing."""
+    return CHANCE if trial.accuracy is None else trial.accuracy
 
 
 def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: Finals) -> int:
@@ -135,8 +142,8 @@ def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: 
     name, budget, known = search.name, trainings(finals.budget, total), sum(one.known for one in found)
     if len(found) < 2:
         raise StudyError(
-            f"{name!r} has {len(found)} configurations that could enter finals, which need 2: trials that were trained "
-            "to their end, or at least for a third of the epochs, and did not diverge"
+            f"{name!r} has {counted(len(found), 'configuration')} that could enter finals, which need 2: trials that "
+            "were trained to their end, or at least for a third of the epochs, and did not diverge"
         )
     if finals.candidates is not None and finals.candidates > len(found):
         raise StudyError(

@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from optbench.errors import counted
 from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import State
 from optbench.storage import Follower, TrialRecord
@@ -89,10 +90,9 @@ class Progress:
         self.looked = time.monotonic()
 
     def _ended(self, trial: TrialRecord, done: int) -> str:
-        value = trial.last if trial.value is None else trial.value
         return (
-            f"[{done}/{self.tally.total}] trial {trial.number} {trial.state} after {trial.epochs} epochs: "
-            f"{_percent(value)}  {trial.optimizer} {settings(trial.hyperparameters)}"
+            f"[{done}/{self.tally.total}] trial {trial.number} {trial.state} after {counted(trial.epochs, 'epoch')}: "
+            f"{_percent(trial.accuracy)}  {trial.optimizer} {settings(trial.hyperparameters)}"
         )
 
     def _change_note(self, note: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optbench.data import Split
 from optbench.definition.sweep import Sweep
-from optbench.errors import StudyError
+from optbench.errors import StudyError, counted
 from optbench.scheduler.scheduler import RETRIES, Scheduler
 from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials, sweep_of
 from optbench.training.contract import Trainer
@@ -154,8 +154,9 @@ class Session:
     def _lacking(self, count: int) -> StudyError:
         tries, name = self.options.retries, shlex.quote(self.name)
         return StudyError(
-            f"study {self.name!r} lacks {count} of its trials: their hyperparameters crashed a worker {tries + 1} "
-            f"time(s); `optbench show {name}` gives the reasons, `--retries {tries + 3}` tries them again"
+            f"study {self.name!r} lacks {count} of its trials: their hyperparameters crashed a worker "
+            f"{counted(tries + 1, 'time')}; `optbench show {name}` gives the reasons, `--retries {tries + 3}` tries "
+            "them again"
         )
 
     def _notify(self, event: Event) -> None:

@@ -3,11 +3,12 @@
 from optbench.cli.tables.comparisons import arms
 from optbench.cli.tables.finals import finals
 from optbench.cli.tables.plain import replay_json, show_json, study_json, trial_json
-from optbench.cli.tables.replays import curves, verdict
+from optbench.cli.tables.replays import agreement, curves
 from optbench.cli.tables.studies import best, counts, fixed, studies
 from optbench.cli.tables.trials import show
 
 __all__ = [
+    "agreement",
     "arms",
     "best",
     "counts",
@@ -20,5 +21,4 @@ __all__ = [
     "studies",
     "study_json",
     "trial_json",
-    "verdict",
 ]

@@ -19,7 +19,7 @@ def curves(result: Replay) -> Fitted:
     return Fitted(columns)
 
 
-def verdict(result: Replay) -> str:
+def agreement(result: Replay) -> str:
     """Whether the replay agrees with the stored trial, and how closely it had to."""
     allowed = f"to {100 * result.tolerance:g} percentage points" if result.tolerance else "exactly"
     tested = ""

@@ -151,7 +151,7 @@ class Lanes:
         self.train_set = _tensors(split.pool or split.train)
         self.validation_set = _tensors(split.validation) if split.validation else None
         self.split = split
-        self.kept = {lane: np.arange(self.size) for lane in range(lanes)}
+        self.train_positions = {lane: np.arange(self.size) for lane in range(lanes)}
         self.held_out = np.zeros((len(self.places), self.validated), np.int32)
 
     def assign(self, lane: int, job: Job) -> None:
@@ -159,7 +159,7 @@ class Lanes:
         group.assign(place, job)
         self.assigned[lane], self.epochs[lane] = job, 0
         if self.split.pool is not None:
-            self.kept[lane], self.held_out[lane] = self.split.drawn(job.seed)
+            self.train_positions[lane], self.held_out[lane] = self.split.drawn(job.seed)
 
     def release(self, lane: int) -> None:
         self.assigned.pop(lane, None)
@@ -172,7 +172,7 @@ class Lanes:
         orders = np.zeros((len(self.places), steps, self.batch), np.int32)
         for lane, job in self.assigned.items():
             self.epochs[lane] += 1
-            orders[lane] = self.kept[lane][batches(self.size, self.batch, job.seed, self.epochs[lane])]
+            orders[lane] = self.train_positions[lane][batches(self.size, self.batch, job.seed, self.epochs[lane])]
         live = {self.places[lane][0] for lane in self.assigned}
         figures = self._round(
             [tf.constant(part.swapaxes(0, 1)) for part in self._by_group(orders)],
