@@ -120,7 +120,7 @@ def test_two_workers_share_a_study(url):
     [
         ({"workers": 0}, "workers = 0"),
         ({"workers": 1.5}, "workers = 1.5; expected a whole number from 1 to 64"),
-        ({"lanes": "2"}, "lanes = 2; expected a whole number from 1 to 256"),
+        ({"lanes": "2"}, "lanes = '2'; expected a whole number"),
         ({"timeout": "soon"}, "timeout = soon; expected seconds above 0"),
         ({"trainer": "torch"}, "no such trainer"),
         ({"timeout": 0}, "expected seconds above 0"),

@@ -128,7 +128,7 @@ def test_a_database_that_is_newer_or_in_use_is_not_upgraded(file, storage, write
     for ours, theirs, message in [
         (99, "v3.0.0.d", "newer optbench"),
         (1, "v99", "newer Optuna"),
-        (4, "v3.0.0.d", "has 1 live workers; stop their sweeps first"),
+        (4, "v3.0.0.d", "has 1 live worker; stop their sweeps first"),
     ]:
         set_versions(ours, theirs)
         with pytest.raises(StorageError, match=message):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from optbench.scheduler.sampler import make_sampler
 from optbench.scheduler.scheduler import Scheduler
@@ -208,6 +209,18 @@ def test_two_workers_share_the_budget_and_see_each_others_trials(storage):
     assert one.in_memory.study.trials[1].value == 0.9
     assert not one.others_run()
     assert two.others_run()
+
+
+def test_a_lost_trial_is_not_waited_for_if_its_end_was_seen_before_the_loss(storage):
+    """A worker that was frozen between two rounds sees the end of its trial when it fills its free lane."""
+    study = study_of(storage, trials=4)
+    first, second = (study.ask("adadelta", TRAINER) for _ in range(2))
+    storage.optuna.set_trial_state_values(rows(storage)[first.number].trial_id, TrialState.FAIL)
+    again = study.ask("adadelta", TRAINER)
+    assert again.hparams == first.hparams
+    assert study.record({job.number: epoch(1, 0.5) for job in (first, second, again)}, {}) == {first.number}
+    assert not study.others_run()
+    assert study.in_memory.study.trials[first.number].state == TrialState.FAIL
 
 
 def test_workers_draw_different_parameters(storage):

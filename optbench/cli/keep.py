@@ -50,14 +50,15 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
 
     with opened(storage, read_only=True) as storage_:
         found = examine(storage_)
-        healthy = f"{counted(len(studies(storage_)), 'study', 'studies')}, no problems"
+        summary = counted(len(found), "problem")
+        if not found:
+            summary = f"{counted(len(studies(storage_)), 'study', 'studies')}, no problems"
     if as_json:
         print_json([vars(finding) for finding in found])
     else:
         for finding in found:
             where = f"study {finding.study}: " if finding.study else ""
             console.print(f"{where}{finding.what}", markup=False, soft_wrap=True)
-        summary = counted(len(found), "problem") if found else healthy
         console.print(f"{shown(storage_.url)}: {summary}", markup=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)

@@ -20,6 +20,7 @@ from optbench.scheduler.slots import Failure, Slots
 from optbench.scheduler.states import Decision, Ending
 from optbench.training.contract import Epoch, Job, Trainer
 
+LOST = Ending(Decision.INTERRUPTED, None, 0)
 RETRIES = 2  # how often the parameters of a trial that crashed its worker are tried again
 
 
@@ -92,11 +93,8 @@ class Scheduler:
         )
         lost = {number for number, running in own.items() if running.trial_id in lost_ids}
         for number in {*endings, *lost} & own.keys():
-            running = own.pop(number)
-            if number in lost:
-                self.others.add(number)  # the next updates tell what became of it
-            else:
-                self.in_memory.end(running.trial, endings[number])
+            # An update about a lost trial's end may have come already, so that this is the last time to note it.
+            self.in_memory.end(own.pop(number).trial, LOST if number in lost else endings[number])
         return lost
 
     def extend(self, sweep: Sweep) -> None:
