@@ -38,7 +38,8 @@ def check_training(flags: bool, trainer: str, lanes: int | None, timeout: float 
             f"leave {'--lanes' if flags else 'lanes'} out"
         )
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise DefinitionError(f"{_shown('timeout', timeout, flags)}; expected seconds above 0")
+        given = f"{timeout:g}" if isinstance(timeout, int | float) else timeout
+        raise DefinitionError(f"{_shown('timeout', given, flags)}; expected seconds above 0")
 
 
 def check_rounds(
