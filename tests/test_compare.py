@@ -384,6 +384,14 @@ def test_the_gain_from_tuning_is_tested_on_shared_seeds(storage):
     assert [gain["sentence"] for gain in plain["gains"]] == [default.sentence, paper.sentence]
 
 
+def test_too_few_seeds_to_show_a_gain_are_named(storage):
+    run(storage, search(), "adadelta", peak)
+    known = [(OPTIMIZERS["adadelta"].defaults, 0.87)]
+    confirm_with(storage, "adadelta", known, 0.98, seeds=5)
+    (gain,) = gains(rows(collect(storage, ["adadelta"])))
+    assert gain.sentence.endswith("(p = 0.062 over 5 paired seeds); 5 seeds cannot show one, 6 can")
+
+
 def test_a_setting_is_summarized_on_the_tuned_seeds_if_it_has_them():
     tuned, both, other = {1: 0.9, 2: 0.8}, {1: 0.5, 2: 0.7, 3: 0.1}, {3: 0.1}
     assert (shared_or_all(tuned, both), shared_or_all(tuned, other)) == ({1: 0.5, 2: 0.7}, other)

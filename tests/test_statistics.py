@@ -14,7 +14,7 @@ from optbench.comparison.baseline import by_label
 from optbench.definition.sweep import FixedTrial
 from optbench.statistics.paired import equivalence, improvement, paired
 from optbench.statistics.power import seeds_to_decide
-from optbench.statistics.pvalues import holm, min_p
+from optbench.statistics.pvalues import holm, least_pairs, min_p
 from optbench.statistics.seeds import confirmation, finite, mean_interval, sampling_error
 from optbench.storage import TrialRecord
 from tests.conftest import sweep_of
@@ -187,6 +187,12 @@ def test_the_smallest_p_that_n_pairs_can_reach():
     assert [min_p(n) for n in (1, 2, 6)] == [1.0, 0.5, 0.03125]
     with pytest.raises(ValueError, match="0 pairs; expected at least one"):
         min_p(0)
+
+
+def test_the_fewest_pairs_that_can_show_a_difference():
+    assert [least_pairs(limit) for limit in (2.0, 0.05, 0.05 / 4)] == [1, 6, 8]
+    with pytest.raises(ValueError, match="a limit of 0; expected one above 0"):
+        least_pairs(0)
 
 
 def test_improvement_by_hand():

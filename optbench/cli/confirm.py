@@ -23,7 +23,9 @@ def confirm(
     studies: Studies,
     storage: StorageUrl = DEFAULT_STORAGE,
     top: Annotated[int, typer.Option(metavar="N", help="How many of the best configurations to train.")] = 1,
-    seeds: Annotated[int, typer.Option(metavar="N", help="How many fresh seeds to use; all studies share them.")] = 10,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="How many fresh seeds to use, at most 200; all studies share them.")
+    ] = 10,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Add seeds in rounds until every pair of searches is decided.")
     ] = False,

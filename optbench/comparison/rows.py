@@ -9,7 +9,7 @@ from optbench.comparison.arms import Arm, Comparison, is_default, is_paper, perc
 from optbench.comparison.settings import measured
 from optbench.statistics.paired import Paired, paired
 from optbench.statistics.power import SIGNIFICANT
-from optbench.statistics.pvalues import holm
+from optbench.statistics.pvalues import holm, least_pairs
 from optbench.statistics.seeds import Confirmation, confirmation
 
 
@@ -74,12 +74,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """What tuning gained over the default or the paper's setting; `p` is corrected for all gains of the comparison."""
+    """What tuning gained over the default or the paper's setting; `p` is corrected for all `gains` that are tested."""
 
     row: Row
     over: Stage
     difference: Paired
     p: float
+    gains: int
 
     @property
     def sentence(self) -> str:
@@ -89,7 +90,9 @@ class Gain:
         p = f"(p = {self.p:.2g} over {d.n} paired seeds)"
         over = IN_WORDS[self.over]
         if self.p >= SIGNIFICANT or d.low <= 0 <= d.high:
-            return f"{self.row.arm.name}: no gain over {over} is shown: {100 * d.mean:+.2f} {size} {p}"
+            needed = least_pairs(SIGNIFICANT / self.gains)
+            few = f"; {d.n} seeds cannot show one, {needed} can" if d.n < needed else ""
+            return f"{self.row.arm.name}: no gain over {over} is shown: {100 * d.mean:+.2f} {size} {p}{few}"
         verb = "gained" if d.mean > 0 else "lost"
         side = "over" if d.mean > 0 else "against"
         return f"{self.row.arm.name}: tuning {verb} {100 * d.mean:+.2f} {size} {side} {over} {p}"
@@ -105,7 +108,10 @@ def gains(found: Sequence[Row]) -> list[Gain]:
     pairs = [(row, stage, row.gain(stage)) for row in found for stage in IN_WORDS]
     measured_ = [(row, stage, difference) for row, stage, difference in pairs if difference is not None]
     corrected = holm([difference.sign_flip_p for *_, difference in measured_])
-    return [Gain(row, stage, difference, p) for (row, stage, difference), p in zip(measured_, corrected, strict=True)]
+    return [
+        Gain(row=row, over=stage, difference=difference, p=p, gains=len(measured_))
+        for (row, stage, difference), p in zip(measured_, corrected, strict=True)
+    ]
 
 
 def interval(found: Confirmation | None) -> str:

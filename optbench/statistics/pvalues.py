@@ -1,6 +1,7 @@
 """p-values: the smallest one that a number of pairs can reach, and the correction for several tests."""
 
 from collections.abc import Sequence
+from itertools import count
 
 
 def min_p(n: int) -> float:
@@ -11,6 +12,16 @@ def min_p(n: int) -> float:
     if n < 1:
         raise ValueError(f"{n} pairs; expected at least one")
     return 2.0 ** (1 - n)
+
+
+def least_pairs(limit: float) -> int:
+    """The fewest pairs whose smallest p by flipping signs is below `limit`: 6 for .05.
+
+    Raises ValueError for a limit that is not above 0.
+    """
+    if not limit > 0:
+        raise ValueError(f"a limit of {limit}; expected one above 0")
+    return next(n for n in count(1) if min_p(n) < limit)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -17,7 +17,7 @@ def arms(rows: "Sequence[Row]") -> Fitted:
     columns = [
         Column("arm", [row.arm.name for row in rows], text=True),
         Column("trials", [str(row.arm.trials) for row in rows]),
-        Column("epochs", [str(row.arm.consumed) for row in rows]),
+        Column("epochs in all", [str(row.arm.consumed) for row in rows]),
         Column("best validation %", [percent(row.arm.selection.accuracy) for row in rows]),
         Column("chosen by", [row.arm.selection.in_words for row in rows], rank=1, text=True),
         Column("default %", [interval(row.default) for row in rows]),
