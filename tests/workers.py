@@ -40,8 +40,7 @@ class Workers:
 
     def __init__(self, folder: Path, url: str, total: int, *options: str, light: bool = True) -> None:
         self.folder, self.url, self.total, self.options, self.light = folder, url, total, options, light
-        self.epochs = 6 if light else SWEEP["epochs"]
-        self.file = write_toml(folder / f"{STUDY}.toml", SWEEP | {"trials": total, "epochs": self.epochs})
+        self.file = write_toml(folder / f"{STUDY}.toml", SWEEP | {"trials": total})
         self.processes: list[subprocess.Popen[bytes]] = []
         self.output_files: dict[int, Path] = {}
         self.signalled: set[int] = set()
@@ -130,7 +129,7 @@ def check(workers: Workers) -> dict[str, int]:
         assert len(finished) + len(failed) == len(trials)
         assert sorted(t.user_attrs["slot"] for t in finished) == list(range(workers.total))
         lengths = Counter(len(curve(storage, t._trial_id)) for t in finished if not t.user_attrs["diverged"])
-        assert set(lengths) == {workers.epochs}, lengths
+        assert set(lengths) == {SWEEP["epochs"]}, lengths
         wronged = {t.user_attrs["worker"] for t in failed if worker_pid(t) not in workers.signalled}
         assert wronged == set(), "workers that got no signal lost trials"
         assert all(t.user_attrs["reason"] for t in failed)
