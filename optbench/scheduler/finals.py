@@ -124,7 +124,7 @@ class Finalist:
     @property
     def interval(self) -> "Mean":
         """The mean over its fresh seeds with its 95 % interval, and the number of seeds."""
-        from optbench.statistics.seeds import mean_interval  # loads scipy, which takes a second
+        from optbench.statistics.seeds import mean_interval  # loads scipy, which takes half a second
 
         return mean_interval(list(self.scores.values()))
 

@@ -39,11 +39,8 @@ class Terminal:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def busy(self, text: str) -> AbstractContextManager[object]:
-        """Shows the text while the `with` block runs; as a line where nothing can be removed."""
-        if self.live:
-            return self.console.status(text)
-        self.line(text)
-        return nullcontext()
+        """Shows the text while the `with` block runs."""
+        return self.console.status(text) if self.live else nullcontext()
 
     def open(self, view: View) -> None:
         """Shows the view and redraws it four times a second."""

@@ -28,7 +28,7 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
     """One row per fixed setting: its mean over the seeds, and its difference from the published accuracy."""
-    from optbench.comparison.baseline import by_label  # loads scipy.stats, which takes a second
+    from optbench.comparison.baseline import by_label  # loads scipy, which takes half a second
 
     found = by_label(study.sweep, records)
     accuracies = [setting.accuracy for setting in found]

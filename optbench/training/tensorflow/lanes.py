@@ -3,7 +3,7 @@
 Lanes are divided into lane groups, at most one per core. A group steps its lanes in one call compiled by XLA. Groups
 run their epochs independently, so within an epoch no core waits for another. A group has at least two lanes, even if
 one of them stays empty, because XLA computes a lane identically, bit for bit, at every width except one. An empty lane
-costs nothing.
+costs nothing. The graphs are written without autograph, which would take two seconds to translate them.
 """
 
 import math
@@ -60,7 +60,7 @@ class LaneGroup:
             self.hparams[name][lane].assign(number)
         self.count[lane].assign(0.0)
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def step(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss [W] and correct [W] of one step of every lane on its own batch, uint8 [W, B, 784]."""
         self.traces += 1
@@ -79,7 +79,7 @@ class LaneGroup:
                 state[name].assign(value)
         return losses, _correct(logits, labels)
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def score(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss [W] and correct [W] of every lane on images uint8 [n, 784], or on its own images [W, n, 784]."""
         logits = self.model.logits([variable.read_value() for variable in self.weights], pixels)
@@ -113,11 +113,14 @@ class LaneGroup:
 
     def run(self, order: Tensor, live: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
         """Summed batch losses and correct, [2, W], of stepping through batches [steps, W, B]; zeros unless `live`."""
-        sums = tf.zeros((2, self.width))
-        for index in tf.range(tf.where(live, tf.shape(order)[0], 0)):
+        steps = tf.where(live, tf.shape(order)[0], 0)
+
+        def step(index: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
             batch = order[index]
-            sums += tf.stack(self.step(tf.gather(pixels, batch), tf.gather(labels, batch)))
-        return sums
+            return index + 1, sums + tf.stack(self.step(tf.gather(pixels, batch), tf.gather(labels, batch)))
+
+        start = (tf.constant(0), tf.zeros((2, self.width)))
+        return tf.while_loop(lambda index, _: index < steps, step, start)[1]
 
 
 def _correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -200,7 +203,7 @@ class Lanes:
         """An array [L, ...] as one [W, ...] for each group."""
         return np.split(by_lane, np.cumsum([group.width for group in self.groups])[:-1])
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def _round(self, orders: list[Tensor], live: list[Tensor], held_out: list[Tensor | None]) -> Tensor:
         """The sums of training, then of validation, [2 or 4, L], over an epoch. Every group is a branch of its own.
 
