@@ -49,7 +49,7 @@ class Fake:
 
     def _epoch(self, job, n):
         accuracy = 0.9 * (1 - 0.5**n) - 0.01 * abs(np.log10(job.hparams["learning_rate"]))
-        return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01)
+        return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01, 0.1)
 
 
 def use(monkeypatch, fake):

@@ -33,17 +33,17 @@ FIXED = [
 ]
 
 
-def run(storage, sweep, name, score, origin=None, test_images=False):
+def run(storage, sweep, name, score, origin=None, test_set=False):
     """Create a study and fill it without training. `score` is the same as for `fill`."""
     fingerprint = sweep.fingerprint({"data.sha256": "d"})
     attributes = {"definition": sweep.definition(), "fingerprint": fingerprint, "trials": sweep.trials}
     if origin:
         attributes["origin"] = origin
-    open_study(storage, name, "test accuracy" if test_images else "validation accuracy", attributes)
-    fill(storage, find_study(storage, name), score, test_images)
+    open_study(storage, name, "test accuracy" if test_set else "validation accuracy", attributes)
+    fill(storage, find_study(storage, name), score, test_set)
 
 
-def fill(storage, study, score, test_images=False):
+def fill(storage, study, score, test_set=False):
     """Fill a study without training, `LANES` trials at a time.
 
     `score(job)` is the final accuracy of a trial; NaN makes the trial diverge.
@@ -59,28 +59,29 @@ def fill(storage, study, score, test_images=False):
                 break
             running = {number: (job, n + 1) for number, (job, n) in running.items()}
             ends = {number: float(np.clip(score(job), 0, 1)) for number, (job, _) in running.items()}
-            rows = {number: made_up(ends[number], n, test_images) for number, (_, n) in running.items()}
+            rows = {number: made_up(ends[number], n, test_set) for number, (_, n) in running.items()}
             endings = {}
             for number, row in rows.items():
                 decision = scheduler.decide(running[number][0], row)
                 if decision is not Decision.CONTINUE:
                     final = ends[number] if decision is Decision.COMPLETE else row.train_accuracy
-                    endings[number] = Ending(decision, final, row.epoch, tested=test_images)
+                    endings[number] = Ending(decision, final, row.epoch, tested=test_set)
             scheduler.record(rows, endings)
             running = {number: place for number, place in running.items() if number not in endings}
     writer.leave()
 
 
-def made_up(end, n, test_images):
+def made_up(end, n, test_set):
     """Epoch n of a trial with the final accuracy `end`."""
     value = end * (1 - 0.5**n) if end == end else 0.1
     return Epoch(
         epoch=n,
         train_loss=0.5 + 0 * end,
         train_accuracy=value,
-        validation_loss=None if test_images else 0.5,
-        validation_accuracy=None if test_images else value,
+        validation_loss=None if test_set else 0.5,
+        validation_accuracy=None if test_set else value,
         seconds=0.1,
+        chance=0.1,
         effective_lr=1e-3 * n,
         weight_distance=0.2 * n,
     )
@@ -111,11 +112,11 @@ def extend(storage, sweep, searched, score):
     """Make the confirmation of a search, or extend it; `score` as in `fill`."""
     found = plan(sweep, searched, studies(storage))
     if found.extends is None:
-        run(storage, found.sweep, found.name, score, searched.name, test_images=True)
+        run(storage, found.sweep, found.name, score, searched.name, test_set=True)
         return
     known = len(found.extends.sweep.fixed)
     append_fixed(storage, found.extends.study_id, known, found.sweep.fixed[known:])
-    fill(storage, find_study(storage, found.name), score, test_images=True)
+    fill(storage, find_study(storage, found.name), score, test_set=True)
 
 
 def comparison_database(folder):
@@ -129,7 +130,7 @@ def comparison_database(folder):
     fixed = {k: v for k, v in TINY.items() if k not in OF_A_SEARCH}
     fixed |= {"name": "base", "epochs": 6, "data": {"name": "digits", "validation": 0}, "trial": FIXED}
     levels = {"adadelta": 0.87, "adam": 0.98}
-    run(storage, parse(fixed, "base"), "base", lambda job: levels[job.optimizer], test_images=True)
+    run(storage, parse(fixed, "base"), "base", lambda job: levels[job.optimizer], test_set=True)
     confirm(storage, "adadelta", 0.981)
     confirm(storage, "adam", 0.970)
     storage.close()

@@ -140,7 +140,7 @@ def test_an_exported_sweep_gives_the_same_accuracy(folder):
 def test_an_exported_model_has_the_stored_accuracy(folder, digits):
     output = in_process("export", "tiny", "--model", "best.keras", cwd=folder)
     model = keras.models.load_model(folder / "best.keras")
-    _, accuracy = model.evaluate(digits.validation.pixels, digits.validation.labels, verbose=0)
+    _, accuracy = model.evaluate(digits.validation.inputs, digits.validation.labels, verbose=0)
     value = database(folder, "tiny").best_value
     assert accuracy == pytest.approx(value, abs=1e-6)
     assert f"validation accuracy {100 * value:.2f} %, as stored" in output

@@ -128,7 +128,7 @@ def test_searches_confirmed_for_other_numbers_of_epochs_are_left_out(storage):
         run(storage, short(name), name, peak)
         study = find_study(storage, name)
         sweep = confirmation(study, trials(storage, study.study_id), 1, 2, epochs)
-        run(storage, sweep, f"{name}/confirm", lambda job: 0.9, name, test_images=True)
+        run(storage, sweep, f"{name}/confirm", lambda job: 0.9, name, test_set=True)
     comparison = collect(storage, [])
     assert [arm.name for arm in comparison.arms] == ["adadelta", "adam"]
     assert comparison.left_out == {"adam-more": "it was confirmed for 3 epochs, the others for 2"}
@@ -223,7 +223,7 @@ def test_confirmed_settings_are_recognised_as_the_defaults_or_the_papers_by_thei
     sweep = confirmation(study, trials(storage, study.study_id), 4, 3, None)
     levels = {(0.001, 1e-7): 0.87, (1.0, 1e-6): 0.97, (1.0, 1e-7): 0.98, (0.001, 1e-6): 0.5}
     score = lambda job: levels[job.hparams["learning_rate"], job.hparams["epsilon"]]  # noqa: E731
-    run(storage, sweep, "adadelta/confirm", score, "adadelta", test_images=True)
+    run(storage, sweep, "adadelta/confirm", score, "adadelta", test_set=True)
     (row,) = rows(collect(storage, []))
     assert (row.default.n, row.default.mean) == (3, pytest.approx(0.87))
     assert (row.paper.n, row.paper.mean) == (3, pytest.approx(0.97))
@@ -283,7 +283,7 @@ def test_a_remark_says_what_the_intervals_leave_out(storage):
     two_searches(storage)
     (text,) = [text for text in remarks(collect(storage, [])) if "intervals" in text]
     assert "not the finite test set (standard error 0.8" in text  # sqrt(0.98 * 0.02 / 297)
-    assert "of 297 images), nor the chance in the search itself (Bouthillier et al. 2021" in text
+    assert "of 297 test examples), nor the chance in the search itself (Bouthillier et al. 2021" in text
 
 
 def test_a_remark_names_the_next_command(storage):
@@ -352,7 +352,7 @@ def test_a_confirmation_that_an_earlier_version_started_is_resumed(storage):
     study = find_study(storage, "adam")
     sweep = confirmation(study, trials(storage, study.study_id), 2, 3, None)
     old = replace(sweep, fixed=tuple(replace(trial, source_trial=None) for trial in sweep.fixed))
-    run(storage, old, "adam/confirm", lambda job: 0.9, "adam", test_images=True)
+    run(storage, old, "adam/confirm", lambda job: 0.9, "adam", test_set=True)
     assert plan(sweep, study, studies(storage)).name == "adam/confirm"
     assert len(collect(storage, ["adam"]).arms[0].confirmed) == 2
 

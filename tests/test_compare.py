@@ -135,7 +135,7 @@ def test_seeds_that_diverge_count_with_the_accuracy_of_guessing(storage):
     score = lambda job: float("nan") if job.number < 3 else 0.98  # noqa: E731
     study = find_study(storage, "adadelta")
     sweep = confirmation(study, trials(storage, study.study_id), 2, 10, None)
-    run(storage, sweep, "adadelta/confirm", score, "adadelta", test_images=True)
+    run(storage, sweep, "adadelta/confirm", score, "adadelta", test_set=True)
     comparison = collect(storage, [])
     first = comparison.arms[0].confirmed[0]
     assert (len(first.scores), first.diverged) == (10, 3)
@@ -257,7 +257,7 @@ def test_a_better_trial_than_the_confirmed_one_is_mentioned_and_not_chosen(stora
     study = find_study(storage, "adadelta")
     second = replace(best_trials(trials(storage, study.study_id))[1], value=0.0)
     sweep = confirmation(study, [second], 1, 6, None)
-    run(storage, sweep, "adadelta/confirm", lambda job: 0.9, "adadelta", test_images=True)
+    run(storage, sweep, "adadelta/confirm", lambda job: 0.9, "adadelta", test_set=True)
     comparison = collect(storage, ["adadelta"])
     (plain,) = as_plain(comparison, rows(comparison), [], 0.1)["arms"]
     assert (plain["trial"], plain["hyperparameters"]) == (second.number, dict(second.hyperparameters))
@@ -301,7 +301,9 @@ def test_an_unfinished_confirmation_does_not_replace_a_finished_one(storage):
     writer = Writer(storage, study_id, "adadelta/confirm-2")
     scheduler = Scheduler(again, writer)
     job = scheduler.ask("adadelta", TRAINER)
-    scheduler.record({job.number: Epoch(1, 0.5, 0.9, None, None, 0.1)}, {job.number: Ending(Decision.COMPLETE, 0.5, 6)})
+    scheduler.record(
+        {job.number: Epoch(1, 0.5, 0.9, None, None, 0.1, 0.1)}, {job.number: Ending(Decision.COMPLETE, 0.5, 6)}
+    )
     writer.leave()
     assert {c.study for c in collect(storage, ["adadelta"]).arms[0].confirmed} == {"adadelta/confirm"}
 
@@ -361,7 +363,7 @@ def confirm_with(storage, name, known, level, seeds=10):
     def score(job):
         return levels.get(job.hparams["learning_rate"], level) + 0.001 * np.random.default_rng(job.seed).normal()
 
-    run(storage, whole, f"{name}/confirm", score, name, test_images=True)
+    run(storage, whole, f"{name}/confirm", score, name, test_set=True)
 
 
 def test_the_gain_from_tuning_is_tested_on_shared_seeds(storage):

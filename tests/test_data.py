@@ -20,11 +20,11 @@ needs_mnist = [
 
 def rows(images):
     """Each image with its label, in a form that can be sorted."""
-    return [(pixels.tobytes(), int(label)) for pixels, label in zip(images.pixels, images.labels, strict=True)]
+    return [(pixels.tobytes(), int(label)) for pixels, label in zip(images.inputs, images.labels, strict=True)]
 
 
 def test_digits_are_28x28_with_a_black_border(digits):
-    images = digits.train.pixels.reshape(-1, 28, 28)
+    images = digits.train.inputs.reshape(-1, 28, 28)
     assert images.dtype == np.uint8
     assert images.max() == 255
     assert not images[:, :2].any()
@@ -57,10 +57,10 @@ def test_resplit_gives_every_seed_its_own_split_of_the_same_images(digits):
 
 
 def test_no_test_image_is_a_training_image(digits):
-    training = {row.tobytes() for row in (*digits.train.pixels, *digits.validation.pixels)}
+    training = {row.tobytes() for row in (*digits.train.inputs, *digits.validation.inputs)}
     test = load_test("digits")
     assert len(test) == 297
-    assert not training & {row.tobytes() for row in test.pixels}
+    assert not training & {row.tobytes() for row in test.inputs}
 
 
 def test_validation_must_leave_images_to_train_on():
@@ -127,7 +127,7 @@ class TestMnist:
         from optbench.training.tensorflow.lanes import Lanes
         from optbench.training.tensorflow.mlp import Mlp
 
-        trainer = Lanes(2, "adam", Mlp(), 128, load("mnist", 10_000, 0, mnist_dir))
+        trainer = Lanes(2, "adam", Mlp(784, 10), 128, load("mnist", 10_000, 0, mnist_dir))
         hparams = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
         trainer.assign(0, Job(0, "adam", hparams, 0, 1))
         assert trainer.train()[0].validation_accuracy > 0.93

@@ -29,7 +29,7 @@ class FakeTrainer:
     def train(self):
         for trial in self.assigned.values():
             trial[1] += 1
-        return {lane: Epoch(n, 1.0, n / 10, 1.0, n / 10, 0.0) for lane, (_, n) in self.assigned.items()}
+        return {lane: Epoch(n, 1.0, n / 10, 1.0, n / 10, 0.0, 0.1) for lane, (_, n) in self.assigned.items()}
 
     def test(self, lane, images):
         return 0.5
@@ -155,5 +155,5 @@ def test_nothing_more_is_recorded_once_the_database_is_out_of_reach():
 
 def test_only_complete_trials_are_scored_on_the_test_images():
     study = FakeStudy(1, -1)
-    events_of(study, FakeTrainer(2), test_images=object())
+    events_of(study, FakeTrainer(2), test_set=object())
     assert (study.endings[0].value, study.endings[1].value) == (0.5, 0.1)

@@ -178,7 +178,7 @@ def test_a_gain_that_is_not_known_is_said_and_a_confirmation_with_the_defaults_t
     told = "adam: its gain over Keras' defaults is not known, because they share no seeds; type `optbench confirm adam`"
     for sweep, known in ((plain, False), (with_known(plain), True)):
         name = f"adam/confirm-{len(sweep.fixed)}"
-        run(storage, sweep, name, lambda job: 0.9 + 1e-6 * (job.seed % 100), "adam", test_images=True)
+        run(storage, sweep, name, lambda job: 0.9 + 1e-6 * (job.seed % 100), "adam", test_set=True)
         comparison = collect(storage, ["adam"])
         assert (told in remarks(comparison)) is not known
         assert [gain.over for gain in gains(rows(comparison))] == ["default"] * known

@@ -53,7 +53,7 @@ def claim(writer, total=10_000):
 
 
 def epoch(n, accuracy, loss=0.5):
-    return Epoch(n, loss, accuracy, loss, accuracy, 0.1)
+    return Epoch(n, loss, accuracy, loss, accuracy, 0.1, 0.1)
 
 
 def complete(writer, length=2):

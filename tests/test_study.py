@@ -12,9 +12,10 @@ from optbench.scheduler.sampler import make_sampler
 from optbench.scheduler.scheduler import Scheduler
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage import Writer, find_study, open_storage, open_study, trials
-from optbench.training.contract import CHANCE, Epoch
+from optbench.training.contract import Epoch
 from tests.conftest import TINY, sweep_of, train
 
+CHANCE = 0.25  # of four classes
 TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1)
 
 
@@ -32,7 +33,7 @@ def study_of(storage, **changes):
 
 
 def epoch(n, accuracy, loss=0.5):
-    return Epoch(n, loss, accuracy, loss, accuracy, 0.1)
+    return Epoch(n, loss, accuracy, loss, accuracy, 0.1, CHANCE)
 
 
 def finish(study, job, value=0.5, decision=Decision.COMPLETE, epochs=2):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optbench.definition.sweep import ACTIVATIONS
+from optbench.data.dataset import facts_of_earlier
+from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
 from optbench.testing.trainers import TrainerContract
 from optbench.training.contract import Job
@@ -17,7 +18,8 @@ from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.ops import LANE_OPS
 from optbench.training.tensorflow.reference import Reference, network
 
-MODEL = Mlp((16,))
+HIDDEN = MlpModel((16,))
+MODEL = Mlp.on(facts_of_earlier("digits"), HIDDEN)
 HPARAMS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()} | {
     "adadelta": {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6},
     "sgd": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": 1.0},
@@ -25,13 +27,13 @@ HPARAMS = {name: optimizer.defaults for name, optimizer in OPTIMIZERS.items()} |
 
 
 def lanes(n):
-    return lambda optimizer, split: Lanes(n, optimizer, MODEL, 64, split)
+    return lambda optimizer, split: Lanes(n, optimizer, Mlp.on(split.facts, HIDDEN), 64, split)
 
 
 TRAINERS = {
     "lanes-1": lanes(1),
     "lanes-4": lanes(4),
-    "reference": lambda optimizer, split: Reference(optimizer, MODEL, 64, split),
+    "reference": lambda optimizer, split: Reference(optimizer, Mlp.on(split.facts, HIDDEN), 64, split),
 }
 
 
@@ -106,7 +108,7 @@ def test_adadeltas_effective_lr_is_proportional_to_its_learning_rate(free):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_gives_the_logits_and_gradients_of_keras(activation, digits):
-    model, pixels = Mlp((12, 8), activation), digits.validation.pixels
+    model, pixels = Mlp(784, 10, (12, 8), activation), digits.validation.inputs
     weights = [tf.constant(3 * value) for value in model.initial(0)]
     stock = network(model, weights, "sgd")
     with tf.GradientTape(persistent=True) as tape:
@@ -177,7 +179,7 @@ def test_an_epoch_has_full_batches_and_uses_every_image():
 
 
 def test_initial_weights_are_glorot_uniform_and_biases_zero():
-    kernel, bias, *_ = Mlp((128,)).initial(0)
+    kernel, bias, *_ = Mlp(784, 10).initial(0)
     limit = math.sqrt(6 / (784 + 128))
     assert 0.99 * limit < kernel.max() <= limit
     assert -limit <= kernel.min() < -0.99 * limit

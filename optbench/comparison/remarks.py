@@ -9,8 +9,6 @@ from optbench.comparison.settings import measured
 from optbench.errors import counted
 from optbench.statistics.seeds import sampling_error
 
-TEST_IMAGES = {"digits": 297, "fashion_mnist": 10_000, "kmnist": 10_000, "mnist": 10_000}
-
 
 def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> list[str]:
     """A sentence for each remark; `place` is the option that suggested commands need to find the database.
@@ -69,10 +67,10 @@ def _confirmation(arm: Arm, place: str) -> Iterator[str]:
         command = _confirm([arm.source.study.name], place)
         best = f"its best trial, {arm.best[0].number}, is not confirmed"
         yield f"{arm.name}: {best}, so the verdict rests on trial {first.trial.number}; type {command}"
-    if first.diverged:
+    if first.diverged and arm.source.study.facts is not None:
         yield (
             f"{arm.name}: {first.diverged} of its {len(first.scores)} seeds diverged, and count with the accuracy of "
-            "guessing, 10 %"
+            f"guessing, {100 * arm.source.study.facts.chance:.3g} %"
         )
 
 
@@ -102,11 +100,13 @@ def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
     if best is None:
         return
     data = comparison.arms[0].source.sweep.data.name
-    images = TEST_IMAGES.get(data)
+    confirmations = {arm.confirmed[0].study for arm in comparison.arms if arm.confirmed}
+    facts = [source.study.facts for source in comparison.tested if source.study.name in confirmations]
+    size = next((one.test for one in facts if one is not None and one.test), None)
     known = ""
-    if images is not None:
-        error = 100 * sampling_error(best, images)
-        known = f" (standard error {error:.2f} percentage points at {percent(best)} % of {images:,} images)"
+    if size is not None:
+        error = 100 * sampling_error(best, size)
+        known = f" (standard error {error:.2f} percentage points at {percent(best)} % of {size:,} test examples)"
     yield (
         f"the intervals cover seeds only: not the finite test set{known}, nor the chance in the search itself "
         "(Bouthillier et al. 2021; `optbench sweep --repeat` measures it)"

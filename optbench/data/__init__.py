@@ -1,7 +1,7 @@
 """Data sets: images and labels, their sources, and the split into training and validation images."""
 
-from optbench.data.dataset import Images, Split, digest
+from optbench.data.dataset import Examples, Split, digest
 from optbench.data.splits import load, load_test
 from optbench.data.tfds import check_source, prepare
 
-__all__ = ["Images", "Split", "check_source", "digest", "load", "load_test", "prepare"]
+__all__ = ["Examples", "Split", "check_source", "digest", "load", "load_test", "prepare"]

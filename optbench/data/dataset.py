@@ -1,8 +1,8 @@
-"""Images with their labels, and the training and validation images that a search may see."""
+"""Examples with their labels, and the training and validation examples that a search may see."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,60 +13,96 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
-class Images:
-    """Pixels as uint8 [n, 784] and labels as int32 [n] from 0 to 9."""
+class Facts:
+    """What a study needs to know about its data set without loading it.
 
-    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    `shape` is that of one input, and `classes` are their names. `examples` is how many there are to train and validate
+    on, and `test` how many to test on; None if the study never looks at these.
+    """
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    examples: int
+    test: int | None = None
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of guessing, a fraction: every class is as likely as the others."""
+        return 1 / len(self.classes)
+
+    def plain(self) -> dict[str, Any]:
+        """The facts as JSON can hold them."""
+        return asdict(self)
+
+    @staticmethod
+    def read(plain: Mapping[str, Any]) -> "Facts":
+        """The facts that `plain` gave."""
+        shape, classes = tuple(plain["shape"]), tuple(plain["classes"])
+        return Facts(shape=shape, classes=classes, examples=plain["examples"], test=plain.get("test"))
+
+
+def facts_of_earlier(name: str) -> Facts:
+    """The facts of a data set for which a study of an earlier version stored none: 28x28 images in ten classes."""
+    examples, test = (1500, 297) if name == "digits" else (60_000, 10_000)
+    return Facts(shape=(28, 28), classes=tuple("0123456789"), examples=examples, test=test)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs [n, features], uint8 or float32, and labels, int32 [n], which are positions in `Facts.classes`."""
+
+    inputs: Array
     labels: np.ndarray[Any, np.dtype[np.int32]]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Array) -> "Images":
-        """The images at these positions."""
-        return Images(self.pixels[index], self.labels[index])
+    def take(self, index: Array) -> "Examples":
+        """The examples at these positions."""
+        return Examples(self.inputs[index], self.labels[index])
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and validation images (None: all images are for training), with the digests of data and split.
+    """Training and validation examples (None: all are for training), with the digests of data and split.
 
     `pool` has both, if every trial draws a split of its own from them (see `resplit`); else it is None.
     """
 
-    train: Images
-    validation: Images | None
+    train: Examples
+    validation: Examples | None
     digests: Mapping[str, str]
-    pool: Images | None = None
+    facts: Facts
+    pool: Examples | None = None
 
     def resplit(self) -> "Split":
-        """The same images, of which every trial validates on others, drawn by its seed."""
-        assert self.validation is not None, "a definition with resplit has validation images"
-        pixels = np.concatenate([self.train.pixels, self.validation.pixels])
-        return replace(self, pool=Images(pixels, np.concatenate([self.train.labels, self.validation.labels])))
+        """The same examples, of which every trial validates on others, drawn by its seed."""
+        assert self.validation is not None, "a definition with resplit has validation examples"
+        inputs = np.concatenate([self.train.inputs, self.validation.inputs])
+        return replace(self, pool=Examples(inputs, np.concatenate([self.train.labels, self.validation.labels])))
 
     def of(self, seed: int) -> "Split":
         """The split of a trial with this seed."""
         if self.pool is None:
             return self
         kept, held_out = self.drawn(seed)
-        return Split(self.pool.take(kept), self.pool.take(held_out), self.digests)
+        return replace(self, train=self.pool.take(kept), validation=self.pool.take(held_out), pool=None)
 
     def drawn(self, seed: int) -> tuple[Array, Array]:
-        """The positions in the pool of the training and the validation images of a trial with this seed."""
+        """The positions in the pool of the training and the validation examples of a trial with this seed."""
         assert self.pool is not None, "only trials with splits of their own draw them"
         return positions(len(self.pool), len(self.pool) - len(self.train), seed)
 
 
 def positions(n: int, validation: int, seed: int) -> tuple[Array, Array]:
-    """The positions of training and validation images among n, int64, in ascending order."""
+    """The positions of training and validation examples among n, int64, in ascending order."""
     order = generator(Purpose.SPLIT, seed).permutation(n)
     return np.sort(order[validation:]), np.sort(order[:validation])
 
 
-def digest(images: Images) -> str:
-    """A short hash of pixels and labels."""
-    return digest_of(images.pixels, images.labels)
+def digest(examples: Examples) -> str:
+    """A short hash of inputs and labels."""
+    return digest_of(examples.inputs, examples.labels)
 
 
 def digest_of(*arrays: Array) -> str:

@@ -13,7 +13,7 @@ from urllib.request import getproxies
 
 import numpy as np
 
-from optbench.data.dataset import Images
+from optbench.data.dataset import Examples, Facts
 from optbench.errors import DataError, nearest, tolerated
 
 log = logging.getLogger(__name__)
@@ -21,14 +21,32 @@ SUGGESTED = ("digits", "fashion_mnist", "kmnist", "mnist")  # of all data sets t
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
-def images(name: str, part: str, data_dir: Path | None) -> Images:
-    """The images of a part, "train" or "test", after downloading the data set if it is missing. Raises DataError."""
+def training_set(name: str, data_dir: Path | None) -> tuple[Examples, Facts]:
+    """The training examples and their facts, after downloading the data set if it is missing. Raises DataError."""
+    builder = _prepared(name, data_dir)
+    examples = _examples(builder, "train")
+    image, label = (builder.info.features[key] for key in ("image", "label"))
+    shape = image.shape[:-1] if image.shape[-1] == 1 else image.shape
+    return examples, Facts(shape=shape, classes=tuple(label.names), examples=len(examples))
+
+
+def test_set(name: str, data_dir: Path | None) -> Examples:
+    """The test examples, after downloading the data set if it is missing. Raises DataError."""
+    return _examples(_prepared(name, data_dir), "test")
+
+
+def _prepared(name: str, data_dir: Path | None) -> Any:
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
         prepare(name, None, data_dir)
         builder = _builder(name, data_dir)
+    return builder
+
+
+def _examples(builder: Any, part: str) -> Examples:
     data = builder.as_dataset(split=part, batch_size=-1)
-    return Images(data["image"].numpy().reshape(-1, 784), data["label"].numpy().astype(np.int32))
+    inputs, labels = data["image"].numpy(), data["label"].numpy()
+    return Examples(inputs.reshape(len(labels), -1), labels.astype(np.int32))
 
 
 def prepare(name: str, source: Path | None = None, data_dir: Path | None = None) -> Path:

@@ -17,8 +17,6 @@ from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.storage import StudyRecord
 
-IMAGES = {"digits": 1500, "fashion_mnist": 60_000, "kmnist": 60_000, "mnist": 60_000}  # to train and validate on
-
 
 class Format(enum.StrEnum):
     """What `optbench export --format` writes."""
@@ -96,10 +94,10 @@ def made_here(study: StudyRecord) -> Sweep:
 
 
 def steps_of(study: StudyRecord) -> int:
-    """How many optimizer steps a trial of the study takes. A data set of unknown size is assumed to have MNIST's."""
+    """How many optimizer steps a trial of the study takes."""
     sweep = made_here(study)
-    images = IMAGES.get(sweep.data.name, IMAGES["mnist"]) - sweep.data.validation
-    return sweep.epochs * math.ceil(images / sweep.batch)
+    assert study.facts is not None, "a study that optbench made knows its data set"
+    return sweep.epochs * math.ceil((study.facts.examples - sweep.data.validation) / sweep.batch)
 
 
 def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]) -> str:

@@ -54,7 +54,7 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
     storage = open_storage(request.storage, create=request.sweep.start is None)
     try:
         training = Training(storage, request, data, stop, screen)
-        study = create_study(storage, request.sweep, request.study, data.digests, request.relations)
+        study = create_study(storage, request.sweep, request.study, data.digests, request.relations, data.facts)
         training.run(study, request.sweep.trials)
         study = find_study(storage, request.study)
         done = study.finished >= request.sweep.trials
@@ -101,7 +101,7 @@ class Training:
         Raises StudyError if the finals were asked for with numbers that the search does not have.
         """
         try:
-            study = open_finals(self.storage, search, finals, self.data.digests)
+            study = open_finals(self.storage, search, finals, self.data.digests, self.data.facts)
         except StudyError as problem:
             if finals.sized:
                 raise

@@ -9,6 +9,7 @@ class StudyAttribute(enum.StrEnum):
     DEFINITION = "definition"
     FINGERPRINT = "fingerprint"
     VERSIONS = "versions"
+    DATASET = "dataset"  # its facts (see data/dataset.py); absent in studies of earlier versions
     TRIALS = "trials"  # the total
     OPTIMIZER = "optimizer"
     SWEEP = "sweep"  # the sweep's name

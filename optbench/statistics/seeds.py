@@ -99,12 +99,12 @@ def confirmation(values: ArrayLike) -> Confirmation:
     )
 
 
-def sampling_error(accuracy: float, images: int) -> float:
-    """The standard error of an accuracy that was measured on so many test images: sqrt(p (1 - p) / n), a fraction.
+def sampling_error(accuracy: float, examples: int) -> float:
+    """The standard error of an accuracy that was measured on so many test examples: sqrt(p (1 - p) / n), a fraction.
 
-    Raises ValueError for an accuracy outside 0 to 1, or no images.
+    Raises ValueError for an accuracy outside 0 to 1, or no examples.
     Binomial; docs/statistics.md.
     """
-    if not 0 <= accuracy <= 1 or images < 1:
-        raise ValueError(f"an accuracy of {accuracy} on {images} images; expected 0 to 1 on at least one")
-    return float((accuracy * (1 - accuracy) / images) ** 0.5)
+    if not 0 <= accuracy <= 1 or examples < 1:
+        raise ValueError(f"an accuracy of {accuracy} on {examples} examples; expected 0 to 1 on at least one")
+    return float((accuracy * (1 - accuracy) / examples) ** 0.5)

@@ -16,8 +16,8 @@ from optbench.definition.sweep import Sweep
 from optbench.scheduler.attributes import StudyAttribute, TrialAttribute
 from optbench.scheduler.finals import Finalist, FinalsPlan, ranked
 from optbench.storage.counts import trained_epochs
+from optbench.storage.facts import chances
 from optbench.storage.optuna_private import models
-from optbench.training.contract import CHANCE
 
 Values = dict[int, float]
 
@@ -142,8 +142,9 @@ def _values(session: Session, study_ids: Collection[int]) -> defaultdict[int, Va
         .where(trial.study_id.in_(study_ids), trial.state.in_([TrialState.COMPLETE, TrialState.PRUNED]))
     )
     found: defaultdict[int, Values] = defaultdict(dict)
+    chance = chances(session, study_ids)
     for study_id, text, number in session.execute(query):
-        found[study_id][json.loads(text)] = CHANCE if number is None else number
+        found[study_id][json.loads(text)] = chance[study_id] if number is None else number
     return found
 
 

@@ -12,6 +12,7 @@ from optbench.scheduler.attributes import TrialAttribute
 from optbench.scheduler.contract import TRIAL_STATES
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.storage.optuna_private import models
+from optbench.storage.schema import epochs
 from optbench.training.contract import Epoch
 
 LOST = "worker "  # the reason of a trial whose worker died or left begins with this
@@ -49,7 +50,9 @@ def parameters(trial_id: int, params: Mapping[str, float], distributions: Mappin
 
 def epoch_row(trial_id: int, epoch: Epoch, study_token: str | None, trial_number: int) -> dict[str, Any]:
     """The row of our table for an epoch; a number that is not finite becomes null."""
-    values = {key: value if math.isfinite(value or 0.0) else None for key, value in vars(epoch).items()}
+    values = {
+        key: value if math.isfinite(value or 0.0) else None for key, value in vars(epoch).items() if key in epochs.c
+    }
     return {"trial_id": trial_id, "study_token": study_token, "trial_number": trial_number, **values}
 
 

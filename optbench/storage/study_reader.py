@@ -19,6 +19,7 @@ from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, 
 from optbench.scheduler.states import Role, State
 from optbench.storage.counts import of, trained_epochs
 from optbench.storage.engine import Storage, shown
+from optbench.storage.facts import facts_in
 from optbench.storage.finals_records import FinalsRecord, read_finals, read_plan
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.rows import interrupted
@@ -29,6 +30,7 @@ OURS = (StudyAttribute.DEFINITION, StudyAttribute.FINGERPRINT)  # only a study t
 READ = [
     *OURS,
     StudyAttribute.VERSIONS,
+    StudyAttribute.DATASET,
     StudyAttribute.TRIALS,
     StudyAttribute.ROLE,
     StudyAttribute.ORIGIN,
@@ -131,6 +133,7 @@ def _record(study_id: int, ours: bool, read: _Read) -> StudyRecord:
         study_id=study_id,
         name=name,
         sweep=sweep,
+        facts=facts_in(own.get(StudyAttribute.DATASET), sweep),
         fingerprint=expand(own[StudyAttribute.FINGERPRINT]) if own else {},
         versions=own.get(StudyAttribute.VERSIONS, {}),
         metric=(read.hidden[study_id].get(StudySystemAttribute.METRIC_NAMES) or ["value"])[0],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from optbench.data.dataset import Facts
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
@@ -38,11 +39,11 @@ class UntilDecided:
 class StudyRecord:
     """One study, with its trials counted by state.
 
-    `sweep` is None if another program made the study. `best` is the mean of the winner of the study's finals over its
-    fresh seeds, or, while there are no finals that are done, the best single run; None while no trial is complete, and
-    in a study that selects nothing. `finals` are those of this search; `plan` is that of a study that is finals itself.
-    `role` is None if another program made it. `origin` is the current name of the search whose configurations it
-    trains again, or its last name if that was deleted.
+    `sweep` and `facts` (of its data set) are None if another program made the study. `best` is the mean of the
+    winner of the study's finals over its fresh seeds, or, while there are no finals that are done, the best single
+    run; None while no trial is complete, and in a study that selects nothing. `finals` are those of this search;
+    `plan` is that of a study that is finals itself. `role` is None if another program made it. `origin` is the
+    current name of the search whose configurations it trains again, or its last name if that was deleted.
     """
 
     study_id: int
@@ -65,6 +66,7 @@ class StudyRecord:
     repeat_of: str | None = None  # the name that the repeats of a sweep share
     token: str | None = None  # its identity, which a rename does not change; None: another program made or copied it
     sweep: Sweep | None = None
+    facts: Facts | None = None
 
     @property
     def state(self) -> StudyState:

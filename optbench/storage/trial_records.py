@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage.engine import Storage
+from optbench.storage.facts import chances
 from optbench.storage.finals_records import FinalsRecord
 from optbench.storage.follow import read_trials
 from optbench.storage.optuna_private import models, trial_id_of
@@ -20,6 +21,8 @@ from optbench.storage.rows import interrupted
 from optbench.storage.schema import ATTACHED, epochs
 from optbench.storage.workers import alive
 from optbench.training.contract import Epoch
+
+_STUDY = models.TrialModel.__table__.c.study_id
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,7 +96,7 @@ def trials_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[Tr
 def _lengths(study_ids: Collection[int]) -> Select[Any]:
     """The number of epochs of each trial of the studies, and their seconds."""
     query = select(epochs.c.trial_id, func.count(), func.sum(epochs.c.seconds)).select_from(ATTACHED)
-    return query.where(models.TrialModel.__table__.c.study_id.in_(study_ids)).group_by(epochs.c.trial_id)
+    return query.where(_STUDY.in_(study_ids)).group_by(epochs.c.trial_id)
 
 
 def _live(record: TrialRecord, living: Collection[str]) -> TrialRecord:
@@ -117,8 +120,14 @@ def _with_retries(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def curve(storage: Storage, trial_id: int) -> list[Epoch]:
     """Every epoch of a trial, in order. A loss that was not finite is NaN."""
-    query = select(epochs).select_from(ATTACHED).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
-    return storage.read(lambda session: [_epoch(row) for row in session.execute(query)])
+    query = select(epochs, _STUDY).select_from(ATTACHED).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
+
+    def work(session: Session) -> list[Epoch]:
+        rows = session.execute(query).all()
+        chance = chances(session, {row.study_id for row in rows})
+        return [_epoch(row, chance[row.study_id]) for row in rows]
+
+    return storage.read(work)
 
 
 def curves(storage: Storage, study_id: int) -> dict[int, list[Epoch]]:
@@ -133,10 +142,11 @@ def curves_of(storage: Storage, study_ids: Collection[int]) -> dict[int, list[Ep
 
 def read_curves(session: Session, study_ids: Collection[int]) -> dict[int, list[Epoch]]:
     """What `curves_of` returns, read in an open session."""
-    query = select(epochs).select_from(ATTACHED).where(models.TrialModel.__table__.c.study_id.in_(study_ids))
+    query = select(epochs, _STUDY).select_from(ATTACHED).where(_STUDY.in_(study_ids))
     found: dict[int, list[Epoch]] = {}
+    chance = chances(session, study_ids)
     for row in session.execute(query.order_by(epochs.c.trial_id, epochs.c.epoch)):
-        found.setdefault(row.trial_id, []).append(_epoch(row))
+        found.setdefault(row.trial_id, []).append(_epoch(row, chance[row.study_id]))
     return found
 
 
@@ -179,7 +189,7 @@ def _state(trial: FrozenTrial, reason: str | None) -> State:
     return State(trial.state.name.lower())
 
 
-def _epoch(row: Any) -> Epoch:
+def _epoch(row: Any, chance: float) -> Epoch:
     lost = float("nan")
     validated = row.validation_accuracy is not None
     return Epoch(
@@ -191,6 +201,7 @@ def _epoch(row: Any) -> Epoch:
         seconds=row.seconds,
         effective_lr=row.effective_lr,
         weight_distance=row.weight_distance,
+        chance=chance,
     )
 
 

@@ -11,9 +11,13 @@ The trainer must learn the digits that come with scikit-learn, enlarged to 28x28
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
-from optbench.data import Split, load
+import numpy as np
+
+from optbench.data import Examples, Split, load
+from optbench.data.dataset import Facts
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job, Trainer
 
@@ -100,7 +104,9 @@ class TrainerContract:
 
     def test_divergence_shows_in_the_loss_and_ends_with_the_job(self) -> None:
         trainer = self.trainer()
-        assert not curve(trainer, job(self.optimizer, learning_rate=DIVERGES), 1)[0].finite
+        (diverged,) = curve(trainer, job(self.optimizer, learning_rate=DIVERGES), 1)
+        assert not diverged.finite
+        assert diverged.objective == self.split().facts.chance
         assert curve(trainer, job(self.optimizer), 1)[0].finite
 
     def test_other_images_are_scored_by_the_network_as_it_is(self) -> None:
@@ -126,9 +132,21 @@ class TrainerContract:
             alone = curve(trainer, job(self.optimizer, seed=0, learning_rate=0.01), 1, lane=lanes[-1])
             assert figures(alone) == figures([rows[0]])
 
+    def test_a_data_set_may_have_any_number_of_features_and_classes(self) -> None:
+        """A hundred pixels of the digits 0 to 3. The network has an input for each, and a logit for each class."""
+        whole = self.split().train
+        few = whole.take(np.flatnonzero(whole.labels < 4))
+        train = Examples(np.ascontiguousarray(few.inputs[:, 340:440]), few.labels)
+        facts = Facts(shape=(100,), classes=("0", "1", "2", "3"), examples=len(train))
+        trainer = self.make(self.optimizer, Split(train, None, {}, facts))
+        assert curve(trainer, job(self.optimizer, learning_rate=0.01), EPOCHS)[-1].train_accuracy > LEARNS
+        trainer.assign(0, job(self.optimizer))
+        assert trainer.weights(0)[0].shape[0] == 100
+        assert trainer.weights(0)[-1].shape == (4,)
+
     def test_without_validation_images_there_are_no_validation_figures(self) -> None:
         split = self.split()
-        row = curve(self.make(self.optimizer, Split(split.train, None, {})), job(self.optimizer), 1)[0]
+        row = curve(self.make(self.optimizer, replace(split, validation=None)), job(self.optimizer), 1)[0]
         assert (row.validation_loss, row.validation_accuracy) == (None, None)
         assert row.objective == row.train_accuracy
 

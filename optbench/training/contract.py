@@ -7,10 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from optbench.data.dataset import Images
+from optbench.data.dataset import Examples
 from optbench.optimizers import NUMERICS
-
-CHANCE = 0.1  # the accuracy of guessing among ten classes, which is the value of a diverged trial
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss and accuracy of an epoch: over the training batches during it, on the validation images after it.
+    """Mean loss and accuracy of an epoch: over the training batches during it, on the validation examples after it.
 
     `effective_lr` is the median over the weights of the effective learning rate after the epoch (see
     `optbench.optimizers.contract.Rule`), and `weight_distance` the Euclidean distance of all weights from their initial
-    values; None if the trainer does not measure them.
+    values; None if the trainer does not measure them. `chance` is the accuracy of guessing, which is the value of a
+    trial that diverged.
     """
 
     epoch: int
@@ -43,6 +42,7 @@ class Epoch:
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
+    chance: float
     effective_lr: float | None = None
     weight_distance: float | None = None
 
@@ -53,12 +53,12 @@ class Epoch:
 
     @property
     def objective(self) -> float:
-        """The validation accuracy, or the training accuracy if there are no validation images.
+        """The validation accuracy, or the training accuracy if there are no validation examples.
 
         Chance level once the network has diverged.
         """
         if not self.finite:
-            return CHANCE
+            return self.chance
         return self.train_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
@@ -83,8 +83,8 @@ class Trainer(Protocol):
     def train(self) -> dict[int, Epoch]:
         """One more epoch of every assigned job, by lane; nothing if no lane is taken."""
 
-    def test(self, lane: int, images: Images) -> float:
-        """The present accuracy of the lane's network on other images."""
+    def test(self, lane: int, examples: Examples) -> float:
+        """The present accuracy of the lane's network on other examples."""
 
     def weights(self, lane: int) -> list[np.ndarray[Any, np.dtype[Any]]]:
         """The present weights of the lane's network: kernel and bias of each layer in turn, float32."""

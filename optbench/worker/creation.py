@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
+from optbench.data.dataset import Facts
 from optbench.definition.fingerprint import compact, differences
 from optbench.definition.known import known_as
 from optbench.definition.stored import as_begun
@@ -55,17 +56,23 @@ class Relations:
 
 
 def create_study(
-    storage: Storage, sweep: Sweep, name: str, digests: Mapping[str, str], relations: Relations | None = None
+    storage: Storage,
+    sweep: Sweep,
+    name: str,
+    digests: Mapping[str, str],
+    relations: Relations | None = None,
+    facts: Facts | None = None,
 ) -> StudyRecord:
     """The study `name`, with the sweep's definition and total; made if there is none.
 
-    `digests` are those of the data (see StudyData). A study that already has the sweep's total is not changed. A
-    confirmation whose list of fixed trials is the beginning of the sweep's is extended.
+    `digests` and `facts` are those of the data (see StudyData). Without facts it has 28x28 images in ten classes. A
+    study that already has the sweep's total is not changed. A confirmation whose list of fixed trials is the beginning
+    of the sweep's is extended.
 
     Raises StudyError if a study of that name has another fingerprint. The message names the keys that differ.
     """
     relations = relations or Relations()
-    study_id, held = make_study(storage, sweep, name, digests, relations)
+    study_id, held = make_study(storage, sweep, name, digests, relations, facts)
     if relations.role is Role.CONFIRMATION and StudyAttribute.FINGERPRINT in held:
         held[StudyAttribute.FINGERPRINT] = _extend(storage, name, sweep, digests, relations.until_decided).fingerprint
     study = find_study(storage, name)
@@ -80,7 +87,12 @@ def create_study(
 
 
 def make_study(
-    storage: Storage, sweep: Sweep, name: str, digests: Mapping[str, str], relations: Relations
+    storage: Storage,
+    sweep: Sweep,
+    name: str,
+    digests: Mapping[str, str],
+    relations: Relations,
+    facts: Facts | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """The id and the attributes of the study `name`, made from the sweep if there is none."""
     validates = sweep.searches or sweep.data.validation > 0
@@ -95,6 +107,7 @@ def make_study(
         StudyAttribute.TRIALS: sweep.trials,
     }
     named = {
+        StudyAttribute.DATASET: None if facts is None else facts.plain(),
         StudyAttribute.ROLE: relations.role or (Role.SEARCH if sweep.searches else Role.FIXED),
         StudyAttribute.ORIGIN: relations.origin,
         StudyAttribute.REPEAT_OF: relations.repeat_of,

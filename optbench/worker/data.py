@@ -1,29 +1,35 @@
-"""The images that a study's trials are trained and tested on, and the digests that identify them."""
+"""The examples that a study's trials are trained and tested on, and the digests that identify them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from optbench.data import Images, Split
+from optbench.data import Examples, Split
+from optbench.data.dataset import Facts
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """The data of a study's trials. `test_images` are None if the trials are scored on validation images."""
+    """The data of a study's trials. `test_set` is None if the trials are scored on validation examples."""
 
     split: Split
-    test_images: Images | None = None
+    test_set: Examples | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What the study has to know about its data set."""
+        return replace(self.split.facts, test=None if self.test_set is None else len(self.test_set))
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Short hashes of the images and of the split, for the study's fingerprint."""
-        if self.test_images is None:
+        """Short hashes of the examples and of the split, for the study's fingerprint."""
+        if self.test_set is None:
             return self.split.digests
         from optbench.data import digest
 
-        return {**self.split.digests, "test.sha256": digest(self.test_images)}
+        return {**self.split.digests, "test.sha256": digest(self.test_set)}
 
 
 def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:

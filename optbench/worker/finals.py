@@ -7,6 +7,7 @@ next one; of several workers one does, and the others find it.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from optbench.data.dataset import Facts
 from optbench.definition.known import known_trials
 from optbench.definition.rounds import MOST, fitting, rounds, smallest, too_small, trainings
 from optbench.definition.sweep import Finals, NoPruner, Sweep, Tpe
@@ -26,11 +27,12 @@ from optbench.storage import (
     trials,
 )
 from optbench.storage import studies as every_study
-from optbench.training.contract import CHANCE
 from optbench.worker.creation import Relations, free_name, make_study
 
 
-def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: Mapping[str, str]) -> StudyRecord:
+def open_finals(
+    storage: Storage, search: StudyRecord, finals: Finals, digests: Mapping[str, str], facts: Facts | None = None
+) -> StudyRecord:
     """The study of the search's finals: the one that took all of its trials into account, or a new one.
 
     Of several workers that make them at the same time, one does: all of them choose the same name, because it is free
@@ -61,7 +63,8 @@ def open_finals(storage: Storage, search: StudyRecord, finals: Finals, digests: 
         finals=None,
     )
     name = free_name(own.name, {study.name for study in listed})
-    make_study(storage, own, name, digests, Relations(role=Role.FINALS, origin=search.name, plan=plan))
+    relations = Relations(role=Role.FINALS, origin=search.name, plan=plan)
+    make_study(storage, own, name, digests, relations, facts)
     made = find_study(storage, name)
     if made.role is not Role.FINALS or not made.derives_from(search):
         raise StudyError(f"there is a study {name!r} already, which is no finals of {search.name!r}; rename it first")
@@ -79,10 +82,15 @@ def current_finals(search: StudyRecord, listed: Sequence[StudyRecord]) -> StudyR
 def advance(storage: Storage, name: str) -> Sweep | None:
     """The sweep of finals, after appending the next round if those before are finished; None for any other study."""
     study = find_study(storage, name)
-    if study.plan is None or study.sweep is None:
+    if study.plan is None or study.sweep is None or study.facts is None:
         return None
     own = trials(storage, study.study_id)
-    values = {trial.slot: _value(trial) for trial in own if trial.slot is not None and trial.state in COUNTED}
+    chance = study.facts.chance
+    values = {
+        trial.slot: chance if trial.accuracy is None else trial.accuracy
+        for trial in own
+        if trial.slot is not None and trial.state in COUNTED
+    }
     coming = next_round(study.plan, study.sweep.fixed, values, study.sweep.seed)
     if coming:
         append_fixed(storage, study.study_id, len(study.sweep.fixed), coming)
@@ -117,7 +125,7 @@ def candidates(sweep: Sweep, records: Sequence[TrialRecord]) -> list[Candidate]:
         and trial.state in (State.COMPLETE, State.PRUNED)
         and enters(trial.state is State.COMPLETE, trial.epochs, sweep.epochs)
     ]
-    late.sort(key=lambda trial: (-_value(trial), trial.number))
+    late.sort(key=lambda trial: (-(trial.accuracy or 0.0), trial.number))
     own = OPTIMIZERS[str(sweep.optimizer)]
     known = [own.resolve(trial.params) for trial in known_trials(own.name, sweep.space)]
     return [
@@ -125,16 +133,11 @@ def candidates(sweep: Sweep, records: Sequence[TrialRecord]) -> list[Candidate]:
             trial=trial.number,
             optimizer=trial.optimizer,
             hparams=trial.hyperparameters,
-            value=_value(trial),
+            value=trial.accuracy or 0.0,
             known=dict(trial.hyperparameters) in known,
         )
         for trial in distinct(late)
     ]
-
-
-def _value(trial: TrialRecord) -> float:
-    """The accuracy of a finished trial, or that of guessing."""
-    return CHANCE if trial.accuracy is None else trial.accuracy
 
 
 def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: Finals) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from optbench.data import Images
+from optbench.data import Examples
 from optbench.errors import StorageError
 from optbench.scheduler.states import STOPPED, Decision, Ending
 from optbench.training.contract import Epoch, Job, Trainer
@@ -25,11 +25,11 @@ def run(
     optimizer: str,
     stop: Callable[[], StopRequest | None],
     listener: Listener,
-    test_images: Images | None = None,
+    test_set: Examples | None = None,
 ) -> None:
     """Trains trials of one optimizer until none is left, or until `stop`, called before each round, asks to stop.
 
-    `listener` is called with every event. `test_images` are None in a search; in any other study, a trial is scored on
+    `listener` is called with every event. `test_set` are None in a search; in any other study, a trial is scored on
     them after its last epoch. Whatever happens, this loop leaves no trial running.
     """
     assigned: dict[int, Job] = {}
@@ -41,7 +41,7 @@ def run(
                 _assign(study, trainer, optimizer, assigned, listener)
             if not assigned:
                 return
-            epochs |= _round(study, trainer, assigned, listener, test_images)
+            epochs |= _round(study, trainer, assigned, listener, test_set)
             listener(RoundFinished())
     except StorageError:
         assigned.clear()  # nothing can be written: other workers take the trials over after the heartbeat timeout
@@ -69,7 +69,7 @@ def _assign(study: Decider, trainer: Trainer, optimizer: str, assigned: dict[int
 
 
 def _round(
-    study: Decider, trainer: Trainer, assigned: dict[int, Job], listener: Listener, test_images: Images | None
+    study: Decider, trainer: Trainer, assigned: dict[int, Job], listener: Listener, test_set: Examples | None
 ) -> dict[int, int]:
     """The number of epochs of each assigned trial, after training each for one more and ending those that are over."""
     epochs = trainer.train()
@@ -78,7 +78,7 @@ def _round(
     for lane, epoch in epochs.items():
         decision = study.decide(assigned[lane], epoch)
         if decision is not Decision.CONTINUE:
-            endings[assigned[lane].number] = _ending(decision, epoch, trainer, lane, test_images)
+            endings[assigned[lane].number] = _ending(decision, epoch, trainer, lane, test_set)
     _record(study, trainer, assigned, trained, endings, listener)
     return {number: epoch.epoch for number, epoch in trained.items()}
 
@@ -106,8 +106,8 @@ def _record(
             listener(TrialFinished(job.number, endings[job.number]))
 
 
-def _ending(decision: Decision, epoch: Epoch, trainer: Trainer, lane: int, test_images: Images | None) -> Ending:
+def _ending(decision: Decision, epoch: Epoch, trainer: Trainer, lane: int, test_set: Examples | None) -> Ending:
     """How a trial ends. A pruned trial keeps its last objective as its value, as in Optuna."""
-    if decision is Decision.COMPLETE and test_images is not None:
-        return Ending(decision, trainer.test(lane, test_images), epoch.epoch, tested=True)
+    if decision is Decision.COMPLETE and test_set is not None:
+        return Ending(decision, trainer.test(lane, test_set), epoch.epoch, tested=True)
     return Ending(decision, epoch.objective, epoch.epoch)

@@ -113,6 +113,6 @@ def _check_data(study: StudyRecord, data: StudyData) -> None:
 
 
 def _tested(study: StudyRecord, trial: TrialRecord, trainer: Trainer, data: StudyData) -> Tested | None:
-    if study.metric != Metric.TEST_ACCURACY or trial.value is None or data.test_images is None:
+    if study.metric != Metric.TEST_ACCURACY or trial.value is None or data.test_set is None:
         return None
-    return Tested(trial.value, trainer.test(0, data.test_images))
+    return Tested(trial.value, trainer.test(0, data.test_set))

@@ -131,7 +131,7 @@ class Session:
             }
             while True:
                 for optimizer, trainer in trainers.items():
-                    run(study, trainer, optimizer, stop, observe, data.test_images)
+                    run(study, trainer, optimizer, stop, observe, data.test_set)
                 if stop():
                     return
                 if study.others_run():

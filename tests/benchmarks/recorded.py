@@ -10,7 +10,6 @@ import numpy as np
 
 from optbench.defaults import storage_url
 from optbench.storage import curves, find_study, open_storage, trials
-from optbench.training.contract import CHANCE
 
 FOLDER = Path(__file__).parent / "curves"
 SWEEPS = sorted(path.stem for path in FOLDER.glob("*.npz"))
@@ -29,8 +28,8 @@ def extract(storage, name):
     for trial in trials(storage, study.study_id):
         if trial.state not in ("complete", "diverged"):
             continue
-        reached = [epoch.validation_accuracy if epoch.finite else CHANCE for epoch in by_trial[trial.trial_id]]
-        rows.append(reached + [CHANCE] * (epochs - len(reached)))
+        reached = [epoch.validation_accuracy if epoch.finite else epoch.chance for epoch in by_trial[trial.trial_id]]
+        rows.append(reached + [0.1] * (epochs - len(reached)))
     return np.array(rows, np.float32)
 
 

@@ -50,6 +50,7 @@ def epoch(n, accuracy):
         validation_loss=0.5,
         validation_accuracy=accuracy,
         seconds=0.1,
+        chance=0.1,
     )
 
 

@@ -23,10 +23,10 @@ def images():
     """Random images of MNIST's size, because the time does not depend on what they show."""
     import numpy as np
 
-    from optbench.data import Images
+    from optbench.data import Examples
 
     rng = np.random.default_rng(0)
-    return Images(rng.integers(0, 256, (IMAGES, 784), np.uint8), rng.integers(0, 10, IMAGES).astype(np.int32))
+    return Examples(rng.integers(0, 256, (IMAGES, 784), np.uint8), rng.integers(0, 10, IMAGES).astype(np.int32))
 
 
 def keras_model(**compile_arguments):
@@ -44,7 +44,7 @@ def article(rounds):
     import tensorflow as tf
 
     data, model = images(), keras_model()
-    pixels = data.pixels.reshape(-1, 28, 28)
+    pixels = data.inputs.reshape(-1, 28, 28)
     pipeline = tf.data.Dataset.from_tensor_slices((pixels, data.labels))
     pipeline = (
         pipeline.map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, y)).cache().repeat().shuffle(IMAGES).batch(BATCH)
@@ -56,20 +56,21 @@ def article(rounds):
 def keras(rounds):
     """Keras as fast as it goes without leaving `fit`: arrays in memory, XLA, 67 steps a call."""
     data, model = images(), keras_model(jit_compile=True, steps_per_execution=67)
-    pixels = data.pixels.reshape(-1, 28, 28).astype("float32") / 255
+    pixels = data.inputs.reshape(-1, 28, 28).astype("float32") / 255
     return timed(lambda: model.fit(pixels, data.labels, batch_size=BATCH, verbose=0), rounds)
 
 
 def lanes(rounds, n):
     """Our lanes, all assigned."""
     from optbench.data import Split
+    from optbench.data.dataset import facts_of_earlier
     from optbench.training.contract import Job
     from optbench.training.tensorflow.build import configure
     from optbench.training.tensorflow.lanes import Lanes
     from optbench.training.tensorflow.mlp import Mlp
 
     configure("lanes")
-    trainer = Lanes(n, "adadelta", Mlp(), BATCH, Split(images(), None, {}))
+    trainer = Lanes(n, "adadelta", Mlp(784, 10), BATCH, Split(images(), None, {}, facts_of_earlier("mnist")))
     for lane in range(n):
         job = Job(number=lane, optimizer="adadelta", hparams=HPARAMS, seed=lane, epochs=rounds + 1)
         trainer.assign(lane, job)

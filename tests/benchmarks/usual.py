@@ -20,8 +20,8 @@ def optimize(split, url, *, epochs, seconds, batch=128, seed=0, on_epoch=None, o
     import keras
     import numpy as np
 
-    train = split.train.pixels.astype(np.float32) / 255
-    held = split.validation.pixels.astype(np.float32) / 255
+    train = split.train.inputs.astype(np.float32) / 255
+    held = split.validation.inputs.astype(np.float32) / 255
     end = time.perf_counter() + seconds
 
     class Report(keras.callbacks.Callback):

@@ -13,10 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from optbench.data import splits
-from optbench.data.dataset import Images
+from optbench.data.dataset import Examples, facts_of_earlier
 from optbench.training.contract import Epoch
 
 FOLDER = Path(__file__).parent
+FACTS = facts_of_earlier("digits")
 
 
 def environment():
@@ -30,11 +31,11 @@ def install():
     sys.modules["optbench.training.tensorflow.build"] = SimpleNamespace(
         configure=lambda trainer: None, build=lambda *_: FakeTrainer()
     )
-    splits.digits = SimpleNamespace(training_images=lambda: black(1500))
+    splits.digits = SimpleNamespace(training_set=lambda: (black(FACTS.examples), FACTS))
 
 
 def black(count):
-    return Images(np.zeros((count, 784), np.uint8), np.zeros(count, np.int32))
+    return Examples(np.zeros((count, 784), np.uint8), np.zeros(count, np.int32))
 
 
 class FakeTrainer:
@@ -59,4 +60,4 @@ class FakeTrainer:
 
     def _epoch(self, limit, n):
         accuracy = limit * (1 - 0.9**n)
-        return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01)
+        return Epoch(n, 1 - accuracy, accuracy, 1 - accuracy, accuracy, 0.01, FACTS.chance)

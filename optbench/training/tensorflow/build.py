@@ -34,7 +34,7 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
     There are as many lanes as the sweep says, or two per core, but no more than `trials`.
     """
     split = split.resplit() if sweep.data.resplit else split
-    model = Mlp(sweep.model.hidden, sweep.model.activation)
+    model = Mlp.on(split.facts, sweep.model)
     if trainer == TrainerName.REFERENCE:
         return Reference(optimizer, model, sweep.batch, split)
     usual = MAX_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MAX_LANES)

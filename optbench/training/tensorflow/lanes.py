@@ -13,7 +13,7 @@ from collections.abc import Collection
 import numpy as np
 import tensorflow as tf
 
-from optbench.data import Images, Split
+from optbench.data import Examples, Split
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Epoch, Job
@@ -23,7 +23,7 @@ from optbench.training.tensorflow.device import cores, device_name
 from optbench.training.tensorflow.mlp import Mlp, Tensor
 from optbench.training.tensorflow.ops import LANE_OPS
 
-CHUNK = 2000  # images evaluated at a time: the activations of a chunk stay in the cache
+CHUNK = 2000  # examples evaluated at a time: the activations of a chunk stay in the cache
 
 
 class LaneGroup:
@@ -61,13 +61,13 @@ class LaneGroup:
         self.count[lane].assign(0.0)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def step(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss [W] and correct [W] of one step of every lane on its own batch, uint8 [W, B, 784]."""
+    def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss [W] and correct [W] of one step of every lane on its own batch, uint8 [W, B, features]."""
         self.traces += 1
         weights = [variable.read_value() for variable in self.weights]
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits = self.model.logits(weights, pixels)
+            logits = self.model.logits(weights, inputs)
             losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
         self.count.assign_add(tf.ones(self.width))
@@ -80,20 +80,20 @@ class LaneGroup:
         return losses, _correct(logits, labels)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def score(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed loss [W] and correct [W] of every lane on images uint8 [n, 784], or on its own images [W, n, 784]."""
-        logits = self.model.logits([variable.read_value() for variable in self.weights], pixels)
+    def score(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed loss [W] and correct [W] of every lane on inputs [n, features], or on its own [W, n, features]."""
+        logits = self.model.logits([variable.read_value() for variable in self.weights], inputs)
         wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
         return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits), axis=1), _correct(
             logits, wide
         )
 
-    def evaluate(self, pixels: Tensor, labels: Tensor, own: Tensor | None = None) -> Tensor:
-        """Summed loss and correct, [2, W], of every lane on the same images, or on its `own`, at positions [W, n]."""
+    def evaluate(self, inputs: Tensor, labels: Tensor, own: Tensor | None = None) -> Tensor:
+        """Summed loss and correct, [2, W], of every lane on the same examples, or on its `own`, at positions [W, n]."""
         sums = tf.zeros((2, self.width))
         for start in range(0, (labels if own is None else own).shape[-1], CHUNK):
             chunk = slice(start, start + CHUNK)
-            some = [x[chunk] if own is None else tf.gather(x, own[:, chunk]) for x in (pixels, labels)]
+            some = [x[chunk] if own is None else tf.gather(x, own[:, chunk]) for x in (inputs, labels)]
             sums += tf.stack(self.score(*some))
         return sums
 
@@ -111,13 +111,13 @@ class LaneGroup:
         wide = (self.width, *[1] * (len(variable.shape) - 1))
         return {name: tf.reshape(value, wide) for name, value in self.hparams.items()}, tf.reshape(self.count, wide)
 
-    def run(self, order: Tensor, live: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
+    def run(self, order: Tensor, live: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
         """Summed batch losses and correct, [2, W], of stepping through batches [steps, W, B]; zeros unless `live`."""
         steps = tf.where(live, tf.shape(order)[0], 0)
 
         def step(index: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
             batch = order[index]
-            return index + 1, sums + tf.stack(self.step(tf.gather(pixels, batch), tf.gather(labels, batch)))
+            return index + 1, sums + tf.stack(self.step(tf.gather(inputs, batch), tf.gather(labels, batch)))
 
         start = (tf.constant(0), tf.zeros((2, self.width)))
         return tf.while_loop(lambda index, _: index < steps, step, start)[1]
@@ -187,13 +187,13 @@ class Lanes:
         means = figures.astype(float) / np.array(counts)[:, np.newaxis]
         measures = np.hstack([g.measures() if g in live else np.zeros((2, g.width)) for g in self.groups])
         return {
-            lane: _epoch(self.epochs[lane], means[:, lane].tolist(), seconds, measures[:, lane].tolist())
+            lane: self._epoch(lane, means[:, lane].tolist(), seconds, measures[:, lane].tolist())
             for lane in self.assigned
         }
 
-    def test(self, lane: int, images: Images) -> float:
+    def test(self, lane: int, examples: Examples) -> float:
         group, place = self.places[lane]
-        return int(group.evaluate(*_tensors(images))[1, place]) / len(images)
+        return int(group.evaluate(*_tensors(examples))[1, place]) / len(examples)
 
     def weights(self, lane: int) -> list[Array]:
         group, place = self.places[lane]
@@ -207,17 +207,32 @@ class Lanes:
     def _round(self, orders: list[Tensor], live: list[Tensor], held_out: list[Tensor | None]) -> Tensor:
         """The sums of training, then of validation, [2 or 4, L], over an epoch. Every group is a branch of its own.
 
-        `held_out` are the positions of each lane's own validation images, [W, n]; None if the lanes share them.
+        `held_out` are the positions of each lane's own validation examples, [W, n]; None if the lanes share them.
         """
         parts = []
         for group, order, on, own in zip(self.groups, orders, live, held_out, strict=True):
             part = group.run(order, on, *self.train_set)
             if self.validation_set is not None:
-                images = self.validation_set if own is None else self.train_set
+                examples = self.validation_set if own is None else self.train_set
                 with tf.control_dependencies([part]):
-                    part = tf.concat([part, group.evaluate(*images, own)], axis=0)
+                    part = tf.concat([part, group.evaluate(*examples, own)], axis=0)
             parts.append(part)
         return tf.concat(parts, axis=1)
+
+    def _epoch(self, lane: int, means: list[float], seconds: float, measures: list[float]) -> Epoch:
+        """The epoch of one lane; `seconds` is the round's wall time divided by the number of its jobs."""
+        validation_loss, validation_accuracy = means[2:] or (None, None)
+        return Epoch(
+            epoch=self.epochs[lane],
+            train_loss=means[0],
+            train_accuracy=means[1],
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            seconds=seconds,
+            effective_lr=measures[0],
+            weight_distance=measures[1],
+            chance=self.split.facts.chance,
+        )
 
 
 def widths(lanes: int) -> list[int]:
@@ -226,20 +241,5 @@ def widths(lanes: int) -> list[int]:
     return [max(2, lanes // groups + (index < lanes % groups)) for index in range(groups)]
 
 
-def _tensors(images: Images) -> tuple[Tensor, Tensor]:
-    return tf.constant(images.pixels), tf.constant(images.labels)
-
-
-def _epoch(epoch: int, means: list[float], seconds: float, measures: list[float]) -> Epoch:
-    """The epoch of one lane; `seconds` is the round's wall time divided by the number of its jobs."""
-    validation_loss, validation_accuracy = means[2:] or (None, None)
-    return Epoch(
-        epoch=epoch,
-        train_loss=means[0],
-        train_accuracy=means[1],
-        validation_loss=validation_loss,
-        validation_accuracy=validation_accuracy,
-        seconds=seconds,
-        effective_lr=measures[0],
-        weight_distance=measures[1],
-    )
+def _tensors(examples: Examples) -> tuple[Tensor, Tensor]:
+    return tf.constant(examples.inputs), tf.constant(examples.labels)

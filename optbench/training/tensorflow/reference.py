@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from optbench.data import Images, Split
+from optbench.data import Examples, Split
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
 from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
-from optbench.training.tensorflow.mlp import CLASSES, PIXELS, Mlp
+from optbench.training.tensorflow.mlp import Mlp
 
 
 def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
@@ -27,11 +27,11 @@ def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
 
 
 def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
-    """A compiled Keras model with these weights, from pixels [n, 784] of 0 to 255 to logits [n, 10]."""
-    made = keras.Sequential([keras.layers.Input((PIXELS,)), keras.layers.Rescaling(1 / 255)])
+    """A compiled Keras model with these weights, from inputs [n, features] of 0 to 255 to logits [n, classes]."""
+    made = keras.Sequential([keras.layers.Input((model.inputs,)), keras.layers.Rescaling(1 / 255)])
     for units in model.hidden:
         made.add(keras.layers.Dense(units, activation=model.activation))
-    made.add(keras.layers.Dense(CLASSES))
+    made.add(keras.layers.Dense(model.classes))
     made.set_weights(weights)
     made.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return made
@@ -66,7 +66,7 @@ class Reference:
         train, validation = self.own.train, self.own.validation
         order = batches(len(train), self.batch, self.job.seed, self.epoch).ravel()
         history = self.network.fit(
-            train.pixels[order], train.labels[order], batch_size=self.batch, shuffle=False, verbose=0
+            train.inputs[order], train.labels[order], batch_size=self.batch, shuffle=False, verbose=0
         ).history
         loss, accuracy = self._evaluate(validation) if validation else (None, None)
         seconds = time.perf_counter() - start
@@ -77,15 +77,18 @@ class Reference:
             validation_loss=loss,
             validation_accuracy=accuracy,
             seconds=seconds,
+            chance=self.split.facts.chance,
         )
         return {0: epoch}
 
-    def test(self, lane: int, images: Images) -> float:
-        return self._evaluate(images)[1]
+    def test(self, lane: int, examples: Examples) -> float:
+        return self._evaluate(examples)[1]
 
     def weights(self, lane: int) -> list[Array]:
         return [np.asarray(value) for value in self.network.get_weights()]
 
-    def _evaluate(self, images: Images) -> tuple[float, float]:
-        loss, accuracy = self.network.evaluate(tf.constant(images.pixels), images.labels, batch_size=2000, verbose=0)
+    def _evaluate(self, examples: Examples) -> tuple[float, float]:
+        loss, accuracy = self.network.evaluate(
+            tf.constant(examples.inputs), examples.labels, batch_size=2000, verbose=0
+        )
         return loss, accuracy

@@ -10,7 +10,8 @@ from optbench.training.tensorflow.reference import network, rule
 
 
 def save(weights: list[Array], sweep: Sweep, optimizer: str, hparams: Mapping[str, float], path: Path) -> None:
-    """Write a .keras file: pixels [n, 784] of 0 to 255 to logits [n, 10], compiled with the trial's optimizer."""
-    model = network(Mlp(sweep.model.hidden, sweep.model.activation), weights, rule(optimizer, hparams))
+    """Write a .keras file with the trial's optimizer: inputs [n, features] of 0 to 255 to logits [n, classes]."""
+    mlp = Mlp(len(weights[0]), len(weights[-1]), sweep.model.hidden, sweep.model.activation)
+    model = network(mlp, weights, rule(optimizer, hparams))
     model.optimizer.build(model.trainable_variables)  # without this, Keras cannot load the file
     model.save(path)
