@@ -17,6 +17,7 @@ from sqlalchemy import event
 
 from optbench.data import Split
 from optbench.definition import parse
+from optbench.definition.data import DataSource
 from optbench.definition.sweep import Sweep
 from optbench.storage import open_storage
 from optbench.storage.upgrade import upgrade
@@ -54,7 +55,7 @@ def _tensorflow_threads() -> None:
 def digits() -> Split:
     from optbench.data import load
 
-    return load("digits", 300, 0)
+    return load(DataSource("digits", 300), 0)
 
 
 def skip_without_program(reason):

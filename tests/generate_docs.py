@@ -82,11 +82,14 @@ def _row(param: Any) -> str:
 def sweep_reference() -> str:
     """A table of the keys of each table in a sweep file, from its JSON Schema, and tables of optimizers and sweeps."""
     schema = json.loads(schema_text())
-    names = ("data", "model", "range", "finals", "start", "trial")
+    names = ("data", "file", "model", "range", "finals", "start", "trial")
     tables = {name: schema["$defs"][f"{name.title()}Table"] for name in names}
     keys = {key: part for key, part in schema["properties"].items() if _is_plain(part)}
     parts = ["### Top level", _keys({**schema, "properties": keys})]
-    parts += ["### [data]", _keys(tables["data"]), "### [model]", _keys(tables["model"])]
+    for name, title in (("data", "#### By name"), ("file", "#### From a file")):
+        parts += ["### [data]"] if name == "data" else []
+        parts += [title, tables[name]["description"], _keys(tables[name])]
+    parts += ["### [model]", _keys(tables["model"])]
     parts += [
         "### [space]",
         f"{schema['properties']['space']['description']} The keys of a range:",
@@ -118,7 +121,7 @@ def _keys(table: Mapping[str, Any]) -> str:
     required = table.get("required", ())
     rows = [
         (f"`{key}`", part["description"], _values(part), "required" if key in required else _default(part))
-        for key, part in table["properties"].items()
+        for key, part in sorted(table["properties"].items(), key=lambda item: item[0] not in ("name", "file"))
         if "const" not in part
     ]
     return _table(("key", "what it is", "values", "default"), rows) if rows else ""

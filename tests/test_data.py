@@ -7,6 +7,7 @@ import pytest
 
 from optbench.data import load, load_test, prepare
 from optbench.data.tfds import MNIST_FILES
+from optbench.definition.data import DataSource
 from optbench.errors import DataError
 from tests.commands import COMMAND
 from tests.conftest import MNIST
@@ -34,11 +35,11 @@ def test_digits_are_28x28_with_a_black_border(digits):
 
 def test_the_split_is_seeded_disjoint_and_complete(digits):
     assert (len(digits.train), len(digits.validation)) == (1200, 300)
-    again, other = load("digits", 300, 0), load("digits", 300, 1)
+    again, other = load(DataSource("digits", 300), 0), load(DataSource("digits", 300), 1)
     assert again.digests == digits.digests
     assert other.digests["data.sha256"] == digits.digests["data.sha256"]
     assert other.digests["split.sha256"] != digits.digests["split.sha256"]
-    whole = load("digits", 0, 0)
+    whole = load(DataSource("digits", 0), 0)
     assert sorted(rows(digits.train) + rows(digits.validation)) == sorted(rows(whole.train))
     assert whole.validation is None
 
@@ -58,14 +59,14 @@ def test_resplit_gives_every_seed_its_own_split_of_the_same_images(digits):
 
 def test_no_test_image_is_a_training_image(digits):
     training = {row.tobytes() for row in (*digits.train.inputs, *digits.validation.inputs)}
-    test = load_test("digits")
+    test = load_test(DataSource("digits", 0))
     assert len(test) == 297
     assert not training & {row.tobytes() for row in test.inputs}
 
 
 def test_validation_must_leave_images_to_train_on():
-    with pytest.raises(DataError, match="validation = 1500, but digits has 1500 training images"):
-        load("digits", 1500, 0)
+    with pytest.raises(DataError, match="validation = 1500, but digits has 1500 training examples"):
+        load(DataSource("digits", 1500), 0)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -78,7 +79,7 @@ def test_validation_must_leave_images_to_train_on():
 )
 def test_an_unknown_or_unsuitable_data_set_is_refused(name, message, tmp_path):
     with pytest.raises(DataError, match=message):
-        load(name, 10, 0, tmp_path)
+        load(DataSource(name, 10), 0, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -116,9 +117,9 @@ class TestMnist:
     pytestmark = needs_mnist
 
     def test_mnist_is_read_from_its_original_files(self, mnist_dir):
-        split = load("mnist", 10_000, 0, mnist_dir)
+        split = load(DataSource("mnist", 10_000), 0, mnist_dir)
         assert (len(split.train), len(split.validation)) == (50_000, 10_000)
-        assert len(load_test("mnist", mnist_dir)) == 10_000
+        assert len(load_test(DataSource("mnist", 0), mnist_dir)) == 10_000
         counts = np.bincount(np.concatenate([split.train.labels, split.validation.labels]))
         assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
@@ -127,7 +128,7 @@ class TestMnist:
         from optbench.training.tensorflow.lanes import Lanes
         from optbench.training.tensorflow.mlp import Mlp
 
-        trainer = Lanes(2, "adam", Mlp(784, 10), 128, load("mnist", 10_000, 0, mnist_dir))
+        trainer = Lanes(2, "adam", Mlp(784, 10), 128, load(DataSource("mnist", 10_000), 0, mnist_dir))
         hparams = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
         trainer.assign(0, Job(0, "adam", hparams, 0, 1))
         assert trainer.train()[0].validation_accuracy > 0.93

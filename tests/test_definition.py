@@ -289,7 +289,10 @@ def test_an_error_in_an_override_names_its_flag(tmp_path, flag, value, expected)
         ({"space": {"rho": {"low": "0", "high": 0.5}}}, "test.toml [space] rho: low = '0'; expected a number"),
         ({"sampler": {"name": 3}}, "test.toml [sampler]: unknown name '3'; known: grid, qmc, random, tpe"),
         ({"data": {"name": 3, "validation": 0}}, "test.toml [data]: name = 3; expected a text in quotes"),
-        ({"data": {"name": "digits"}}, "test.toml [data]: 'validation' is missing; expected a whole number"),
+        (
+            {"data": {"name": "digits"}},
+            "test.toml [data]: 'validation' is missing; expected a number of examples, or a fraction below 1",
+        ),
         ({"data": None}, "test.toml: 'data' is missing; expected a table of keys"),
         ({"trials": None}, "test.toml: 'trials' is missing; expected a whole number"),
         ({"optimizer": ["adam"]}, None),

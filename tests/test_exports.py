@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from optbench import exports
+from optbench.data.dataset import facts_of_earlier
 from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, Choice, choose, frameworks
@@ -39,6 +40,7 @@ def hparams_of(optimizer, **changes):
 def choice_of(optimizer, number=3, **changes):
     sweep = sweep_of(optimizer=optimizer, space={"learning_rate": {"low": 0.1, "high": 1.0}}, trials=9)
     record = StudyRecord(
+        facts=facts_of_earlier("digits"),
         study_id=1,
         name='it\'s a "study"',
         sweep=sweep,

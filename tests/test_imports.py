@@ -34,8 +34,9 @@ def importers(*packages):
 
 LAYERS = [
     {"errors", "randomness", "defaults", "__version__"},
-    {"files", "logs", "statistics", "optimizers", "data"},
+    {"files", "logs", "statistics", "optimizers"},
     {"definition"},
+    {"data"},
     {"training"},
     {"scheduler"},
     {"storage"},
@@ -66,11 +67,12 @@ def test_only_training_and_data_import_tensorflow():
     assert importers("tensorflow_datasets") == {"data/tfds.py"}
 
 
-def test_optimizers_and_data_import_only_errors_and_randomness():
+@pytest.mark.parametrize(("package", "more"), [("optimizers", set()), ("data", {"definition"})])
+def test_optimizers_and_data_import_only_errors_randomness_and_definitions(package, more):
     others = {path.name for path in (ROOT / "optbench").iterdir()}
-    others -= {"errors.py", "randomness.py", "optimizers", "data"}
+    others -= {"errors.py", "randomness.py", package} | more
     found = importers(*(f"optbench.{name.removesuffix('.py')}" for name in others if not name.startswith("__")))
-    assert not any(name.startswith(("optimizers/", "data/")) for name in found)
+    assert not any(name.startswith(f"{package}/") for name in found)
 
 
 def test_training_imports_no_study_no_database_and_no_command_line():

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from optbench.data import load
 from optbench.data.dataset import facts_of_earlier
+from optbench.data.scaling import scaling
+from optbench.definition.data import DataSource, Scale
 from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
 from optbench.testing.trainers import TrainerContract
@@ -88,6 +91,16 @@ def test_every_optimizer_trains_as_in_keras(optimizer, free, digits):
     np.testing.assert_allclose([r.validation_loss for r in stock], [r.validation_loss for r in ours], rtol=2e-3)
 
 
+def test_standardized_inputs_train_as_in_keras_with_the_numbers_of_each_trials_own_split():
+    split = load(DataSource("wine", 0.2), 0).resplit()
+    model = Mlp.on(split.facts, HIDDEN)
+    ours = curve(Lanes(2, "adam", model, 16, split), job("adam", learning_rate=0.01), lane=1)
+    stock = curve(Reference("adam", model, 16, split), job("adam", learning_rate=0.01))
+    assert ours[-1].validation_accuracy > 0.5
+    np.testing.assert_allclose(accuracies(stock), accuracies(ours), atol=0.01)
+    np.testing.assert_allclose([r.validation_loss for r in stock], [r.validation_loss for r in ours], rtol=2e-3)
+
+
 def test_effective_lr_and_weight_distance_match_the_weights(digits):
     trainer = Lanes(3, "sgd", MODEL, 64, digits)
     for lane in range(3):
@@ -110,10 +123,10 @@ def test_adadeltas_effective_lr_is_proportional_to_its_learning_rate(free):
 def test_every_activation_gives_the_logits_and_gradients_of_keras(activation, digits):
     model, pixels = Mlp(784, 10, (12, 8), activation), digits.validation.inputs
     weights = [tf.constant(3 * value) for value in model.initial(0)]
-    stock = network(model, weights, "sgd")
+    stock = network(model, weights, "sgd", scaling(Scale.UNIT, pixels))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(weights)
-        ours = model.logits([value[tf.newaxis] for value in weights], pixels)[0]
+        ours = model.logits([value[tf.newaxis] for value in weights], tf.cast(pixels, tf.float32) / 255)[0]
         theirs = stock(tf.cast(pixels, tf.float32))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     for one, other in zip(tape.gradient(ours, weights), tape.gradient(theirs, stock.trainable_weights), strict=True):

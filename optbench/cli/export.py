@@ -146,7 +146,7 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
 
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.keras"
-        save(result.weights, made_here(study), trial.optimizer, trial.hyperparameters, whole)
+        save(result.weights, made_here(study), trial.optimizer, trial.hyperparameters, result.scaling, whole)
         write(whole.read_bytes(), path)
     last = result.after[-1]
     name, accuracy = ("test", result.tested[1]) if result.tested else ("validation", last.validation_accuracy)

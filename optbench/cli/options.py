@@ -38,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Prepare data sets.", rich_markup_mode=None)
+data_app = typer.Typer(help="Look at data sets, and prepare them.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 DEFAULT_STORAGE = STORAGE

@@ -1,7 +1,6 @@
-"""The commands that train: sweep, replay, data prepare. Only they load TensorFlow, when they run."""
+"""The commands that train: sweep and replay. They load TensorFlow when they run."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,6 @@ from optbench.cli.options import (
     StorageUrl,
     StudyName,
     app,
-    data_app,
     opened,
     trial_number,
 )
@@ -151,22 +149,3 @@ def replay(
         console.print(tables.agreement(result))
     if not result.same:
         raise typer.Exit(1)
-
-
-@data_app.command()
-def prepare(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set of tensorflow-datasets.")],
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="DIR", help="A folder with the original files; nothing is downloaded."),
-    ] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Prepare a data set once. Example: optbench data prepare mnist --from ~/mnist"""
-    from optbench.data import check_source
-    from optbench.data import prepare as make
-    from optbench.worker.loading import load_tensorflow
-
-    check_source(name, source)
-    load_tensorflow(TrainerName.LANES)
-    console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)

@@ -56,7 +56,8 @@ class Candidate:
 def facts(study: StudyRecord) -> dict[str, Any]:
     """Everything that a study's trials depend on and that must not differ between arms, by dotted key."""
     assert study.sweep is not None, "only optbench's studies are compared"
-    held = {key: value for key, value in study.sweep.definition().items() if key not in FREE}
+    definition = study.sweep.definition() | {"data": study.sweep.data.identity}
+    held = {key: value for key, value in definition.items() if key not in FREE}
     marks = {key: value for key, value in study.fingerprint.items() if key.endswith((".sha256", ".major"))}
     return flat(held) | marks
 
@@ -65,7 +66,8 @@ def family(study: StudyRecord) -> str:
     """A text that two studies share if they have the same data, model and batch size."""
     sweep = study.sweep
     assert sweep is not None, "only optbench's studies are compared"
-    return repr((sweep.data.name, study.fingerprint.get("data.sha256"), sweep.model, sweep.batch))
+    data = study.fingerprint.get("data.sha256", sweep.data.name), sweep.data.scale
+    return repr((*data, sweep.model, sweep.batch))
 
 
 def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:
@@ -108,7 +110,8 @@ def _between(first: Candidate, other: Candidate) -> list[str]:
 
 def _explained(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether something that decides the split differs, so that the split's own difference adds nothing."""
-    return any(a.get(key) != b.get(key) for key in ("seed", "data.name", "data.sha256", "data.validation"))
+    keys = ("seed", "data.name", "data.sha256", "data.validation", "data.stratify")
+    return any(a.get(key) != b.get(key) for key in keys)
 
 
 def _unseeded(study: StudyRecord) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from optbench.definition.sweep import DataSource, FixedTrial, NoPruner, Sweep, Tpe
+from optbench.definition.sweep import FixedTrial, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS
 from optbench.randomness import Purpose, seed
@@ -38,7 +38,7 @@ def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, s
         name=derived_name(study.name, "confirm"),
         trials=len(fixed),
         epochs=sweep.epochs if epochs is None else epochs,
-        data=DataSource(sweep.data.name, 0),
+        data=replace(sweep.data, validation=0, resplit=False),
         sampler=Tpe(),
         pruner=NoPruner(),
         optimizer=None,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optbench.definition.data import Scale
 from optbench.randomness import Purpose, generator
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -66,13 +67,17 @@ class Examples:
 class Split:
     """Training and validation examples (None: all are for training), with the digests of data and split.
 
-    `pool` has both, if every trial draws a split of its own from them (see `resplit`); else it is None.
+    `scale` says how inputs are scaled before they enter a network, and `stratified` whether both parts have the classes
+    in the same proportions. `pool` has both, if every trial draws a split of its own from them (see `resplit`); else it
+    is None.
     """
 
     train: Examples
     validation: Examples | None
     digests: Mapping[str, str]
     facts: Facts
+    scale: Scale = Scale.UNIT
+    stratified: bool = False
     pool: Examples | None = None
 
     def resplit(self) -> "Split":
@@ -91,13 +96,31 @@ class Split:
     def drawn(self, seed: int) -> tuple[Array, Array]:
         """The positions in the pool of the training and the validation examples of a trial with this seed."""
         assert self.pool is not None, "only trials with splits of their own draw them"
-        return positions(len(self.pool), len(self.pool) - len(self.train), seed)
+        strata = self.pool.labels if self.stratified else None
+        return positions(len(self.pool), len(self.pool) - len(self.train), seed, strata)
 
 
-def positions(n: int, validation: int, seed: int) -> tuple[Array, Array]:
-    """The positions of training and validation examples among n, int64, in ascending order."""
+def positions(n: int, held_out: int, seed: int, labels: Array | None = None) -> tuple[Array, Array]:
+    """The positions among n of the examples to keep and of those to hold out, int64, in ascending order.
+
+    With `labels` [n], both have the classes in the same proportions, as far as whole numbers allow.
+    """
     order = generator(Purpose.SPLIT, seed).permutation(n)
-    return np.sort(order[validation:]), np.sort(order[:validation])
+    if labels is not None:
+        order = order[np.argsort(_turns(labels[order]), kind="stable")]
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def _turns(labels: Array) -> Array:
+    """When each example is drawn, from 0 to 1, so that any number of those drawn first has every class in proportion.
+
+    The k-th of the m examples of a class is drawn at (k + 1/2) / m.
+    """
+    turns = np.empty(len(labels))
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        turns[own] = (np.arange(len(own)) + 0.5) / len(own)
+    return turns
 
 
 def digest(examples: Examples) -> str:

@@ -47,4 +47,13 @@ def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
     if "trials" in overrides and "space" not in table:
         raise DefinitionError(f"--trials {overrides['trials']}: {path} is a list of fixed trials; leave --trials out")
-    return parse({**table, **overrides}, str(path), flags=overrides.keys())
+    return parse({**_located(table, path.parent), **overrides}, str(path), flags=overrides.keys())
+
+
+def _located(table: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The table, with the files of its [data] relative to the folder of the sweep file."""
+    data = table.get("data")
+    if not isinstance(data, Mapping):
+        return table
+    found = {key: str(folder / data[key]) for key in ("file", "test_file") if isinstance(data.get(key), str)}
+    return {**table, "data": {**data, **found}}

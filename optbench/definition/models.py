@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
+from optbench.definition.data_models import DataTable, DataValue, FileTable
 from optbench.definition.strategies import (
     Count,
     CountFrom0,
@@ -55,17 +56,6 @@ def _known_optimizer(name: str) -> str:
 OptimizerName = Annotated[
     str, AfterValidator(_known_optimizer), WithJsonSchema({"enum": list(OPTIMIZERS), "type": "string"})
 ]
-
-
-class DataTable(Table):
-    """The images to train, validate and test on."""
-
-    name: str
-    """digits, mnist, fashion_mnist, kmnist, or another data set of 28x28 images in ten classes."""
-    validation: CountFrom0
-    """How many training images are held back for validation; 0 only in a list of fixed trials."""
-    resplit: bool = False
-    """Whether every trial holds back images of its own, drawn by its seed; only in a list of fixed trials."""
 
 
 class ModelTable(Table):
@@ -170,7 +160,7 @@ class SweepTable(Table):
     known: bool | None = None
     """Whether the optimizer's defaults and its paper's setting, where they lie in the [space], are the first trials;
     true unless given. They count as trials and are never pruned."""
-    data: DataTable
+    data: DataValue
     """The data set, and how much of it is held back for validation."""
     model: ModelTable = ModelTable()
     """The network."""
@@ -189,7 +179,8 @@ class SweepTable(Table):
 
 
 KINDS: Mapping[str, type[Table]] = {
-    "data": DataTable,
+    "name": DataTable,
+    "file": FileTable,
     "model": ModelTable,
     "start": StartTable,
     "tpe": TpeTable,
@@ -202,4 +193,4 @@ KINDS: Mapping[str, type[Table]] = {
     "none": NoPrunerTable,
     "finals": FinalsTable,
 }
-"""The models of the tables [data], [model], [finals] and [start], and of each kind of sampler and pruner, by name."""
+"""The models of the tables [model], [finals] and [start], and of each kind of data, sampler and pruner, by name."""

@@ -1,29 +1,21 @@
 """Makes a Sweep from plain data, or says which key is wrong."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optbench.definition.data import DataSource, Missing, Scale, TableFile
 from optbench.definition.known import is_known, with_known
 from optbench.definition.parts import dimensions, fixed_trials
 from optbench.definition.rounds import smallest, too_small, trainings
 from optbench.definition.space import grid_size
-from optbench.definition.sweep import (
-    DataSource,
-    Finals,
-    Grid,
-    Hyperband,
-    MlpModel,
-    NoPruner,
-    Start,
-    SuccessiveHalving,
-    Sweep,
-    Tpe,
-)
+from optbench.definition.sweep import Finals, Grid, Hyperband, MlpModel, NoPruner, Start, SuccessiveHalving, Sweep, Tpe
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
+    from optbench.definition.data_models import DataTable, FileTable
     from optbench.definition.models import SweepTable
 
 MAX_NAME = 300  # characters of a study's name
@@ -50,7 +42,7 @@ def parse(table: Mapping[str, Any], where: str, flags: Collection[str] = ()) -> 
     except ValidationError as error:
         raise problem(error.errors(include_url=False), table, where, flags) from None
     check_study_name(read.name, where)
-    _check_network(read, where)
+    check_weights(read.model.hidden, 1, 1, f"{where} [model]")  # worker/data.py knows how many inputs there are
     sweep = _sweep(read, where)
     _check_validation(sweep, where)
     if sweep.searches:
@@ -89,7 +81,7 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         epochs=read.epochs,
         batch=read.batch,
         seed=read.seed,
-        data=DataSource(**read.data.model_dump()),
+        data=_data(read.data),
         model=MlpModel(tuple(read.model.hidden), read.model.activation),
         sampler=sampler_of(read.sampler),
         pruner=pruner_of(read.pruner, read.epochs) if space else NoPruner(),
@@ -104,6 +96,21 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
     )
 
 
+def _data(read: "DataTable | FileTable") -> DataSource:
+    """The data of a file. Its path is made absolute, because a worker elsewhere has another working directory."""
+    held = read.model_dump()
+    shared = {key: held.pop(key) for key in ("validation", "resplit", "test", "stratify")}
+    shared["scale"] = None if held["scale"] is None else Scale(held["scale"])
+    if "name" in held:
+        return DataSource(name=held["name"], **shared)
+    path, test_file = (None if held[key] is None else str(Path(held[key]).absolute()) for key in ("file", "test_file"))
+    missing = None if held["missing"] is None else Missing(held["missing"])
+    file = TableFile(
+        path=str(path), target=held["target"], drop=tuple(held["drop"]), missing=missing, test_file=test_file
+    )
+    return DataSource(name=Path(file.path).stem, file=file, **shared)
+
+
 def _finals(read: "SweepTable") -> Finals | None:
     """The finals of a file that says nothing about them, true, false, or how they are."""
     if read.finals is False:
@@ -111,12 +118,12 @@ def _finals(read: "SweepTable") -> Finals | None:
     return Finals() if read.finals in (None, True) else Finals(**read.finals.model_dump())  # type: ignore[union-attr]
 
 
-def _check_network(read: "SweepTable", where: str) -> None:
-    hidden = read.model.hidden
-    weights = sum(a * b for a, b in pairwise([784, *hidden, 10]))
+def check_weights(hidden: Sequence[int], inputs: int, classes: int, where: str) -> None:
+    """Raise DefinitionError for a network that is too large for the memory of a lane."""
+    weights = sum(a * b for a, b in pairwise([inputs, *hidden, classes]))
     if weights > MAX_WEIGHTS:
         raise DefinitionError(
-            f"{where} [model]: hidden = {hidden!r} has {weights:,} weights; expected at most {MAX_WEIGHTS:,}"
+            f"{where}: hidden = {list(hidden)!r} has {weights:,} weights; expected at most {MAX_WEIGHTS:,}"
         )
 
 

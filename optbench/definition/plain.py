@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from optbench.definition.space import Dimension, Float
 
 if TYPE_CHECKING:
+    from optbench.definition.data import DataSource
     from optbench.definition.sweep import Finals, FixedTrial
 
 
@@ -15,6 +17,19 @@ def plain_dimension(dimension: Dimension) -> Any:
     if isinstance(dimension, Float):
         return {"low": dimension.low, "high": dimension.high, "log": dimension.log}
     return dimension.values[0] if len(dimension.values) == 1 else list(dimension.values)
+
+
+def plain_data(data: "DataSource") -> dict[str, Any]:
+    """The data as [data] has it, without what it leaves to defaults."""
+    plain: dict[str, Any] = {"name": data.name} if data.file is None else {}
+    if data.file is not None:
+        held = asdict(data.file)
+        plain = {"file": held.pop("path"), **held, "drop": list(data.file.drop) or None}
+    plain |= {"validation": data.validation, "resplit": data.resplit}
+    plain |= {"test": data.test, "scale": data.scale, "stratify": data.stratify}
+    return {
+        key: str(value) if isinstance(value, StrEnum) else value for key, value in plain.items() if value is not None
+    }
 
 
 def plain_finals(finals: "Finals | None") -> dict[str, Any] | bool:

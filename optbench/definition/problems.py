@@ -29,10 +29,13 @@ EXPECTED = {
     "hidden": "a list of whole numbers above 0, for example [128]",
     "published_test_accuracy": "0 to 1",
     "seeds": "a list of different whole numbers, 0 or more",
+    "test": "a fraction above 0 and below 1",
     "trial": "a list of tables: [[trial]]",
+    "validation": "a number of examples, or a fraction below 1",
 }
 MISSING = {
     "name": "a text in quotes",
+    "validation": "a number of examples, or a fraction below 1",
     "study": "a study's name in quotes",
     "low": "a number",
     "high": "a number",
@@ -95,8 +98,8 @@ def _path(loc: Path) -> list[int | str]:
             return [role, *rest[:1]]
         case ["space", name, "range", *rest]:
             return ["space", name, *rest[:1]]
-        case ["finals", _, *rest]:
-            return ["finals", *rest[:1]]
+        case ["finals" | "data" as table, _, *rest]:
+            return [table, *rest[:1]]
         case ["trial", int() as index, *rest]:
             return ["trial", index, *rest[:1]]
     return list(loc[:2])
@@ -111,7 +114,9 @@ def _keys(loc: Path) -> Collection[str]:
             return models.KINDS[name].model_fields
         case ["finals", *_]:
             return models.FinalsTable.model_fields
-        case ["data" | "model" | "start" as table, _]:
+        case ["data", str() as kind, _]:
+            return models.KINDS[kind].model_fields
+        case ["model" | "start" as table, _]:
             return models.KINDS[table].model_fields
     return models.SweepTable.model_fields
 

@@ -57,7 +57,7 @@ def _only(optimizer: str) -> dict[str, Any]:
 
 
 def _tidy(schema: Any) -> Any:
-    """The schema without null, which TOML does not have, and without pydantic's titles."""
+    """The schema without null, which TOML does not have, and pydantic's titles; each description is a single line."""
     if isinstance(schema, list):
         return [_tidy(part) for part in schema]
     if not isinstance(schema, dict):
@@ -67,6 +67,8 @@ def _tidy(schema: Any) -> Any:
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
     }
+    if isinstance(kept.get("description"), str):
+        kept["description"] = kept["description"].replace("\n", " ")
     kinds = [kind for kind in kept.get("anyOf", []) if kind != {"type": "null"}]
     if len(kinds) == 1:
         del kept["anyOf"]

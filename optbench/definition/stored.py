@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
+from optbench.definition.data import DataSource, Missing, Scale, TableFile
 from optbench.definition.space import Choice, Dimension, Float
 from optbench.definition.sweep import (
     PRUNERS,
     SAMPLERS,
-    DataSource,
     Finals,
     FixedTrial,
     Median,
@@ -43,7 +44,7 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         epochs=int(definition.get("epochs", 1)),
         batch=int(definition.get("batch", 128)),
         seed=int(definition.get("seed", 0)),
-        data=_made(DataSource, {"name": "", "validation": 0, **definition.get("data", {})}),
+        data=_data(definition.get("data", {})),
         model=MlpModel(tuple(model.hidden), model.activation),
         sampler=_chosen(SAMPLERS, definition.get("sampler", {"name": "tpe"}), RandomSampler),
         pruner=_chosen(PRUNERS, definition.get("pruner", {"name": "none"}), NoPruner),
@@ -104,6 +105,16 @@ def _pruner_as_begun(sweep: Sweep, stored: Sweep) -> Pruner:
         changed = {key: value for key, value in FORMER_HALVING.items() if f"pruner.{key}" in sweep.left_out}
         former = replace(former, **changed)
     return former if former == stored.pruner else sweep.pruner
+
+
+def _data(given: Mapping[str, Any]) -> DataSource:
+    held = _made(DataSource, {"name": "", "validation": 0, **given, "file": None})
+    held = replace(held, scale=None if held.scale is None else Scale(held.scale))
+    if "file" not in given:
+        return held
+    file = _made(TableFile, {"path": given["file"], **given, "drop": tuple(given.get("drop", ()))})
+    file = replace(file, missing=None if file.missing is None else Missing(file.missing))
+    return replace(held, name=Path(file.path).stem, file=file)
 
 
 def _finals(given: Any) -> Finals | None:

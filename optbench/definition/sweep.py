@@ -5,21 +5,17 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from optbench.definition.plain import flat, grouped, identity, plain_dimension, plain_finals, plain_trial
+from optbench.definition.data import DataSource
+from optbench.definition.plain import (
+    flat,
+    grouped,
+    identity,
+    plain_data,
+    plain_dimension,
+    plain_finals,
+    plain_trial,
+)
 from optbench.definition.space import Dimension
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """A data set by name, and how many of its training images are held back to validate on.
-
-    `resplit` is whether every trial holds back images of its own, drawn by its seed. Else the sweep's seed draws them.
-    """
-
-    name: str
-    validation: int
-    resplit: bool = False
-
 
 ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
 
@@ -217,7 +213,7 @@ class Sweep:
             plain["lanes"] = self.lanes
         if self.searches:
             plain["known"] = self.known is not False
-        plain["data"] = asdict(self.data)
+        plain["data"] = plain_data(self.data)
         plain["model"] = asdict(self.model) | {"hidden": list(self.model.hidden)}
         if self.searches:
             plain["space"] = {name: plain_dimension(dimension) for name, dimension in self.space.items()}
@@ -236,7 +232,7 @@ class Sweep:
         The numbers of trials and lanes and the finals are left out, because they change no trial. `known` is left out,
         because the known settings are among the fixed trials.
         """
-        plain = self.definition()
+        plain = self.definition() | {"data": self.data.identity}
         for free in ("name", "trials", "lanes", "known", "finals"):
             plain.pop(free, None)
         if self.fixed:

@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from optbench import __version__
+from optbench.data.splits import held_back
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.exports import frameworks
@@ -97,7 +98,7 @@ def steps_of(study: StudyRecord) -> int:
     """How many optimizer steps a trial of the study takes."""
     sweep = made_here(study)
     assert study.facts is not None, "a study that optbench made knows its data set"
-    return sweep.epochs * math.ceil((study.facts.examples - sweep.data.validation) / sweep.batch)
+    return sweep.epochs * math.ceil((study.facts.examples - held_back(sweep.data, study.facts.examples)) / sweep.batch)
 
 
 def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]) -> str:

@@ -1,8 +1,10 @@
 """A short Keras script that trains an exported configuration without optbench."""
 
+import math
 from collections.abc import Sequence
 
 from optbench import __version__
+from optbench.data.splits import is_own
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
@@ -17,8 +19,8 @@ x, y = images.reshape(-1, 784).astype("uint8"), digits.target
 TFDS = """import tensorflow_datasets as tfds
 
 data = tfds.as_numpy(tfds.load({name!r}, batch_size=-1))
-x_train, y_train = data["train"]["image"].reshape(-1, 784), data["train"]["label"]
-x_test, y_test = data["test"]["image"].reshape(-1, 784), data["test"]["label"]
+x_train, y_train = data["train"]["image"].reshape(-1, {features}), data["train"]["label"]
+x_test, y_test = data["test"]["image"].reshape(-1, {features}), data["test"]["label"]
 """
 SCRIPT = """# {title}
 # Trains on all training images of {data} and prints the test accuracy. Weights and batch order differ between runs.
@@ -31,10 +33,10 @@ optimizer = keras.optimizers.{kind}(
 )
 model = keras.Sequential(
     [
-        keras.layers.Input((784,)),
+        keras.layers.Input(({features},)),
         keras.layers.Rescaling(1 / 255),
 {layers}
-        keras.layers.Dense(10),
+        keras.layers.Dense({classes}),
     ]
 )
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -52,10 +54,17 @@ def as_python(choices: Sequence[Choice]) -> str:
     if study.sweep is None:
         raise StudyError(f"study {study.name!r} was not made by optbench, so its model and data are unknown")
     sweep = study.sweep
+    if is_own(sweep.data):
+        raise StudyError(
+            f"--format python knows how to load digits and data of tensorflow-datasets, not {sweep.data.name}; "
+            "--model FILE saves the trained network"
+        )
+    assert study.facts is not None, "a study that optbench made knows its data set"
+    features, classes = math.prod(study.facts.shape), len(study.facts.classes)
     found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
     value = "" if trial.value is None else f", which had {study.metric} {100 * trial.value:.2f} %"
     layers = [f"keras.layers.Dense({units}, activation={sweep.model.activation!r})," for units in sweep.model.hidden]
-    load = DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name)
+    load = DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name, features=features)
     return SCRIPT.format(
         title=f"Trial {trial.number} of the study {study.name!r}{value} (optbench {__version__}).",
         data=sweep.data.name,
@@ -64,5 +73,7 @@ def as_python(choices: Sequence[Choice]) -> str:
         arguments=",\n    ".join(f"{key}={value!r}" for key, value in found.arguments.items()),
         layers="\n".join(f"        {layer}" for layer in layers),
         batch=sweep.batch,
+        features=features,
+        classes=classes,
         epochs=sweep.epochs,
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from optbench.data import Examples, Split, load
 from optbench.data.dataset import Facts
+from optbench.definition.data import DataSource
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job, Trainer
 
@@ -60,7 +61,7 @@ class TrainerContract:
 
     def split(self) -> Split:
         """The images of the contract."""
-        return load("digits", 300, 0)
+        return load(DataSource("digits", 300), 0)
 
     def test_it_says_what_it_is(self) -> None:
         trainer = self.trainer()

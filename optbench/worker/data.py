@@ -1,11 +1,13 @@
 """The examples that a study's trials are trained and tested on, and the digests that identify them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optbench.data import Examples, Split
 from optbench.data.dataset import Facts
+from optbench.definition.parse import check_weights
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
 
@@ -35,15 +37,18 @@ class StudyData:
 def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:
     """The data of a sweep. Raises DataError, and DefinitionError if a batch is larger than the training set."""
     from optbench.data import load, load_test
+    from optbench.data.splits import is_own
     from optbench.worker.loading import load_tensorflow
 
-    if sweep.data.name != "digits":  # the other data sets are read with TensorFlow, which must be set up first
+    if sweep.data.name != "digits" and not is_own(sweep.data):  # read with TensorFlow, which must be set up first
         load_tensorflow(trainer)
-    split = load(sweep.data.name, sweep.data.validation, sweep.seed, data_dir)
+    split = load(sweep.data, sweep.seed, data_dir)
+    inputs, classes = math.prod(split.facts.shape), len(split.facts.classes)
+    check_weights(sweep.model.hidden, inputs, classes, f"[model] on {inputs} inputs and {classes} classes")
     if sweep.batch > len(split.train):
         raise DefinitionError(
-            f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training images; "
+            f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training examples; "
             "expected at most that number"
         )
     tests = sweep.data.validation == 0 and not sweep.searches
-    return StudyData(split, load_test(sweep.data.name, data_dir) if tests else None)
+    return StudyData(split, load_test(sweep.data, data_dir) if tests else None)

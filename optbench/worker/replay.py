@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optbench.data.scaling import Scaling, scaling
 from optbench.errors import StudyError
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
@@ -31,7 +32,7 @@ class Replay:
     """Both learning curves, and by how much their accuracies may differ.
 
     `tested` is None where the study's trials are not scored on test images. `weights` are those of the network at the
-    end: kernel and bias of each layer in turn, float32.
+    end: kernel and bias of each layer in turn, float32; `scaling` is that of its inputs.
     """
 
     before: Sequence[Epoch]
@@ -39,6 +40,7 @@ class Replay:
     tested: Tested | None
     tolerance: float
     weights: list[np.ndarray[Any, np.dtype[Any]]]
+    scaling: Scaling
 
     @property
     def same(self) -> bool:
@@ -91,7 +93,15 @@ def replay(
     after = _train(trainer, len(before), stop)
     alike = trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
     tested, tolerance = _tested(study, trial, trainer, data), 0.0 if alike else TOLERANCE
-    return Replay(before=before, after=after, tested=tested, tolerance=tolerance, weights=trainer.weights(0))
+    own = data.split.resplit() if sweep.data.resplit else data.split
+    return Replay(
+        before=before,
+        after=after,
+        tested=tested,
+        tolerance=tolerance,
+        weights=trainer.weights(0),
+        scaling=scaling(own.scale, own.of(trial.seed).train.inputs),
+    )
 
 
 def _train(trainer: Trainer, epochs: int, stop: Callable[[], object]) -> list[Epoch]:

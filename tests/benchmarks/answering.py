@@ -59,6 +59,7 @@ QUICK = Task("digits", 300, 32, epochs=8, trials=12, seeds=2)
 def keras_search(task, side, seed, seconds, data_dir, began, folder):
     """The incumbents of an Optuna search with Keras: seconds since `began`, and hyperparameters."""
     from optbench.data import load
+    from optbench.definition.data import DataSource
 
     incumbents = []
 
@@ -72,7 +73,7 @@ def keras_search(task, side, seed, seconds, data_dir, began, folder):
             }
             incumbents.append([time.time() - began, hparams])
 
-    split = load(task.data, task.validation, seed, data_dir)
+    split = load(DataSource(task.data, task.validation), seed, data_dir)
     left = seconds - (time.time() - began)
     optimize(
         split, f"sqlite:///{folder}/usual.db", epochs=task.epochs, seconds=left, batch=task.batch, seed=seed,

@@ -77,12 +77,13 @@ def measure(side, seconds, data_dir):
     import optuna
 
     from optbench.data import load
+    from optbench.definition.data import DataSource
     from optbench.training.tensorflow.build import configure
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if side != "usual":
         configure("lanes")
-    split = load("mnist", 10_000, 0, data_dir)
+    split = load(DataSource("mnist", 10_000), 0, data_dir)
     with tempfile.TemporaryDirectory() as folder:
         found = usual(split, seconds, folder) if side == "usual" else ours(split, seconds, folder, SIDES[side])
     return found | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

@@ -40,8 +40,8 @@ class Mlp:
         return initial_weights(self.shapes, seed)
 
     def logits(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
-        """Logits [L, n, 10] of L networks with weights [L, ...] on inputs uint8 [n, features] or [L, n, features]."""
-        values = tf.cast(inputs, tf.float32) / 255.0
+        """Logits [L, n, classes] of networks, weights [L, ...], on scaled inputs [n, features] or [L, n, features]."""
+        values = inputs
         activate = getattr(tf.nn, self.activation)
         for layer in range(0, len(weights), 2):
             kernel, bias = weights[layer : layer + 2]

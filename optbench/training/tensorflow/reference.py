@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from optbench.data import Examples, Split
+from optbench.data.scaling import Scaling, scaling
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
@@ -26,15 +27,23 @@ def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
     return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
 
 
-def network(model: Mlp, weights: list[Array], optimizer: Any) -> Any:
-    """A compiled Keras model with these weights, from inputs [n, features] of 0 to 255 to logits [n, classes]."""
-    made = keras.Sequential([keras.layers.Input((model.inputs,)), keras.layers.Rescaling(1 / 255)])
+def network(model: Mlp, weights: list[Array], optimizer: Any, scaling: Scaling) -> Any:
+    """A compiled Keras model with these weights, from inputs [n, features] as they are to logits [n, classes]."""
+    made = keras.Sequential([keras.layers.Input((model.inputs,)), _scaling_layer(scaling)])
     for units in model.hidden:
         made.add(keras.layers.Dense(units, activation=model.activation))
     made.add(keras.layers.Dense(model.classes))
-    made.set_weights(weights)
+    for layer, kernel, bias in zip(made.layers[1:], weights[::2], weights[1::2], strict=True):
+        layer.set_weights([kernel, bias])
     made.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return made
+
+
+def _scaling_layer(scaling: Scaling) -> Any:
+    """The layer that scales inputs as lanes do."""
+    if scaling.shift.ndim:
+        return keras.layers.Normalization(mean=scaling.shift, variance=np.square(scaling.divisor))
+    return keras.layers.Rescaling(1 / float(scaling.divisor))
 
 
 class Reference:
@@ -52,8 +61,9 @@ class Reference:
     def assign(self, lane: int, job: Job) -> None:
         keras.backend.clear_session()
         self.job, self.epoch = job, 0
-        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams))
         self.own = self.split.of(job.seed)
+        own = scaling(self.split.scale, self.own.train.inputs)
+        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams), own)
 
     def release(self, lane: int) -> None:
         self.job = None
@@ -85,7 +95,7 @@ class Reference:
         return self._evaluate(examples)[1]
 
     def weights(self, lane: int) -> list[Array]:
-        return [np.asarray(value) for value in self.network.get_weights()]
+        return [np.asarray(value) for layer in self.network.layers[1:] for value in layer.get_weights()]
 
     def _evaluate(self, examples: Examples) -> tuple[float, float]:
         loss, accuracy = self.network.evaluate(

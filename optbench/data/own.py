@@ -1,0 +1,110 @@
+"""A person's own data, or a small table of scikit-learn: classes, the test part, and missing values."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from optbench.data import scikit
+from optbench.data.dataset import Array, Examples, Facts, positions
+from optbench.data.tables import Raw, read_file
+from optbench.definition.data import DataSource, TableFile
+from optbench.errors import DataError, counted
+
+TEST = 0.2  # the fraction to test on, unless the sweep says otherwise
+TEST_SEED = 0  # the same for every study: repeats of a sweep must not search on what others test on
+
+
+@dataclass(frozen=True)
+class Own:
+    """All examples of a data set: those to train and validate on, those to test on, and their facts."""
+
+    training: Examples
+    test: Examples
+    facts: Facts
+
+
+def load_own(data: DataSource, data_dir: Path | None) -> Own:
+    """The examples of a table of scikit-learn, or of a file. Raises DataError."""
+    if data.file is None:
+        raw, classes = scikit.table(data.name)
+        return assemble(data, raw, None, classes)
+    if data.test is not None and data.file.test_file:
+        raise DataError(f"[data] test = {data.test} beside a test_file; expected one of them")
+    raw, test = read_file(_found(data.file, data_dir))
+    return assemble(data, raw, test)
+
+
+def assemble(data: DataSource, raw: Raw, test: Raw | None, classes: tuple[str, ...] | None = None) -> Own:
+    """The examples of raw inputs and targets; `classes` are the names of the targets 0, 1, ..., if these are numbers.
+
+    Without test examples, a fraction of the others is drawn for that. Raises DataError.
+    """
+    values = np.arange(len(classes)) if classes else _values(raw.targets, data.name)
+    names = classes or tuple(map(str, values.tolist()))
+    if len(names) < 2:
+        raise DataError(f"{data.name} has one class only, {names[0]!r}; expected two or more")
+    whole = Examples(_flat(raw.inputs), _labels(raw.targets, values, data.name))
+    if test is None:
+        fraction = TEST if data.test is None else data.test
+        strata = whole.labels if data.stratify is not False else None
+        kept, held_out = positions(len(whole), max(1, round(fraction * len(whole))), TEST_SEED, strata)
+        training, tested = whole.take(kept), whole.take(held_out)
+    elif data.test is not None:
+        raise DataError(f"[data] test = {data.test}, but {data.name} has test examples of its own; leave it out")
+    else:
+        training, tested = whole, Examples(_flat(test.inputs), _labels(test.targets, values, data.name))
+    facts = Facts(shape=raw.inputs.shape[1:], classes=names, examples=len(training))
+    return Own(training, tested, facts)
+
+
+def filled(examples: Examples, training: Array) -> Examples:
+    """The examples with each missing value replaced by the mean of its feature among the inputs `training`."""
+    missing = np.isnan(examples.inputs) if examples.inputs.dtype != np.uint8 else np.zeros(0, bool)
+    if not missing.any():
+        return examples
+    held = ~np.isnan(training)
+    means = np.where(held, training, 0).sum(axis=0, dtype=np.float64) / np.maximum(held.sum(axis=0), 1)
+    return replace(examples, inputs=np.where(missing, means.astype(np.float32), examples.inputs))
+
+
+def _found(file: TableFile, data_dir: Path | None) -> TableFile:
+    """The file, in `data_dir` if its path is no longer there."""
+
+    def located(path: str) -> str:
+        moved = data_dir / Path(path).name if data_dir else None
+        return str(moved) if moved is not None and moved.is_file() and not Path(path).is_file() else path
+
+    return replace(file, path=located(file.path), test_file=located(file.test_file) if file.test_file else None)
+
+
+def _values(targets: Array, name: str) -> Array:
+    """The different targets, in order: whole numbers, texts or booleans. Raises DataError for other numbers."""
+    values = np.unique(targets)
+    if values.dtype.kind == "f":
+        strange = values[values != np.round(values)]
+        if len(strange):
+            raise DataError(
+                f"the target of {name} has numbers that are not whole, such as {strange[0]:g}; expected classes; "
+                "regression is not supported"
+            )
+        return values.astype(np.int64)
+    if values.dtype.kind not in "biuU":
+        raise DataError(f"the target of {name} has {values.dtype} values; expected whole numbers, texts or booleans")
+    return values
+
+
+def _labels(targets: Array, values: Array, name: str) -> Array:
+    """The position of each target among the values, int32. Raises DataError for a target that is none of them."""
+    places = np.clip(np.searchsorted(values, targets), 0, len(values) - 1)
+    strange = values[places] != targets
+    if strange.any():
+        raise DataError(
+            f"{name} has {counted(int(strange.sum()), 'label')} outside its {len(values)} classes, for example "
+            f"{targets[strange][0]!s}"
+        )
+    return places.astype(np.int32)
+
+
+def _flat(inputs: Array) -> Array:
+    return np.ascontiguousarray(inputs.reshape(len(inputs), -1))

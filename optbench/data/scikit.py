@@ -1,0 +1,15 @@
+"""The small tables that come with scikit-learn. They need no download."""
+
+import numpy as np
+
+from optbench.data.tables import Raw
+
+NAMES = ("breast_cancer", "iris", "wine")
+
+
+def table(name: str) -> tuple[Raw, tuple[str, ...]]:
+    """The rows of the table of that name, and the names of its classes."""
+    import sklearn.datasets
+
+    bunch = getattr(sklearn.datasets, f"load_{name}")()
+    return Raw(bunch.data.astype(np.float32), bunch.target), tuple(map(str, bunch.target_names))

@@ -1,0 +1,294 @@
+"""A person's own data: tables and arrays in files, scikit-learn's tables, and what is wrong with them in one line."""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import csv, parquet
+
+from optbench.data import load, load_test
+from optbench.data.scaling import scaling
+from optbench.definition.data import DataSource, Missing, Scale, TableFile
+from optbench.errors import DataError
+from tests.commands import in_process
+from tests.conftest import ROOT, TINY, write_toml
+
+ROWS = 60
+PENGUINS = {
+    "species": ["Adelie", "Chinstrap", "Gentoo"] * (ROWS // 3),
+    "mass": [3000.0 + 10 * (row % 3) + row for row in range(ROWS)],
+    "island": ["Biscoe", "Dream"] * (ROWS // 2),
+    "male": [row % 4 == 0 for row in range(ROWS)],
+    "id": list(range(ROWS)),
+}
+
+
+def source(path, validation=0.2, **changes):
+    file = {key: changes.pop(key) for key in ("target", "drop", "missing", "test_file") if key in changes}
+    return DataSource(path.stem, validation, file=TableFile(str(path), **file), **changes)
+
+
+def table_file(folder, name="penguins.csv", columns=PENGUINS):
+    table, path = pyarrow.table(columns), folder / name
+    parquet.write_table(table, path) if path.suffix == ".parquet" else csv.write_csv(table, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["penguins.csv", "penguins.parquet"])
+def test_a_table_has_numbers_booleans_and_texts_as_inputs_and_texts_as_classes(name, tmp_path):
+    split = load(source(table_file(tmp_path, name), 0.25, target="species", drop=("id",)), 0)
+    assert split.facts.classes == ("Adelie", "Chinstrap", "Gentoo")
+    assert split.facts.shape == (4,)  # mass, island twice, male
+    assert (len(split.train), len(split.validation), split.facts.examples) == (36, 12, 48)
+    mass, *island, male = split.train.inputs.T
+    assert mass.min() >= 3000
+    assert (island[0] + island[1] == 1).all()
+    assert set(male) == {0, 1}
+    assert split.scale is Scale.STANDARD
+
+
+def test_every_part_has_the_classes_in_the_same_proportions(tmp_path):
+    data = source(table_file(tmp_path), target="species", drop=("id",))
+    split, test = load(data, 0), load_test(data)
+    for part in (split.train, split.validation, test):
+        counts = np.bincount(part.labels)
+        assert counts.max() - counts.min() <= 1
+    at_random = load(replace(data, stratify=False), 0)
+    assert len(at_random.train) == len(split.train)
+
+
+def test_the_test_part_is_the_same_for_every_seed_and_disjoint_from_the_others(tmp_path):
+    data = source(table_file(tmp_path), target="species")
+    test = {row.tobytes() for row in load_test(data).inputs}
+    assert len(test) == 12
+    for seed in (0, 1):
+        split = load(data, seed)
+        assert not test & {row.tobytes() for row in (*split.train.inputs, *split.validation.inputs)}
+
+
+def test_a_test_file_has_the_encoding_of_the_first(tmp_path):
+    other = {**PENGUINS, "island": ["Dream", "Torgersen"] * (ROWS // 2)}
+    test_file = str(table_file(tmp_path, "test.csv", other))
+    data = source(table_file(tmp_path), target="species", drop=("id",), test_file=test_file)
+    split, test = load(data, 0), load_test(data)
+    assert (split.facts.examples, len(test)) == (ROWS, ROWS)
+    assert test.inputs[:2, 1:3].tolist() == [[0, 1], [0, 0]]  # Dream, and an island that is not in the first file
+
+
+def test_missing_numbers_get_the_mean_of_the_training_part_and_missing_texts_zeros(tmp_path):
+    columns = {**PENGUINS, "mass": [None, *PENGUINS["mass"][1:]], "island": [None, *PENGUINS["island"][1:]]}
+    path = table_file(tmp_path, "gaps.parquet", columns)
+    split = load(source(path, target="species", missing=Missing.MEAN), 0)
+    whole = np.concatenate([split.train.inputs, split.validation.inputs])
+    (row,) = whole[(whole[:, 1:3] == 0).all(axis=1)]
+    known = split.train.inputs[split.train.inputs[:, 0] != row[0], 0]
+    assert row[0] == pytest.approx(known.mean())
+    dropped = load(source(path, target="species", missing=Missing.DROP), 0)
+    assert dropped.facts.examples == 47
+
+
+def test_arrays_keep_their_shape_and_their_own_test_part(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "x.npz"
+    pixels, labels = rng.integers(0, 256, (40, 4, 5), np.uint8), np.arange(40) % 2 + 3
+    np.savez(path, x=pixels, y=labels, x_test=pixels[:6], y_test=labels[:6])
+    split = load(source(path, 10), 0)
+    assert (split.facts.shape, split.facts.classes, split.scale) == ((4, 5), ("3", "4"), Scale.UNIT)
+    assert split.train.inputs.dtype == np.uint8
+    assert len(load_test(source(path, 10))) == 6
+
+
+def test_standard_scaling_takes_the_training_part_only():
+    inputs = np.array([[1, 5], [3, 5]], np.float32)
+    found = scaling(Scale.STANDARD, inputs)
+    assert (found.shift.tolist(), found.divisor.tolist()) == ([2, 5], [1, 1])
+    assert scaling(Scale.UNIT, inputs).divisor == 255
+    assert scaling(Scale.NONE, inputs).divisor == 1
+
+
+@pytest.mark.parametrize(("name", "shape", "classes"), [("iris", 4, 3), ("wine", 13, 3), ("breast_cancer", 30, 2)])
+def test_scikit_learns_tables_need_no_network(name, shape, classes):
+    split = load(DataSource(name, 0.2), 0)
+    assert (split.facts.shape, len(split.facts.classes)) == ((shape,), classes)
+    assert split.digests == load(DataSource(name, 0.2), 0).digests
+
+
+WRONG = {
+    "no target": ({}, {}, r"target is missing; expected the column of .* one of species, mass, island, male, id"),
+    "unknown target": ({}, {"target": "specie"}, "target: .* has no column 'specie'; did you mean 'species'?"),
+    "unknown drop": ({}, {"target": "species", "drop": ("ids",)}, "drop: .* has no column 'ids'; did you mean 'id'?"),
+    "missing": (
+        {"mass": [None] * 2 + PENGUINS["mass"][2:]},
+        {"target": "species"},
+        r'lacks values: mass \(2 rows\); expected \[data\] missing = "mean", or missing = "drop"',
+    ),
+    "missing target": (
+        {"species": [None, *PENGUINS["species"][1:]]},
+        {"target": "species", "missing": Missing.MEAN},
+        r'lacks values: species \(1 row\); expected \[data\] missing = "drop"',
+    ),
+    "many texts": (
+        {"name": [f"p{row:03d}" for row in range(120)], "species": ["a", "b"] * 60},
+        {"target": "species"},
+        r"the text column 'name' has 120 different values; expected at most 100; .* drop = \[\"name\"\]",
+    ),
+    "dates": (
+        {"day": pyarrow.array([0] * ROWS, pyarrow.date32())},
+        {"target": "species"},
+        r"the column 'day' has date32\[day\] values; expected numbers, booleans or texts; .* drop = \[\"day\"\]",
+    ),
+    "infinite": (
+        {"mass": [float("inf")] * ROWS},
+        {"target": "species"},
+        "the column 'mass' has infinite values; .*drop",
+    ),
+    "no row": (
+        {"mass": pyarrow.nulls(ROWS)},
+        {"target": "species", "missing": Missing.DROP},
+        "has no examples: every row lacks a value",
+    ),
+    "one class": ({"species": ["a"] * ROWS}, {"target": "species"}, "has one class only, 'a'; expected two or more"),
+    "fractions": ({"mass": [0.5] * ROWS}, {"target": "mass"}, "not whole, such as 0.5; .*regression is not supported"),
+    "rare class": (
+        {"species": ["a", "b"] * 29 + ["a", "c"]},
+        {"target": "species", "stratify": False, "validation": 47},
+        "no training example has the class",
+    ),
+    "two tests": ({}, {"target": "species", "test": 0.2, "test_file": "x.csv"}, "test = 0.2 beside a test_file"),
+    "all dropped": (
+        {},
+        {"target": "species", "drop": ("mass", "island", "male", "id")},
+        "has no column beside the target 'species' that is not dropped",
+    ),
+    "all validation": ({}, {"target": "species", "validation": 48}, "has 48 training examples; expected fewer: try 8"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_with_a_table_is_said_in_one_line(case, tmp_path):
+    columns, changes, message = WRONG[case]
+    alone = any(len(column) != ROWS for column in columns.values())
+    path = table_file(tmp_path, "t.parquet", columns if alone else {**PENGUINS, **columns})
+    with pytest.raises(DataError, match=message) as caught:
+        load(source(path, **{"validation": 0.2} | changes), 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+X, Y = np.zeros((6, 2)), np.arange(6) % 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": X}, "has the arrays a; expected x and y"),
+        ({"x": X, "y": Y[:5]}, r"x has the shape \(6, 2\) and y \(5,\); expected \[n, ...\] and \[n\]"),
+        ({"x": np.full((6, 2), np.nan), "y": Y}, "12 inputs are NaN or infinite; expected numbers"),
+        ({"x": X.astype(str), "y": Y}, "x has <U32 values; expected numbers"),
+        ({"x": X, "y": Y, "x_test": X}, "has only one of x_test and y_test; expected both or none"),
+        ({"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y}, r"x_test has inputs \(1,\), x \(2,\)"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "has 3 labels outside its 2 classes, for example 2"),
+    ],
+)
+def test_what_is_wrong_with_arrays_is_said_in_one_line(arrays, message, tmp_path):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        load(source(tmp_path / "x.npz", 2), 0)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"nothing")
+    (tmp_path / "x.parquet").write_bytes(b"nothing")
+    np.savez(tmp_path / "cut.npz", x=X, y=Y)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:100])
+    for name, message in [
+        ("x.npz", "cannot be read"),
+        ("cut.npz", "cannot be read"),
+        ("x.parquet", "cannot be read"),
+        ("y.csv", "is not a file; if"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            load(source(tmp_path / name, target="species"), 0)
+    with pytest.raises(DataError, match=r"expected a file that ends with .csv, .parquet, .npz"):
+        load(source(tmp_path / "x.xlsx", target="species"), 0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a table, a sweep of it that was run, and its database."""
+    folder = tmp_path_factory.mktemp("own")
+    table_file(folder)
+    data = {"file": "penguins.csv", "target": "species", "drop": ["id"], "validation": 0.25}
+    write_toml(folder / "penguins.toml", TINY | {"name": "penguins", "data": data, "batch": 8})
+    in_process("sweep", "penguins.toml", cwd=folder)
+    return folder
+
+
+def test_a_study_of_own_data_is_confirmed_replayed_and_saved(folder):
+    assert "6/6 trials, done" in in_process("show", "penguins", cwd=folder)
+    in_process("confirm", "penguins", "--seeds", 2, cwd=folder)
+    assert "of 12 test examples" in in_process("compare", "penguins", cwd=folder)
+    assert "compared exactly" in in_process("replay", "penguins", 0, cwd=folder)
+    assert "as stored" in in_process("export", "penguins", "--model", "m.keras", cwd=folder)
+    import keras
+
+    split = load(source(folder / "penguins.csv", 0.25, target="species", drop=("id",)), 0)
+    assert keras.models.load_model(folder / "m.keras")(split.train.inputs).shape == (36, 3)
+    error = in_process("export", "penguins", "--format", "python", cwd=folder, code=2)
+    assert "--model FILE saves the trained network" in error
+
+
+def test_a_file_that_moved_is_the_same_data_and_one_that_changed_is_refused(folder, tmp_path):
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    (moved / "renamed.csv").write_bytes((folder / "penguins.csv").read_bytes())
+    text = (folder / "penguins.toml").read_text()
+    (moved / "penguins.toml").write_text(text.replace("penguins.csv", "renamed.csv"))
+    url = f"sqlite:///{folder}/storage/optbench.db"
+    assert "6/6 trials, done" in in_process("sweep", "penguins.toml", "--storage", url, cwd=moved)
+    with (moved / "renamed.csv").open("a") as file:
+        file.write("Adelie,3000,Dream,false,99\n")
+    error = in_process("sweep", "penguins.toml", "--storage", url, cwd=moved, code=2)
+    assert "another definition: data.sha256 is '" in error
+
+
+def test_data_show_prints_what_a_sweep_would_see(folder):
+    out = in_process("data", "show", "penguins.csv", "--target", "species", "--drop", "id", cwd=folder)
+    assert "3 classes, so guessing reaches 33.3 %" in out
+    assert "inputs of shape 4, float32, standardized by the training part" in out
+    plain = json.loads(in_process("data", "show", "penguins.toml", "--json", cwd=folder))
+    assert plain["counts"] == {"training": [12, 12, 12], "validation": [4, 4, 4], "test": [4, 4, 4]}
+    assert (plain["shape"], plain["classes"]) == ([4], ["Adelie", "Chinstrap", "Gentoo"])
+    assert "--target is for files" in in_process("data", "show", "iris", "--target", "x", cwd=folder, code=2)
+
+
+def penguins(folder):
+    """A table with the columns of the Palmer penguins, some of which lack values."""
+    rng = np.random.default_rng(0)
+    species = rng.choice(["Adelie", "Chinstrap", "Gentoo"], 120)
+    size = np.array([{"Adelie": 0.0, "Chinstrap": 2.0, "Gentoo": 4.0}[name] for name in species])
+    numbers = {
+        name: size + rng.normal(size=120)
+        for name in ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+    }
+    sex = [None if row % 20 == 0 else ("male", "female")[row % 2] for row in range(120)]
+    island = rng.choice(["Biscoe", "Dream", "Torgersen"], 120)
+    table_file(
+        folder, "penguins.csv", {"species": species, "island": island, **numbers, "sex": sex, "year": [2007] * 120}
+    )
+
+
+def test_the_manuals_example_runs_as_it_is_written(tmp_path):
+    penguins(tmp_path)
+    page = (ROOT / "optbench/docs/data.md").read_text()
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (sweep,) = [text for kind, text in blocks if kind == "toml"]
+    (tmp_path / "penguins.toml").write_text(sweep)
+    commands = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
+    assert len(commands) == 4
+    outputs = [in_process(*shlex.split(command)[1:], cwd=tmp_path) for command in commands]
+    assert "inputs of shape 10, float32" in outputs[0]
+    assert "32/32 trials, done" in outputs[1]
+    assert "penguins: " in outputs[3]
