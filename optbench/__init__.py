@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from optbench.api import Comparison, Study, Table, compare, confirm, load, open_study, run, studies
+    from optbench.api import Comparison, Dataset, Study, Table, compare, confirm, load, open_study, run, studies
 
 __all__ = [
     "Comparison",
+    "Dataset",
     "Study",
     "Table",
     "__version__",

@@ -1,13 +1,14 @@
 """Data sets: digits without a network, the split, MNIST from its original files, and data that cannot be loaded."""
 
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from optbench.data import load, load_test, prepare
 from optbench.data.tfds import MNIST_FILES
-from optbench.definition.data import DataSource
+from optbench.definition.data import DataSource, Scale
 from optbench.errors import DataError
 from tests.commands import COMMAND
 from tests.conftest import MNIST
@@ -74,7 +75,7 @@ def test_validation_must_leave_images_to_train_on():
     ("name", "message"),
     [
         ("mnits", "unknown data set 'mnits'; did you mean 'mnist'"),
-        ("cifar10", "cifar10' has images .* expected 28x28x1"),
+        ("imagenet2012", "imagenet2012' has image .*; expected one input of a fixed shape and a label of classes"),
     ],
 )
 def test_an_unknown_or_unsuitable_data_set_is_refused(name, message, tmp_path):
@@ -142,3 +143,56 @@ class TestMnist:
             (tmp_path / file.name).write_bytes(b"not it")
         with pytest.raises(DataError, match="mnist could not be prepared"):
             prepare("mnist", tmp_path, tmp_path / "data")
+
+
+class Builder:
+    """A prepared data set of tensorflow-datasets with features of its own, in memory."""
+
+    name = "mine"
+
+    def __init__(self, features, supervised_keys, parts):
+        self.info = SimpleNamespace(features=features, supervised_keys=supervised_keys, splits=parts)
+
+    def is_prepared(self):
+        return True
+
+    def as_dataset(self, split, batch_size):
+        return {
+            name: SimpleNamespace(numpy=lambda array=array: array) for name, array in self.info.splits[split].items()
+        }
+
+
+def feature(shape, np_dtype="float32", **more):
+    return SimpleNamespace(shape=shape, np_dtype=np_dtype, **more)
+
+
+LABEL = feature((), "int64", num_classes=2, names=["no", "yes"])
+PART = {"values": np.ones((8, 2, 3), np.float64), "yes": np.arange(8) % 2}
+
+
+@pytest.mark.parametrize(
+    ("features", "parts", "message"),
+    [
+        ({"values": feature((2, 3)), "yes": LABEL}, {"train": PART, "test": PART}, None),
+        ({"values": feature((2, 3)), "yes": LABEL}, {"train": PART}, "has the parts train; expected train and test"),
+        ({"values": feature((None, 3)), "yes": LABEL}, {}, r"has values \(None, 3\), yes \(\); expected one input of"),
+        (
+            {"values": feature((2, 3)), "yes": feature(())},
+            {},
+            "and a label of classes; a file of your own may have any",
+        ),
+        ({"values": feature((2, 3), "object"), "yes": LABEL}, {}, "expected one input of a fixed shape"),
+        ({"text": feature(()), "yes": LABEL}, {}, "expected one input of a fixed shape"),
+    ],
+)
+def test_any_data_set_of_tensorflow_datasets_with_one_dense_input_and_classes(features, parts, message, monkeypatch):
+    builder = Builder(features, ("values", "yes"), parts)
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda name, data_dir: builder)
+    data = DataSource("mine", 2)
+    if message is None:
+        split = load(data, 0)
+        assert (split.facts.shape, split.facts.classes, split.scale) == ((2, 3), ("no", "yes"), Scale.STANDARD)
+        assert load_test(data).inputs.dtype == np.float32
+    else:
+        with pytest.raises(DataError, match=message):
+            load(data, 0) and load_test(data)

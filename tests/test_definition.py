@@ -163,7 +163,7 @@ INVALID = {
     ),
     "splits without validation": (
         {"space": None, "trial": [{"optimizer": "adam"}], "data": {"name": "digits", "validation": 0, "resplit": True}},
-        "[data]: resplit = true, but validation is 0; expected validation images",
+        "[data]: resplit = true, but validation is 0; expected validation examples",
     ),
     "a rate that rounds to 1": ({"space": {"one_minus_rho": {"low": 1e-12, "high": 0.5}}}, "in single precision"),
     "an epsilon that rounds to 0": ({"space": {"epsilon": 1e-50}}, "expected a finite number above 0"),
@@ -192,7 +192,7 @@ INVALID = {
     ),
     "published, but validated": (
         {"space": None, "trials": None, "trial": [{"published_test_accuracy": 0.8}]},
-        "published_test_accuracy needs test images",
+        "published_test_accuracy needs test examples",
     ),
     "a huge network": ({"model": {"hidden": [10**9]}}, "expected at most 20,000,000"),
     "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected 256 or less"),

@@ -12,6 +12,7 @@ from optbench.cli import tables
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.trials import seconds_left
 from optbench.cli.tables.words import as_written, duration, score
+from optbench.data.dataset import facts_of_earlier
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 from tests.conftest import sweep_of
@@ -32,7 +33,7 @@ def study_of(**changes):
     given = {
         "study_id": 1, "name": "narrow", "fingerprint": {}, "versions": {"optbench": "0.1.0"}, "total": 9,
         "metric": "validation accuracy", "best": 0.9789, "epochs": 18, "changed": None, "workers": 0,
-        "origin": None, "sweep": sweep, "finals": None, "plan": None,
+        "origin": None, "sweep": sweep, "finals": None, "plan": None, "facts": facts_of_earlier("digits"),
         "counts": {"complete": 2, "pruned": 0, "diverged": 0, "running": 0, "failed": 0},
     }  # fmt: skip
     return StudyRecord(**({field.name: sweep.definition() for field in fields(StudyRecord)} | given | changes))

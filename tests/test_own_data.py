@@ -10,6 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import csv, parquet
 
+import optbench
 from optbench.data import load, load_test
 from optbench.data.scaling import scaling
 from optbench.definition.data import DataSource, Missing, Scale, TableFile
@@ -29,7 +30,7 @@ PENGUINS = {
 
 def source(path, validation=0.2, **changes):
     file = {key: changes.pop(key) for key in ("target", "drop", "missing", "test_file") if key in changes}
-    return DataSource(path.stem, validation, file=TableFile(str(path), **file), **changes)
+    return DataSource.of_file(TableFile(str(path), **file), validation, **changes)
 
 
 def table_file(folder, name="penguins.csv", columns=PENGUINS):
@@ -79,6 +80,31 @@ def test_a_test_file_has_the_encoding_of_the_first(tmp_path):
     assert test.inputs[:2, 1:3].tolist() == [[0, 1], [0, 0]]  # Dream, and an island that is not in the first file
 
 
+@pytest.mark.parametrize("name", ["test.csv", "test.parquet"])
+def test_a_test_file_is_read_with_the_types_of_the_first(name, tmp_path):
+    first = table_file(tmp_path, columns={"grade": ["1", "2", "A"] * 20, "kind": ["1", "b"] * 30})
+    second = {"grade": ["1", "2"], "kind": ["1", "1"]} if name == "test.csv" else {"grade": [1, 2], "kind": [1, 1]}
+    data = source(first, target="kind", test_file=str(table_file(tmp_path, name, second)))
+    test = load_test(data)
+    assert test.inputs.tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert test.labels.tolist() == [0, 0]
+    numbers = table_file(tmp_path, "numbers.csv", {"age": [1, 2] * 30, "kind": ["a", "b"] * 30})
+    strange = table_file(tmp_path, "strange.csv", {"age": ["unknown"], "kind": ["a"]})
+    with pytest.raises(DataError, match=r"strange.csv cannot be read: .*unknown"):
+        load_test(source(numbers, target="kind", test_file=str(strange)))
+
+
+def test_a_small_fraction_still_validates_on_one_example(tmp_path):
+    assert len(load(source(table_file(tmp_path), 0.001, target="species"), 0).validation) == 1
+
+
+def test_missing_numbers_in_a_dictionary_column_are_missing(tmp_path):
+    column = pyarrow.array([None, 5, 7] * (ROWS // 3)).dictionary_encode()
+    path = table_file(tmp_path, "d.parquet", {**PENGUINS, "mass": column})
+    with pytest.raises(DataError, match=r"lacks values: mass \(20 rows\)"):
+        load(source(path, target="species"), 0)
+
+
 def test_missing_numbers_get_the_mean_of_the_training_part_and_missing_texts_zeros(tmp_path):
     columns = {**PENGUINS, "mass": [None, *PENGUINS["mass"][1:]], "island": [None, *PENGUINS["island"][1:]]}
     path = table_file(tmp_path, "gaps.parquet", columns)
@@ -117,7 +143,7 @@ def test_scikit_learns_tables_need_no_network(name, shape, classes):
 
 
 WRONG = {
-    "no target": ({}, {}, r"target is missing; expected the column of .* one of species, mass, island, male, id"),
+    "no target": ({}, {}, r"target is missing; expected the column of .*t.parquet to predict"),
     "unknown target": ({}, {"target": "specie"}, "target: .* has no column 'specie'; did you mean 'species'?"),
     "unknown drop": ({}, {"target": "species", "drop": ("ids",)}, "drop: .* has no column 'ids'; did you mean 'id'?"),
     "missing": (
@@ -158,12 +184,22 @@ WRONG = {
         "no training example has the class",
     ),
     "two tests": ({}, {"target": "species", "test": 0.2, "test_file": "x.csv"}, "test = 0.2 beside a test_file"),
+    "list target": (
+        {"species": [["a"]] * ROWS},
+        {"target": "species"},
+        "the target 'species' has list<.*> values; expected whole numbers, texts or booleans",
+    ),
+    "many classes": (
+        {"key": list(range(1200)), "x": [0.0] * 1200},
+        {"target": "key"},
+        "has 1,200 different values; expected at most 1,000 classes; regression is not supported",
+    ),
     "all dropped": (
         {},
         {"target": "species", "drop": ("mass", "island", "male", "id")},
         "has no column beside the target 'species' that is not dropped",
     ),
-    "all validation": ({}, {"target": "species", "validation": 48}, "has 48 training examples; expected fewer: try 8"),
+    "all validation": ({}, {"target": "species", "validation": 48}, "has 48 training examples; expected fewer"),
 }
 
 
@@ -185,10 +221,18 @@ X, Y = np.zeros((6, 2)), np.arange(6) % 2
     [
         ({"a": X}, "has the arrays a; expected x and y"),
         ({"x": X, "y": Y[:5]}, r"x has the shape \(6, 2\) and y \(5,\); expected \[n, ...\] and \[n\]"),
-        ({"x": np.full((6, 2), np.nan), "y": Y}, "12 inputs are NaN or infinite; expected numbers"),
+        ({"x": np.full((6, 2), np.nan), "y": Y}, "12 inputs are NaN or infinite; expected finite numbers"),
         ({"x": X.astype(str), "y": Y}, "x has <U32 values; expected numbers"),
         ({"x": X, "y": Y, "x_test": X}, "has only one of x_test and y_test; expected both or none"),
-        ({"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y}, r"x_test has inputs \(1,\), x \(2,\)"),
+        (
+            {"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y},
+            r"x_test has inputs of the shape \(1,\), x of \(2,\); expected the same",
+        ),
+        (
+            {"x": X.astype(np.uint8), "y": Y, "x_test": X, "y_test": Y},
+            "x_test has inputs of values of the type float32, x of uint8; expected the same",
+        ),
+        ({"x": X, "y": Y, "classes": ["a", "a"]}, "classes are a, a; expected a list of different names"),
         ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "has 3 labels outside its 2 classes, for example 2"),
     ],
 )
@@ -207,10 +251,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         ("x.npz", "cannot be read"),
         ("cut.npz", "cannot be read"),
         ("x.parquet", "cannot be read"),
-        ("y.csv", "is not a file; if"),
+        ("y.csv", "there is no file"),
     ]:
         with pytest.raises(DataError, match=message):
-            load(source(tmp_path / name, target="species"), 0)
+            load(source(tmp_path / name, **({} if name.endswith(".npz") else {"target": "species"})), 0)
     with pytest.raises(DataError, match=r"expected a file that ends with .csv, .parquet, .npz"):
         load(source(tmp_path / "x.xlsx", target="species"), 0)
 
@@ -227,7 +271,9 @@ def folder(tmp_path_factory):
 
 
 def test_a_study_of_own_data_is_confirmed_replayed_and_saved(folder):
-    assert "6/6 trials, done" in in_process("show", "penguins", cwd=folder)
+    shown = in_process("show", "penguins", cwd=folder)
+    assert "6/6 trials, done" in shown
+    assert "48 examples of shape 4 in 3 classes: Adelie, Chinstrap, Gentoo" in shown
     in_process("confirm", "penguins", "--seeds", 2, cwd=folder)
     assert "of 12 test examples" in in_process("compare", "penguins", cwd=folder)
     assert "compared exactly" in in_process("replay", "penguins", 0, cwd=folder)
@@ -252,11 +298,14 @@ def test_a_file_that_moved_is_the_same_data_and_one_that_changed_is_refused(fold
         file.write("Adelie,3000,Dream,false,99\n")
     error = in_process("sweep", "penguins.toml", "--storage", url, cwd=moved, code=2)
     assert "another definition: data.sha256 is '" in error
+    (moved / "penguins.csv").write_bytes((moved / "renamed.csv").read_bytes())
+    error = in_process("confirm", "penguins", "--storage", url, "--data-dir", ".", "--seeds", 3, cwd=moved, code=2)
+    assert "the data differs from that of the search 'penguins': data.sha256 is '" in error
 
 
 def test_data_show_prints_what_a_sweep_would_see(folder):
     out = in_process("data", "show", "penguins.csv", "--target", "species", "--drop", "id", cwd=folder)
-    assert "3 classes, so guessing reaches 33.3 %" in out
+    assert "3 classes, so guessing uniformly reaches 33.3 %" in out
     assert "inputs of shape 4, float32, standardized by the training part" in out
     plain = json.loads(in_process("data", "show", "penguins.toml", "--json", cwd=folder))
     assert plain["counts"] == {"training": [12, 12, 12], "validation": [4, 4, 4], "test": [4, 4, 4]}
@@ -292,3 +341,29 @@ def test_the_manuals_example_runs_as_it_is_written(tmp_path):
     assert "inputs of shape 10, float32" in outputs[0]
     assert "32/32 trials, done" in outputs[1]
     assert "penguins: " in outputs[3]
+
+
+def test_arrays_in_python_are_kept_in_a_file_so_that_the_study_outlives_the_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3)).astype(np.float32)
+    dataset = optbench.Dataset(x, (x[:, 0] > 0).astype(int), classes=["low", "high"])
+    sweep = TINY | {"name": "arrays", "data": {"file": dataset, "validation": 24}, "batch": 8}
+    study = optbench.run(sweep, progress=False)
+    assert len(study.trials) == 6
+    assert study.sweep.data.file.path == str(dataset.save())
+    shown = json.loads(in_process("data", "show", dataset.save(), "--json", cwd=tmp_path))
+    assert (shown["classes"], shown["examples"], shown["test"]) == (["low", "high"], 96, 24)
+    assert "compared exactly" in in_process("replay", "arrays", 0, cwd=tmp_path)
+
+
+def test_arrays_in_python_that_do_not_belong_together_are_refused(tmp_path):
+    assert optbench.Dataset(X, np.array(["a", "b"] * 3, object)).arrays["y"].dtype.kind == "U"
+    flat, square = (optbench.Dataset(np.zeros((6, *shape)), Y) for shape in ((4,), (2, 2)))
+    assert flat.save(tmp_path) != square.save(tmp_path)
+    for arguments, message in [
+        ({"y": Y[:5]}, r"y \(5,\); expected"),
+        ({"y": Y, "x_test": X}, "only one of x_test and y_test"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            optbench.Dataset(X, **arguments)

@@ -296,5 +296,5 @@ def test_seeds_to_decide_needs_a_deviation_and_a_margin():
 def test_the_sampling_error_of_a_finite_test_set():
     assert sampling_error(0.98, 10_000) == pytest.approx(0.0014)
     assert sampling_error(1.0, 297) == 0
-    with pytest.raises(ValueError, match="an accuracy of 98 on 297 images"):
+    with pytest.raises(ValueError, match="an accuracy of 98 on 297 examples"):
         sampling_error(98, 297)

@@ -1,9 +1,10 @@
-"""The Python API that `import optbench` offers: classes for a study and a comparison, and functions that make them."""
+"""The Python API that `import optbench` offers: data, studies, comparisons, and functions that make them."""
 
 from optbench.api.comparison import Comparison, compare
 from optbench.api.confirming import confirm
+from optbench.api.dataset import Dataset
 from optbench.api.running import load, run
 from optbench.api.study import Study, open_study, studies
 from optbench.exports.frame import Table
 
-__all__ = ["Comparison", "Study", "Table", "compare", "confirm", "load", "open_study", "run", "studies"]
+__all__ = ["Comparison", "Dataset", "Study", "Table", "compare", "confirm", "load", "open_study", "run", "studies"]

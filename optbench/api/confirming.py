@@ -39,7 +39,7 @@ def confirm(
 ) -> list[Study]:
     """The confirmations of searches: the `top` best configurations of each, trained again on `seeds` fresh seeds.
 
-    Each is trained on all training images, for `epochs` (by default the search's), and scored on the test images once.
+    Each is trained on all training examples, for `epochs` (by default the search's), and scored once on the test set.
     All searches share the seeds. A confirmation that exists is extended by what it lacks. With `until_decided`, seeds
     are added in rounds, up to `max_seeds` (100), until a difference or equality within `equal` percentage points (0.1)
     is shown for every pair of searches. Keras' defaults and the paper's setting are trained beside them, on up to 10

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optbench import definition
+from optbench.api.dataset import Dataset
 from optbench.api.study import Study, opened
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
@@ -27,14 +28,24 @@ log = logging.getLogger(__name__)
 def load(sweep: str | Path | Mapping[str, Any] | Sweep, **overrides: Any) -> Sweep:
     """The sweep of a TOML file, of a definition that ships with optbench, or of a dict with the keys of such a file.
 
+    The `file` of `data` may be a Dataset, which is then saved in storage/data.
+
     `overrides` replace top-level keys, for example `trials=10`. Raises DefinitionError.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     if isinstance(sweep, Sweep):
         return definition.parse({**sweep.definition(), **given}, "the sweep") if given else sweep
     if isinstance(sweep, Mapping):
-        return definition.parse({**sweep, **given}, "the sweep")
-    return definition.load(str(sweep), given)
+        return definition.parse(_with_files({**sweep, **given}), "the sweep")
+    return definition.load(str(sweep), _with_files(given))
+
+
+def _with_files(sweep: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The sweep, with a Dataset in its data replaced by the file that it is saved in."""
+    data = sweep.get("data")
+    if not isinstance(data, Mapping) or not isinstance(data.get("file"), Dataset):
+        return sweep
+    return {**sweep, "data": {**data, "file": str(data["file"].save())}}
 
 
 def run(

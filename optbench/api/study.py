@@ -55,7 +55,7 @@ class Study:
         """The winner of the study's finals or, without finals that are done, the best single run; None before that.
 
         A single run is chosen by its validation accuracy among the complete trials. It is also None in a study that
-        selects nothing, for example a confirmation, which is scored on test images.
+        selects nothing, for example a confirmation, which is scored on test examples.
         """
         with opened(self.storage) as storage:
             record = find_study(storage, self.name)

@@ -8,14 +8,14 @@ import typer
 
 from optbench.cli.options import AsJson, DataDir, data_app
 from optbench.cli.output import console, print_json
-from optbench.definition.data import DataSource, Missing, TableFile
+from optbench.definition.data import ENDINGS, DataSource, Missing, TableFile, ending
 from optbench.errors import DataError
 from optbench.training.names import TrainerName
 
 if TYPE_CHECKING:
     from optbench.data import Examples, Split
 
-SOME = 0.2  # the fraction to validate on unless it is given
+VALIDATION = 0.2  # the fraction to validate on unless it is given
 
 
 @data_app.command()
@@ -62,28 +62,27 @@ def prepare(
 
 def _source(what: str, target: str | None, drop: list[str], missing: Missing | None) -> tuple[DataSource, int]:
     """The data that a file, a name or a sweep means, and the seed of its split."""
-    from optbench.data.tables import ENDINGS
     from optbench.definition import load as load_sweep
 
     options = {"--target": target, "--drop": drop, "--missing": missing}
     given = [name for name, value in options.items() if value]
-    if Path(what).suffix in ENDINGS:
+    if ending(what) in ENDINGS:
         file = TableFile(str(Path(what).absolute()), target=target, drop=tuple(drop), missing=missing)
-        return DataSource(name=Path(what).stem, validation=SOME, file=file), 0
+        return DataSource.of_file(file, validation=VALIDATION), 0
     if given:
         raise DataError(f"{given[0]} is for files that end with {', '.join(ENDINGS)}, not for {what!r}; leave it out")
     if Path(what).suffix == ".toml":
         sweep = load_sweep(what, {})
         return sweep.data, sweep.seed
-    return DataSource(name=what, validation=SOME), 0
+    return DataSource(name=what, validation=VALIDATION), 0
 
 
 def _set_up(data: DataSource) -> None:
     """Set TensorFlow up if the data is read with it."""
-    from optbench.data.splits import is_own
+    from optbench.data.splits import needs_tensorflow
     from optbench.worker.loading import load_tensorflow
 
-    if not is_own(data) and data.name != "digits":
+    if needs_tensorflow(data):
         load_tensorflow(TrainerName.LANES)
 
 

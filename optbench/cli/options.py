@@ -48,7 +48,9 @@ StorageUrl = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Find data sets in this folder instead of ~/tensorflow_datasets."),
+    typer.Option(
+        "--data-dir", metavar="DIR", help="Find data sets here, not in ~/tensorflow_datasets; files that moved, too."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 

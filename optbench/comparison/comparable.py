@@ -58,7 +58,11 @@ def facts(study: StudyRecord) -> dict[str, Any]:
     assert study.sweep is not None, "only optbench's studies are compared"
     definition = study.sweep.definition() | {"data": study.sweep.data.identity}
     held = {key: value for key, value in definition.items() if key not in FREE}
-    marks = {key: value for key, value in study.fingerprint.items() if key.endswith((".sha256", ".major"))}
+    marks = {
+        key: value
+        for key, value in study.fingerprint.items()
+        if key.endswith((".sha256", ".major", ".scale", ".stratify"))
+    }
     return flat(held) | marks
 
 
@@ -66,7 +70,7 @@ def family(study: StudyRecord) -> str:
     """A text that two studies share if they have the same data, model and batch size."""
     sweep = study.sweep
     assert sweep is not None, "only optbench's studies are compared"
-    data = study.fingerprint.get("data.sha256", sweep.data.name), sweep.data.scale
+    data = study.fingerprint.get("data.sha256", sweep.data.name), study.fingerprint.get("data.scale")
     return repr((*data, sweep.model, sweep.batch))
 
 

@@ -18,7 +18,7 @@ MAX_SEEDS = BOUNDS["seeds"][1]
 
 
 def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, seeds: int, epochs: int | None) -> Sweep:
-    """The sweep that trains the `top` best different configurations on all training images, each on the same seeds.
+    """The sweep that trains the `top` best different configurations on all training examples, each on the same seeds.
 
     Nothing is selected in it: each trial is evaluated once on the test set, after its last epoch. The fresh seeds are
     the same for every study, and with them the initial weights and the order of batches.

@@ -99,7 +99,7 @@ def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
     best = max((_mean(arm) for arm in comparison.arms if arm.confirmed), default=None)
     if best is None:
         return
-    data = comparison.arms[0].source.sweep.data.name
+    data = comparison.arms[0].source.sweep.data
     confirmations = {arm.confirmed[0].study for arm in comparison.arms if arm.confirmed}
     facts = [source.study.facts for source in comparison.tested if source.study.name in confirmations]
     size = next((one.test for one in facts if one is not None and one.test), None)
@@ -111,7 +111,7 @@ def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
         f"the intervals cover seeds only: not the finite test set{known}, nor the chance in the search itself "
         "(Bouthillier et al. 2021; `optbench sweep --repeat` measures it)"
     )
-    if data == "digits":
+    if data.file is None and data.name == "digits":
         yield (
             "the test images of digits were written by other people than the training and validation images, so test "
             "accuracies are several percentage points lower"

@@ -55,7 +55,7 @@ class Row:
         """Validation accuracy of the run in the search minus the confirmed test accuracy, a fraction.
 
         It is usually above 0, because the configuration was picked by its validation accuracy. The two sets also differ
-        in difficulty, and the confirmation trains on the validation images, too.
+        in difficulty, and the confirmation trains on the validation examples, too.
         """
         return None if self.tuned is None else self.arm.selection.single - self.tuned.mean
 

@@ -1,4 +1,4 @@
-"""Data sets: images and labels, their sources, and the split into training and validation images."""
+"""Data sets: inputs and labels, their sources, and the split into training and validation examples."""
 
 from optbench.data.dataset import Examples, Split, digest
 from optbench.data.splits import load, load_test

@@ -116,16 +116,26 @@ def _turns(labels: Array) -> Array:
 
     The k-th of the m examples of a class is drawn at (k + 1/2) / m.
     """
-    turns = np.empty(len(labels))
-    for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        turns[own] = (np.arange(len(own)) + 0.5) / len(own)
-    return turns
+    by_class = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    firsts = np.cumsum(sizes) - sizes
+    ranks = np.empty(len(labels), np.int64)
+    ranks[by_class] = np.arange(len(labels)) - firsts[labels[by_class]]
+    return np.asarray((ranks + 0.5) / sizes[labels])
 
 
 def digest(examples: Examples) -> str:
     """A short hash of inputs and labels."""
     return digest_of(examples.inputs, examples.labels)
+
+
+def named_digest(arrays: Mapping[str, Array]) -> str:
+    """A short hash of arrays with their names, types and shapes: 16 hexadecimal digits."""
+    sha = hashlib.sha256()
+    for name, array in arrays.items():
+        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()[:16]
 
 
 def digest_of(*arrays: Array) -> str:

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from optbench.data import scikit
-from optbench.data.dataset import Array, Examples, Facts, positions
-from optbench.data.tables import Raw, read_file
+from optbench.data.arrays import Raw
+from optbench.data.dataset import Array, Examples, Facts, named_digest, positions
+from optbench.data.tables import read_file
 from optbench.definition.data import DataSource, TableFile
 from optbench.errors import DataError, counted
 
 TEST = 0.2  # the fraction to test on, unless the sweep says otherwise
+MAX_CLASSES = 1000
 TEST_SEED = 0  # the same for every study: repeats of a sweep must not search on what others test on
 
 
@@ -23,27 +25,36 @@ class Own:
     test: Examples
     facts: Facts
 
+    @property
+    def digest(self) -> str:
+        """A short hash of everything, the test examples and the names of the classes included."""
+        parts = {"training": self.training, "test": self.test}
+        arrays = {f"{name} {key}": array for name, part in parts.items() for key, array in vars(part).items()}
+        return named_digest({**arrays, "classes": np.array(self.facts.classes)})
+
 
 def load_own(data: DataSource, data_dir: Path | None) -> Own:
     """The examples of a table of scikit-learn, or of a file. Raises DataError."""
     if data.file is None:
-        raw, classes = scikit.table(data.name)
-        return assemble(data, raw, None, classes)
-    if data.test is not None and data.file.test_file:
-        raise DataError(f"[data] test = {data.test} beside a test_file; expected one of them")
+        return assemble(data, scikit.table(data.name), None)
     raw, test = read_file(_found(data.file, data_dir))
     return assemble(data, raw, test)
 
 
-def assemble(data: DataSource, raw: Raw, test: Raw | None, classes: tuple[str, ...] | None = None) -> Own:
-    """The examples of raw inputs and targets; `classes` are the names of the targets 0, 1, ..., if these are numbers.
+def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Own:
+    """The examples of raw inputs and targets. Without test examples, a fraction of the others is drawn for that.
 
-    Without test examples, a fraction of the others is drawn for that. Raises DataError.
+    Raises DataError.
     """
-    values = np.arange(len(classes)) if classes else _values(raw.targets, data.name)
-    names = classes or tuple(map(str, values.tolist()))
+    values = np.arange(len(raw.classes)) if raw.classes else _values(raw.targets, data.name)
+    names = raw.classes or tuple(map(str, values.tolist()))
     if len(names) < 2:
         raise DataError(f"{data.name} has one class only, {names[0]!r}; expected two or more")
+    if len(names) > MAX_CLASSES:
+        raise DataError(
+            f"the target of {data.name} has {len(names):,} different values; expected at most {MAX_CLASSES:,} classes; "
+            "regression is not supported"
+        )
     whole = Examples(_flat(raw.inputs), _labels(raw.targets, values, data.name))
     if test is None:
         fraction = TEST if data.test is None else data.test
@@ -51,11 +62,16 @@ def assemble(data: DataSource, raw: Raw, test: Raw | None, classes: tuple[str, .
         kept, held_out = positions(len(whole), max(1, round(fraction * len(whole))), TEST_SEED, strata)
         training, tested = whole.take(kept), whole.take(held_out)
     elif data.test is not None:
-        raise DataError(f"[data] test = {data.test}, but {data.name} has test examples of its own; leave it out")
+        raise has_test(data)
     else:
         training, tested = whole, Examples(_flat(test.inputs), _labels(test.targets, values, data.name))
     facts = Facts(shape=raw.inputs.shape[1:], classes=names, examples=len(training))
     return Own(training, tested, facts)
+
+
+def has_test(data: DataSource) -> DataError:
+    """The error to raise for a fraction to test on where the data says which examples are for that."""
+    return DataError(f"[data] test = {data.test}, but {data.name} has test examples of its own; leave it out")
 
 
 def filled(examples: Examples, training: Array) -> Examples:
@@ -69,11 +85,11 @@ def filled(examples: Examples, training: Array) -> Examples:
 
 
 def _found(file: TableFile, data_dir: Path | None) -> TableFile:
-    """The file, in `data_dir` if its path is no longer there."""
+    """The file, in `data_dir` if there is one of its name."""
 
     def located(path: str) -> str:
         moved = data_dir / Path(path).name if data_dir else None
-        return str(moved) if moved is not None and moved.is_file() and not Path(path).is_file() else path
+        return str(moved) if moved is not None and moved.is_file() else path
 
     return replace(file, path=located(file.path), test_file=located(file.test_file) if file.test_file else None)
 
@@ -96,14 +112,14 @@ def _values(targets: Array, name: str) -> Array:
 
 def _labels(targets: Array, values: Array, name: str) -> Array:
     """The position of each target among the values, int32. Raises DataError for a target that is none of them."""
-    places = np.clip(np.searchsorted(values, targets), 0, len(values) - 1)
-    strange = values[places] != targets
-    if strange.any():
+    places = {value: place for place, value in enumerate(values.tolist())}
+    labels = np.array([places.get(target, -1) for target in targets.tolist()], np.int32)
+    strange = targets[labels < 0]
+    if len(strange):
         raise DataError(
-            f"{name} has {counted(int(strange.sum()), 'label')} outside its {len(values)} classes, for example "
-            f"{targets[strange][0]!s}"
+            f"{name} has {counted(len(strange), 'label')} outside its {len(values)} classes, for example {strange[0]!s}"
         )
-    return places.astype(np.int32)
+    return labels
 
 
 def _flat(inputs: Array) -> Array:

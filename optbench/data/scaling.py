@@ -7,6 +7,8 @@ import numpy as np
 from optbench.data.dataset import Array
 from optbench.definition.data import Scale
 
+SMALLEST = 1e-6  # Keras divides by no smaller deviation, and an exported model must do the same as the lanes
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -20,10 +22,10 @@ def scaling(scale: Scale, inputs: Array) -> Scaling:
     """The scaling of a trial that trains on these inputs [n, features].
 
     STANDARD takes the mean and the standard deviation of each feature, float32 [features]; a feature that is the same
-    in all of them is only shifted.
+    in all of them, or nearly so, is only shifted.
     """
     if scale is not Scale.STANDARD:
         return Scaling(np.zeros((), np.float32), np.array(255 if scale is Scale.UNIT else 1, np.float32))
     deviation = inputs.std(axis=0, dtype=np.float64)
-    divisor = np.where(deviation > 0, deviation, 1).astype(np.float32)
+    divisor = np.where(deviation > SMALLEST, deviation, 1).astype(np.float32)
     return Scaling(inputs.mean(axis=0, dtype=np.float64).astype(np.float32), divisor)

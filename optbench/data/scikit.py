@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from optbench.data.tables import Raw
+from optbench.data.arrays import Raw
 
 NAMES = ("breast_cancer", "iris", "wine")
 
 
-def table(name: str) -> tuple[Raw, tuple[str, ...]]:
-    """The rows of the table of that name, and the names of its classes."""
+def table(name: str) -> Raw:
+    """The rows of the table of that name."""
     import sklearn.datasets
 
     bunch = getattr(sklearn.datasets, f"load_{name}")()
-    return Raw(bunch.data.astype(np.float32), bunch.target), tuple(map(str, bunch.target_names))
+    return Raw(bunch.data.astype(np.float32), bunch.target, tuple(map(str, bunch.target_names)))

@@ -6,14 +6,19 @@ import numpy as np
 
 from optbench.data import digits, scikit, tfds
 from optbench.data.dataset import Examples, Facts, Split, digest, digest_of, positions
-from optbench.data.own import filled, load_own
-from optbench.definition.data import DataSource, Scale
+from optbench.data.own import filled, has_test, load_own
+from optbench.definition.data import DataSource, Missing, Scale
 from optbench.errors import DataError
 
 
 def is_own(data: DataSource) -> bool:
-    """Whether the data is a table that optbench splits into training and test examples itself."""
+    """Whether the data is in a file, or one of scikit-learn's tables."""
     return data.file is not None or data.name in scikit.NAMES
+
+
+def needs_tensorflow(data: DataSource) -> bool:
+    """Whether the data is read with TensorFlow."""
+    return not is_own(data) and data.name != "digits"
 
 
 def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
@@ -21,23 +26,25 @@ def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
 
     Raises DataError if the data set is unknown, is not prepared, cannot be read, or has too few examples.
     """
-    found, facts = _training_set(data, data_dir)
+    found, facts, content = _training_set(data, data_dir)
     held_out = held_back(data, len(found))
     if held_out >= len(found):
         raise DataError(
-            f"validation = {data.validation}, but {data.name} has {len(found)} training examples; "
-            f"expected fewer: try {len(found) // 6}"
+            f"validation = {data.validation}, but {data.name} has {len(found)} training examples; expected fewer"
         )
     stratified = is_own(data) if data.stratify is None else data.stratify
     kept, other = positions(len(found), held_out, seed, found.labels if stratified else None)
-    train = found.take(kept)
+    train, validation = found.take(kept), found.take(other)
     _check_classes(train, facts, data)
+    if _fills(data):
+        train, validation = filled(train, train.inputs), filled(validation, train.inputs)
+    scale = data.scale or (Scale.UNIT if found.inputs.dtype == np.uint8 else Scale.STANDARD)
     return Split(
-        train=filled(train, train.inputs),
-        validation=filled(found.take(other), train.inputs) if held_out else None,
-        digests={"data.sha256": digest(found), "split.sha256": digest_of(other)},
+        train=train,
+        validation=validation if held_out else None,
+        digests={"data.sha256": content, "split.sha256": digest_of(other), **_marks(scale, stratified)},
         facts=facts,
-        scale=data.scale or (Scale.UNIT if found.inputs.dtype == np.uint8 else Scale.STANDARD),
+        scale=scale,
         stratified=stratified,
     )
 
@@ -46,22 +53,34 @@ def load_test(data: DataSource, data_dir: Path | None = None) -> Examples:
     """The test examples, for studies in which nothing is selected. Raises DataError."""
     if is_own(data):
         own = load_own(data, data_dir)
-        return filled(own.test, own.training.inputs)
+        return filled(own.test, own.training.inputs) if _fills(data) else own.test
     return digits.test_set() if data.name == "digits" else tfds.test_set(data.name, data_dir)
 
 
 def held_back(data: DataSource, n: int) -> int:
-    """How many of n training examples are held back for validation."""
-    return round(data.validation * n) if 0 < data.validation < 1 else int(data.validation)
+    """How many of n training examples are held back for validation; at least one if it is a fraction above 0."""
+    return max(1, round(data.validation * n)) if 0 < data.validation < 1 else int(data.validation)
 
 
-def _training_set(data: DataSource, data_dir: Path | None) -> tuple[Examples, Facts]:
+def _training_set(data: DataSource, data_dir: Path | None) -> tuple[Examples, Facts, str]:
+    """The training examples, their facts, and a hash of the content."""
     if is_own(data):
         own = load_own(data, data_dir)
-        return own.training, own.facts
+        return own.training, own.facts, own.digest
     if data.test is not None:
-        raise DataError(f"[data] test = {data.test}, but {data.name} has test examples of its own; leave it out")
-    return digits.training_set() if data.name == "digits" else tfds.training_set(data.name, data_dir)
+        raise has_test(data)
+    found, facts = digits.training_set() if data.name == "digits" else tfds.training_set(data.name, data_dir)
+    return found, facts, digest(found)
+
+
+def _fills(data: DataSource) -> bool:
+    return data.file is not None and data.file.missing is Missing.MEAN
+
+
+def _marks(scale: Scale, stratified: bool) -> dict[str, str]:
+    """How the data is scaled and split, for the fingerprint, where it is not as in studies of earlier versions."""
+    marks = {"data.scale": str(scale)} if scale is not Scale.UNIT else {}
+    return marks | ({"data.stratify": "true"} if stratified else {})
 
 
 def _check_classes(train: Examples, facts: Facts, data: DataSource) -> None:

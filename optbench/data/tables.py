@@ -1,6 +1,5 @@
-"""Reads a person's own data from a file: a table (.csv, .parquet), or arrays (.npz)."""
+"""Reads a person's own data from a file: a table (.csv, .parquet), or arrays (.npz, see arrays.py)."""
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optbench.data.arrays import Raw, read_arrays
 from optbench.data.dataset import Array
-from optbench.definition.data import Missing, TableFile
+from optbench.definition.data import Missing, TableFile, ending
 from optbench.errors import DataError, counted, nearest
 
 if TYPE_CHECKING:
     import pyarrow
 
-MOST_VALUES = 100  # different values of a text column, each of which becomes an input
-ENDINGS = (".csv", ".parquet", ".npz")
-
-
-@dataclass(frozen=True)
-class Raw:
-    """What a file holds: inputs [n, ...] with NaN where a value is missing, and targets [n], numbers or texts."""
-
-    inputs: Array
-    targets: Array
+MAX_VALUES = 100  # different values of a text column, each of which becomes an input
 
 
 @dataclass(frozen=True)
@@ -44,33 +35,39 @@ def read_file(file: TableFile) -> tuple[Raw, Raw | None]:
 
     Raises DataError with one line that says what is wrong and what to write.
     """
-    if Path(file.path).suffix == ".npz":
-        return _arrays(file)
-    table = _table(file.path)
+    for path in filter(None, (file.path, file.test_file)):
+        if not Path(path).is_file():
+            raise DataError(f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR")
+    if ending(file.path) == ".npz":
+        return read_arrays(file.path)
+    table = _table(file.path, None)
     encoding = _encoding(table, file)
     train = _raw(table, encoding, file, file.path)
-    return train, _raw(_table(file.test_file), encoding, file, file.test_file) if file.test_file else None
+    if file.test_file is None:
+        return train, None
+    return train, _raw(_table(file.test_file, table.schema), encoding, file, file.test_file)
 
 
-def check_exists(path: str) -> None:
-    """Raise DataError for a file that is not there, or of a kind that cannot be read."""
-    if Path(path).suffix not in ENDINGS:
-        raise DataError(f"{path}: expected a file that ends with {', '.join(ENDINGS)}")
-    if not Path(path).is_file():
-        raise DataError(f"{path} is not a file; if it moved, name the folder that it is in now: --data-dir DIR")
-
-
-def _table(path: str) -> "pyarrow.Table":
+def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
+    """The table of a file; with the types of another one, so that both are encoded alike. Raises DataError."""
     import pyarrow
     from pyarrow import csv, parquet
 
-    check_exists(path)
+    kinds = {} if like is None else {field.name: field.type for field in like}
     try:
-        if Path(path).suffix == ".parquet":
-            return parquet.read_table(path)
-        return csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
+        if ending(path) == ".parquet":
+            table = parquet.read_table(path)
+        else:
+            options = csv.ConvertOptions(strings_can_be_null=True, column_types=kinds)
+            table = csv.read_csv(path, convert_options=options)
+        for place, field in enumerate(table.schema):
+            kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
+            kind = kinds.get(field.name, kind)
+            if kind != field.type:
+                table = table.set_column(place, field.name, table.column(place).cast(kind))
     except (pyarrow.ArrowException, OSError) as problem:
         raise DataError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from problem
+    return table
 
 
 def _encoding(table: "pyarrow.Table", file: TableFile) -> Encoding:
@@ -84,6 +81,11 @@ def _encoding(table: "pyarrow.Table", file: TableFile) -> Encoding:
     for key, name in (("target", file.target), *(("drop", name) for name in file.drop)):
         if name not in names:
             raise DataError(f"[data] {key}: {path} has no column {name!r}; {nearest(name, names)}")
+    kind = table.schema.field(file.target).type
+    if not _is_text(kind) and not _is_number(kind):
+        raise DataError(
+            f"{path}: the target {file.target!r} has {kind} values; expected whole numbers, texts or booleans"
+        )
     columns = [name for name in names if name != file.target and name not in file.drop]
     if not columns:
         raise DataError(f"{path} has no column beside the target {file.target!r} that is not dropped; expected inputs")
@@ -92,25 +94,33 @@ def _encoding(table: "pyarrow.Table", file: TableFile) -> Encoding:
 
 def _texts(table: "pyarrow.Table", columns: Sequence[str], path: str) -> Iterator[tuple[str, list[str]]]:
     """The different values of each text column. Raises DataError for a column that is neither text nor numbers."""
-    import pyarrow.types as kinds
-
     for name in columns:
         kind = table.schema.field(name).type
-        if kinds.is_dictionary(kind):
-            kind = kind.value_type
-        if kinds.is_string(kind) or kinds.is_large_string(kind):
+        if _is_text(kind):
             values = sorted(value for value in table.column(name).unique().to_pylist() if value is not None)
-            if len(values) > MOST_VALUES:
+            if len(values) > MAX_VALUES:
                 raise DataError(
                     f"{path}: the text column {name!r} has {len(values):,} different values; expected at most "
-                    f'{MOST_VALUES}; leave it out: [data] drop = ["{name}"]'
+                    f'{MAX_VALUES}; leave it out: [data] drop = ["{name}"]'
                 )
             yield name, values
-        elif not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind) or kinds.is_null(kind)):
+        elif not _is_number(kind):
             raise DataError(
                 f"{path}: the column {name!r} has {kind} values; expected numbers, booleans or texts; leave it out: "
                 f'[data] drop = ["{name}"]'
             )
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind) or kinds.is_null(kind))
 
 
 def _raw(table: "pyarrow.Table", encoding: Encoding, file: TableFile, path: str) -> Raw:
@@ -122,14 +132,11 @@ def _raw(table: "pyarrow.Table", encoding: Encoding, file: TableFile, path: str)
     if file.missing is Missing.DROP:
         table = table.filter(~np.any(list(missing.values()), axis=0))
     else:
-        lacking = {name: int(found.sum()) for name, found in missing.items() if found.any()}
-        if file.missing is Missing.MEAN and lacking.pop(str(file.target), 0):
-            lacking = {str(file.target): int(missing[str(file.target)].sum())}
-        elif file.missing is Missing.MEAN:
-            lacking = {}
+        refused = [str(file.target)] if file.missing is Missing.MEAN else used
+        lacking = {name: int(missing[name].sum()) for name in refused if missing[name].any()}
         if lacking:
             shown = ", ".join(f"{name} ({counted(count, 'row')})" for name, count in lacking.items())
-            fill = "" if str(file.target) in lacking else 'missing = "mean", or '
+            fill = "" if file.target in lacking else 'missing = "mean", or '
             raise DataError(f'{path} lacks values: {shown}; expected [data] {fill}missing = "drop"')
     if not len(table):
         why = "every row lacks a value" if file.missing is Missing.DROP else "it has no rows"
@@ -155,44 +162,3 @@ def _inputs(column: Any, values: Sequence[str] | None) -> Array:
         if value in place:
             found[row, place[value]] = 1
     return found
-
-
-def _arrays(file: TableFile) -> tuple[Raw, Raw | None]:
-    """The arrays x and y of an .npz file, and x_test and y_test if it has them."""
-    path = file.path
-    check_exists(path)
-    try:
-        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
-        raise DataError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from problem
-    if not {"x", "y"} <= arrays.keys():
-        raise DataError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected x and y")
-    for key in ("target", "drop", "missing", "test_file"):
-        if getattr(file, key):
-            raise DataError(f"[data] {key} is for tables, and {path} has arrays; leave it out")
-    train = raw_of(arrays["x"], arrays["y"], path)
-    if not {"x_test", "y_test"} & arrays.keys():
-        return train, None
-    if not {"x_test", "y_test"} <= arrays.keys():
-        raise DataError(f"{path} has only one of x_test and y_test; expected both or none")
-    test = raw_of(arrays["x_test"], arrays["y_test"], f"{path}, test arrays")
-    if test.inputs.shape[1:] != train.inputs.shape[1:]:
-        raise DataError(f"{path}: x_test has inputs {test.inputs.shape[1:]}, x {train.inputs.shape[1:]}")
-    return train, test
-
-
-def raw_of(x: Array, y: Array, where: str) -> Raw:
-    """Arrays as inputs and targets. Raises DataError if they do not belong together, or hold no finite numbers."""
-    x, y = np.asarray(x), np.asarray(y)
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or not len(x):
-        raise DataError(f"{where}: x has the shape {x.shape} and y {y.shape}; expected [n, ...] and [n]")
-    if x.dtype.kind not in "biuf":
-        raise DataError(f"{where}: x has {x.dtype} values; expected numbers")
-    if x.dtype != np.uint8:
-        x = x.astype(np.float32)
-        if not np.isfinite(x).all():
-            raise DataError(
-                f"{where}: {np.count_nonzero(~np.isfinite(x)):,} inputs are NaN or infinite; expected numbers"
-            )
-    return Raw(x, y)

@@ -1,4 +1,4 @@
-"""MNIST and other data sets of 28x28 images in 10 classes, through tensorflow-datasets."""
+"""MNIST and other data sets of tensorflow-datasets that have one dense input and a label of classes."""
 
 import fcntl
 import logging
@@ -14,20 +14,23 @@ from urllib.request import getproxies
 import numpy as np
 
 from optbench.data.dataset import Examples, Facts
+from optbench.data.scikit import NAMES
 from optbench.errors import DataError, nearest, tolerated
 
 log = logging.getLogger(__name__)
-SUGGESTED = ("digits", "fashion_mnist", "kmnist", "mnist")  # of all data sets that fit
+FAMILY = ("fashion_mnist", "kmnist", "mnist")  # which have the same original files
+SUGGESTED = ("breast_cancer", "digits", "iris", "wine", *FAMILY)  # of all data sets that fit
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
 def training_set(name: str, data_dir: Path | None) -> tuple[Examples, Facts]:
     """The training examples and their facts, after downloading the data set if it is missing. Raises DataError."""
     builder = _prepared(name, data_dir)
+    _check_parts(builder)
     examples = _examples(builder, "train")
-    image, label = (builder.info.features[key] for key in ("image", "label"))
-    shape = image.shape[:-1] if image.shape[-1] == 1 else image.shape
-    return examples, Facts(shape=shape, classes=tuple(label.names), examples=len(examples))
+    given, label = (builder.info.features[key] for key in _columns(builder))
+    shape = given.shape[:-1] if len(given.shape) == 3 and given.shape[-1] == 1 else given.shape
+    return examples, Facts(shape=tuple(shape), classes=tuple(label.names), examples=len(examples))
 
 
 def test_set(name: str, data_dir: Path | None) -> Examples:
@@ -45,8 +48,34 @@ def _prepared(name: str, data_dir: Path | None) -> Any:
 
 def _examples(builder: Any, part: str) -> Examples:
     data = builder.as_dataset(split=part, batch_size=-1)
-    inputs, labels = data["image"].numpy(), data["label"].numpy()
+    inputs, labels = (data[key].numpy() for key in _columns(builder))
+    if inputs.dtype != np.uint8:
+        inputs = inputs.astype(np.float32)
+        if not np.isfinite(inputs).all():
+            raise DataError(f"data set {builder.name!r} has inputs that are NaN or infinite; expected finite numbers")
     return Examples(inputs.reshape(len(labels), -1), labels.astype(np.int32))
+
+
+def _check_parts(builder: Any) -> None:
+    if not {"train", "test"} <= set(builder.info.splits):
+        parts = ", ".join(builder.info.splits)
+        raise DataError(f"data set {builder.name!r} has the parts {parts}; expected train and test among them")
+
+
+def _columns(builder: Any) -> tuple[str, str]:
+    """The names of the input and the label. Raises DataError for a data set that does not have one of each."""
+    features, keys = builder.info.features or {}, builder.info.supervised_keys
+    names = keys if isinstance(keys, tuple) and len(keys) == 2 and all(key in features for key in keys) else ()
+    if names:
+        given, label = (features[name] for name in names)
+        dense = isinstance(given.shape, tuple) and given.shape and None not in given.shape
+        if dense and np.dtype(given.np_dtype).kind in "biuf" and getattr(label, "num_classes", None):
+            return names[0], names[1]
+    held = ", ".join(f"{name} {getattr(feature, 'shape', '')}" for name, feature in features.items())
+    raise DataError(
+        f"data set {builder.name!r} has {held or 'no features'}; expected one input of a fixed shape and a label of "
+        "classes; a file of your own may have any columns: [data] file"
+    )
 
 
 def prepare(name: str, source: Path | None = None, data_dir: Path | None = None) -> Path:
@@ -73,8 +102,10 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
 
 def check_source(name: str, source: Path | None) -> None:
     """Raise DataError for a data set that needs no preparing, and for a folder without its original files."""
-    if name == "digits":
-        raise DataError("digits comes with scikit-learn and needs no preparing; type `optbench sweep quickstart`")
+    if name in NAMES or name == "digits":
+        raise DataError(f"{name} comes with scikit-learn and needs no preparing; type `optbench data show {name}`")
+    if source is not None and name not in FAMILY:
+        raise DataError(f"--from is for {', '.join(FAMILY)}, not for {name!r}; leave it out to download")
     missing = [] if source is None else [file for file in MNIST_FILES if not (source / file).is_file()]
     if missing:
         raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
@@ -117,28 +148,26 @@ def _check_reachable(name: str, builder: Any) -> None:
     """Raise DataError at once if the data set's server cannot be reached: its download would retry for minutes."""
     if getproxies():
         return  # the proxy reaches it, or reports that it cannot
+    original = f"with the original files in DIR, type `optbench data prepare {name} --from DIR`; "
+    advice = original if name in FAMILY else ""
     for url in list(builder.url_infos)[:1]:
         parts = urlsplit(url)
         try:
             socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
         except OSError as problem:
             raise DataError(
-                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); with the original "
-                f"files in DIR, type `optbench data prepare {name} --from DIR`; `optbench sweep quickstart` needs none"
+                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); {advice}"
+                "`optbench sweep quickstart` needs no download"
             ) from problem
 
 
 def _builder(name: str, data_dir: Path | None) -> Any:
-    """The builder of the data set. Raises DataError unless its images are 28x28 in 10 classes."""
+    """The builder of the data set. Raises DataError unless it has one dense input and a label of classes."""
     import tensorflow_datasets
 
     try:
         builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
     except Exception as problem:  # DatasetNotFoundError or ValueError: depends on how the name is wrong
         raise DataError(f"unknown data set {name!r}; {nearest(name, SUGGESTED)}") from problem
-    features = builder.info.features or {}
-    shape = features["image"].shape if "image" in features else None
-    classes = getattr(features["label"], "num_classes", None) if "label" in features else None
-    if shape != (28, 28, 1) or classes != 10:
-        raise DataError(f"data set {name!r} has images {shape} of {classes} classes; expected 28x28x1 of 10: try mnist")
+    _columns(builder)
     return builder

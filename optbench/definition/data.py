@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from optbench.definition.plain import plain_data
+from optbench.errors import DataError
 
 
 class Scale(StrEnum):
@@ -20,6 +22,14 @@ class Missing(StrEnum):
 
     MEAN = "mean"
     DROP = "drop"
+
+
+ENDINGS = (".csv", ".parquet", ".npz")
+
+
+def ending(path: str) -> str:
+    """How the file's name ends, in small letters: one of ENDINGS, if it can be read."""
+    return Path(path).suffix.lower()
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,33 @@ class DataSource:
     scale: Scale | None = None
     stratify: bool | None = None
 
+    @classmethod
+    def of_file(cls, file: TableFile, validation: float, **more: Any) -> "DataSource":
+        """The data in a file, named after it. Raises DataError for keys that do not go together."""
+        _check_file(file, more.get("test"))
+        return cls(name=Path(file.path).stem, validation=validation, file=file, **more)
+
     @property
     def identity(self) -> dict[str, Any]:
-        """What a fingerprint has of the data beside its digests: not where a file is, because that changes no trial."""
+        """What a fingerprint has of the data beside its digests, which say what the other keys lead to.
+
+        Where a file is changes no trial, and a default may be left out or written.
+        """
         plain = plain_data(self)
-        moved = ("file", "test_file", "name") if self.file else ()
-        return {key: value for key, value in plain.items() if key not in moved}
+        free = ("scale", "stratify", "test", *(("file", "test_file", "name", "drop") if self.file else ()))
+        return {key: value for key, value in plain.items() if key not in free}
+
+
+def _check_file(file: TableFile, test: float | None) -> None:
+    if ending(file.path) not in ENDINGS:
+        raise DataError(f"[data] file = {file.path!r}; expected a file that ends with {', '.join(ENDINGS)}")
+    if ending(file.path) == ".npz":
+        for key in ("target", "drop", "missing", "test_file"):
+            if getattr(file, key):
+                raise DataError(f"[data] {key} is for tables, and {file.path} has arrays; leave it out")
+    elif file.target is None:
+        raise DataError(f"[data] target is missing; expected the column of {file.path} to predict")
+    if file.test_file is not None and test is not None:
+        raise DataError(f"[data] test = {test} beside a test_file; expected one of them")
+    if file.test_file is not None and ending(file.test_file) not in ENDINGS[:2]:
+        raise DataError(f"[data] test_file = {file.test_file!r}; expected a table: {' or '.join(ENDINGS[:2])}")

@@ -17,7 +17,7 @@ else:
 
 def _count_or_fraction(value: float) -> float:
     """The number, a whole one as an int. Raises ValueError for one that is neither a count nor a fraction."""
-    if value < 0 or (value >= 1 and value != int(value)):
+    if value >= 1 and value != int(value):
         raise ValueError("a whole number of examples, or a fraction below 1")
     return int(value) if value == int(value) else value
 
@@ -25,7 +25,7 @@ def _count_or_fraction(value: float) -> float:
 class SomeData(Table):
     """What every kind of data has."""
 
-    validation: Annotated[float, AfterValidator(_count_or_fraction)]
+    validation: Annotated[float, Field(ge=0, le=1_000_000_000), AfterValidator(_count_or_fraction)]
     """How much of the training set is held back for validation: a number of examples, or a fraction below 1; 0 only in
     a list of fixed trials."""
     resplit: bool = False
@@ -33,8 +33,8 @@ class SomeData(Table):
     test: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The fraction to test on, drawn once, where the data does not say which examples these are; 0.2 unless given."""
     scale: ScaleName | None = None
-    """How inputs are scaled: divided by 255 (unit), by the mean and the standard deviation of the training part
-    (standard), or not (none); unit for bytes and standard for other numbers unless given."""
+    """How inputs are scaled: divided by 255 (unit), to mean 0 and deviation 1 in the training part (standard), or not
+    (none); unit for bytes and standard for other numbers unless given."""
     stratify: bool | None = None
     """Whether every part has the classes in the same proportions; true unless given, but false for digits and for data
     of tensorflow-datasets."""

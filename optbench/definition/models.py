@@ -90,7 +90,7 @@ class TrialTable(Table):
     """What the setting is called in tables and figures."""
     seeds: list[Seed] | None = Field(None, min_length=1)
     """One trial for each of these seeds, which decide the initial weights, the batch order and, with resplit, the
-    validation images; else one trial with a seed of its own."""
+    validation examples; else one trial with a seed of its own."""
     published_test_accuracy: Fraction | None = None
     """A published test accuracy, 0 to 1, shown next to the measured one; only if [data] validation is 0."""
     source_trial: CountFrom0 | None = None
@@ -98,7 +98,7 @@ class TrialTable(Table):
 
 
 class FinalsTable(Table):
-    """The best configurations of a search are trained again on fresh seeds, with validation images, to choose one."""
+    """The best configurations of a search are trained again on fresh seeds, with validation examples, to choose one."""
 
     candidates: CountFrom2 | None = None
     """How many configurations enter, the known settings among them; unless given, as many as fit, at most 5."""
@@ -106,7 +106,7 @@ class FinalsTable(Table):
     """How many trainings of all epochs there are, as a fraction of the search's trials; 0.16 unless given, or 10
     trainings if that is more, but at most 0.25."""
     resplit: bool = True
-    """Whether every fresh seed draws validation images of its own; if false, finals validate on those of the search."""
+    """Whether every fresh seed draws validation examples of its own; else on those of the search."""
 
 
 def _switch(given: Any) -> str:

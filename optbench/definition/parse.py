@@ -108,7 +108,7 @@ def _data(read: "DataTable | FileTable") -> DataSource:
     file = TableFile(
         path=str(path), target=held["target"], drop=tuple(held["drop"]), missing=missing, test_file=test_file
     )
-    return DataSource(name=Path(file.path).stem, file=file, **shared)
+    return DataSource.of_file(file, **shared)
 
 
 def _finals(read: "SweepTable") -> Finals | None:
@@ -128,16 +128,16 @@ def check_weights(hidden: Sequence[int], inputs: int, classes: int, where: str) 
 
 
 def _check_validation(sweep: Sweep, where: str) -> None:
-    """Raise DefinitionError if a search has no validation images, or if resplit is set where it is not allowed."""
+    """Raise DefinitionError if a search has no validation examples, or if resplit is set where it is not allowed."""
     if sweep.searches and sweep.data.validation == 0:
         raise DefinitionError(f"{where}: [data] validation must be above 0 when there is a [space], for example 10000")
     if sweep.searches and sweep.data.resplit:
         raise DefinitionError(
             f"{where} [data]: resplit = true beside a [space]; expected false, because the trials of a search are "
-            "compared on the same images; resplit = true in [finals] draws others for the finals"
+            "compared on the same examples; resplit = true in [finals] draws others for the finals"
         )
     if sweep.data.resplit and sweep.data.validation == 0:
-        raise DefinitionError(f"{where} [data]: resplit = true, but validation is 0; expected validation images")
+        raise DefinitionError(f"{where} [data]: resplit = true, but validation is 0; expected validation examples")
 
 
 def check_trials(sweep: Sweep, where: str, flags: Collection[str] = ()) -> None:
@@ -212,6 +212,6 @@ def _check_list(read: "SweepTable", sweep: Sweep, where: str) -> None:
     validation = sweep.data.validation
     if validation and any(trial.published_test_accuracy is not None for trial in sweep.fixed):
         raise DefinitionError(
-            f"{where}: published_test_accuracy needs test images, which are evaluated only where [data] validation "
+            f"{where}: published_test_accuracy needs test examples, which are evaluated only where [data] validation "
             f"is 0; it is {validation}"
         )

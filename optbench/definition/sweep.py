@@ -141,7 +141,7 @@ class Finals:
 
     `candidates` is how many enter (None: as many as the budget allows, at most 5). `budget` is a fraction of the
     search's trials: so many trainings of all epochs the finals have (None: see rounds.trainings). `resplit` is whether
-    every fresh seed draws validation images of its own, so that the choice does not rest on those of the search.
+    every fresh seed draws validation examples of its own, so that the choice does not rest on those of the search.
     """
 
     candidates: int | None = None
@@ -194,7 +194,7 @@ class Sweep:
 
     @property
     def searches(self) -> bool:
-        """Whether it is a search: it selects by validation images, and never evaluates the test images."""
+        """Whether it is a search: it selects by validation examples, and never evaluates the test examples."""
         return bool(self.space)
 
     @property

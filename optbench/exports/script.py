@@ -54,9 +54,9 @@ def as_python(choices: Sequence[Choice]) -> str:
     if study.sweep is None:
         raise StudyError(f"study {study.name!r} was not made by optbench, so its model and data are unknown")
     sweep = study.sweep
-    if is_own(sweep.data):
+    if is_own(sweep.data) or "data.scale" in study.fingerprint:
         raise StudyError(
-            f"--format python knows how to load digits and data of tensorflow-datasets, not {sweep.data.name}; "
+            f"--format python writes scripts for digits and images of tensorflow-datasets, not for {sweep.data.name}; "
             "--model FILE saves the trained network"
         )
     assert study.facts is not None, "a study that optbench made knows its data set"

@@ -33,7 +33,7 @@ def learning(comparison: Comparison) -> Section:
     found = [Figure(caption="Validation error of the best single run of each search, on a logarithmic axis", plot=plot)]
     trained = [*_confirmed(comparison), *_fixed(comparison)]
     if trained:
-        caption = f"Training error on all training images, on a logarithmic axis: {_key(trained)}"
+        caption = f"Training error on all training examples, on a logarithmic axis: {_key(trained)}"
         plot = figures.lines(trained, "epoch", "training error, %", Scale.ERROR)
         found.append(Figure(caption=caption, plot=plot))
     return Section(title="Learning curves", text=text, figures=found)

@@ -34,9 +34,9 @@ class StudyState(enum.StrEnum):
 class Role(enum.StrEnum):
     """What a study is for.
 
-    A SEARCH draws hyperparameters and selects by validation images. A FIXED study trains the list of its file. A
-    CONFIRMATION trains the best configurations of a search again, on fresh seeds and all training images, and scores
-    them on the test set. FINALS train them again with validation images, to choose the best one of the search.
+    A SEARCH draws hyperparameters and selects by validation examples. A FIXED study trains the list of its file. A
+    CONFIRMATION trains the best configurations of a search again, on fresh seeds and all training examples, and scores
+    them on the test set. FINALS train them again with validation examples, to choose the best one of the search.
     """
 
     SEARCH = "search"
@@ -56,7 +56,7 @@ class Decision(enum.StrEnum):
 
 
 class Metric(enum.StrEnum):
-    """What a study's trials are scored by: validation images where something is selected, test images otherwise."""
+    """What a study's trials are scored by: validation examples where something is selected, test examples otherwise."""
 
     VALIDATION_ACCURACY = "validation accuracy"
     TEST_ACCURACY = "test accuracy"

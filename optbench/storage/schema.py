@@ -18,7 +18,7 @@ epochs = Table(
     Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("train_loss", Float(53)),  # null: not a finite number
     Column("train_accuracy", Float(53), nullable=False),
-    Column("validation_loss", Float(53)),  # null: not finite, or no validation images
+    Column("validation_loss", Float(53)),  # null: not finite, or no validation examples
     Column("validation_accuracy", Float(53)),
     Column("seconds", Float(53), nullable=False),
     Column("effective_lr", Float(53)),  # null: not measured or not finite, as in the next column

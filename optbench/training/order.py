@@ -29,9 +29,9 @@ def _glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def batches(n: int, batch: int, seed: int, epoch: int) -> Array:
-    """Indices of the images of one epoch (from 1), int32 [ceil(n / batch), batch].
+    """Indices of the examples of one epoch (from 1), int32 [ceil(n / batch), batch].
 
-    Every image comes once. The last batch is filled up with images of another permutation, as in a pipeline that
+    Every example comes once. The last batch is filled up with examples of another permutation, as in a pipeline that
     repeats the data before it forms batches.
     """
     steps = math.ceil(n / batch)

@@ -30,6 +30,7 @@ from optbench.storage import (
     open_study,
     past_attributes,
     set_total,
+    studies,
     sweep_of,
     write_plan,
 )
@@ -95,6 +96,7 @@ def make_study(
     facts: Facts | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """The id and the attributes of the study `name`, made from the sweep if there is none."""
+    _check_origin(storage, relations.origin, digests)
     validates = sweep.searches or sweep.data.validation > 0
     metric = Metric.VALIDATION_ACCURACY if validates else Metric.TEST_ACCURACY
     begun = begin(storage, sweep, name, digests)
@@ -116,6 +118,18 @@ def make_study(
     attributes |= {key: value for key, value in named.items() if value is not None}
     held = {str(key): value for key, value in attributes.items()}
     return open_study(storage, name, metric, held, past_attributes(begun.past))
+
+
+def _check_origin(storage: Storage, origin: str | None, digests: Mapping[str, str]) -> None:
+    """Raise StudyError if the data is no longer that of the search whose configurations are trained again."""
+    if origin is None or origin not in {study.name for study in studies(storage)}:
+        return
+    held = find_study(storage, origin).fingerprint.get("data.sha256")
+    if held is not None and digests.get("data.sha256", held) != held:
+        raise StudyError(
+            f"the data differs from that of the search {origin!r}: data.sha256 is {held!r} there, "
+            f"{digests['data.sha256']!r} here; restore it, or sweep the new data under another name"
+        )
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:

@@ -37,10 +37,10 @@ class StudyData:
 def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:
     """The data of a sweep. Raises DataError, and DefinitionError if a batch is larger than the training set."""
     from optbench.data import load, load_test
-    from optbench.data.splits import is_own
+    from optbench.data.splits import needs_tensorflow
     from optbench.worker.loading import load_tensorflow
 
-    if sweep.data.name != "digits" and not is_own(sweep.data):  # read with TensorFlow, which must be set up first
+    if needs_tensorflow(sweep.data):
         load_tensorflow(trainer)
     split = load(sweep.data, sweep.seed, data_dir)
     inputs, classes = math.prod(split.facts.shape), len(split.facts.classes)

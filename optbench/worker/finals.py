@@ -1,6 +1,6 @@
 """Makes the finals of a search as a study of their own, and lets them go on from round to round.
 
-Finals are a list of fixed trials with validation images that grows. When a round is finished, a worker appends the
+Finals are a list of fixed trials with validation examples that grows. When a round is finished, a worker appends the
 next one; of several workers one does, and the others find it.
 """
 

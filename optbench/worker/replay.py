@@ -31,7 +31,7 @@ class Tested(NamedTuple):
 class Replay:
     """Both learning curves, and by how much their accuracies may differ.
 
-    `tested` is None where the study's trials are not scored on test images. `weights` are those of the network at the
+    `tested` is None where the study's trials are not scored on test examples. `weights` are those of the network at the
     end: kernel and bias of each layer in turn, float32; `scaling` is that of its inputs.
     """
 
@@ -44,7 +44,7 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether the accuracies agree: in every epoch, and on the test images."""
+        """Whether the accuracies agree: in every epoch, and on the test examples."""
         pairs = zip(self.before, self.after, strict=True)
         curves = all(self.difference(old, new) <= self.tolerance for old, new in pairs)
         return curves and (self.tested is None or abs(self.tested.before - self.tested.after) <= self.tolerance)

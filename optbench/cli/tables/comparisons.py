@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def arms(rows: "Sequence[Row]") -> Fitted:
-    """One row per arm. Accuracies are in percent and on test images, except for the best validation accuracy."""
+    """One row per arm. Accuracies are in percent and on test examples, except for the best validation accuracy."""
     from optbench.comparison.arms import percent
     from optbench.comparison.rows import interval
 

@@ -25,8 +25,10 @@ def dataset(data: DataSource, split: "Split", test: "Examples") -> Iterator[Rend
     inputs, shape = split.train.inputs, "x".join(map(str, split.facts.shape))
     size = sum(part.inputs.nbytes for part in (split.train, split.validation, test) if part is not None)
     yield Text(f"{data.name}: inputs of shape {shape}, {inputs.dtype}, {SCALED[split.scale]}")
-    yield Text(f"{len(split.facts.classes)} classes, so guessing reaches {100 * split.facts.chance:.3g} %")
-    yield Text(f"split {'with the classes in proportion' if split.stratified else 'at random'}, {size / 1e6:.1f} MB")
+    yield Text(f"{len(split.facts.classes)} classes, so guessing uniformly reaches {100 * split.facts.chance:.3g} %")
+    yield Text(
+        f"split {'with the classes in proportion' if split.stratified else 'at random'}, {size:,} bytes in memory"
+    )
     found = counts(split, test)
     columns = [Column("class", list(split.facts.classes), text=True)]
     columns += [Column(part, [f"{number:,}" for number in numbers]) for part, numbers in found.items()]

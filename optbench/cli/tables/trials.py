@@ -13,6 +13,7 @@ from optbench.cli.tables.finals import finals, one_run
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.studies import counts, fixed
 from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
+from optbench.data.dataset import Facts
 from optbench.optimizers import ONE_MINUS
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_first
@@ -44,10 +45,21 @@ def show(
         yield Text(f"at most about {duration(left)} to go")
     yield from _lost([record for record in records if record.state in LOST], top)
     if study.sweep is not None:
+        yield from _data(study.facts)
         yield Text("\ndefinition", style="bold")
         yield Text(tomli_w.dumps(as_written(study.sweep.definition())))
     if study.versions:
         yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
+
+
+def _data(facts: Facts | None) -> Iterator[RenderableType]:
+    """What the study knows of its data: sizes, and the names of the classes, the first ten of many."""
+    if facts is None:
+        return
+    names, shape = ", ".join(facts.classes[:10]), "x".join(map(str, facts.shape))
+    more = f" and {len(facts.classes) - 10} more" if len(facts.classes) > 10 else ""
+    yield Text("\ndata", style="bold")
+    yield Text(f"{facts.examples:,} examples of shape {shape} in {len(facts.classes)} classes: {names}{more}")
 
 
 def _best(study: StudyRecord, shown: Sequence[TrialRecord]) -> Iterator[RenderableType]:

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from optbench.data import Examples, Split
 from optbench.data.scaling import scaling
+from optbench.definition.data import Scale
 from optbench.training.contract import Epoch, Job
 from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
@@ -59,7 +60,8 @@ class Lanes:
         own = self.scaling
         if self.split.pool is not None:
             self.train_positions[lane], self.held_out[lane] = kept, _ = self.split.drawn(job.seed)
-            own = scaling(self.split.scale, self.split.pool.inputs[kept])
+            if self.split.scale is Scale.STANDARD:
+                own = scaling(self.split.scale, self.split.pool.inputs[kept])
         group.assign(place, job, own)
         self.assigned[lane], self.epochs[lane] = job, 0
 

@@ -1,0 +1,82 @@
+"""Reads arrays: from an .npz file, or from a Dataset of the Python API."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from optbench.data.dataset import Array
+from optbench.errors import DataError
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a source holds: inputs [n, ...] with NaN where a value is missing, and targets [n], numbers or texts.
+
+    `classes` are the names of the targets 0, 1, and so on, if the source has names.
+    """
+
+    inputs: Array
+    targets: Array
+    classes: tuple[str, ...] | None = None
+
+
+def read_arrays(path: str) -> tuple[Raw, Raw | None]:
+    """The arrays of an .npz file (see `examples_of`). Raises DataError."""
+    try:
+        with Path(path).open("rb") as opened:
+            held = np.load(opened, allow_pickle=False)
+            arrays = {name: held[name] for name in held.files}
+    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
+        raise DataError(f"{path} cannot be read as an .npz file: {str(problem).splitlines()[0]}") from problem
+    return examples_of(arrays, path)
+
+
+def examples_of(arrays: Mapping[str, Array], where: str) -> tuple[Raw, Raw | None]:
+    """The examples x, y to train on, and x_test, y_test to test on if there are any; `classes` may name the targets.
+
+    Raises DataError for arrays that do not belong together.
+    """
+    if not {"x", "y"} <= arrays.keys():
+        raise DataError(f"{where} has the arrays {', '.join(arrays) or 'none'}; expected x and y")
+    names = _class_names(arrays.get("classes"), where)
+    train = replace(_raw(arrays["x"], arrays["y"], where), classes=names)
+    if not {"x_test", "y_test"} & arrays.keys():
+        return train, None
+    if not {"x_test", "y_test"} <= arrays.keys():
+        raise DataError(f"{where} has only one of x_test and y_test; expected both or none")
+    test = _raw(arrays["x_test"], arrays["y_test"], f"{where}, x_test and y_test")
+    for kind, one, other in (
+        ("the shape", test.inputs.shape[1:], train.inputs.shape[1:]),
+        ("values of the type", test.inputs.dtype, train.inputs.dtype),
+    ):
+        if one != other:
+            raise DataError(f"{where}: x_test has inputs of {kind} {one}, x of {other}; expected the same")
+    return train, test
+
+
+def _raw(x: Array, y: Array, where: str) -> Raw:
+    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or not len(x):
+        raise DataError(f"{where}: x has the shape {x.shape} and y {y.shape}; expected [n, ...] and [n]")
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{where}: x has {x.dtype} values; expected numbers")
+    if y.dtype.kind == "O" and all(isinstance(value, str) for value in y):
+        y = y.astype(str)
+    if x.dtype != np.uint8:
+        x = x.astype(np.float32)
+        strange = np.count_nonzero(~np.isfinite(x))
+        if strange:
+            raise DataError(f"{where}: {strange:,} inputs are NaN or infinite; expected finite numbers")
+    return Raw(x, y)
+
+
+def _class_names(given: Array | None, where: str) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    names = tuple(map(str, given.ravel().tolist()))
+    if given.ndim != 1 or len(set(names)) != len(names):
+        raise DataError(f"{where}: classes are {', '.join(names[:5])}; expected a list of different names")
+    return names
