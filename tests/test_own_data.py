@@ -143,7 +143,7 @@ def test_scikit_learns_tables_need_no_network(name, shape, classes):
 
 
 WRONG = {
-    "no target": ({}, {}, r"target is missing; expected the column of .*t.parquet to predict"),
+    "no target": ({}, {}, r"target is missing; expected the column of .* one of species, mass, island, male, id"),
     "unknown target": ({}, {"target": "specie"}, "target: .* has no column 'specie'; did you mean 'species'?"),
     "unknown drop": ({}, {"target": "species", "drop": ("ids",)}, "drop: .* has no column 'ids'; did you mean 'id'?"),
     "missing": (

@@ -88,8 +88,6 @@ def _check_file(file: TableFile, test: float | None) -> None:
         for key in ("target", "drop", "missing", "test_file"):
             if getattr(file, key):
                 raise DataError(f"[data] {key} is for tables, and {file.path} has arrays; leave it out")
-    elif file.target is None:
-        raise DataError(f"[data] target is missing; expected the column of {file.path} to predict")
     if file.test_file is not None and test is not None:
         raise DataError(f"[data] test = {test} beside a test_file; expected one of them")
     if file.test_file is not None and ending(file.test_file) not in ENDINGS[:2]:
