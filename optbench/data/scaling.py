@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optbench.data.dataset import Array
+from optbench.data.dataset import Array, Split
 from optbench.definition.data import Scale
 
-SMALLEST = 1e-6  # Keras divides by no smaller deviation, and an exported model must do the same as the lanes
+SMALLEST = 1e-7  # Keras' Normalization divides by no smaller deviation, and an exported model must do as the lanes do
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,9 @@ def scaling(scale: Scale, inputs: Array) -> Scaling:
     deviation = inputs.std(axis=0, dtype=np.float64)
     divisor = np.where(deviation > SMALLEST, deviation, 1).astype(np.float32)
     return Scaling(inputs.mean(axis=0, dtype=np.float64).astype(np.float32), divisor)
+
+
+def scaling_of(split: Split, seed: int) -> Scaling:
+    """The scaling of a trial with this seed, whose training examples may be its own."""
+    own = split.of(seed) if split.scale is Scale.STANDARD else split
+    return scaling(split.scale, own.train.inputs)

@@ -122,9 +122,8 @@ def make_study(
 
 def _check_origin(storage: Storage, origin: str | None, digests: Mapping[str, str]) -> None:
     """Raise StudyError if the data is no longer that of the search whose configurations are trained again."""
-    if origin is None or origin not in {study.name for study in studies(storage)}:
-        return
-    held = find_study(storage, origin).fingerprint.get("data.sha256")
+    search = next((study for study in studies(storage) if study.name == origin), None) if origin else None
+    held = search.fingerprint.get("data.sha256") if search else None
     if held is not None and digests.get("data.sha256", held) != held:
         raise StudyError(
             f"the data differs from that of the search {origin!r}: data.sha256 is {held!r} there, "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optbench.data.scaling import Scaling, scaling
+from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import StudyError
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
@@ -100,7 +100,7 @@ def replay(
         tested=tested,
         tolerance=tolerance,
         weights=trainer.weights(0),
-        scaling=scaling(own.scale, own.of(trial.seed).train.inputs),
+        scaling=scaling_of(own, trial.seed),
     )
 
 

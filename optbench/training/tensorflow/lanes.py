@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from optbench.data import Examples, Split
-from optbench.data.scaling import scaling
-from optbench.definition.data import Scale
+from optbench.data.scaling import scaling, scaling_of
 from optbench.training.contract import Epoch, Job
 from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
@@ -59,9 +58,8 @@ class Lanes:
         group, place = self.places[lane]
         own = self.scaling
         if self.split.pool is not None:
-            self.train_positions[lane], self.held_out[lane] = kept, _ = self.split.drawn(job.seed)
-            if self.split.scale is Scale.STANDARD:
-                own = scaling(self.split.scale, self.split.pool.inputs[kept])
+            self.train_positions[lane], self.held_out[lane] = self.split.drawn(job.seed)
+            own = scaling_of(self.split, job.seed)
         group.assign(place, job, own)
         self.assigned[lane], self.epochs[lane] = job, 0
 

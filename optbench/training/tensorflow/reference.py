@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from optbench.data import Examples, Split
-from optbench.data.scaling import Scaling, scaling
+from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
@@ -62,8 +62,8 @@ class Reference:
         keras.backend.clear_session()
         self.job, self.epoch = job, 0
         self.own = self.split.of(job.seed)
-        own = scaling(self.split.scale, self.own.train.inputs)
-        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams), own)
+        scaling = scaling_of(self.split, job.seed)
+        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams), scaling)
 
     def release(self, lane: int) -> None:
         self.job = None
