@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from optbench.choices import Scale
 from optbench.data import load, load_test, prepare
 from optbench.data.tfds import MNIST_FILES
-from optbench.definition.data import DataSource, Scale
+from optbench.definition.data import DataSource
 from optbench.errors import DataError
 from tests.commands import COMMAND
 from tests.conftest import MNIST

@@ -5,12 +5,11 @@ import shutil
 import signal
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from optbench.storage import find_study, open_storage
@@ -120,7 +119,7 @@ def test_a_worker_reports_in_one_line_what_another_program_ended_or_deleted(work
     workers = workers_on("sqlite", 500)
     worker = workers.start()
     workers.wait_until(lambda: finished(workers, 3) and workers.is_training(worker))
-    number = tell_a_running_trial(optuna.load_study(study_name=STUDY, storage=workers.url))
+    number = tell_a_running_trial(workers, worker)
     workers.wait_until(lambda: finished(workers, 8))
     optuna.delete_study(study_name=STUDY, storage=workers.url)
     out = workers.output(worker, end_within=60)
@@ -143,14 +142,22 @@ def test_a_sweep_whose_database_is_moved_ends_with_one_line(workers_on, tmp_path
     assert not file.exists()
 
 
-def tell_a_running_trial(study):
-    """Tell Optuna a value for the newest running trial and return its number. Tries the next one if that one ended."""
+def tell_a_running_trial(workers, worker):
+    """Tell Optuna a value for the worker's newest running trial and return its number.
+
+    The worker is frozen meanwhile: Optuna reads a trial's state and writes it apart, so that it would end a trial that
+    the worker ended in between, and nothing would be lost.
+    """
+    study = optuna.load_study(study_name=STUDY, storage=workers.url)
     while True:
-        number = max((t.number for t in study.trials if t.state == TrialState.RUNNING), default=None)
-        with suppress(ValueError, UpdateFinishedTrialError):
-            if number is not None:
-                study.tell(number, 0.5)
-                return number
+        freeze(workers, worker)
+        try:
+            running = [t.number for t in study.trials if t.state == TrialState.RUNNING]
+            if running:
+                study.tell(max(running), 0.5)
+                return max(running)
+        finally:
+            workers.send(worker, signal.SIGCONT)
 
 
 def freeze(workers, worker):

@@ -33,7 +33,7 @@ def importers(*packages):
 
 
 LAYERS = [
-    {"errors", "randomness", "defaults", "__version__"},
+    {"errors", "randomness", "defaults", "choices", "__version__"},
     {"files", "logs", "statistics", "optimizers"},
     {"definition"},
     {"data"},
@@ -70,7 +70,7 @@ def test_only_training_and_data_import_tensorflow():
 @pytest.mark.parametrize(("package", "more"), [("optimizers", set()), ("data", {"definition"})])
 def test_optimizers_and_data_import_only_errors_randomness_and_definitions(package, more):
     others = {path.name for path in (ROOT / "optbench").iterdir()}
-    others -= {"errors.py", "randomness.py", package} | more
+    others -= {"errors.py", "randomness.py", "choices.py", package} | more
     found = importers(*(f"optbench.{name.removesuffix('.py')}" for name in others if not name.startswith("__")))
     assert not any(name.startswith(f"{package}/") for name in found)
 
@@ -108,6 +108,14 @@ def test_only_storage_imports_sqlalchemy():
     assert all(name.startswith("storage/") for name in importers("sqlalchemy"))
 
 
+def test_only_the_dashboards_server_imports_optuna_dashboard_which_takes_two_seconds():
+    assert importers("optuna_dashboard") == {"service/serve.py", "storage/optuna_private.py"}
+    lines = (ROOT / "optbench/storage/optuna_private.py").read_text().splitlines()
+    assert [line for line in lines if "import" in line and "optuna_dashboard" in line] == [
+        "    from optuna_dashboard import _custom_plot_data"  # in sort_saved_plots, which only the server calls
+    ]
+
+
 def test_no_error_is_suppressed_without_a_log_line():
     files = {path.relative_to(ROOT / "optbench").as_posix() for path in MODULES if "suppress(" in path.read_text()}
     assert files == {"logs.py"}  # if standard error is closed, there is nowhere to log
@@ -118,12 +126,12 @@ def test_modules_stay_small():
 
 
 @pytest.mark.parametrize("command", [["--help"], ["studies"], ["show", "x"], ["export", "x"], ["sweep", "--help"]])
-def test_only_training_loads_tensorflow(command, tmp_path):
+def test_only_training_loads_tensorflow_and_help_loads_no_numpy(command, tmp_path):
     code = (
         "import sys; from optbench.cli import main\n"
         f"sys.argv = ['optbench', *{command!r}]\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "print('loaded', [name for name in ('tensorflow', 'keras') if name in sys.modules])"
+        "print('loaded', [name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "loaded []"
+    assert done.stdout.splitlines()[-1] in ("loaded []", *([] if "--help" in command else ["loaded ['numpy']"]))

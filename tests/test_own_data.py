@@ -11,9 +11,10 @@ import pytest
 from pyarrow import csv, parquet
 
 import optbench
+from optbench.choices import Missing, Scale
 from optbench.data import load, load_test
 from optbench.data.scaling import scaling
-from optbench.definition.data import DataSource, Missing, Scale, TableFile
+from optbench.definition.data import DataSource, TableFile
 from optbench.errors import DataError
 from tests.commands import in_process
 from tests.conftest import ROOT, TINY, write_toml

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from optbench.choices import Scale
 from optbench.data import load
 from optbench.data.dataset import facts_of_earlier
 from optbench.data.scaling import scaling
-from optbench.definition.data import DataSource, Scale
+from optbench.definition.data import DataSource
 from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
 from optbench.testing.trainers import TrainerContract

@@ -10,13 +10,13 @@ from typing import Any
 from optbench import definition
 from optbench.api.dataset import Dataset
 from optbench.api.study import Study, opened
+from optbench.choices import TrainerName
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
 from optbench.errors import OptbenchError
 from optbench.launchers.requests import Request, execute
 from optbench.scheduler.scheduler import RETRIES
 from optbench.storage import HEARTBEAT_TIMEOUT, find_study
-from optbench.training.names import TrainerName
 from optbench.worker.bounds import check_counts, check_training
 from optbench.worker.screens import Screen, Silent, suitable_screen
 from optbench.worker.session import Options

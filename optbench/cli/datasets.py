@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optbench.choices import Missing, TrainerName
 from optbench.cli.options import AsJson, DataDir, data_app
 from optbench.cli.output import console, print_json
-from optbench.definition.data import ENDINGS, DataSource, Missing, TableFile, ending
 from optbench.errors import DataError
-from optbench.training.names import TrainerName
 
 if TYPE_CHECKING:
     from optbench.data import Examples, Split
+    from optbench.definition.data import DataSource
 
 VALIDATION = 0.2  # the fraction to validate on unless it is given
 
@@ -60,9 +60,10 @@ def prepare(
     console.print(f"{name} is in {make(name, source, data_dir)}", markup=False, soft_wrap=True)
 
 
-def _source(what: str, target: str | None, drop: list[str], missing: Missing | None) -> tuple[DataSource, int]:
+def _source(what: str, target: str | None, drop: list[str], missing: Missing | None) -> "tuple[DataSource, int]":
     """The data that a file, a name or a sweep means, and the seed of its split."""
     from optbench.definition import load as load_sweep
+    from optbench.definition.data import ENDINGS, DataSource, TableFile, ending
 
     options = {"--target": target, "--drop": drop, "--missing": missing}
     given = [name for name, value in options.items() if value]
@@ -77,7 +78,7 @@ def _source(what: str, target: str | None, drop: list[str], missing: Missing | N
     return DataSource(name=what, validation=VALIDATION), 0
 
 
-def _set_up(data: DataSource) -> None:
+def _set_up(data: "DataSource") -> None:
     """Set TensorFlow up if the data is read with it."""
     from optbench.data.splits import needs_tensorflow
     from optbench.worker.loading import load_tensorflow
@@ -86,7 +87,7 @@ def _set_up(data: DataSource) -> None:
         load_tensorflow(TrainerName.LANES)
 
 
-def _plain(data: DataSource, split: "Split", test: "Examples") -> dict[str, object]:
+def _plain(data: "DataSource", split: "Split", test: "Examples") -> dict[str, object]:
     from optbench.cli.tables.datasets import counts
 
     return {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optbench.choices import TrainerName
 from optbench.cli.options import (
     DEFAULT_STORAGE,
     AsJson,
@@ -17,7 +18,6 @@ from optbench.cli.options import (
 )
 from optbench.cli.output import console, print_json
 from optbench.scheduler.states import Metric
-from optbench.training.names import TrainerName
 
 if TYPE_CHECKING:
     from optbench.definition.sweep import Sweep

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optbench.definition.data import Scale
+from optbench.choices import Scale
 from optbench.randomness import Purpose, generator
 
 Array = np.ndarray[Any, np.dtype[Any]]

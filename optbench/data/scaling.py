@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optbench.choices import Scale
 from optbench.data.dataset import Array, Split
-from optbench.definition.data import Scale
 
 SMALLEST = 1e-7  # Keras' Normalization divides by no smaller deviation, and an exported model must do as the lanes do
 

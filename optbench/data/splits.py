@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from optbench.choices import Missing, Scale
 from optbench.data import digits, scikit, tfds
 from optbench.data.dataset import Examples, Facts, Split, digest, digest_of, positions
 from optbench.data.own import filled, has_test, load_own
-from optbench.definition.data import DataSource, Missing, Scale
+from optbench.definition.data import DataSource
 from optbench.errors import DataError
 
 

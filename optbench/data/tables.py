@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optbench.choices import Missing
 from optbench.data.arrays import Raw, read_arrays
 from optbench.data.dataset import Array
-from optbench.definition.data import Missing, TableFile, ending
+from optbench.definition.data import TableFile, ending
 from optbench.errors import DataError, counted, nearest
 
 if TYPE_CHECKING:

@@ -1,28 +1,12 @@
 """The records of a sweep's data: where it is, and how it is split and scaled."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from optbench.choices import Missing, Scale
 from optbench.definition.plain import plain_data
 from optbench.errors import DataError
-
-
-class Scale(StrEnum):
-    """How inputs are scaled: divided by 255, standardized by the training part, or not at all."""
-
-    UNIT = "unit"
-    STANDARD = "standard"
-    NONE = "none"
-
-
-class Missing(StrEnum):
-    """What becomes of missing values: the mean of the column's training part, or the row is dropped."""
-
-    MEAN = "mean"
-    DROP = "drop"
-
 
 ENDINGS = (".csv", ".parquet", ".npz")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from optbench.definition.data import Missing, Scale
+from optbench.choices import Missing, Scale
 from optbench.definition.strategies import Table
 
 if TYPE_CHECKING:  # a type checker cannot read names from an enum

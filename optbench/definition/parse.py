@@ -5,7 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optbench.definition.data import DataSource, Missing, Scale, TableFile
+from optbench.choices import Missing, Scale
+from optbench.definition.data import DataSource, TableFile
 from optbench.definition.known import is_known, with_known
 from optbench.definition.parts import dimensions, fixed_trials
 from optbench.definition.rounds import smallest, too_small, trainings

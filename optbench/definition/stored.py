@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from optbench.definition.data import DataSource, Missing, Scale, TableFile
+from optbench.choices import Missing, Scale
+from optbench.definition.data import DataSource, TableFile
 from optbench.definition.space import Choice, Dimension, Float
 from optbench.definition.sweep import (
     PRUNERS,

@@ -14,7 +14,7 @@ from optbench.scheduler.states import Role
 from optbench.service import artifacts
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, curves, glance, one_line, shown, trials
 from optbench.storage.notes import edit_note
-from optbench.storage.optuna_private import saved_plots, study_id_of
+from optbench.storage.optuna_private import save_plot, saved_plots, study_id_of
 from optbench.storage.saved_plots import remove_plots
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ def _rewrite_plots(
     storage: Storage, handle: optuna.Study, own: "Mapping[str, Figure]", compared: "Mapping[str, Figure] | None"
 ) -> None:
     """Save the plots that changed, under names that sort in their order, and remove those that no longer exist."""
-    from optuna_dashboard import save_plotly_graph_object
-
     held = saved_plots(storage.optuna, study_id_of(handle))
     wanted = _named(own, "{number:02d}-{name}", "{number}. {title}")
     ours = [name for name in held if STUDY_PLOT.fullmatch(name)]
@@ -72,7 +70,7 @@ def _rewrite_plots(
         ours += [name for name in held if COMPARISON_PLOT.fullmatch(name)]
     for name, figure in wanted.items():
         if figure.to_json() != held.get(name):
-            save_plotly_graph_object(handle, figure, graph_object_id=name)
+            save_plot(handle, name, figure)
     remove_plots(storage, study_id_of(handle), [name for name in ours if name not in wanted])
 
 

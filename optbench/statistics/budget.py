@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special  # scipy.stats takes a second longer to import
 
 from optbench.statistics.search import fraction_interval
 from optbench.statistics.seeds import SINGLE, Array, finite
@@ -100,7 +100,8 @@ def distribution_band(n: int, confidence: float) -> tuple[Array, Array]:
         raise ValueError(f"a confidence of {confidence}; expected one between 0 and 1")
     tail = np.quantile(_smallest_tails(n), 1 - confidence)
     ranks = np.arange(1, n + 1)
-    return stats.beta.ppf(tail, ranks, n + 1 - ranks), stats.beta.isf(tail, ranks, n + 1 - ranks)
+    shape = ranks, n + 1 - ranks
+    return special.betaincinv(*shape, tail), special.betainccinv(*shape, tail)
 
 
 @dataclass(frozen=True)

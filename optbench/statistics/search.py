@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from optbench.statistics.seeds import SINGLE, Array, finite
 
@@ -103,6 +102,8 @@ def fraction_interval(count: int, total: int, method: Literal["wilson", "exact"]
     """
     if total < 1 or not 0 <= count <= total:
         raise ValueError(f"{count} of {total}; expected 0 to all of at least one")
+    from scipy import stats  # takes a second to import, and not every study needs it
+
     found = stats.binomtest(count, total).proportion_ci(0.95, method)
     return float(found.low), float(found.high)
 

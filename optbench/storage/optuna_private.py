@@ -6,6 +6,9 @@ tests/test_optuna_private.py fails, and says what has moved, if a new version of
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +50,12 @@ def local_time(moment: datetime | None) -> datetime | None:
 
 def note_of(attributes: Mapping[str, Any]) -> str:
     """The text of a study's note in optuna-dashboard, from the study's system attributes; "" if there is none."""
-    from optuna_dashboard._note import get_note_from_system_attrs
-
-    return str(get_note_from_system_attrs(dict(attributes), None)["body"])
+    return str(_dashboard("_note").get_note_from_system_attrs(dict(attributes), None)["body"])
 
 
 def note_attributes(text: str) -> dict[str, str]:
     """The system attributes in which optuna-dashboard keeps the text of a study's note, in parts."""
-    from optuna_dashboard._note import split_body
-
-    parts: dict[str, str] = split_body(text, None)
+    parts: dict[str, str] = _dashboard("_note").split_body(text, None)
     return parts
 
 
@@ -65,9 +64,8 @@ def note_keys() -> tuple[str, str]:
 
     Whoever saves a note in the browser sends the next version, and is refused if it is not the next one any more.
     """
-    from optuna_dashboard._note import note_str_key_prefix, note_ver_key
-
-    return note_ver_key(None), note_str_key_prefix(None)
+    note = _dashboard("_note")
+    return note.note_ver_key(None), note.note_str_key_prefix(None)
 
 
 def trial_of_note(key: str) -> int | None:
@@ -78,17 +76,20 @@ def trial_of_note(key: str) -> int | None:
 
 def saved_plots(storage: Any, study_id: int) -> dict[str, str]:
     """The study's plots in optuna-dashboard, as JSON, by name."""
-    from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
-
-    found: dict[str, str] = get_plotly_graph_objects(storage.get_study_system_attrs(study_id))
+    found: dict[str, str] = _dashboard("_custom_plot_data").get_plotly_graph_objects(
+        storage.get_study_system_attrs(study_id)
+    )
     return found
 
 
 def plot_prefix() -> str:
     """The beginning of the key of every system attribute that holds a saved plot; its name and a colon follow."""
-    from optuna_dashboard._custom_plot_data import SYSTEM_ATTR_PLOT_DATA
+    return str(_dashboard("_custom_plot_data").SYSTEM_ATTR_PLOT_DATA)
 
-    return str(SYSTEM_ATTR_PLOT_DATA)
+
+def save_plot(study: optuna.Study, name: str, figure: Any) -> None:
+    """Save a figure of plotly under a name, in the place of one that has the name."""
+    _dashboard("_custom_plot_data").save_plotly_graph_object(study, figure, graph_object_id=name)
 
 
 def sort_saved_plots() -> None:
@@ -97,3 +98,18 @@ def sort_saved_plots() -> None:
 
     listed = _custom_plot_data.list_graph_object_ids
     _custom_plot_data.list_graph_object_ids = lambda attributes: sorted(listed(attributes))
+
+
+@cache
+def _dashboard(name: str) -> Any:
+    """A module of optuna-dashboard without the package, which imports all of scikit-learn: two seconds for each sweep.
+
+    Raises ModuleNotFoundError if there is no such module.
+    """
+    package = find_spec("optuna_dashboard")
+    found = package and PathFinder.find_spec(name, package.submodule_search_locations)
+    if not found or not found.loader:
+        raise ModuleNotFoundError(f"optuna_dashboard.{name}")
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module

@@ -8,11 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from optbench.choices import TrainerName
 from optbench.defaults import storage_url
 from optbench.errors import OptbenchError, StorageError
 from optbench.logs import set_up
 from optbench.storage import open_storage
-from optbench.training.names import TrainerName
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from optbench.choices import TrainerName
 from optbench.errors import DefinitionError, nearest
-from optbench.training.names import TrainerName
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "epochs": (1, 1_000_000),

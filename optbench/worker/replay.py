@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optbench.choices import TrainerName
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import StudyError
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
 from optbench.training.contract import Epoch, Job, Trainer
-from optbench.training.names import TrainerName
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.session import build_trainer
 

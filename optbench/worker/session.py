@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from optbench.choices import TrainerName
 from optbench.data import Split
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError, counted
 from optbench.scheduler.scheduler import RETRIES, Scheduler
 from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials, sweep_of
 from optbench.training.contract import Trainer
-from optbench.training.names import TrainerName
 from optbench.worker.creation import check_fingerprint
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting

@@ -7,8 +7,9 @@ import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
+from optbench.choices import Scale
 from optbench.cli.tables.fitting import Column, Fitted
-from optbench.definition.data import DataSource, Scale
+from optbench.definition.data import DataSource
 
 if TYPE_CHECKING:
     from optbench.data import Examples, Split

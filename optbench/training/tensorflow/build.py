@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
+from optbench.choices import TrainerName
 from optbench.data import Split
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import ONE_MINUS
 from optbench.training.contract import Trainer
-from optbench.training.names import TrainerName
 from optbench.training.tensorflow.device import cores, device
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp

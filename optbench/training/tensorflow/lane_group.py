@@ -5,8 +5,8 @@ from collections.abc import Collection
 import numpy as np
 import tensorflow as tf
 
+from optbench.choices import Scale
 from optbench.data.scaling import Scaling
-from optbench.definition.data import Scale
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Job

@@ -13,10 +13,10 @@ from collections.abc import Collection
 import numpy as np
 import tensorflow as tf
 
+from optbench.choices import TrainerName
 from optbench.data import Examples, Split
 from optbench.data.scaling import scaling, scaling_of
 from optbench.training.contract import Epoch, Job
-from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import cores, device_name
 from optbench.training.tensorflow.lane_group import LaneGroup

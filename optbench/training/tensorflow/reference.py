@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from optbench.choices import TrainerName
 from optbench.data import Examples, Split
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
-from optbench.training.names import TrainerName
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
 from optbench.training.tensorflow.mlp import Mlp

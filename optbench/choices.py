@@ -1,0 +1,25 @@
+"""The choices that the command line offers, in a module that imports nothing heavy."""
+
+from enum import StrEnum
+
+
+class TrainerName(StrEnum):
+    """LANES trains many trials in one compiled step. REFERENCE trains one trial at a time with stock Keras."""
+
+    LANES = "lanes"
+    REFERENCE = "reference"
+
+
+class Scale(StrEnum):
+    """How inputs are scaled: divided by 255, standardized by the training part, or not at all."""
+
+    UNIT = "unit"
+    STANDARD = "standard"
+    NONE = "none"
+
+
+class Missing(StrEnum):
+    """What becomes of missing values: the mean of the column's training part, or the row is dropped."""
+
+    MEAN = "mean"
+    DROP = "drop"
