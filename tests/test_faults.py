@@ -20,12 +20,12 @@ from tests.workers import HEARTBEAT_TIMEOUT, STUDY, SWEEP, check, worker_pid
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_wait_for_a_server_that_restarts_and_lose_nothing(workers_on, server, kind):
-    workers = workers_on(kind, 100)
+    workers = workers_on(kind, 60)
     processes = [workers.start() for _ in range(2)]
     workers.wait_until(lambda: all(workers.is_training(process) for process in processes))
     server(kind).restart(seconds_down=HEARTBEAT_TIMEOUT + 1)
     outputs = workers.finish()
-    assert check(workers) == {"finished": 100, "trained again": 0}
+    assert check(workers) == {"finished": 60, "trained again": 0}
     for text in outputs:
         assert text.count("trying again for 10 minutes") == text.count("the database answers again") == 1, outputs
         assert "s3cret" not in text
