@@ -169,18 +169,19 @@ def test_a_lane_is_bit_identical_alone_and_beside_others_that_diverge(lane, free
     assert _all(rows[lane] for rows in rounds) == _all(alone)
 
 
-def test_a_refilled_lane_trains_as_if_alone_without_a_new_trace(free):
+def test_a_refilled_lane_trains_as_if_alone_without_a_new_trace(free, digits):
     alone = curve(free("adam"), job("adam"))
     trainer = free("adam", 4)
     for lane in range(4):
         trainer.assign(lane, job("adam", seed=lane, number=lane, learning_rate=1e38 if lane == 1 else 0.01))
     trainer.train()
-    assert [group.traces for group in trainer.groups] == [1] * len(trainer.groups)
+    traces = trainer.program.traces
     trainer.release(1)
     trainer.assign(1, job("adam"))
     refilled = [trainer.train()[1] for _ in range(3)]
     assert _all(refilled) == _all(alone)
-    assert [group.traces for group in trainer.groups] == [1] * len(trainer.groups)
+    assert trainer.program.traces == traces
+    assert Lanes(2, "adam", MODEL, 64, digits).program is trainer.program
 
 
 def test_an_epoch_has_full_batches_and_uses_every_image():

@@ -37,7 +37,7 @@ def confirm(
         typer.Option(metavar="POINTS", help="With --until-decided, what counts as equal. [default: 0.1]"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
-    lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
+    lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
     data_dir: DataDir = None,
     as_json: AsJson = False,

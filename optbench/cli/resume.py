@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optbench.launchers.requests import Request
     from optbench.storage import Storage, StudyRecord
 
-Lanes = Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")]
+Lanes = Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")]
 Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")]
 

@@ -55,7 +55,7 @@ def sweep(
     study: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name. [default: the sweep's]")] = None,
     trials: Annotated[int | None, typer.Option(metavar="N", help="The study's total number of trials.")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of a trial that is not pruned.")] = None,
-    lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 2 per core]")] = None,
+    lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The seed of everything random.")] = None,
     data_dir: DataDir = None,
     timeout: Annotated[

@@ -156,7 +156,7 @@ class SweepTable(Table):
     seed: Seed = 0
     """The seed of the split, the draws, the initial weights and the batch order."""
     lanes: Annotated[int, Field(ge=1, le=256)] | None = None
-    """How many trials are trained side by side; two per core, at most 16, unless given."""
+    """How many trials are trained side by side; one per core, at most 16, unless given."""
     known: bool | None = None
     """Whether the optimizer's defaults and its paper's setting, where they lie in the [space], are the first trials;
     true unless given. They count as trials and are never pruned."""

@@ -150,7 +150,7 @@ class Translations:
     optax: Translate | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # hashable: an optimizer equals only itself
 class Optimizer:
     """Everything about one optimizer. `paper` is the setting of its paper, if Keras' defaults differ from it."""
 

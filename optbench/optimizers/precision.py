@@ -6,8 +6,12 @@ import numpy as np
 
 from optbench.optimizers.contract import ONE_MINUS, Hparams, Optimizer
 
-NUMERICS = 2
-"""The version of the arithmetic, kept in every trial's row. Version 1 subtracted decay rates from 1 in float32."""
+NUMERICS = 3
+"""The version of the arithmetic, kept in every trial's row.
+
+Version 1 subtracted decay rates from 1 in single precision. Up to version 2, lanes were stepped in batches of two and
+more, whose sums are rounded in another order.
+"""
 
 
 def arrays(optimizer: Optimizer, hparams: Hparams, dtype: Any = np.float32, numerics: int = NUMERICS) -> dict[str, Any]:

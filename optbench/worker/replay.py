@@ -11,13 +11,18 @@ import numpy as np
 from optbench.choices import TrainerName
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import StudyError
+from optbench.optimizers import NUMERICS
 from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
 from optbench.training.contract import Epoch, Job, Trainer
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.session import build_trainer
 
-TOLERANCE = 0.005  # in accuracy, on another device or TensorFlow: rounding differs, and the difference grows
+TOLERANCE = 0.005
+"""The largest difference in accuracy on another device, with another TensorFlow, or from an earlier optbench.
+
+Rounding differs there (the lanes of earlier versions added in another order), and the difference grows.
+"""
 
 
 class Tested(NamedTuple):
@@ -91,8 +96,7 @@ def replay(
         ),
     )
     after = _train(trainer, len(before), stop)
-    alike = trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
-    tested, tolerance = _tested(study, trial, trainer, data), 0.0 if alike else TOLERANCE
+    tested, tolerance = _tested(study, trial, trainer, data), 0.0 if _alike(study, trial, trainer) else TOLERANCE
     own = data.split.resplit() if sweep.data.resplit else data.split
     return Replay(
         before=before,
@@ -102,6 +106,12 @@ def replay(
         weights=trainer.weights(0),
         scaling=scaling_of(own, trial.seed),
     )
+
+
+def _alike(study: StudyRecord, trial: TrialRecord, trainer: Trainer) -> bool:
+    """Whether the trial was trained by the same arithmetic on the same kind of processor, so that every bit repeats."""
+    same = trial.numerics == NUMERICS or trial.trainer == TrainerName.REFERENCE
+    return same and trainer.device == trial.device and study.versions.get("tensorflow") == version("tensorflow")
 
 
 def _train(trainer: Trainer, epochs: int, stop: Callable[[], object]) -> list[Epoch]:

@@ -12,7 +12,7 @@ from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.reference import Reference
 
-LANES_PER_CORE, MAX_LANES = 2, 16  # by tests/benchmarks/training.py: two lanes per core train fastest
+MAX_LANES = 16
 
 
 def configure(trainer: str) -> None:
@@ -31,13 +31,13 @@ def configure(trainer: str) -> None:
 def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
     """The trainer of that name: `lanes` or `reference`.
 
-    There are as many lanes as the sweep says, or two per core, but no more than `trials`.
+    There are as many lanes as the sweep says, or one per core, but no more than `trials`.
     """
     split = split.resplit() if sweep.data.resplit else split
     model = Mlp.on(split.facts, sweep.model)
     if trainer == TrainerName.REFERENCE:
         return Reference(optimizer, model, sweep.batch, split)
-    usual = MAX_LANES if device() == "GPU" else min(LANES_PER_CORE * cores(), MAX_LANES)
+    usual = MAX_LANES if device() == "GPU" else min(cores(), MAX_LANES)
     lanes = sweep.lanes or usual
     return Lanes(max(1, min(lanes, trials)), optimizer, model, sweep.batch, split, _given(sweep, optimizer))
 

@@ -1,13 +1,15 @@
-"""The lanes that step together, in one call compiled by XLA (see lanes.py)."""
+"""The lanes that step together, and the compiled step that groups of lanes share (see lanes.py)."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from optbench.choices import Scale
 from optbench.data.scaling import Scaling
-from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers import Optimizer
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Job
 from optbench.training.order import Array
@@ -16,117 +18,163 @@ from optbench.training.tensorflow.ops import LANE_OPS
 
 CHUNK = 2000  # examples evaluated at a time: the activations of a chunk stay in the cache
 
+Labelled = tuple[Tensor, Tensor]
+"""Inputs and labels."""
 
-class LaneGroup:
-    """Lanes that step together. Weights, optimizer state, hyperparameters and step counts are variables [W, ...].
 
-    The variables are allocated once. Assigning a trial sets its part of them, so the step is compiled only once.
-    `given` are the hyperparameters that trials may set. They decide which optional state is kept (None: all of it).
-    `scale` is how inputs are scaled; standardized ones by the numbers of each lane's own training examples.
+class Variables(NamedTuple):
+    """What differs between groups of lanes: TensorFlow variables [W, ...], which are allocated once.
+
+    `state` has the optimizer's state of each weight, by name. Standardized inputs are `shift`ed and divided.
     """
 
-    def __init__(
-        self, width: int, model: Mlp, optimizer: str, given: Collection[str] | None = None, scale: Scale = Scale.UNIT
-    ) -> None:
-        self.width, self.model, self.scale = width, model, scale
-        features = model.inputs if scale is Scale.STANDARD else 0
-        self.shift, self.divisor = (tf.Variable(tf.ones((width, 1, features))) for _ in range(2))
-        self.optimizer = OPTIMIZERS[optimizer]
-        self.rule = self.optimizer.rule
-        self.weights = [tf.Variable(tf.zeros((width, *shape))) for shape in model.shapes]
-        self.kept = self.rule.kept(given)
-        self.state = [{name: tf.Variable(tf.zeros_like(w)) for name in self.kept} for w in self.weights]
-        self.hparams = {name: tf.Variable(tf.ones(width)) for name in arrays(self.optimizer, {})}
-        self.count = tf.Variable(tf.zeros(width))
-        self.start = [np.zeros((width, *shape), np.float32) for shape in model.shapes]
+    weights: list[Tensor]
+    state: list[dict[str, Tensor]]
+    hparams: dict[str, Tensor]
+    count: Tensor
+    shift: Tensor
+    divisor: Tensor
+
+
+class Program:
+    """One epoch of any group of lanes that trains this network with this optimizer, compiled once for each shape.
+
+    The groups' variables are its arguments, so that neither another group nor another trial makes a new trace. XLA
+    compiles the whole epoch, loop and all: calling a compiled step for each batch would cost a fifth of the time.
+    `kept` are the names of the optimizer's state, without the optional state that no trial needs. `scale` is how inputs
+    are scaled; standardized ones by the numbers of each lane's own training examples.
+    """
+
+    def __init__(self, model: Mlp, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> None:
+        self.model, self.optimizer, self.kept, self.scale = model, optimizer, kept, scale
+        self.rule = optimizer.rule
         self.traces = 0
 
-    def assign(self, lane: int, job: Job, scaling: Scaling) -> None:
-        """Start the job in the lane; no other lane changes. Raises ValueError if its optional state is not kept."""
-        if self.scale is Scale.STANDARD:
-            self.shift[lane, 0].assign(scaling.shift)
-            self.divisor[lane, 0].assign(scaling.divisor)
-        for name, hparam in self.rule.optional.items():
-            if name not in self.kept and job.hparams.get(hparam):
-                raise ValueError(f"{hparam} = {job.hparams[hparam]}, but these lanes were made without {hparam}")
-        weights = self.model.initial(job.seed)
-        for variable, state, start, value in zip(self.weights, self.state, self.start, weights, strict=True):
-            variable[lane].assign(value)
-            start[lane] = value
-            for held in state.values():
-                held[lane].assign(tf.zeros_like(value))
-        for name, number in arrays(self.optimizer, job.hparams, numerics=job.numerics).items():
-            self.hparams[name][lane].assign(number)
-        self.count[lane].assign(0.0)
+    def variables(self, width: int) -> Variables:
+        """New variables for a group of so many lanes."""
+        features = self.model.inputs if self.scale is Scale.STANDARD else 0
+        weights = [tf.Variable(tf.zeros((width, *shape))) for shape in self.model.shapes]
+        return Variables(
+            weights=weights,
+            state=[{name: tf.Variable(tf.zeros_like(weight)) for name in self.kept} for weight in weights],
+            hparams={name: tf.Variable(tf.ones(width)) for name in arrays(self.optimizer, {})},
+            count=tf.Variable(tf.zeros(width)),
+            shift=tf.Variable(tf.zeros((width, 1, features))),
+            divisor=tf.Variable(tf.ones((width, 1, features))),
+        )
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss [W] and correct [W] of one step of every lane on its own batch, uint8 [W, B, features]."""
+    def epoch(
+        self, held: Variables, order: Tensor, train: Labelled, validation: Labelled | None, own: Tensor | None
+    ) -> Tensor:
+        """Sums over the epoch, [2 or 4, W]: training loss and correct; with `validation`, the same of it afterwards.
+
+        `order` [steps, W, B] are the positions of the batches. `own` [W, n] are those of each lane's own validation
+        examples; None if the lanes share all of them.
+        """
         self.traces += 1
-        weights = [variable.read_value() for variable in self.weights]
+
+        def step(index: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+            batch = order[index]
+            return index + 1, sums + tf.stack(self._step(held, *(tf.gather(part, batch) for part in train)))
+
+        start = (tf.constant(0), tf.zeros((2, order.shape[1])))
+        sums = tf.while_loop(lambda index, _: index < tf.shape(order)[0], step, start)[1]
+        if validation is None:
+            return sums
+        with tf.control_dependencies([sums]):
+            return tf.concat([sums, self.evaluate(held, validation, own)], axis=0)
+
+    def _step(self, held: Variables, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss [W] and correct [W] of one step of every lane on its own batch, [W, B, features] and [W, B]."""
+        weights = [variable.read_value() for variable in held.weights]
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits = self.model.logits(weights, self._scaled(inputs))
+            logits = self.model.logits(weights, self._scaled(held, inputs))
             losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
-        self.count.assign_add(tf.ones(self.width))
-        for variable, state, gradient in zip(self.weights, self.state, tape.gradient(total, weights), strict=True):
-            held = {name: value.read_value() for name, value in state.items()}
-            delta, new = self.rule.update(LANE_OPS, variable.read_value(), gradient, held, *self._wide(variable))
+        held.count.assign_add(tf.ones_like(held.count))
+        for variable, state, gradient in zip(held.weights, held.state, tape.gradient(total, weights), strict=True):
+            now = {name: value.read_value() for name, value in state.items()}
+            delta, new = self.rule.update(LANE_OPS, variable.read_value(), gradient, now, *_wide(held, variable))
             variable.assign_sub(delta)
             for name, value in new.items():
                 state[name].assign(value)
         return losses, _correct(logits, labels)
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def score(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _score(self, held: Variables, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss [W] and correct [W] of every lane on inputs [n, features], or on its own [W, n, features]."""
-        logits = self.model.logits([variable.read_value() for variable in self.weights], self._scaled(inputs))
+        logits = self.model.logits([variable.read_value() for variable in held.weights], self._scaled(held, inputs))
         wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
-        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits), axis=1), _correct(
-            logits, wide
-        )
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits)
+        return tf.reduce_sum(losses, axis=1), _correct(logits, wide)
 
-    def _scaled(self, inputs: Tensor) -> Tensor:
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def evaluate(self, held: Variables, examples: Labelled, own: Tensor | None = None) -> Tensor:
+        """Summed loss and correct, [2, W], of every lane on the same examples, or on its `own`, at positions [W, n]."""
+        sums = tf.zeros((2, held.count.shape[0]))
+        for start in range(0, (examples[1] if own is None else own).shape[-1], CHUNK):
+            chunk = slice(start, start + CHUNK)
+            some = [part[chunk] if own is None else tf.gather(part, own[:, chunk]) for part in examples]
+            sums += tf.stack(self._score(held, *some))
+        return sums
+
+    def _scaled(self, held: Variables, inputs: Tensor) -> Tensor:
         """The inputs as they enter the networks, float32."""
         values = tf.cast(inputs, tf.float32)
         if self.scale is Scale.STANDARD:
-            return (values - self.shift) / self.divisor
+            return (values - held.shift) / held.divisor
         return values / 255.0 if self.scale is Scale.UNIT else values
 
-    def evaluate(self, inputs: Tensor, labels: Tensor, own: Tensor | None = None) -> Tensor:
-        """Summed loss and correct, [2, W], of every lane on the same examples, or on its `own`, at positions [W, n]."""
-        sums = tf.zeros((2, self.width))
-        for start in range(0, (labels if own is None else own).shape[-1], CHUNK):
-            chunk = slice(start, start + CHUNK)
-            some = [x[chunk] if own is None else tf.gather(x, own[:, chunk]) for x in (inputs, labels)]
-            sums += tf.stack(self.score(*some))
-        return sums
+
+@lru_cache(maxsize=16)
+def program_of(model: Mlp, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> Program:
+    """The program; the one that this process has compiled already, for example for the search before its finals."""
+    return Program(model, optimizer, kept, scale)
+
+
+class LaneGroup:
+    """The trials of some of a trainer's lanes, which step together. Assigning one sets its part of the variables."""
+
+    def __init__(self, lanes: range, program: Program) -> None:
+        self.lanes, self.program = lanes, program
+        self.width = len(lanes)
+        self.held = program.variables(self.width)
+        self.start = [np.zeros((self.width, *shape), np.float32) for shape in program.model.shapes]
+
+    def assign(self, lane: int, job: Job, scaling: Scaling) -> None:
+        """Start the job in the lane; no other lane changes. Raises ValueError if its optional state is not kept."""
+        program, held = self.program, self.held
+        if program.scale is Scale.STANDARD:
+            held.shift[lane, 0].assign(scaling.shift)
+            held.divisor[lane, 0].assign(scaling.divisor)
+        for name, hparam in program.rule.optional.items():
+            if name not in program.kept and job.hparams.get(hparam):
+                raise ValueError(f"{hparam} = {job.hparams[hparam]}, but these lanes were made without {hparam}")
+        weights = program.model.initial(job.seed)
+        for variable, state, start, value in zip(held.weights, held.state, self.start, weights, strict=True):
+            variable[lane].assign(value)
+            start[lane] = value
+            for part in state.values():
+                part[lane].assign(tf.zeros_like(value))
+        for name, number in arrays(program.optimizer, job.hparams, numerics=job.numerics).items():
+            held.hparams[name][lane].assign(number)
+        held.count[lane].assign(0.0)
 
     def measures(self) -> Array:
         """The median effective learning rate of every lane's weights, and their distance from the start: [2, W]."""
-        rates, squares = [], np.zeros(self.width)
-        for variable, state, start in zip(self.weights, self.state, self.start, strict=True):
-            rate = self.rule.effective_lr(LANE_OPS, variable, state, *self._wide(variable))
+        rates, squares, held = [], np.zeros(self.width), self.held
+        for variable, state, start in zip(held.weights, held.state, self.start, strict=True):
+            rate = self.program.rule.effective_lr(LANE_OPS, variable, state, *_wide(held, variable))
             rates.append(np.broadcast_to(rate.numpy(), variable.shape).reshape(self.width, -1))
             squares += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
         return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(squares)])
 
-    def _wide(self, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The hyperparameters and step counts, shaped to go with a variable [W, ...]."""
-        wide = (self.width, *[1] * (len(variable.shape) - 1))
-        return {name: tf.reshape(value, wide) for name, value in self.hparams.items()}, tf.reshape(self.count, wide)
 
-    def run(self, order: Tensor, live: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Summed batch losses and correct, [2, W], of stepping through batches [steps, W, B]; zeros unless `live`."""
-        steps = tf.where(live, tf.shape(order)[0], 0)
-
-        def step(index: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-            batch = order[index]
-            return index + 1, sums + tf.stack(self.step(tf.gather(inputs, batch), tf.gather(labels, batch)))
-
-        start = (tf.constant(0), tf.zeros((2, self.width)))
-        return tf.while_loop(lambda index, _: index < steps, step, start)[1]
+def _wide(held: Variables, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """The hyperparameters and step counts, shaped to go with a variable [W, ...]."""
+    wide = (variable.shape[0], *[1] * (len(variable.shape) - 1))
+    return {name: tf.reshape(value, wide) for name, value in held.hparams.items()}, tf.reshape(held.count, wide)
 
 
 def _correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
-"""Trains many trials in one compiled step. Lane l of every tensor belongs to one trial until the lane is released.
+"""Trains many trials side by side. Lane l belongs to one trial until the lane is released.
 
-Lanes are divided into lane groups, at most one per core. A group steps its lanes in one call compiled by XLA. Groups
-run their epochs independently, so within an epoch no core waits for another. A group has at least two lanes, even if
-one of them stays empty, because XLA computes a lane identically, bit for bit, at every width except one. An empty lane
-costs nothing. The graphs are written without autograph, which would take two seconds to translate them.
+On a CPU every lane is a group of its own: one trial, its own variables, and steps compiled by XLA that run on one core.
+As many lanes train at a time as there are cores, and within an epoch no core waits for another. On a GPU all lanes are
+one group, which steps them in one call. All groups share one compiled step, whatever trials they train. The graphs are
+written without autograph, which would take two seconds to translate them.
 """
 
 import math
 import time
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -16,17 +17,19 @@ import tensorflow as tf
 from optbench.choices import TrainerName
 from optbench.data import Examples, Split
 from optbench.data.scaling import scaling, scaling_of
+from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
-from optbench.training.tensorflow.device import cores, device_name
-from optbench.training.tensorflow.lane_group import LaneGroup
+from optbench.training.tensorflow.device import cores, device, device_name
+from optbench.training.tensorflow.lane_group import LaneGroup, program_of
 from optbench.training.tensorflow.mlp import Mlp, Tensor
 
 
 class Lanes:
     """The default trainer: `lanes` trials of one optimizer at a time (see optbench.training.contract.Trainer).
 
-    `given` are the hyperparameters that its trials may set (see LaneGroup).
+    `given` are the hyperparameters that its trials may set. They decide which optional state of the optimizer the lanes
+    have (None: all of it).
     """
 
     name = TrainerName.LANES.value
@@ -42,8 +45,11 @@ class Lanes:
     ) -> None:
         self.lanes, self.model, self.batch = lanes, model, batch
         self.device = device_name()
-        self.groups = [LaneGroup(width, model, optimizer, given, split.scale) for width in widths(lanes)]
-        self.places = [(group, lane) for group in self.groups for lane in range(group.width)]
+        chosen = OPTIMIZERS[optimizer]
+        self.program = program_of(model, chosen, chosen.rule.kept(given), split.scale)
+        self.groups = [LaneGroup(together, self.program) for together in divided(lanes)]
+        self.threads = ThreadPoolExecutor(cores(), thread_name_prefix="lane")
+        self.places = [(group, place) for group in self.groups for place in range(group.width)]
         self.assigned: dict[int, Job] = {}
         self.epochs = [0] * lanes
         self.size, self.validated = len(split.train), len(split.validation or ())
@@ -52,7 +58,7 @@ class Lanes:
         self.split = split
         self.scaling = scaling(split.scale, split.train.inputs)
         self.train_positions = {lane: np.arange(self.size) for lane in range(lanes)}
-        self.held_out = np.zeros((len(self.places), self.validated), np.int32)
+        self.held_out = np.zeros((lanes, self.validated), np.int32)
 
     def assign(self, lane: int, job: Job) -> None:
         group, place = self.places[lane]
@@ -70,55 +76,41 @@ class Lanes:
         if not self.assigned:
             return {}
         start = time.perf_counter()
-        steps = math.ceil(self.size / self.batch)
-        orders = np.zeros((len(self.places), steps, self.batch), np.int32)
-        for lane, job in self.assigned.items():
+        for lane in self.assigned:
             self.epochs[lane] += 1
-            orders[lane] = self.train_positions[lane][batches(self.size, self.batch, job.seed, self.epochs[lane])]
-        live = {self.places[lane][0] for lane in self.assigned}
-        figures = self._round(
-            [tf.constant(part.swapaxes(0, 1)) for part in self._by_group(orders)],
-            [tf.constant(group in live) for group in self.groups],
-            [None if self.split.pool is None else tf.constant(part) for part in self._by_group(self.held_out)],
-        ).numpy()
+        live = [group for group in self.groups if self.assigned.keys() & set(group.lanes)]
+        figures = dict(zip(live, self.threads.map(self._train_group, live), strict=True))
         seconds = (time.perf_counter() - start) / len(self.assigned)
+        found = {}
+        for lane in self.assigned:
+            group, place = self.places[lane]
+            means, measures = (part[:, place].tolist() for part in figures[group])
+            found[lane] = self._epoch(lane, means, measures, seconds)
+        return found
+
+    def _train_group(self, group: LaneGroup) -> tuple[Array, Array]:
+        """Mean figures [2 or 4, W] of one more epoch of the group's lanes, and their measures [2, W]."""
+        steps = math.ceil(self.size / self.batch)
+        order = np.zeros((steps, group.width, self.batch), np.int32)
+        for place, lane in enumerate(group.lanes):
+            if (job := self.assigned.get(lane)) is not None:
+                taken = batches(self.size, self.batch, job.seed, self.epochs[lane])
+                order[:, place] = self.train_positions[lane][taken]
+        own = None if self.split.pool is None or not self.validated else tf.constant(self.held_out[group.lanes])
+        validation = self.validation_set if own is None else self.train_set
+        figures = self.program.epoch(group.held, tf.constant(order), self.train_set, validation, own).numpy()
         counts = [steps, steps * self.batch, self.validated, self.validated][: len(figures)]
-        means = figures.astype(float) / np.array(counts)[:, np.newaxis]
-        measures = np.hstack([g.measures() if g in live else np.zeros((2, g.width)) for g in self.groups])
-        return {
-            lane: self._epoch(lane, means[:, lane].tolist(), seconds, measures[:, lane].tolist())
-            for lane in self.assigned
-        }
+        return figures.astype(float) / np.array(counts)[:, np.newaxis], group.measures()
 
     def test(self, lane: int, examples: Examples) -> float:
         group, place = self.places[lane]
-        return int(group.evaluate(*_tensors(examples))[1, place]) / len(examples)
+        return int(self.program.evaluate(group.held, _tensors(examples))[1, place]) / len(examples)
 
     def weights(self, lane: int) -> list[Array]:
         group, place = self.places[lane]
-        return [variable.numpy()[place] for variable in group.weights]
+        return [variable.numpy()[place] for variable in group.held.weights]
 
-    def _by_group(self, by_lane: Array) -> list[Array]:
-        """An array [L, ...] as one [W, ...] for each group."""
-        return np.split(by_lane, np.cumsum([group.width for group in self.groups])[:-1])
-
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def _round(self, orders: list[Tensor], live: list[Tensor], held_out: list[Tensor | None]) -> Tensor:
-        """The sums of training, then of validation, [2 or 4, L], over an epoch. Every group is a branch of its own.
-
-        `held_out` are the positions of each lane's own validation examples, [W, n]; None if the lanes share them.
-        """
-        parts = []
-        for group, order, on, own in zip(self.groups, orders, live, held_out, strict=True):
-            part = group.run(order, on, *self.train_set)
-            if self.validation_set is not None:
-                examples = self.validation_set if own is None else self.train_set
-                with tf.control_dependencies([part]):
-                    part = tf.concat([part, group.evaluate(*examples, own)], axis=0)
-            parts.append(part)
-        return tf.concat(parts, axis=1)
-
-    def _epoch(self, lane: int, means: list[float], seconds: float, measures: list[float]) -> Epoch:
+    def _epoch(self, lane: int, means: list[float], measures: list[float], seconds: float) -> Epoch:
         """The epoch of one lane; `seconds` is the round's wall time divided by the number of its jobs."""
         validation_loss, validation_accuracy = means[2:] or (None, None)
         return Epoch(
@@ -134,10 +126,9 @@ class Lanes:
         )
 
 
-def widths(lanes: int) -> list[int]:
-    """How many lanes each group has, at least two: one group per core, or a single one on a GPU."""
-    groups = max(1, min(cores(), lanes // 2))
-    return [max(2, lanes // groups + (index < lanes % groups)) for index in range(groups)]
+def divided(lanes: int) -> list[range]:
+    """The lanes of each group: one on a CPU, all of them on a GPU."""
+    return [range(lanes)] if device() == "GPU" else [range(lane, lane + 1) for lane in range(lanes)]
 
 
 def _tensors(examples: Examples) -> tuple[Tensor, Tensor]:
