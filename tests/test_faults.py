@@ -40,7 +40,7 @@ def test_a_worker_frozen_beyond_its_heartbeat_timeout_drops_the_trials_that_othe
     workers.send(frozen, signal.SIGCONT)
     outputs = workers.finish()
     assert frozen.returncode == other.returncode == 0
-    assert "another worker took it over after this one's heartbeat timed out" in outputs[0]
+    assert "another worker took it over after this one's heartbeat timed out" in outputs[0], outputs
     assert check(workers)["trained again"] in (1, 2)
 
 

@@ -1,10 +1,12 @@
 """The private parts of Optuna and optuna-dashboard that optbench uses still exist and still work as expected."""
 
 import ast
+from pathlib import Path
 
 import optuna
 import optuna_dashboard
 import pytest
+from alembic.script import ScriptDirectory
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna_dashboard import _custom_plot_data
 from plotly.graph_objects import Figure
@@ -12,13 +14,13 @@ from plotly.graph_objects import Figure
 from optbench.storage import open_storage
 from optbench.storage.check import look, parse_url
 from optbench.storage.optuna_private import (
-    alembic_folder,
     local_time,
     models,
     note_attributes,
     note_keys,
     note_of,
     plot_prefix,
+    revisions,
     saved_plots,
     sort_saved_plots,
     study_id_of,
@@ -88,7 +90,9 @@ def test_ids_times_and_migrations_are_where_we_expect_them(tmp_path):
         start = connection.execute(trial_times()[0].table.select()).one().datetime_start
     assert local_time(start) == study.trials[0].datetime_start
     revision = look(parse_url(f"sqlite:///{tmp_path}/study.db")).optuna
-    assert any(revision in path.name for path in (alembic_folder() / "versions").iterdir())
+    assert revision == revisions()[-1]
+    scripts = ScriptDirectory(str(Path(optuna.storages._rdb.__file__).parent / "alembic"))
+    assert [script.revision for script in scripts.walk_revisions()] == [*reversed(revisions())]
     storage.close()
 
 

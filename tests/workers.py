@@ -21,7 +21,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from optbench.errors import StorageError, StudyError
-from optbench.storage import curve, find_study, open_storage
+from optbench.storage import Storage, curve, find_study, open_storage
 from optbench.storage.doctor import examine
 from tests.conftest import ROOT, TINY, write_toml
 from tests.light import environment as light_environment
@@ -44,6 +44,7 @@ class Workers:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.output_files: dict[int, Path] = {}
         self.signalled: set[int] = set()
+        self.storage: Storage | None = None  # opened once the database is there: every opening costs processor time
 
     def __enter__(self) -> "Workers":
         return self
@@ -52,6 +53,8 @@ class Workers:
         for process in self.processes:
             process.kill()
             process.wait()
+        if self.storage is not None:
+            self.storage.close()
 
     def start(self, *prefix: str) -> "subprocess.Popen[bytes]":
         """One more worker process. The words of `prefix` go in front of its command."""
@@ -80,15 +83,10 @@ class Workers:
     def trials(self) -> list[FrozenTrial]:
         """All trials of the study; an empty list while there is no database or no study."""
         try:
-            storage = open_storage(self.url)
-        except StorageError:
+            self.storage = self.storage or open_storage(self.url)
+            return self.storage.optuna.get_all_trials(find_study(self.storage, STUDY).study_id)
+        except (StorageError, StudyError):
             return []
-        try:
-            return storage.optuna.get_all_trials(find_study(storage, STUDY).study_id)
-        except StudyError:
-            return []
-        finally:
-            storage.close()
 
     def is_training(self, process: "subprocess.Popen[bytes]") -> bool:
         """True once a running trial of this process has finished an epoch."""

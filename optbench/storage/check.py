@@ -7,14 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from optbench.defaults import storage_url
 from optbench.errors import StorageError
 from optbench.storage.engine import connect_to_read, engine_options, one_line, shown
-from optbench.storage.optuna_private import alembic_folder
+from optbench.storage.optuna_private import revisions
 from optbench.storage.schema import KNOWN, VERSION
 
 DRIVERS = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
@@ -152,12 +151,12 @@ def check_schema(url: URL, found: Found, create: bool) -> None:
             f"storage {shown(url)} belongs to another application (it has the table {foreign!r}); choose another one"
         )
     upgrade = f"`optbench upgrade --storage {shown(url)}` keeps a copy and upgrades it"
-    revisions = ScriptDirectory(str(alembic_folder()))  # of the Optuna that is installed
-    if found.optuna not in {script.revision for script in revisions.walk_revisions()}:
+    known = revisions()  # of the Optuna that is installed
+    if found.optuna not in known:
         raise StorageError(f"storage {shown(url)} was made by a newer Optuna; type `pip install --upgrade optbench`")
     if (found.ours or VERSION) > VERSION:
         raise StorageError(f"storage {shown(url)} was made by a newer optbench; type `pip install --upgrade optbench`")
-    if found.optuna != revisions.get_current_head():
+    if found.optuna != known[-1]:
         raise OlderSchemaError(f"storage {shown(url)} has the schema {found.optuna} of an older Optuna; {upgrade}")
     if found.ours is None and not create:
         raise StorageError(
