@@ -38,8 +38,14 @@ TINY: dict[str, Any] = {
     "finals": False,
     "space": {"learning_rate": {"low": 1e-2, "high": 10.0, "log": True}, "epsilon": [1e-7, 1e-6]},
 }
+LONGEST = ("test_storms", "test_trainers", "test_cli", "test_faults", "test_streams")
 OF_A_SEARCH = ("space", "optimizer", "trials", "known", "finals")
 """The keys that a list of fixed trials cannot have, or need not have."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first, so that no process of pytest-xdist is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

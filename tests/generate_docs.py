@@ -82,14 +82,16 @@ def _row(param: Any) -> str:
 def sweep_reference() -> str:
     """A table of the keys of each table in a sweep file, from its JSON Schema, and tables of optimizers and sweeps."""
     schema = json.loads(schema_text())
-    names = ("data", "file", "model", "range", "finals", "start", "trial")
+    names = ("data", "file", "mlp", "built", "range", "finals", "start", "trial")
     tables = {name: schema["$defs"][f"{name.title()}Table"] for name in names}
     keys = {key: part for key, part in schema["properties"].items() if _is_plain(part)}
     parts = ["### Top level", _keys({**schema, "properties": keys})]
     for name, title in (("data", "#### By name"), ("file", "#### From a file")):
         parts += ["### [data]"] if name == "data" else []
         parts += [title, tables[name]["description"], _keys(tables[name])]
-    parts += ["### [model]", _keys(tables["model"])]
+    parts += ["### [model]"]
+    for name, title in (("mlp", "#### Dense layers"), ("built", "#### A function of your own")):
+        parts += [title, tables[name]["description"], _keys(tables[name])]
     parts += [
         "### [space]",
         f"{schema['properties']['space']['description']} The keys of a range:",
@@ -133,7 +135,13 @@ def _values(part: Mapping[str, Any]) -> str:
         return ", ".join(f"`{name}`" for name in part["enum"])
     if part.get("type") == "array":
         return f"a list: {_values(part['items'])}"
-    words = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "`true` or `false`"}
+    words = {
+        "string": "a text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "`true` or `false`",
+        "object": "a table of keys",
+    }
     word = words[part["type"]]
     low, high = part.get("minimum"), part.get("maximum")
     if high is not None and high < 1e7:

@@ -26,7 +26,7 @@ def test_the_usual_sweeps_are_shipped():
 def test_a_shipped_sweep_is_the_same_after_it_is_written_out_and_read(name):
     sweep = load(name, {})
     assert sweep.name == name
-    assert parse(sweep.definition(), name) == read_sweep(sweep.definition()) == sweep
+    assert parse(sweep.definition(), name) == read_sweep(sweep.kept()) == sweep
 
 
 def test_trials_that_differ_only_in_their_seeds_are_written_as_one():

@@ -14,8 +14,9 @@ import optbench as python_api
 from optbench.cli.docs import for_terminal, topics
 from optbench.definition import shipped
 from optbench.definition.models import KINDS, RangeTable, SweepTable, TrialTable
+from optbench.definition.network import ACTIVATIONS
 from optbench.definition.parse import parse as parse_definition
-from optbench.definition.sweep import ACTIVATIONS, PRUNERS, SAMPLERS
+from optbench.definition.sweep import PRUNERS, SAMPLERS
 from optbench.optimizers import OPTIMIZERS
 from optbench.storage.schema import metadata
 from tests.conftest import ROOT
@@ -154,7 +155,11 @@ def test_commands_and_options_in_the_text_exist():
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
-def test_sweep_files_in_the_text_parse(block):
+def test_sweep_files_in_the_text_parse(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text(
+        re.findall(r"^```python\n(.*?)^```", PAGES["models"], re.DOTALL | re.MULTILINE)[0]
+    )
     parse_definition(tomllib.loads(block), "the manual")
 
 

@@ -8,12 +8,12 @@ from optbench.choices import Scale
 from optbench.data import load
 from optbench.data.scaling import scaling
 from optbench.definition.data import DataSource
-from optbench.definition.sweep import ACTIVATIONS
+from optbench.definition.network import ACTIVATIONS
 from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Job
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
-from optbench.training.tensorflow.reference import Reference, network
+from optbench.training.tensorflow.reference import Reference, compiled
 from tests.training import HIDDEN, MODEL, Contract, accuracies, curve, job
 
 
@@ -47,10 +47,11 @@ def test_standardized_inputs_train_as_in_keras_with_the_numbers_of_each_trials_o
 def test_every_activation_gives_the_logits_and_gradients_of_keras(activation, digits):
     model, pixels = Mlp(784, 10, (12, 8), activation), digits.validation.inputs
     weights = [tf.constant(3 * value) for value in model.initial(0)]
-    stock = network(model, weights, "sgd", scaling(Scale.UNIT, pixels))
+    stock = compiled(model.layers([value.numpy() for value in weights]), 784, "sgd", scaling(Scale.UNIT, pixels))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(weights)
-        ours = model.logits([value[tf.newaxis] for value in weights], tf.cast(pixels, tf.float32) / 255)[0]
+        given = tf.cast(pixels, tf.float32) / 255
+        ours = model.forward([value[tf.newaxis] for value in weights], [], given, training=True).logits[0]
         theirs = stock(tf.cast(pixels, tf.float32))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     for one, other in zip(tape.gradient(ours, weights), tape.gradient(theirs, stock.trainable_weights), strict=True):

@@ -1,7 +1,7 @@
 """Small trainings of digits for the tests of trainers: jobs, their curves, and lanes that are cheap to make."""
 
 from optbench.data.dataset import facts_of_earlier
-from optbench.definition.sweep import MlpModel
+from optbench.definition.network import MlpModel
 from optbench.optimizers import OPTIMIZERS
 from optbench.testing.trainers import TrainerContract
 from optbench.training.contract import Job

@@ -35,6 +35,7 @@ def confirm(
     lanes: int | None = None,
     workers: int = 1,
     data_dir: str | Path | None = None,
+    allow_code: bool = False,
     progress: bool = True,
 ) -> list[Study]:
     """The confirmations of searches: the `top` best configurations of each, trained again on `seeds` fresh seeds.
@@ -43,7 +44,7 @@ def confirm(
     All searches share the seeds. A confirmation that exists is extended by what it lacks. With `until_decided`, seeds
     are added in rounds, up to `max_seeds` (100), until a difference or equality within `equal` percentage points (0.1)
     is shown for every pair of searches. Keras' defaults and the paper's setting are trained beside them, on up to 10
-    seeds. Ctrl-C stops as in `run`.
+    seeds. `allow_code` lets a model's function run as the database holds it. Ctrl-C stops as in `run`.
 
     Raises StudyError if a study is not a search, or, with `until_decided`, if the searches do not compare.
     """
@@ -56,7 +57,7 @@ def confirm(
     url = one_database(studies, storage)
     asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
     request = ConfirmationRequest(names, top, seeds, epochs, asked)
-    options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir))
+    options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir), allow_code=allow_code)
     screen = suitable_screen() if progress else Silent()
 
     def train(found: "Sequence[Plan]") -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, Studies, app, opened, place
+from optbench.cli.options import DEFAULT_STORAGE, AllowCode, AsJson, DataDir, StorageUrl, Studies, app, opened, place
 from optbench.cli.output import console
 from optbench.cli.streams import print_error
 from optbench.defaults import EQUAL
@@ -40,6 +40,7 @@ def confirm(
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
     data_dir: DataDir = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the best configurations again, on fresh seeds, and test them. Example: optbench confirm adadelta adam"""
@@ -55,7 +56,7 @@ def confirm(
     console.stderr = as_json
     asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
     request = ConfirmationRequest(studies, top, seeds, epochs, asked)
-    options = Options(lanes=lanes, data_dir=data_dir)
+    options = Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code)
     if asked is None:
         ran = run_all([request_of(one, request, storage, options, workers) for one in _announced(storage, request)])
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, DataDir, StorageUrl, StudyName, app, opened
+from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, write_text
 from optbench.errors import DefinitionError, StudyError, nearest
 
@@ -42,6 +42,7 @@ def export(
         Path | None, typer.Option(metavar="FILE.csv|.parquet", help="Write a table of every epoch of every trial.")
     ] = None,
     data_dir: DataDir = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
     from optbench.exports import FORMATS, Format, chosen
@@ -59,7 +60,7 @@ def export(
             return
         choices = chosen(storage_, record, trial, top)
         if model is not None:
-            _save_model(storage_, choices[0], model, data_dir)
+            _save_model(storage_, choices[0], model, data_dir, allow_code)
             return
     if top is not None and top > len(choices):
         print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
@@ -122,7 +123,7 @@ def _write_tables(storage: "Storage", study_id: int, tables: dict[str, Path]) ->
         console.print(f"{what} written to {path}", markup=False, soft_wrap=True)
 
 
-def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None) -> None:
+def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path | None, allow_code: bool) -> None:
     """Train the trial again, and save its network if its accuracies equal the stored ones."""
     from optbench.files import write
     from optbench.scheduler.states import Metric
@@ -135,18 +136,21 @@ def _save_model(storage: "Storage", choice: "Choice", path: Path, data_dir: Path
     with Stop() as stop:
         if study.metric == Metric.TEST_ACCURACY and trial.value is not None:
             log_replay(storage, study.study_id, trial.number)
-        result = replay(study, trial, before, None, data_dir, stop)
+        result = replay(study, trial, before, None, data_dir, stop, allow_code)
     if not result.same:
         raise StudyError(
             f"trial {trial.number} was trained again and its accuracies differ from the stored ones; "
             f"`optbench replay {study.name} {trial.number}` shows them"
         )
     from optbench.exports.formats import made_here
-    from optbench.training.tensorflow.saving import save  # after the replay has set TensorFlow up
+    from optbench.training.tensorflow.build import network_of  # after the replay has set TensorFlow up
+    from optbench.training.tensorflow.saving import save
 
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.keras"
-        save(result.weights, made_here(study), trial.optimizer, trial.hyperparameters, result.scaling, whole)
+        assert study.facts is not None, "a study that optbench made knows its data set"
+        network = network_of(made_here(study).model, study.facts)
+        save(result.weights, network, trial.optimizer, trial.hyperparameters, result.scaling, whole)
         write(whole.read_bytes(), path)
     last = result.after[-1]
     name, accuracy = ("test", result.tested[1]) if result.tested else ("validation", last.validation_accuracy)

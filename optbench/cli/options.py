@@ -46,6 +46,9 @@ StorageUrl = Annotated[
     str,
     typer.Option("--storage", metavar="URL", envvar=STORAGE_VARIABLE, help="Use the database at this SQLAlchemy URL."),
 ]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Run a model's function as the database holds it, if its file is not here.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

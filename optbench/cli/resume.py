@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, StudyName, app, opened
+from optbench.cli.options import DEFAULT_STORAGE, AllowCode, AsJson, DataDir, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console
 from optbench.errors import DefinitionError, StudyError
 
@@ -29,6 +29,7 @@ def resume(
     workers: Workers = 1,
     timeout: Timeout = None,
     data_dir: DataDir = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Carry a study on from its definition in the database, without its file. Example: optbench resume quickstart"""
@@ -47,7 +48,7 @@ def resume(
         check_trials(replace(sweep, trials=trials), study, flags=["trials"])
     request = Request(
         sweep=replace(sweep, trials=total), study=study, storage=storage, workers=workers,
-        options=Options(lanes=lanes, data_dir=data_dir),
+        options=Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code),
     )  # fmt: skip
     _run(request, timeout, as_json)
 
@@ -67,6 +68,7 @@ def finals(
     workers: Workers = 1,
     timeout: Timeout = None,
     data_dir: DataDir = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a search's best configurations again on fresh seeds, to choose one. Example: optbench finals quickstart"""
@@ -84,7 +86,7 @@ def finals(
     total = record.total or sweep.trials
     request = Request(
         sweep=replace(sweep, trials=total, finals=asked), study=study, storage=storage, workers=workers,
-        options=Options(lanes=lanes, data_dir=data_dir),
+        options=Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code),
     )  # fmt: skip
     _run(request, timeout, as_json)
 

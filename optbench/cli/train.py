@@ -8,6 +8,7 @@ import typer
 from optbench.choices import TrainerName
 from optbench.cli.options import (
     DEFAULT_STORAGE,
+    AllowCode,
     AsJson,
     DataDir,
     StorageUrl,
@@ -123,6 +124,7 @@ def replay(
     storage: StorageUrl = DEFAULT_STORAGE,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Lanes to train with. [default: the trial's]")] = None,
     data_dir: DataDir = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train one trial again and compare; exits with 1 if it differs. Example: optbench replay quickstart 3"""
@@ -141,7 +143,7 @@ def replay(
         if record.metric == Metric.TEST_ACCURACY and chosen.value is not None:
             with opened(storage) as storage_:
                 log_replay(storage_, record.study_id, chosen.number)
-        result = train_again(record, chosen, before, lanes, data_dir, stop)
+        result = train_again(record, chosen, before, lanes, data_dir, stop, allow_code)
     if as_json:
         print_json(tables.replay_json(result))
     else:

@@ -51,9 +51,16 @@ def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
 
 
 def _located(table: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """The table, with the files of its [data] relative to the folder of the sweep file."""
-    data = table.get("data")
-    if not isinstance(data, Mapping):
-        return table
-    found = {key: str(folder / data[key]) for key in ("file", "test_file") if isinstance(data.get(key), str)}
-    return {**table, "data": {**data, **found}}
+    """The table, with the files of its [data] and [model] relative to the folder of the sweep file."""
+    found = dict(table)
+    for name, keys in {"data": ("file", "test_file"), "model": ("build",)}.items():
+        held = table.get(name)
+        if isinstance(held, Mapping):
+            files = {key: str(folder / held[key]) for key in keys if _names_a_file(key, held.get(key))}
+            found[name] = {**held, **files}
+    return found
+
+
+def _names_a_file(key: str, value: object) -> bool:
+    """Whether the value names a file, not a module."""
+    return isinstance(value, str) and (key != "build" or value.rpartition(":")[0].endswith(".py"))

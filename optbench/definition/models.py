@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator,
 from pydantic_core import PydanticKnownError
 
 from optbench.definition.data_models import DataTable, DataValue, FileTable
+from optbench.definition.network import ACTIVATIONS, MlpModel
 from optbench.definition.strategies import (
     Count,
     CountFrom0,
@@ -29,7 +30,6 @@ from optbench.definition.strategies import (
     Table,
     TpeTable,
 )
-from optbench.definition.sweep import ACTIVATIONS, MlpModel
 from optbench.optimizers import OPTIMIZERS
 
 HUGE = 10**300  # a larger whole number does not fit into a float
@@ -58,13 +58,30 @@ OptimizerName = Annotated[
 ]
 
 
-class ModelTable(Table):
+class MlpTable(Table):
     """A network of dense layers."""
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field(default=list(MlpModel.hidden))
     """The units of each hidden layer."""
     activation: Activation = "relu"
     """The activation of the hidden layers."""
+
+
+class BuiltTable(Table):
+    """A network that a Python function makes: any Keras model from one input to logits."""
+
+    build: str
+    """The function: models.py:cnn in a file, relative to the sweep file's folder, or package.module:cnn."""
+    arguments: dict[str, Any] = Field(default={})
+    """What the function is called with, beside the shape of an input and the number of classes."""
+
+
+def _network(given: Any) -> str:
+    """The kind of [model]: a function, or dense layers."""
+    return "built" if isinstance(given, Mapping) and "build" in given else "mlp"
+
+
+ModelValue = Annotated[Annotated[MlpTable, Tag("mlp")] | Annotated[BuiltTable, Tag("built")], Discriminator(_network)]
 
 
 class RangeTable(Table):
@@ -162,7 +179,7 @@ class SweepTable(Table):
     true unless given. They count as trials and are never pruned."""
     data: DataValue
     """The data set, and how much of it is held back for validation."""
-    model: ModelTable = ModelTable()
+    model: ModelValue = MlpTable()
     """The network."""
     space: dict[str, DimensionTable] = Field(default={})
     """What is searched: the optimizer's hyperparameters, each with a range, a list of choices or a fixed number."""
@@ -181,7 +198,8 @@ class SweepTable(Table):
 KINDS: Mapping[str, type[Table]] = {
     "name": DataTable,
     "file": FileTable,
-    "model": ModelTable,
+    "mlp": MlpTable,
+    "built": BuiltTable,
     "start": StartTable,
     "tpe": TpeTable,
     "random": RandomTable,
@@ -193,4 +211,4 @@ KINDS: Mapping[str, type[Table]] = {
     "none": NoPrunerTable,
     "finals": FinalsTable,
 }
-"""The models of the tables [model], [finals] and [start], and of each kind of data, sampler and pruner, by name."""
+"""The models of the tables [finals] and [start], and of each kind of data, model, sampler and pruner, by name."""

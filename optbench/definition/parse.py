@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optbench.choices import Missing, Scale
+from optbench.definition.built import built_model
 from optbench.definition.data import DataSource, TableFile
 from optbench.definition.known import is_known, with_known
+from optbench.definition.network import MlpModel, Model
 from optbench.definition.parts import dimensions, fixed_trials
 from optbench.definition.rounds import smallest, too_small, trainings
 from optbench.definition.space import grid_size
-from optbench.definition.sweep import Finals, Grid, Hyperband, MlpModel, NoPruner, Start, SuccessiveHalving, Sweep, Tpe
+from optbench.definition.sweep import Finals, Grid, Hyperband, NoPruner, Start, SuccessiveHalving, Sweep, Tpe
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from optbench.definition.data_models import DataTable, FileTable
-    from optbench.definition.models import SweepTable
+    from optbench.definition.models import BuiltTable, MlpTable, SweepTable
 
 MAX_NAME = 300  # characters of a study's name
 MAX_POINTS = 1_000_000  # of a grid
@@ -43,7 +45,6 @@ def parse(table: Mapping[str, Any], where: str, flags: Collection[str] = ()) -> 
     except ValidationError as error:
         raise problem(error.errors(include_url=False), table, where, flags) from None
     check_study_name(read.name, where)
-    check_weights(read.model.hidden, 1, 1, f"{where} [model]")  # worker/data.py knows how many inputs there are
     sweep = _sweep(read, where)
     _check_validation(sweep, where)
     if sweep.searches:
@@ -83,7 +84,7 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         batch=read.batch,
         seed=read.seed,
         data=_data(read.data),
-        model=MlpModel(tuple(read.model.hidden), read.model.activation),
+        model=_model(read.model, f"{where} [model]"),
         sampler=sampler_of(read.sampler),
         pruner=pruner_of(read.pruner, read.epochs) if space else NoPruner(),
         optimizer=read.optimizer if space else None,
@@ -110,6 +111,15 @@ def _data(read: "DataTable | FileTable") -> DataSource:
         path=str(path), target=held["target"], drop=tuple(held["drop"]), missing=missing, test_file=test_file
     )
     return DataSource.of_file(file, **shared)
+
+
+def _model(read: "MlpTable | BuiltTable", where: str) -> Model:
+    """The model of a file."""
+    held = read.model_dump()
+    if "build" in held:
+        return built_model(held["build"], held["arguments"], where)
+    check_weights(held["hidden"], 1, 1, where)  # worker/data.py knows how many inputs there are
+    return MlpModel(tuple(held["hidden"]), held["activation"])
 
 
 def _finals(read: "SweepTable") -> Finals | None:

@@ -98,7 +98,7 @@ def _path(loc: Path) -> list[int | str]:
             return [role, *rest[:1]]
         case ["space", name, "range", *rest]:
             return ["space", name, *rest[:1]]
-        case ["finals" | "data" as table, _, *rest]:
+        case ["finals" | "data" | "model" as table, _, *rest]:
             return [table, *rest[:1]]
         case ["trial", int() as index, *rest]:
             return ["trial", index, *rest[:1]]
@@ -114,10 +114,10 @@ def _keys(loc: Path) -> Collection[str]:
             return models.KINDS[name].model_fields
         case ["finals", *_]:
             return models.FinalsTable.model_fields
-        case ["data", str() as kind, _]:
+        case ["data" | "model", str() as kind, _]:
             return models.KINDS[kind].model_fields
-        case ["model" | "start" as table, _]:
-            return models.KINDS[table].model_fields
+        case ["start", _]:
+            return models.StartTable.model_fields
     return models.SweepTable.model_fields
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from optbench.choices import Missing, Scale
 from optbench.definition.data import DataSource, TableFile
+from optbench.definition.network import model_of
 from optbench.definition.space import Choice, Dimension, Float
 from optbench.definition.sweep import (
     PRUNERS,
@@ -15,7 +16,6 @@ from optbench.definition.sweep import (
     Finals,
     FixedTrial,
     Median,
-    MlpModel,
     NoPruner,
     Pruner,
     RandomSampler,
@@ -38,7 +38,6 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
     space = {name: _dimension(given) for name, given in definition.get("space", {}).items()}
     optimizer = definition.get("optimizer")
     fixed = _fixed_trials(definition.get("trial", []), optimizer)
-    model = _made(MlpModel, definition.get("model", {}))
     return Sweep(
         name=str(definition.get("name", "")),
         trials=int(definition.get("trials", len(fixed))),
@@ -46,7 +45,7 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         batch=int(definition.get("batch", 128)),
         seed=int(definition.get("seed", 0)),
         data=_data(definition.get("data", {})),
-        model=MlpModel(tuple(model.hidden), model.activation),
+        model=model_of(definition.get("model", {})),
         sampler=_chosen(SAMPLERS, definition.get("sampler", {"name": "tpe"}), RandomSampler),
         pruner=_chosen(PRUNERS, definition.get("pruner", {"name": "none"}), NoPruner),
         optimizer=optimizer if space else None,

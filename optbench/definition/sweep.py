@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any, ClassVar
 
 from optbench.definition.data import DataSource
+from optbench.definition.network import BuiltModel, Model
 from optbench.definition.plain import (
     flat,
     grouped,
@@ -16,16 +17,6 @@ from optbench.definition.plain import (
     plain_trial,
 )
 from optbench.definition.space import Dimension
-
-ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
-
-
-@dataclass(frozen=True)
-class MlpModel:
-    """Dense layers: the units of each hidden layer, and their activation."""
-
-    hidden: tuple[int, ...] = (128,)
-    activation: str = "relu"
 
 
 @dataclass(frozen=True)
@@ -179,7 +170,7 @@ class Sweep:
     batch: int
     seed: int
     data: DataSource
-    model: MlpModel
+    model: Model
     sampler: Sampler
     pruner: Pruner
     optimizer: str | None = None
@@ -214,7 +205,7 @@ class Sweep:
         if self.searches:
             plain["known"] = self.known is not False
         plain["data"] = plain_data(self.data)
-        plain["model"] = asdict(self.model) | {"hidden": list(self.model.hidden)}
+        plain["model"] = self.model.plain()
         if self.searches:
             plain["space"] = {name: plain_dimension(dimension) for name, dimension in self.space.items()}
             plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
@@ -226,13 +217,20 @@ class Sweep:
             plain["trial"] = grouped([plain_trial(trial) for trial in self.fixed])
         return plain
 
+    def kept(self) -> dict[str, Any]:
+        """The definition as its study keeps it: with the source of the model's function."""
+        plain = self.definition()
+        if isinstance(self.model, BuiltModel):
+            plain["model"]["source"] = self.model.source
+        return plain
+
     def fingerprint(self, digests: Mapping[str, str]) -> dict[str, Any]:
         """Everything that changes what a trial means, under dotted keys. `digests` are those of the data and the split.
 
         The numbers of trials and lanes and the finals are left out, because they change no trial. `known` is left out,
         because the known settings are among the fixed trials.
         """
-        plain = self.definition() | {"data": self.data.identity}
+        plain = self.definition() | {"data": self.data.identity, "model": self.model.identity()}
         for free in ("name", "trials", "lanes", "known", "finals"):
             plain.pop(free, None)
         if self.fixed:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 
 from optbench import __version__
+from optbench.data.dataset import Facts
 from optbench.data.splits import is_own
+from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
@@ -27,7 +29,7 @@ SCRIPT = """# {title}
 
 import keras
 import numpy as np
-{load}
+{function}{load}
 optimizer = keras.optimizers.{kind}(
     {arguments},
 )
@@ -36,7 +38,6 @@ model = keras.Sequential(
         keras.layers.Input(({features},)),
         keras.layers.Rescaling(1 / 255),
 {layers}
-        keras.layers.Dense({classes}),
     ]
 )
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -60,20 +61,39 @@ def as_python(choices: Sequence[Choice]) -> str:
             "--model FILE saves the trained network"
         )
     assert study.facts is not None, "a study that optbench made knows its data set"
-    features, classes = math.prod(study.facts.shape), len(study.facts.classes)
+    features = math.prod(study.facts.shape)
     found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
     value = "" if trial.value is None else f", which had {study.metric} {100 * trial.value:.2f} %"
-    layers = [f"keras.layers.Dense({units}, activation={sweep.model.activation!r})," for units in sweep.model.hidden]
+    layers = _layers(sweep.model, study.facts)
     load = DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name, features=features)
     return SCRIPT.format(
         title=f"Trial {trial.number} of the study {study.name!r}{value} (optbench {__version__}).",
         data=sweep.data.name,
+        function=_import(sweep.model),
         load=f"\n{load}".rstrip("\n") + "\n",
         kind=found.name,
         arguments=",\n    ".join(f"{key}={value!r}" for key, value in found.arguments.items()),
         layers="\n".join(f"        {layer}" for layer in layers),
         batch=sweep.batch,
         features=features,
-        classes=classes,
         epochs=sweep.epochs,
     )
+
+
+def _layers(model: Model, facts: Facts) -> list[str]:
+    """The layers of the network, as Python."""
+    if isinstance(model, BuiltModel):
+        arguments = "".join(f", {key}={value!r}" for key, value in model.arguments.items())
+        call = f"{model.function}({facts.shape!r}, {len(facts.classes)}{arguments}),"
+        return [f"keras.layers.Reshape({facts.shape!r}),", call]
+    hidden = [f"keras.layers.Dense({units}, activation={model.activation!r})," for units in model.hidden]
+    return [*hidden, f"keras.layers.Dense({len(facts.classes)}),"]
+
+
+def _import(model: Model) -> str:
+    """The line that imports the network's function; "" for dense layers."""
+    if not isinstance(model, BuiltModel):
+        return ""
+    module = model.file.stem if model.file else model.place
+    beside = f"  # {model.file}: run this script beside it" if model.file else ""
+    return f"from {module} import {model.function}{beside}\n"

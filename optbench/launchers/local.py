@@ -106,7 +106,8 @@ class LocalWorkers:
             "retries": given.retries,
             "timeout": None if stop.deadline is None else max(stop.deadline - time.monotonic(), 0.001),
         }
-        return [*(f"--{key}={value}" for key, value in options.items() if value is not None), "--", self.study]
+        words = [f"--{key}={value}" for key, value in options.items() if value is not None]
+        return [*words, *(["--allow-code"] if given.allow_code else []), "--", self.study]
 
 
 def divide_cores(count: int) -> list[set[int]]:

@@ -50,7 +50,8 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
     """
     check(request.storage, create=request.sweep.start is None)
     with screen.busy(f"loading {request.sweep.data.name}"):
-        data = load_data(request.sweep, request.options.trainer, request.options.data_dir)
+        options = request.options
+        data = load_data(request.sweep, options.trainer, options.data_dir, options.allow_code)
     storage = open_storage(request.storage, create=request.sweep.start is None)
     try:
         training = Training(storage, request, data, stop, screen)

@@ -87,4 +87,7 @@ class Trainer(Protocol):
         """The present accuracy of the lane's network on other examples."""
 
     def weights(self, lane: int) -> list[np.ndarray[Any, np.dtype[Any]]]:
-        """The present weights of the lane's network: kernel and bias of each layer in turn, float32."""
+        """The present values of the network's variables, those that are trained first.
+
+        Of dense layers: kernel and bias of each layer in turn, float32.
+        """

@@ -27,6 +27,7 @@ def main() -> int:
         trials=given.trials,
         heartbeat_timeout=given.heartbeat_timeout,
         retries=given.retries,
+        allow_code=given.allow_code,
     )
     with Stop(given.timeout) as stop:
         try:
@@ -54,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--heartbeat-timeout", type=int, default=usual.heartbeat_timeout)
     parser.add_argument("--retries", type=int, default=usual.retries)
     parser.add_argument("--timeout", type=float)
+    parser.add_argument("--allow-code", action="store_true")
     return parser.parse_args()
 
 

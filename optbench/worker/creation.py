@@ -163,7 +163,7 @@ def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:
 def _changing(sweep: Sweep) -> dict[str, Any]:
     """The attributes of a study that are written again when it is continued."""
     return {
-        StudyAttribute.DEFINITION: sweep.definition(),
+        StudyAttribute.DEFINITION: sweep.kept(),
         StudyAttribute.VERSIONS: {package: version(package) for package in VERSIONS},
     }
 

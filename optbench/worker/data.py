@@ -7,9 +7,11 @@ from pathlib import Path
 
 from optbench.data import Examples, Split
 from optbench.data.dataset import Facts
+from optbench.definition.network import BuiltModel, Model
 from optbench.definition.parse import check_weights
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
+from optbench.worker.code import check_code
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,22 @@ class StudyData:
         return {**self.split.digests, "test.sha256": digest(self.test_set)}
 
 
-def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:
-    """The data of a sweep. Raises DataError, and DefinitionError if a batch is larger than the training set."""
+def load_data(sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: bool = False) -> StudyData:
+    """The data of a sweep, after checking that its model and its batches fit it.
+
+    Raises DataError, DefinitionError if a batch is larger than the training set or the model does not go with the data,
+    and StudyError if the model's function may not run here (see check_code).
+    """
     from optbench.data import load, load_test
     from optbench.data.splits import needs_tensorflow
     from optbench.worker.loading import load_tensorflow
 
     if needs_tensorflow(sweep.data):
         load_tensorflow(trainer)
+    if isinstance(sweep.model, BuiltModel):
+        check_code(sweep.model, allow_code)
     split = load(sweep.data, sweep.seed, data_dir)
-    inputs, classes = math.prod(split.facts.shape), len(split.facts.classes)
-    check_weights(sweep.model.hidden, inputs, classes, f"[model] on {inputs} inputs and {classes} classes")
+    _check_model(sweep.model, split.facts, trainer)
     if sweep.batch > len(split.train):
         raise DefinitionError(
             f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training examples; "
@@ -52,3 +59,17 @@ def load_data(sweep: Sweep, trainer: str, data_dir: Path | None) -> StudyData:
         )
     tests = sweep.data.validation == 0 and not sweep.searches
     return StudyData(split, load_test(sweep.data, data_dir) if tests else None)
+
+
+def _check_model(model: Model, facts: Facts, trainer: str) -> None:
+    """Raise DefinitionError for a model that does not go with the data. Loads TensorFlow for a function's networks."""
+    if isinstance(model, BuiltModel):
+        from optbench.worker.loading import load_tensorflow
+
+        load_tensorflow(trainer)
+        from optbench.training.tensorflow.built import built
+
+        built(model, facts)
+        return
+    inputs, classes = math.prod(facts.shape), len(facts.classes)
+    check_weights(model.hidden, inputs, classes, f"[model] on {inputs} inputs and {classes} classes")

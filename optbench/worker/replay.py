@@ -37,7 +37,7 @@ class Replay:
     """Both learning curves, and by how much their accuracies may differ.
 
     `tested` is None where the study's trials are not scored on test examples. `weights` are those of the network at the
-    end: kernel and bias of each layer in turn, float32; `scaling` is that of its inputs.
+    end, in the order of Trainer.weights; `scaling` is that of its inputs.
     """
 
     before: Sequence[Epoch]
@@ -68,6 +68,7 @@ def replay(
     lanes: int | None,
     data_dir: Path | None,
     stop: Callable[[], object],
+    allow_code: bool = False,
 ) -> Replay:
     """The trial's epochs trained again, next to the stored ones `before`; with its own number of lanes unless given.
 
@@ -81,7 +82,7 @@ def replay(
     if trial.trainer == TrainerName.REFERENCE and lanes not in (None, 1):
         raise StudyError(f"trial {trial.number} of {study.name!r} was trained by the reference; leave --lanes out")
     sweep = replace(study.sweep, lanes=trial.lanes if lanes is None else lanes)
-    data = load_data(sweep, trial.trainer, data_dir)
+    data = load_data(sweep, trial.trainer, data_dir, allow_code)
     _check_data(study, data)
     trainer = build_trainer(trial.trainer, sweep, trial.optimizer, data.split, sweep.lanes or 1)
     trainer.assign(

@@ -31,7 +31,8 @@ class Options:
     `trials` is the number of finished trials to stop at (None: the study's total), and `lanes` how many trials train
     side by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
     seconds. Hyperparameters that crashed a worker are tried again up to `retries` times. The worker waits up to
-    `patience` seconds for a database that does not answer.
+    `patience` seconds for a database that does not answer. `allow_code` lets the database's text of a model's function
+    run (see check_code).
     """
 
     trainer: TrainerName = TrainerName.LANES
@@ -41,6 +42,7 @@ class Options:
     heartbeat_timeout: int = HEARTBEAT_TIMEOUT
     retries: int = RETRIES
     patience: float = SECONDS
+    allow_code: bool = False
 
 
 def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
@@ -84,7 +86,7 @@ class Session:
         sweep = self._sweep(record)
         total = self._total(record)
         if record.finished < total:
-            data = self.data or load_data(sweep, self.options.trainer, self.options.data_dir)
+            data = self.data or load_data(sweep, self.options.trainer, self.options.data_dir, self.options.allow_code)
             check_fingerprint(record, data.digests)
             self._notify(StudyOpened(record.name, total, record.finished))
             self._train(record, sweep, data, stop)

@@ -4,12 +4,16 @@ import tensorflow as tf
 
 from optbench.choices import TrainerName
 from optbench.data import Split
+from optbench.data.dataset import Facts
+from optbench.definition.network import BuiltModel, Model
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import ONE_MINUS
 from optbench.training.contract import Trainer
+from optbench.training.tensorflow.built import built
 from optbench.training.tensorflow.device import cores, device
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
+from optbench.training.tensorflow.network import Network
 from optbench.training.tensorflow.reference import Reference
 
 MAX_LANES = 16
@@ -34,12 +38,17 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
     There are as many lanes as the sweep says, or one per core, but no more than `trials`.
     """
     split = split.resplit() if sweep.data.resplit else split
-    model = Mlp.on(split.facts, sweep.model)
+    network = network_of(sweep.model, split.facts)
     if trainer == TrainerName.REFERENCE:
-        return Reference(optimizer, model, sweep.batch, split)
+        return Reference(optimizer, network, sweep.batch, split)
     usual = MAX_LANES if device() == "GPU" else min(cores(), MAX_LANES)
     lanes = sweep.lanes or usual
-    return Lanes(max(1, min(lanes, trials)), optimizer, model, sweep.batch, split, _given(sweep, optimizer))
+    return Lanes(max(1, min(lanes, trials)), optimizer, network, sweep.batch, split, _given(sweep, optimizer))
+
+
+def network_of(model: Model, facts: Facts) -> Network:
+    """The network of a sweep's model on a data set. Raises DefinitionError if a function makes no such network."""
+    return built(model, facts) if isinstance(model, BuiltModel) else Mlp.on(facts, model)
 
 
 def _given(sweep: Sweep, optimizer: str) -> set[str]:

@@ -13,7 +13,7 @@ from optbench.optimizers import Optimizer
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Job
 from optbench.training.order import Array
-from optbench.training.tensorflow.mlp import Mlp, Tensor
+from optbench.training.tensorflow.network import Network, Tensor
 from optbench.training.tensorflow.ops import LANE_OPS
 
 CHUNK = 2000  # examples evaluated at a time: the activations of a chunk stay in the cache
@@ -25,10 +25,12 @@ Labelled = tuple[Tensor, Tensor]
 class Variables(NamedTuple):
     """What differs between groups of lanes: TensorFlow variables [W, ...], which are allocated once.
 
-    `state` has the optimizer's state of each weight, by name. Standardized inputs are `shift`ed and divided.
+    `others` are the network's variables that no optimizer trains. `state` has the optimizer's state of each weight, by
+    name. Standardized inputs are `shift`ed and divided.
     """
 
     weights: list[Tensor]
+    others: list[Tensor]
     state: list[dict[str, Tensor]]
     hparams: dict[str, Tensor]
     count: Tensor
@@ -45,17 +47,22 @@ class Program:
     are scaled; standardized ones by the numbers of each lane's own training examples.
     """
 
-    def __init__(self, model: Mlp, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> None:
-        self.model, self.optimizer, self.kept, self.scale = model, optimizer, kept, scale
+    def __init__(self, network: Network, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> None:
+        self.network, self.optimizer, self.kept, self.scale = network, optimizer, kept, scale
         self.rule = optimizer.rule
         self.traces = 0
+        self.epoch = tf.function(self._epoch, jit_compile=network.xla, autograph=False)
+        self.evaluate = tf.function(self._evaluate, jit_compile=network.xla, autograph=False)
 
     def variables(self, width: int) -> Variables:
         """New variables for a group of so many lanes."""
-        features = self.model.inputs if self.scale is Scale.STANDARD else 0
-        weights = [tf.Variable(tf.zeros((width, *shape))) for shape in self.model.shapes]
+        features = self.network.inputs if self.scale is Scale.STANDARD else 0
+        made = [tf.Variable(tf.zeros((width, *one.shape), one.dtype)) for one in self.network.variables]
+        trained = sum(one.trained for one in self.network.variables)
+        weights = made[:trained]
         return Variables(
             weights=weights,
+            others=made[trained:],
             state=[{name: tf.Variable(tf.zeros_like(weight)) for name in self.kept} for weight in weights],
             hparams={name: tf.Variable(tf.ones(width)) for name in arrays(self.optimizer, {})},
             count=tf.Variable(tf.zeros(width)),
@@ -63,8 +70,7 @@ class Program:
             divisor=tf.Variable(tf.ones((width, 1, features))),
         )
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def epoch(
+    def _epoch(
         self, held: Variables, order: Tensor, train: Labelled, validation: Labelled | None, own: Tensor | None
     ) -> Tensor:
         """Sums over the epoch, [2 or 4, W]: training loss and correct; with `validation`, the same of it afterwards.
@@ -83,15 +89,16 @@ class Program:
         if validation is None:
             return sums
         with tf.control_dependencies([sums]):
-            return tf.concat([sums, self.evaluate(held, validation, own)], axis=0)
+            return tf.concat([sums, self._evaluate(held, validation, own)], axis=0)
 
     def _step(self, held: Variables, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss [W] and correct [W] of one step of every lane on its own batch, [W, B, features] and [W, B]."""
-        weights = [variable.read_value() for variable in held.weights]
+        weights, others = _values(held.weights), _values(held.others)
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits = self.model.logits(weights, self._scaled(held, inputs))
-            losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
+            logits, after, penalties = self.network.forward(weights, others, self._scaled(held, inputs), training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            losses = tf.reduce_mean(losses, axis=1) + penalties
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
         held.count.assign_add(tf.ones_like(held.count))
         for variable, state, gradient in zip(held.weights, held.state, tape.gradient(total, weights), strict=True):
@@ -100,17 +107,19 @@ class Program:
             variable.assign_sub(delta)
             for name, value in new.items():
                 state[name].assign(value)
+        for variable, value in zip(held.others, after, strict=True):
+            variable.assign(value)
         return losses, _correct(logits, labels)
 
     def _score(self, held: Variables, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss [W] and correct [W] of every lane on inputs [n, features], or on its own [W, n, features]."""
-        logits = self.model.logits([variable.read_value() for variable in held.weights], self._scaled(held, inputs))
+        weights, others = _values(held.weights), _values(held.others)
+        logits, _, penalties = self.network.forward(weights, others, self._scaled(held, inputs), training=False)
         wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits) + penalties[:, tf.newaxis]
         return tf.reduce_sum(losses, axis=1), _correct(logits, wide)
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def evaluate(self, held: Variables, examples: Labelled, own: Tensor | None = None) -> Tensor:
+    def _evaluate(self, held: Variables, examples: Labelled, own: Tensor | None = None) -> Tensor:
         """Summed loss and correct, [2, W], of every lane on the same examples, or on its `own`, at positions [W, n]."""
         sums = tf.zeros((2, held.count.shape[0]))
         for start in range(0, (examples[1] if own is None else own).shape[-1], CHUNK):
@@ -128,9 +137,9 @@ class Program:
 
 
 @lru_cache(maxsize=16)
-def program_of(model: Mlp, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> Program:
+def program_of(network: Network, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> Program:
     """The program; the one that this process has compiled already, for example for the search before its finals."""
-    return Program(model, optimizer, kept, scale)
+    return Program(network, optimizer, kept, scale)
 
 
 class LaneGroup:
@@ -140,7 +149,7 @@ class LaneGroup:
         self.lanes, self.program = lanes, program
         self.width = len(lanes)
         self.held = program.variables(self.width)
-        self.start = [np.zeros((self.width, *shape), np.float32) for shape in program.model.shapes]
+        self.start = [np.zeros(weight.shape, np.float32) for weight in self.held.weights]
 
     def assign(self, lane: int, job: Job, scaling: Scaling) -> None:
         """Start the job in the lane; no other lane changes. Raises ValueError if its optional state is not kept."""
@@ -151,9 +160,10 @@ class LaneGroup:
         for name, hparam in program.rule.optional.items():
             if name not in program.kept and job.hparams.get(hparam):
                 raise ValueError(f"{hparam} = {job.hparams[hparam]}, but these lanes were made without {hparam}")
-        weights = program.model.initial(job.seed)
-        for variable, state, start, value in zip(held.weights, held.state, self.start, weights, strict=True):
+        values = program.network.initial(job.seed)
+        for variable, value in zip([*held.weights, *held.others], values, strict=True):
             variable[lane].assign(value)
+        for state, start, value in zip(held.state, self.start, values[: len(held.weights)], strict=True):
             start[lane] = value
             for part in state.values():
                 part[lane].assign(tf.zeros_like(value))
@@ -169,6 +179,10 @@ class LaneGroup:
             rates.append(np.broadcast_to(rate.numpy(), variable.shape).reshape(self.width, -1))
             squares += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
         return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(squares)])
+
+
+def _values(variables: Sequence[Tensor]) -> list[Tensor]:
+    return [variable.read_value() for variable in variables]
 
 
 def _wide(held: Variables, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:

@@ -22,7 +22,7 @@ from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import cores, device, device_name
 from optbench.training.tensorflow.lane_group import LaneGroup, program_of
-from optbench.training.tensorflow.mlp import Mlp, Tensor
+from optbench.training.tensorflow.network import Network, Tensor
 
 
 class Lanes:
@@ -38,15 +38,15 @@ class Lanes:
         self,
         lanes: int,
         optimizer: str,
-        model: Mlp,
+        network: Network,
         batch: int,
         split: Split,
         given: Collection[str] | None = None,
     ) -> None:
-        self.lanes, self.model, self.batch = lanes, model, batch
+        self.lanes, self.batch = lanes, batch
         self.device = device_name()
         chosen = OPTIMIZERS[optimizer]
-        self.program = program_of(model, chosen, chosen.rule.kept(given), split.scale)
+        self.program = program_of(network, chosen, chosen.rule.kept(given), split.scale)
         self.groups = [LaneGroup(together, self.program) for together in divided(lanes)]
         self.threads = ThreadPoolExecutor(cores(), thread_name_prefix="lane")
         self.places = [(group, place) for group in self.groups for place in range(group.width)]
@@ -108,7 +108,7 @@ class Lanes:
 
     def weights(self, lane: int) -> list[Array]:
         group, place = self.places[lane]
-        return [variable.numpy()[place] for variable in group.held.weights]
+        return [variable.numpy()[place] for variable in (*group.held.weights, *group.held.others)]
 
     def _epoch(self, lane: int, means: list[float], measures: list[float], seconds: float) -> Epoch:
         """The epoch of one lane; `seconds` is the round's wall time divided by the number of its jobs."""

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: its shapes, its initial weights, and its forward pass over lanes."""
+"""The multilayer perceptron: its variables, its initial weights, and its forward pass over lanes."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from optbench.data.dataset import Facts
-from optbench.definition.sweep import MlpModel
+from optbench.definition.network import MlpModel
 from optbench.training.order import Array, initial_weights
-
-Tensor = Any
+from optbench.training.tensorflow.network import Forward, Tensor, Variable
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Mlp:
     classes: int
     hidden: tuple[int, ...] = MlpModel.hidden
     activation: str = MlpModel.activation
+
+    xla = True
 
     @staticmethod
     def on(facts: Facts, model: MlpModel) -> "Mlp":
@@ -35,12 +38,17 @@ class Mlp:
         layers = pairwise([self.inputs, *self.hidden, self.classes])
         return [shape for fan_in, fan_out in layers for shape in ((fan_in, fan_out), (fan_out,))]
 
+    @property
+    def variables(self) -> list[Variable]:
+        """Kernel and bias of each layer in turn."""
+        return [Variable(shape) for shape in self.shapes]
+
     def initial(self, seed: int) -> list[Array]:
         """The weights that a trial with this seed starts from."""
         return initial_weights(self.shapes, seed)
 
-    def logits(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
-        """Logits [L, n, classes] of networks, weights [L, ...], on scaled inputs [n, features] or [L, n, features]."""
+    def forward(self, weights: Sequence[Tensor], others: Sequence[Tensor], inputs: Tensor, training: bool) -> Forward:
+        """See Network; no other variables and no penalties."""
         values = inputs
         activate = getattr(tf.nn, self.activation)
         for layer in range(0, len(weights), 2):
@@ -48,4 +56,17 @@ class Mlp:
             values = tf.matmul(values, kernel) + bias[:, tf.newaxis, :]
             if layer + 2 < len(weights):
                 values = activate(values)
-        return values
+        return Forward(values, [], tf.zeros(weights[0].shape[0]))
+
+    def layers(self, values: Sequence[Array]) -> list[Any]:
+        """See Network."""
+        made = [keras.layers.Dense(units, activation=self.activation) for units in self.hidden]
+        made.append(keras.layers.Dense(self.classes))
+        for layer, kernel, bias in zip(made, values[::2], values[1::2], strict=True):
+            layer.build((None, len(kernel)))
+            layer.set_weights([kernel, bias])
+        return made
+
+    def values(self, layers: Sequence[Any]) -> list[Array]:
+        """See Network."""
+        return [np.asarray(value) for layer in layers for value in layer.get_weights()]

@@ -1,7 +1,7 @@
 """The reference trainer: Keras' own `fit`, one trial at a time. The lanes are tested against it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from optbench.optimizers import OPTIMIZERS
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
-from optbench.training.tensorflow.mlp import Mlp
+from optbench.training.tensorflow.network import Network
 
 
 def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
@@ -27,14 +27,9 @@ def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
     return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
 
 
-def network(model: Mlp, weights: list[Array], optimizer: Any, scaling: Scaling) -> Any:
-    """A compiled Keras model with these weights, from inputs [n, features] as they are to logits [n, classes]."""
-    made = keras.Sequential([keras.layers.Input((model.inputs,)), _scaling_layer(scaling)])
-    for units in model.hidden:
-        made.add(keras.layers.Dense(units, activation=model.activation))
-    made.add(keras.layers.Dense(model.classes))
-    for layer, kernel, bias in zip(made.layers[1:], weights[::2], weights[1::2], strict=True):
-        layer.set_weights([kernel, bias])
+def compiled(layers: Sequence[Any], inputs: int, optimizer: Any, scaling: Scaling) -> Any:
+    """A compiled Keras model with these layers, from inputs [n, features] as they are to logits [n, classes]."""
+    made = keras.Sequential([keras.layers.Input((inputs,)), _scaling_layer(scaling), *layers])
     made.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return made
 
@@ -52,8 +47,8 @@ class Reference:
     name = TrainerName.REFERENCE.value
     lanes = 1
 
-    def __init__(self, optimizer: str, model: Mlp, batch: int, split: Split) -> None:
-        self.optimizer, self.model, self.batch, self.split = optimizer, model, batch, split
+    def __init__(self, optimizer: str, network: Network, batch: int, split: Split) -> None:
+        self.optimizer, self.network, self.batch, self.split = optimizer, network, batch, split
         self.device = device_name()
         self.job: Job | None = None
         self.epoch = 0
@@ -63,7 +58,8 @@ class Reference:
         self.job, self.epoch = job, 0
         self.own = self.split.of(job.seed)
         scaling = scaling_of(self.split, job.seed)
-        self.network = network(self.model, self.model.initial(job.seed), rule(self.optimizer, job.hparams), scaling)
+        self.layers = self.network.layers(self.network.initial(job.seed))
+        self.model = compiled(self.layers, self.network.inputs, rule(self.optimizer, job.hparams), scaling)
 
     def release(self, lane: int) -> None:
         self.job = None
@@ -75,7 +71,7 @@ class Reference:
         self.epoch += 1
         train, validation = self.own.train, self.own.validation
         order = batches(len(train), self.batch, self.job.seed, self.epoch).ravel()
-        history = self.network.fit(
+        history = self.model.fit(
             train.inputs[order], train.labels[order], batch_size=self.batch, shuffle=False, verbose=0
         ).history
         loss, accuracy = self._evaluate(validation) if validation else (None, None)
@@ -95,10 +91,8 @@ class Reference:
         return self._evaluate(examples)[1]
 
     def weights(self, lane: int) -> list[Array]:
-        return [np.asarray(value) for layer in self.network.layers[1:] for value in layer.get_weights()]
+        return self.network.values(self.layers)
 
     def _evaluate(self, examples: Examples) -> tuple[float, float]:
-        loss, accuracy = self.network.evaluate(
-            tf.constant(examples.inputs), examples.labels, batch_size=2000, verbose=0
-        )
+        loss, accuracy = self.model.evaluate(tf.constant(examples.inputs), examples.labels, batch_size=2000, verbose=0)
         return loss, accuracy

@@ -4,22 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from optbench.data.scaling import Scaling
-from optbench.definition.sweep import Sweep
 from optbench.training.order import Array
-from optbench.training.tensorflow.mlp import Mlp
-from optbench.training.tensorflow.reference import network, rule
+from optbench.training.tensorflow.network import Network
+from optbench.training.tensorflow.reference import compiled, rule
 
 
 def save(
-    weights: list[Array],
-    sweep: Sweep,
+    values: list[Array],
+    network: Network,
     optimizer: str,
     hparams: Mapping[str, float],
     scaling: Scaling,
     path: Path,
 ) -> None:
     """Write a .keras file with the trial's optimizer: inputs [n, features] as they are to logits [n, classes]."""
-    mlp = Mlp(len(weights[0]), len(weights[-1]), sweep.model.hidden, sweep.model.activation)
-    model = network(mlp, weights, rule(optimizer, hparams), scaling)
+    model = compiled(network.layers(values), network.inputs, rule(optimizer, hparams), scaling)
     model.optimizer.build(model.trainable_variables)  # without this, Keras cannot load the file
     model.save(path)

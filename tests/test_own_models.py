@@ -1,0 +1,271 @@
+"""A network of one's own function: in lanes, in the reference, through a whole study, and what is refused."""
+
+import re
+import shlex
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from optbench.data import load
+from optbench.data.dataset import facts_of_earlier
+from optbench.definition import load as load_sweep
+from optbench.definition import parse
+from optbench.definition.data import DataSource
+from optbench.definition.network import BuiltModel
+from optbench.errors import DefinitionError
+from optbench.testing.trainers import DIVERGES, TrainerContract, curve, figures, job
+from optbench.training.tensorflow.built import Built, built
+from optbench.training.tensorflow.lanes import Lanes
+from optbench.training.tensorflow.reference import Reference
+from tests.commands import in_process
+from tests.conftest import ROOT, TINY, write_toml
+
+SOURCE = """
+import keras
+from keras import layers
+
+def dense(shape, classes, units=64, activation="relu"):
+    return keras.Sequential([
+        layers.Input(shape), layers.Flatten(), layers.Dense(units, activation), layers.Dense(classes),
+    ])
+
+def normal(shape, classes):
+    return keras.Sequential([
+        layers.Input(shape), layers.Flatten(), layers.Dense(16), layers.BatchNormalization(), layers.ReLU(),
+        layers.Dense(classes, kernel_regularizer=keras.regularizers.L2(1e-3)),
+    ])
+
+def dropped(shape, classes):
+    return keras.Sequential([
+        layers.Input(shape), layers.Flatten(), layers.Dense(32, "relu"), layers.Dropout(0.3),
+        layers.BatchNormalization(), layers.Dense(classes),
+    ])
+
+def convolved(shape, classes):
+    return keras.Sequential([
+        layers.Input(shape), layers.Reshape((*shape, 1)), layers.Conv2D(4, 3, strides=3, activation="relu"),
+        layers.Flatten(), layers.Dense(classes),
+    ])
+
+def softmax(shape, classes):
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, "softmax")])
+
+def narrow(shape, classes):
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes - 1)])
+
+def flat(shape, classes):
+    return keras.Sequential([layers.Input((7,)), layers.Dense(classes)])
+
+def two(shape, classes):
+    one, other = layers.Input(shape), layers.Input(shape)
+    return keras.Model([one, other], layers.Dense(classes)(layers.Flatten()(one + other)))
+
+def compiled(shape, classes):
+    model = dense(shape, classes)
+    model.compile("adam", "mse")
+    return model
+
+class Own(keras.Sequential):
+    def train_step(self, data):
+        return {}
+
+def own_step(shape, classes):
+    return Own([layers.Input(shape), layers.Flatten(), layers.Dense(classes)])
+
+def nothing(shape, classes):
+    return None
+
+def failing(shape, classes):
+    raise ValueError("no such thing\\nand more")
+
+def fixed(shape, classes):
+    return keras.Sequential([layers.Input(shape), layers.Flatten()])
+"""
+
+
+def model(function, **arguments):
+    return BuiltModel(f"models.py:{function}", SOURCE, arguments)
+
+
+def lanes(n, split, function, optimizer="adam"):
+    return Lanes(n, optimizer, built(model(function), split.facts), 64, split)
+
+
+class TestDense(TrainerContract):
+    """The contract of trainers, with a Keras model in place of the built-in network."""
+
+    made = None
+
+    def make(self, optimizer, split):
+        return lanes(2, split, "dense", optimizer)
+
+    def trainer(self):
+        type(self).made = self.made or super().trainer()
+        for lane in range(2):
+            self.made.release(lane)
+        return self.made
+
+
+@pytest.mark.parametrize(("function", "xla"), [("normal", True), ("convolved", False)])
+def test_lanes_train_as_fit_does(function, xla, digits):
+    ours = lanes(2, digits, function)
+    stock = Reference("adam", built(model(function), digits.facts), 64, digits)
+    assert ours.program.network.xla is xla
+    pairs = zip(*(curve(trainer, job("adam", learning_rate=0.01), 3) for trainer in (ours, stock)), strict=True)
+    for mine, other in pairs:
+        np.testing.assert_allclose(other.train_accuracy, mine.train_accuracy, atol=0.005)
+        np.testing.assert_allclose(other.validation_accuracy, mine.validation_accuracy, atol=0.01)
+        np.testing.assert_allclose(other.train_loss, mine.train_loss, rtol=5e-3)
+        np.testing.assert_allclose(other.validation_loss, mine.validation_loss, rtol=2e-2)
+
+
+@pytest.mark.parametrize("function", ["dropped", "convolved"])
+def test_a_lane_repeats_bit_for_bit_beside_one_that_diverges_and_refills_make_no_trace(function, digits):
+    trainer, one = lanes(3, digits, function), job("adam", learning_rate=0.01)
+    alone = figures(curve(trainer, one, lane=1))
+    traces = trainer.program.traces
+    for lane, rate in ((0, DIVERGES), (2, 0.02)):
+        trainer.assign(lane, job("adam", seed=lane, number=lane + 1, learning_rate=rate))
+    assert figures(curve(trainer, one, lane=1)) == alone
+    assert trainer.program.traces == traces
+    other = figures(curve(trainer, replace(one, seed=8), lane=1))
+    assert other != alone
+
+
+def test_making_networks_leaves_pythons_random_numbers_alone(digits):
+    import random
+
+    random.seed(5)
+    expected = random.Random(5).random()
+    built(model("dropped"), digits.facts).initial(3)
+    assert random.random() == expected
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("softmax", "ends with a softmax; expected logits"),
+        ("narrow", r"returns shape \(None, 9\); expected logits of shape \(None, 10\)"),
+        ("flat", r"takes inputs of shape \(7,\); expected one of shape \(28, 28\)"),
+        ("two", r"takes inputs of shape \(28, 28\), \(28, 28\); expected one of shape \(28, 28\)"),
+        ("compiled", "returned a compiled model"),
+        ("own_step", "returned a model with a train_step of its own"),
+        ("nothing", "returned NoneType; expected a keras.Model"),
+        ("failing", "raised ValueError: no such thing$"),
+        ("fixed", r"returns shape \(None, 784\)"),
+    ],
+)
+def test_a_function_that_makes_no_such_network_is_refused(function, message, digits):
+    with pytest.raises(DefinitionError, match=rf"\[model\] build: models.py:{function} {message}"):
+        Built(model(function), digits.facts)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"build": "models.py"}, "build = .*models.py'; expected a file or a module with a function"),
+        ({"build": "missing.py:cnn"}, "missing.py cannot be read: No such file"),
+        ({"build": "models.py:dens"}, "has no function 'dens'; did you mean 'dense'"),
+        ({"build": "broken.py:cnn"}, "broken.py is not valid Python"),
+        ({"build": "no_such_module.models:cnn"}, "No module named 'no_such_module'"),
+        ({"build": "no_such_module:cnn"}, "Python finds no such module"),
+        ({"build": "models.py:dense", "hidden": [3]}, "unknown key 'hidden'"),
+        ({"build": 3}, "build = 3; expected a text in quotes"),
+        ({"build": "models.py:dense", "arguments": 3}, "arguments = 3; expected a table of keys"),
+        ({"build": "models.py:dense", "arguments": {"unit": 3}}, None),
+    ],
+)
+def test_a_build_that_names_no_function_is_refused_in_one_line(given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text(SOURCE)
+    (tmp_path / "broken.py").write_text("def cnn(:\n")
+    if message is None:
+        found = parse(TINY | {"model": given}, "x").model
+        with pytest.raises(DefinitionError, match=r"raised TypeError: .*unit"):
+            Built(found, load(DataSource("iris", 0.2), 0).facts)
+        return
+    with pytest.raises(DefinitionError, match=message) as refused:
+        parse(TINY | {"model": given}, "x")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A folder with a sweep of a network of one's own on iris, trained."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "models.py").write_text(SOURCE)
+    changes = {"name": "own", "data": {"name": "iris", "validation": 0.2}, "batch": 16, "trials": 3}
+    write_toml(folder / "own.toml", TINY | changes | {"model": {"build": "models.py:dropped"}})
+    out = in_process("sweep", "own.toml", "--storage", "own.db", cwd=folder)
+    assert "3/3 trials, done" in out
+    return folder
+
+
+def test_a_study_keeps_the_function_and_replays_with_its_file(swept):
+    out = in_process("replay", "own", 1, "--storage", "own.db", cwd=swept)
+    assert "compared exactly" in out
+    shown = in_process("show", "own", "--storage", "own.db", cwd=swept)
+    assert "models.py:dropped" in shown
+    assert "import keras" not in shown
+
+
+def test_without_its_file_a_function_runs_only_if_it_is_allowed_to(swept):
+    file, text = swept / "models.py", (swept / "models.py").read_text()
+    replay = ["replay", "own", 1, "--storage", "own.db"]
+    file.write_text(text + "\n# changed\n")
+    try:
+        refused = in_process(*replay, cwd=swept, code=2)
+        assert "models.py has another text; restore the file" in refused
+        other = in_process("sweep", "own.toml", "--trials", 4, "--storage", "own.db", cwd=swept, code=2)
+        assert "model.sha256 is" in other
+        file.unlink()
+        assert "there is no" in in_process(*replay, cwd=swept, code=2)
+        assert "compared exactly" in in_process(*replay, "--allow-code", cwd=swept)
+    finally:
+        file.write_text(text)
+
+
+def test_its_network_is_saved_with_its_accuracy(swept, tmp_path):
+    path = tmp_path / "network.keras"
+    in_process("export", "own", "--model", path, "--storage", "own.db", cwd=swept)
+    saved = keras.models.load_model(path)
+    split = load(DataSource("iris", 0.2), 0)
+    accuracy = saved.evaluate(split.validation.inputs, split.validation.labels, verbose=0)[1]
+    with closing(sqlite3.connect(swept / "own.db")) as database:
+        best = database.execute("SELECT MAX(value) FROM trial_values").fetchone()[0]
+    assert accuracy == pytest.approx(best, abs=1e-6)
+
+
+def test_a_network_that_is_refused_leaves_no_database(tmp_path):
+    (tmp_path / "models.py").write_text(SOURCE)
+    write_toml(tmp_path / "bad.toml", TINY | {"name": "bad", "model": {"build": "models.py:softmax"}})
+    refused = in_process("sweep", "bad.toml", "--storage", "bad.db", cwd=tmp_path, code=2)
+    assert "models.py:softmax ends with a softmax" in refused
+    assert not (tmp_path / "bad.db").exists()
+
+
+def test_the_manuals_example_runs_as_it_is_written(tmp_path):
+    page = (ROOT / "optbench/docs/models.md").read_text()
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    ((_, function),) = [block for block in blocks if block[0] == "python"]
+    (tmp_path / "models.py").write_text(function)
+    (tmp_path / "own-network.toml").write_text(
+        next(text for kind, text in blocks if "build" in text and kind == "toml")
+    )
+    commands = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
+    assert len(commands) == 4
+    outputs = [in_process(*shlex.split(command)[1:], cwd=tmp_path) for command in commands]
+    assert "12/12 trials, done" in outputs[0]
+    assert "models.py:network" in outputs[1]
+    assert "saved in own-network.keras" in outputs[3]
+
+
+def test_the_example_of_a_convolutional_network_is_shipped():
+    sweep = load_sweep("adam-cnn", {})
+    network = built(sweep.model, facts_of_earlier("mnist"))
+    assert network.network.output_shape == (None, 10)
+    assert network.xla is False
