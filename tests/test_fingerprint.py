@@ -65,7 +65,14 @@ def test_a_fingerprint_keeps_its_version_and_what_differs_from_the_defaults():
 )
 def test_expanding_a_compact_fingerprint_restores_it(changes):
     full = sweep_of(**changes).fingerprint({"data.sha256": "a"})
-    assert expand(compact(full)) == expand(full) == full
+    whole = expand(full)
+    assert expand(compact(full)) == whole
+    assert differences(compact(full), full) == []
+    assert whole.keys() == full.keys()
+    for before, after in zip(full.get("trial", []), whole.get("trial", []), strict=True):
+        assert before.items() <= after.items()
+        assert {after[name] for name in after.keys() - before.keys()} <= {0.0}  # optional hyperparameters
+    assert all(whole[key] == full[key] for key in full if key != "trial")
 
 
 def test_a_new_key_with_its_default_changes_no_older_study(monkeypatch):

@@ -46,7 +46,7 @@ def as_toml(choices: Sequence[Choice]) -> str:
         {
             "label": f"{study.name}, trial {trial.number}",
             "optimizer": trial.optimizer,
-            **OPTIMIZERS[trial.optimizer].keras_arguments(trial.hyperparameters),
+            **OPTIMIZERS[trial.optimizer].written(trial.hyperparameters),
             "seeds": [trial.seed],
         }
         for trial in (choice.trial for choice in choices)

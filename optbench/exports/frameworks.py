@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from optbench.errors import StudyError
-from optbench.optimizers import OPTIMIZERS, Translation
+from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
+from optbench.optimizers.knobs import knobs_of
 
 Hparams = Mapping[str, float]
 
@@ -21,7 +22,7 @@ def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The class in `torch.optim` and its arguments, in a training of so many steps. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
     translate = known.translations.torch
-    found = None if translate is None else translate(known.complete(hparams), steps)
+    found = None if translate is None or _turned(hparams, known) else translate(known.complete(hparams), steps)
     return found or _missing("PyTorch", optimizer, hparams)
 
 
@@ -29,8 +30,13 @@ def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The function in `optax` and its arguments, in a training of so many steps. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
     translate = known.translations.optax
-    found = None if translate is None else translate(known.complete(hparams), steps)
+    found = None if translate is None or _turned(hparams, known) else translate(known.complete(hparams), steps)
     return found or _missing("optax", optimizer, hparams)
+
+
+def _turned(hparams: Hparams, optimizer: Optimizer) -> bool:
+    """Whether a knob of the optimizer's class or the loss is set, which no translation has."""
+    return any(hparams.get(name) for name in knobs_of(optimizer))
 
 
 def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:

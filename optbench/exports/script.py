@@ -10,6 +10,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
+from optbench.optimizers.knobs import LABEL_SMOOTHING
 
 DIGITS = """from sklearn.datasets import load_digits
 
@@ -61,6 +62,8 @@ def as_python(choices: Sequence[Choice]) -> str:
             "--model FILE saves the trained network"
         )
     assert study.facts is not None, "a study that optbench made knows its data set"
+    if trial.hyperparameters.get(LABEL_SMOOTHING):
+        raise StudyError(f"--format python writes no label smoothing, which trial {trial.number} has; expected --model")
     features = math.prod(study.facts.shape)
     found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
     value = "" if trial.value is None else f", which had {study.metric} {100 * trial.value:.2f} %"

@@ -21,6 +21,7 @@ from optbench.optimizers.adamax import ADAMAX
 from optbench.optimizers.adamw import ADAMW
 from optbench.optimizers.contract import ONE_MINUS, Hyperparameter, Kind, Optimizer, Rule, Translation
 from optbench.optimizers.ftrl import FTRL
+from optbench.optimizers.knobs import with_knobs
 from optbench.optimizers.lamb import LAMB
 from optbench.optimizers.lion import LION
 from optbench.optimizers.nadam import NADAM
@@ -31,7 +32,7 @@ from optbench.optimizers.sgd import SGD
 # ScheduleFreeAdamW is left out: with TensorFlow, Keras 3.15 reads z after its update where the paper has it before.
 _ALL = (ADADELTA, ADAGRAD, ADAM, ADAMAX, ADAMW, FTRL, LAMB, LION, NADAM, RMSPROP, SGD)
 
-OPTIMIZERS: Mapping[str, Optimizer] = {optimizer.name: optimizer for optimizer in _ALL}
+OPTIMIZERS: Mapping[str, Optimizer] = {optimizer.name: with_knobs(optimizer) for optimizer in _ALL}
 
 __all__ = [
     "NUMERICS",

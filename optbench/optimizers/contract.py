@@ -53,7 +53,8 @@ class Hyperparameter:
     `closed` includes `low`, and `closed_high` includes `high`.
 
     A flag is 1.0 or 0.0. An `optional` hyperparameter was added when studies without it existed. A trial's row has it
-    only if the definition gives it, and a row without it means the default.
+    only if the definition gives it, and a row without it means the default. One `of_loss` changes the loss, and no
+    optimizer's class takes it.
     """
 
     default: float
@@ -63,6 +64,7 @@ class Hyperparameter:
     closed_high: bool = False
     kind: Kind = Kind.FLOAT
     optional: bool = False
+    of_loss: bool = False
 
     @property
     def flag(self) -> bool:
@@ -91,6 +93,8 @@ class Hyperparameter:
             if one_minus:
                 return "above 0, at most 1" if self.closed else "above 0, below 1"
             return "0 to 1, 1 excluded" if self.closed else "above 0, below 1"
+        if self.closed and self.closed_high:
+            return f"{self.low:g} to {self.high:g}"
         if self.closed_high:
             return f"a finite number of at most {self.high:g}"
         return f"a finite number of at least {self.low:g}" if self.closed else f"a finite number above {self.low:g}"
@@ -183,9 +187,15 @@ class Optimizer:
         """The hyperparameters of a trial's row, with the defaults of the optional ones that the row lacks."""
         return self.defaults | dict(hparams)
 
-    def keras_arguments(self, hparams: Hparams) -> dict[str, float | bool]:
-        """The hyperparameters as the class in `keras.optimizers` takes them."""
+    def written(self, hparams: Hparams) -> dict[str, float | bool]:
+        """The hyperparameters as a sweep file has them: flags as true or false."""
         return {name: bool(value) if self.hyperparameters[name].flag else value for name, value in hparams.items()}
+
+    def keras_arguments(self, hparams: Hparams) -> dict[str, float | bool]:
+        """The hyperparameters as the class in `keras.optimizers` takes them, without optional ones that are 0."""
+        known = self.hyperparameters
+        used = {name: value for name, value in hparams.items() if value or not known[name].optional}
+        return self.written({name: value for name, value in used.items() if not known[name].of_loss})
 
     def find(self, name: str, where: str) -> Hyperparameter:
         """The hyperparameter behind `name`, which may begin with `one_minus_`. Raises DefinitionError."""

@@ -1,6 +1,6 @@
 """The lanes that step together, and the compiled step that groups of lanes share (see lanes.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 from optbench.choices import Scale
 from optbench.data.scaling import Scaling
 from optbench.optimizers import Optimizer
+from optbench.optimizers.knobs import GLOBAL_CLIPNORM, LABEL_SMOOTHING, WEIGHT_DECAY, knobs_of
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Job
 from optbench.training.order import Array
@@ -43,12 +44,16 @@ class Program:
 
     The groups' variables are its arguments, so that neither another group nor another trial makes a new trace. XLA
     compiles the whole epoch, loop and all: calling a compiled step for each batch would cost a fifth of the time.
-    `kept` are the names of the optimizer's state, without the optional state that no trial needs. `scale` is how inputs
-    are scaled; standardized ones by the numbers of each lane's own training examples.
+    `kept` are the names of the optimizer's state, without the optional state that no trial needs, and `knobs` are those
+    that trials set (see optbench.optimizers.knobs). `scale` is how inputs are scaled; standardized ones by the numbers
+    of each lane's own training examples.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> None:
-        self.network, self.optimizer, self.kept, self.scale = network, optimizer, kept, scale
+    def __init__(
+        self, network: Network, optimizer: Optimizer, kept: Sequence[str], knobs: Collection[str], scale: Scale
+    ) -> None:
+        self.network, self.optimizer, self.scale = network, optimizer, scale
+        self.kept, self.knobs = kept, knobs
         self.rule = optimizer.rule
         self.traces = 0
         self.epoch = tf.function(self._epoch, jit_compile=network.xla, autograph=False)
@@ -97,13 +102,16 @@ class Program:
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits, after, penalties = self.network.forward(weights, others, self._scaled(held, inputs), training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            losses = tf.reduce_mean(losses, axis=1) + penalties
+            losses = tf.reduce_mean(self._losses(held, labels, logits), axis=1) + penalties
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
         held.count.assign_add(tf.ones_like(held.count))
-        for variable, state, gradient in zip(held.weights, held.state, tape.gradient(total, weights), strict=True):
+        gradients = self._clipped(held, tape.gradient(total, weights))
+        for variable, state, gradient in zip(held.weights, held.state, gradients, strict=True):
             now = {name: value.read_value() for name, value in state.items()}
-            delta, new = self.rule.update(LANE_OPS, variable.read_value(), gradient, now, *_wide(held, variable))
+            hparams, count = _wide(held, variable)
+            if WEIGHT_DECAY in self.knobs:
+                variable.assign_sub(variable.read_value() * hparams[WEIGHT_DECAY] * hparams["learning_rate"])
+            delta, new = self.rule.update(LANE_OPS, variable.read_value(), gradient, now, hparams, count)
             variable.assign_sub(delta)
             for name, value in new.items():
                 state[name].assign(value)
@@ -116,7 +124,7 @@ class Program:
         weights, others = _values(held.weights), _values(held.others)
         logits, _, penalties = self.network.forward(weights, others, self._scaled(held, inputs), training=False)
         wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits) + penalties[:, tf.newaxis]
+        losses = self._losses(held, wide, logits) + penalties[:, tf.newaxis]
         return tf.reduce_sum(losses, axis=1), _correct(logits, wide)
 
     def _evaluate(self, held: Variables, examples: Labelled, own: Tensor | None = None) -> Tensor:
@@ -128,6 +136,24 @@ class Program:
             sums += tf.stack(self._score(held, *some))
         return sums
 
+    def _losses(self, held: Variables, labels: Tensor, logits: Tensor) -> Tensor:
+        """The cross-entropy of every example, [W, n]."""
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        if LABEL_SMOOTHING not in self.knobs:
+            return losses
+        smoothing = held.hparams[LABEL_SMOOTHING][:, tf.newaxis]
+        over_all = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+        return (1 - smoothing) * losses + smoothing * over_all
+
+    def _clipped(self, held: Variables, gradients: list[Tensor]) -> list[Tensor]:
+        """The gradients, scaled down in every lane where their norm, over all of the lane's weights, is too large."""
+        if GLOBAL_CLIPNORM not in self.knobs:
+            return gradients
+        squares = [tf.reduce_sum(tf.reshape(g * g, (g.shape[0], -1)), axis=1) for g in gradients]
+        norm, most = tf.sqrt(tf.add_n(squares)), held.hparams[GLOBAL_CLIPNORM]
+        factor = tf.where(most > 0, most / tf.maximum(norm, most), 1.0)
+        return [g * tf.reshape(factor, (-1, *[1] * (len(g.shape) - 1))) for g in gradients]
+
     def _scaled(self, held: Variables, inputs: Tensor) -> Tensor:
         """The inputs as they enter the networks, float32."""
         values = tf.cast(inputs, tf.float32)
@@ -137,9 +163,13 @@ class Program:
 
 
 @lru_cache(maxsize=16)
-def program_of(network: Network, optimizer: Optimizer, kept: Sequence[str], scale: Scale) -> Program:
-    """The program; the one that this process has compiled already, for example for the search before its finals."""
-    return Program(network, optimizer, kept, scale)
+def program_of(network: Network, optimizer: Optimizer, given: frozenset[str] | None, scale: Scale) -> Program:
+    """The program for trials that set only the `given` hyperparameters (None: any of them).
+
+    It is the one that this process has compiled already, for example for the search before its finals.
+    """
+    knobs = knobs_of(optimizer)
+    return Program(network, optimizer, optimizer.rule.kept(given), knobs if given is None else knobs & given, scale)
 
 
 class LaneGroup:
@@ -160,6 +190,9 @@ class LaneGroup:
         for name, hparam in program.rule.optional.items():
             if name not in program.kept and job.hparams.get(hparam):
                 raise ValueError(f"{hparam} = {job.hparams[hparam]}, but these lanes were made without {hparam}")
+        for name in knobs_of(program.optimizer) - {*program.knobs}:
+            if job.hparams.get(name):
+                raise ValueError(f"{name} = {job.hparams[name]}, but these lanes were made without {name}")
         values = program.network.initial(job.seed)
         for variable, value in zip([*held.weights, *held.others], values, strict=True):
             variable[lane].assign(value)

@@ -45,8 +45,9 @@ class Lanes:
     ) -> None:
         self.lanes, self.batch = lanes, batch
         self.device = device_name()
-        chosen = OPTIMIZERS[optimizer]
-        self.program = program_of(network, chosen, chosen.rule.kept(given), split.scale)
+        self.program = program_of(
+            network, OPTIMIZERS[optimizer], None if given is None else frozenset(given), split.scale
+        )
         self.groups = [LaneGroup(together, self.program) for together in divided(lanes)]
         self.threads = ThreadPoolExecutor(cores(), thread_name_prefix="lane")
         self.places = [(group, place) for group in self.groups for place in range(group.width)]

@@ -13,6 +13,7 @@ from optbench.data import Examples, Split
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.knobs import LABEL_SMOOTHING
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
@@ -27,11 +28,24 @@ def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
     return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
 
 
-def compiled(layers: Sequence[Any], inputs: int, optimizer: Any, scaling: Scaling) -> Any:
+def compiled(layers: Sequence[Any], inputs: int, optimizer: Any, scaling: Scaling, label_smoothing: float = 0.0) -> Any:
     """A compiled Keras model with these layers, from inputs [n, features] as they are to logits [n, classes]."""
     made = keras.Sequential([keras.layers.Input((inputs,)), _scaling_layer(scaling), *layers])
-    made.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    made.compile(optimizer, _loss(label_smoothing), metrics=[accuracy])
     return made
+
+
+def _loss(label_smoothing: float) -> Any:
+    if label_smoothing == 0:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    dense = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+
+    def smoothed(labels: Any, logits: Any) -> Any:
+        whole = tf.cast(tf.reshape(labels, [-1]), tf.int32)  # Keras has made them floats
+        return dense(tf.one_hot(whole, logits.shape[-1]), logits)
+
+    return smoothed
 
 
 def _scaling_layer(scaling: Scaling) -> Any:
@@ -59,7 +73,8 @@ class Reference:
         self.own = self.split.of(job.seed)
         scaling = scaling_of(self.split, job.seed)
         self.layers = self.network.layers(self.network.initial(job.seed))
-        self.model = compiled(self.layers, self.network.inputs, rule(self.optimizer, job.hparams), scaling)
+        optimizer, smoothing = rule(self.optimizer, job.hparams), job.hparams.get(LABEL_SMOOTHING, 0.0)
+        self.model = compiled(self.layers, self.network.inputs, optimizer, scaling, smoothing)
 
     def release(self, lane: int) -> None:
         self.job = None
