@@ -1,10 +1,10 @@
-"""The choices that the command line offers, in a module that imports nothing heavy."""
+"""Enums that the command line and other light modules need, in a module that imports nothing heavy."""
 
 from enum import StrEnum
 
 
 class TrainerName(StrEnum):
-    """LANES trains many trials in one compiled step. REFERENCE trains one trial at a time with stock Keras."""
+    """LANES trains many trials side by side. REFERENCE trains one trial at a time with stock Keras."""
 
     LANES = "lanes"
     REFERENCE = "reference"

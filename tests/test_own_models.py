@@ -1,8 +1,12 @@
 """A network of one's own function: in lanes, in the reference, through a whole study, and what is refused."""
 
+import os
 import re
 import shlex
+import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -16,16 +20,22 @@ from optbench.definition import load as load_sweep
 from optbench.definition import parse
 from optbench.definition.data import DataSource
 from optbench.definition.network import BuiltModel
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, StudyError
+from optbench.storage import find_study, open_storage
 from optbench.testing.trainers import DIVERGES, TrainerContract, curve, figures, job
-from optbench.training.tensorflow.built import Built, built
+from optbench.training.tensorflow.keras_model import KerasModel, keras_model
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.reference import Reference
+from optbench.worker.code import check_code
+from optbench.worker.creation import Relations, make_study
+from optbench.worker.data import load_data
+from optbench.worker.session import Session
 from tests.commands import in_process
 from tests.conftest import ROOT, TINY, write_toml
 
 SOURCE = """
 import keras
+import numpy as np
 from keras import layers
 
 def dense(shape, classes, units=64, activation="relu"):
@@ -82,6 +92,49 @@ def nothing(shape, classes):
 def failing(shape, classes):
     raise ValueError("no such thing\\nand more")
 
+def nested(shape, classes):
+    inner = keras.Sequential([layers.Flatten(), layers.Dense(classes, "softmax")])
+    return keras.Sequential([layers.Input(shape), inner])
+
+class OwnLoss(keras.Sequential):
+    def compute_loss(self, *given, **more):
+        return 0.0
+
+def own_loss(shape, classes):
+    return OwnLoss([layers.Input(shape), layers.Flatten(), layers.Dense(classes)])
+
+def bounded(shape, classes):
+    limit = keras.constraints.MaxNorm(1)
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, kernel_constraint=limit)])
+
+def half(shape, classes):
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, dtype="float16")])
+
+def random_weights(shape, classes):
+    start = keras.initializers.Constant(np.random.normal())
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, kernel_initializer=start)])
+
+class Subclassed(keras.Model):
+    def __init__(self, classes, drop):
+        super().__init__()
+        self.flat, self.hidden, self.out = layers.Flatten(), layers.Dense(32, "relu"), layers.Dense(classes)
+        self.drop = layers.Dropout(drop)
+
+    def call(self, inputs):
+        return self.out(self.drop(self.hidden(self.flat(inputs))))
+
+def subclassed(shape, classes, drop=0.0):
+    return Subclassed(classes, drop)
+
+def without_input(shape, classes):
+    return keras.Sequential([layers.Flatten(), layers.Dense(16, "relu"), layers.Dense(classes)])
+
+def other_function(shape, classes=10, units=3):
+    return dense(shape, classes, units)
+
+def backwards(classes, shape):
+    return dense(shape, classes)
+
 def fixed(shape, classes):
     return keras.Sequential([layers.Input(shape), layers.Flatten()])
 """
@@ -92,7 +145,7 @@ def model(function, **arguments):
 
 
 def lanes(n, split, function, optimizer="adam"):
-    return Lanes(n, optimizer, built(model(function), split.facts), 64, split)
+    return Lanes(n, optimizer, keras_model(model(function), split.facts), 64, split)
 
 
 class TestDense(TrainerContract):
@@ -110,10 +163,12 @@ class TestDense(TrainerContract):
         return self.made
 
 
-@pytest.mark.parametrize(("function", "xla"), [("normal", True), ("convolved", False)])
+@pytest.mark.parametrize(
+    ("function", "xla"), [("normal", True), ("convolved", False), ("subclassed", True), ("without_input", True)]
+)
 def test_lanes_train_as_fit_does(function, xla, digits):
     ours = lanes(2, digits, function)
-    stock = Reference("adam", built(model(function), digits.facts), 64, digits)
+    stock = Reference("adam", keras_model(model(function), digits.facts), 64, digits)
     assert ours.program.network.xla is xla
     pairs = zip(*(curve(trainer, job("adam", learning_rate=0.01), 3) for trainer in (ours, stock)), strict=True)
     for mine, other in pairs:
@@ -136,12 +191,21 @@ def test_a_lane_repeats_bit_for_bit_beside_one_that_diverges_and_refills_make_no
     assert other != alone
 
 
+def test_layers_inside_a_subclassed_model_know_that_they_train(digits):
+    one = job("adam", learning_rate=0.01)
+    plain, dropped = (
+        curve(Lanes(1, "adam", keras_model(model("subclassed", drop=drop), digits.facts), 64, digits), one, 1)[0]
+        for drop in (0.0, 0.8)
+    )
+    assert dropped.train_loss > plain.train_loss + 0.1
+
+
 def test_making_networks_leaves_pythons_random_numbers_alone(digits):
     import random
 
     random.seed(5)
     expected = random.Random(5).random()
-    built(model("dropped"), digits.facts).initial(3)
+    keras_model(model("dropped"), digits.facts).initial(3)
     assert random.random() == expected
 
 
@@ -149,19 +213,24 @@ def test_making_networks_leaves_pythons_random_numbers_alone(digits):
     ("function", "message"),
     [
         ("softmax", "ends with a softmax; expected logits"),
-        ("narrow", r"returns shape \(None, 9\); expected logits of shape \(None, 10\)"),
+        ("narrow", r"returns shape \(4, 9\) for 4 inputs; expected logits of shape \(4, 10\)"),
         ("flat", r"takes inputs of shape \(7,\); expected one of shape \(28, 28\)"),
         ("two", r"takes inputs of shape \(28, 28\), \(28, 28\); expected one of shape \(28, 28\)"),
         ("compiled", "returned a compiled model"),
         ("own_step", "returned a model with a train_step of its own"),
         ("nothing", "returned NoneType; expected a keras.Model"),
         ("failing", "raised ValueError: no such thing$"),
-        ("fixed", r"returns shape \(None, 784\)"),
+        ("fixed", r"has 0 weights; expected 1 to 20,000,000"),
+        ("nested", "ends with a softmax"),
+        ("own_loss", "returned a model with a compute_loss of its own"),
+        ("bounded", "has a constraint on its weights"),
+        ("half", "has weights of type float16; expected float32"),
+        ("random_weights", "made other initial values the second time"),
     ],
 )
 def test_a_function_that_makes_no_such_network_is_refused(function, message, digits):
     with pytest.raises(DefinitionError, match=rf"\[model\] build: models.py:{function} {message}"):
-        Built(model(function), digits.facts)
+        KerasModel(model(function), digits.facts)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +240,16 @@ def test_a_function_that_makes_no_such_network_is_refused(function, message, dig
         ({"build": "missing.py:cnn"}, "missing.py cannot be read: No such file"),
         ({"build": "models.py:dens"}, "has no function 'dens'; did you mean 'dense'"),
         ({"build": "broken.py:cnn"}, "broken.py is not valid Python"),
-        ({"build": "no_such_module.models:cnn"}, "No module named 'no_such_module'"),
+        ({"build": "no_such_module.models:cnn"}, "Python finds no such module"),
+        (
+            {"build": "models.py:backwards"},
+            r"has backwards\(classes, shape\); expected backwards\(shape, classes, ...\)",
+        ),
+        (
+            {"build": "models.py:dense", "arguments": {"units": float("nan")}},
+            "arguments has units = nan; expected finite",
+        ),
+        ({"build": "models.py:dense", "arguments": {"shape": [3]}}, "for parameters other than shape and classes"),
         ({"build": "no_such_module:cnn"}, "Python finds no such module"),
         ({"build": "models.py:dense", "hidden": [3]}, "unknown key 'hidden'"),
         ({"build": 3}, "build = 3; expected a text in quotes"),
@@ -186,7 +264,7 @@ def test_a_build_that_names_no_function_is_refused_in_one_line(given, message, t
     if message is None:
         found = parse(TINY | {"model": given}, "x").model
         with pytest.raises(DefinitionError, match=r"raised TypeError: .*unit"):
-            Built(found, load(DataSource("iris", 0.2), 0).facts)
+            KerasModel(found, load(DataSource("iris", 0.2), 0).facts)
         return
     with pytest.raises(DefinitionError, match=message) as refused:
         parse(TINY | {"model": given}, "x")
@@ -229,6 +307,70 @@ def test_without_its_file_a_function_runs_only_if_it_is_allowed_to(swept):
         file.write_text(text)
 
 
+def test_a_database_cannot_choose_what_runs_here(swept, tmp_path):
+    """A finals study that somebody planted, with another function, is not trained, though its search may be."""
+    shutil.copytree(swept, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    mark, url = folder / "it-ran", f"sqlite:///{folder}/own.db"
+    evil = SOURCE + f"\nfrom pathlib import Path\nPath({str(mark)!r}).touch()\n"
+    with closing(open_storage(url)) as storage:
+        search = find_study(storage, "own")
+        planted = replace(search.sweep, name="planted", trials=9, model=replace(search.sweep.model, source=evil))
+        make_study(
+            storage, planted, "planted", load_data(search.sweep, "lanes", None).digests, Relations(), search.facts
+        )
+        with pytest.raises(StudyError, match=r"models.py has another text"):
+            Session(storage, "planted", data=load_data(search.sweep, "lanes", None)).run(lambda: None)
+    assert "has another text" in in_process("resume", "planted", "--storage", url, cwd=folder, code=2)
+    worker, environment = [sys.executable, "-m", "optbench.worker", "planted"], os.environ | {"OPTBENCH_STORAGE": url}
+    refused = subprocess.run(worker, cwd=folder, env=environment, capture_output=True, text=True)
+    assert (refused.returncode, "--allow-code" in refused.stderr) == (2, True)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("change", ["everybody", "missing", "another function"])
+def test_a_file_that_others_control_does_not_run(change, tmp_path):
+    file = tmp_path / "models.py"
+    file.write_text(SOURCE)
+    held = BuiltModel(f"{file}:dense", SOURCE)
+    check_code(held, allowed=False)
+    if change == "everybody":
+        file.chmod(0o666)
+    elif change == "missing":
+        file.unlink()
+    else:
+        held = replace(held, build=f"{file}:backwards")
+    with pytest.raises(StudyError, match="--allow-code"):
+        check_code(held, allowed=False)
+    check_code(held, allowed=True)
+
+
+def test_a_module_is_found_without_importing_the_packages_it_is_in(tmp_path, monkeypatch):
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (package / "nets.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = parse(TINY | {"model": {"build": "own_package.nets:dense"}}, "x").model
+    assert (found.file, found.source, found.shown) == (None, SOURCE, "own_package.nets:dense")
+    check_code(found, allowed=False)
+    assert KerasModel(found, load(DataSource("iris", 0.2), 0).facts).classes == 3
+    with pytest.raises(DefinitionError, match="Python finds no such module"):
+        parse(TINY | {"model": {"build": "own_package.nets.more:dense"}}, "x")
+
+
+def test_its_script_trains_the_same_network(tmp_path):
+    (tmp_path / "models.py").write_text(SOURCE)
+    changes = {"name": "scripted", "trials": 2, "model": {"build": "models.py:dense", "arguments": {"units": 8}}}
+    write_toml(tmp_path / "scripted.toml", TINY | changes)
+    in_process("sweep", "scripted.toml", "--storage", "own.db", cwd=tmp_path)
+    script = in_process("export", "scripted", "--format", "python", "--storage", "own.db", cwd=tmp_path)
+    model = {}
+    exec(script.replace("model.fit(", "(lambda *a, **k: None)("), model)
+    assert [layer.name.split("_")[0] for layer in model["model"].layers] == ["rescaling", "reshape", "sequential"]
+    assert model["model"].output_shape == (None, 10)
+
+
 def test_its_network_is_saved_with_its_accuracy(swept, tmp_path):
     path = tmp_path / "network.keras"
     in_process("export", "own", "--model", path, "--storage", "own.db", cwd=swept)
@@ -266,6 +408,6 @@ def test_the_manuals_example_runs_as_it_is_written(tmp_path):
 
 def test_the_example_of_a_convolutional_network_is_shipped():
     sweep = load_sweep("adam-cnn", {})
-    network = built(sweep.model, facts_of_earlier("mnist"))
+    network = keras_model(sweep.model, facts_of_earlier("mnist"))
     assert network.network.output_shape == (None, 10)
     assert network.xla is False

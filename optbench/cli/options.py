@@ -47,7 +47,10 @@ StorageUrl = Annotated[
     typer.Option("--storage", metavar="URL", envvar=STORAGE_VARIABLE, help="Use the database at this SQLAlchemy URL."),
 ]
 AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Run a model's function as the database holds it, if its file is not here.")
+    bool,
+    typer.Option(
+        "--allow-code", help="Run a model's function as the database holds it where its file is missing or differs."
+    ),
 ]
 DataDir = Annotated[
     Path | None,

@@ -56,7 +56,7 @@ class Candidate:
 def facts(study: StudyRecord) -> dict[str, Any]:
     """Everything that a study's trials depend on and that must not differ between arms, by dotted key."""
     assert study.sweep is not None, "only optbench's studies are compared"
-    definition = study.sweep.definition() | {"data": study.sweep.data.identity}
+    definition = study.sweep.definition() | {"data": study.sweep.data.identity, "model": study.sweep.model.identity()}
     held = {key: value for key, value in definition.items() if key not in FREE}
     marks = {
         key: value
@@ -71,7 +71,7 @@ def family(study: StudyRecord) -> str:
     sweep = study.sweep
     assert sweep is not None, "only optbench's studies are compared"
     data = study.fingerprint.get("data.sha256", sweep.data.name), study.fingerprint.get("data.scale")
-    return repr((*data, sweep.model, sweep.batch))
+    return repr((*data, sweep.model.identity(), sweep.batch))
 
 
 def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:

@@ -160,7 +160,8 @@ def _same(held: Sweep, sweep: Sweep) -> bool:
 
 
 def _bare(sweep: Sweep) -> dict[str, Any]:
-    return replace(sweep, name="", fixed=(), trials=0, lanes=None).definition()
+    bare = replace(sweep, name="", fixed=(), trials=0, lanes=None).definition()
+    return bare | {"model": sweep.model.identity()}
 
 
 def _keys(study: StudyRecord) -> set[object]:

@@ -77,6 +77,8 @@ def differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
 def _defaults(flat: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults of the keys that this fingerprint may leave out."""
     filled = dict(ALWAYS)
+    if "model.function" in flat:
+        filled = {key: value for key, value in filled.items() if not key.startswith("model.")}
     if not _searches(flat):
         return filled
     filled |= SEARCHING

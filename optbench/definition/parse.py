@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optbench.choices import Missing, Scale
-from optbench.definition.built import built_model
 from optbench.definition.data import DataSource, TableFile
+from optbench.definition.function import function_model
 from optbench.definition.known import is_known, with_known
 from optbench.definition.network import MlpModel, Model
 from optbench.definition.parts import dimensions, fixed_trials
@@ -117,7 +117,7 @@ def _model(read: "MlpTable | BuiltTable", where: str) -> Model:
     """The model of a file."""
     held = read.model_dump()
     if "build" in held:
-        return built_model(held["build"], held["arguments"], where)
+        return function_model(held["build"], held["arguments"], where)
     check_weights(held["hidden"], 1, 1, where)  # worker/data.py knows how many inputs there are
     return MlpModel(tuple(held["hidden"]), held["activation"])
 

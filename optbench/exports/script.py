@@ -86,17 +86,16 @@ def as_python(choices: Sequence[Choice]) -> str:
 def _layers(model: Model, facts: Facts) -> list[str]:
     """The layers of the network, as Python."""
     if isinstance(model, BuiltModel):
-        arguments = "".join(f", {key}={value!r}" for key, value in model.arguments.items())
-        call = f"{model.function}({facts.shape!r}, {len(facts.classes)}{arguments}),"
-        return [f"keras.layers.Reshape({facts.shape!r}),", call]
+        call = f"build({tuple(facts.shape)!r}, {len(facts.classes)}, **{dict(model.arguments)!r}),"
+        return [f"keras.layers.Reshape({tuple(facts.shape)!r}),", call]
     hidden = [f"keras.layers.Dense({units}, activation={model.activation!r})," for units in model.hidden]
     return [*hidden, f"keras.layers.Dense({len(facts.classes)}),"]
 
 
 def _import(model: Model) -> str:
-    """The line that imports the network's function; "" for dense layers."""
+    """The lines that load the network's function as `build`; "" for dense layers. All names are literals there."""
     if not isinstance(model, BuiltModel):
         return ""
-    module = model.file.stem if model.file else model.place
-    beside = f"  # {model.file}: run this script beside it" if model.file else ""
-    return f"from {module} import {model.function}{beside}\n"
+    if model.file is None:
+        return f"import importlib\n\nbuild = getattr(importlib.import_module({model.place!r}), {model.function!r})\n"
+    return f"import runpy\n\nbuild = runpy.run_path({str(model.file)!r})[{model.function!r}]\n"

@@ -88,7 +88,7 @@ def _missing(arm: Arm) -> str:
 
 def _space(sweep: Sweep) -> tuple[object, ...]:
     """Everything that two searches of the same space have in common."""
-    return sweep.optimizer, sweep.space, sweep.epochs, sweep.batch, sweep.data, sweep.model
+    return sweep.optimizer, sweep.space, sweep.epochs, sweep.batch, sweep.data, sweep.model.identity()
 
 
 def _tunability(arm: Arm, values: Sequence[float]) -> str:

@@ -45,6 +45,7 @@ class TrialAttribute(enum.StrEnum):
     LANES = "lanes"
     TRAINER = "trainer"
     DEVICE = "device"
+    XLA = "xla"  # whether XLA compiled the training; None if Keras decided
     NUMERICS = "numerics"  # the version of the trainer's arithmetic; a trial without it has version 1
     LABEL = "label"
     SOURCE_TRIAL = "source_trial"  # in a confirmation or finals: the number of the search's trial that it trains again

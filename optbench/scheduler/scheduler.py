@@ -116,6 +116,7 @@ class Scheduler:
             TrialAttribute.LANES: trainer.lanes,
             TrialAttribute.TRAINER: trainer.name,
             TrialAttribute.DEVICE: trainer.device,
+            TrialAttribute.XLA: trainer.xla,
             TrialAttribute.NUMERICS: job.numerics,
         }
         if slot < len(self.sweep.fixed):

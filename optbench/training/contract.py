@@ -73,6 +73,7 @@ class Trainer(Protocol):
     name: str
     lanes: int
     device: str
+    xla: bool | None  # whether XLA compiles the training; None if Keras decides
 
     def assign(self, lane: int, job: Job) -> None:
         """Start `job` in a free lane, from its own initial weights."""

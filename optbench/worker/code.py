@@ -1,38 +1,50 @@
 """Decides whether the Python function that makes a study's networks may run in this process."""
 
 import logging
-from importlib.util import find_spec
+import os
+import stat
 from pathlib import Path
 
-from optbench.definition.network import BuiltModel
+from optbench.definition.function import module_file, unsuitable
+from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError, tolerated
 
 log = logging.getLogger(__name__)
 
 
-def check_code(model: BuiltModel, allowed: bool) -> None:
+def check_code(model: Model, allowed: bool) -> None:
     """Raise StudyError unless the function's file here has the text that the study keeps, or `allowed` is true.
 
-    Whoever can write to the database could otherwise run code on every worker.
+    Whoever can write to the database could otherwise run code on every worker. Path, function and arguments come from
+    the database, too. So the file has to belong to this user or to root, nobody else may write it, and the function has
+    to be one that makes models.
     """
-    here = _file(model)
-    with tolerated(log, "the function's file cannot be read", OSError, ValueError):
-        if here is not None and here.read_text(encoding="utf-8") == model.source:
-            return
-    if not allowed:
-        there = here is not None and here.exists()
-        found = f"{here} has another text" if there else f"there is no {model.place} here"
-        raise StudyError(
-            f"the study keeps the function {model.shown} (sha256 {model.sha256}), but {found}; restore the file, or if "
-            "you trust whoever can write to the database, let its text run: --allow-code"
-        )
+    if not isinstance(model, BuiltModel) or allowed:
+        return
+    here = model.file or module_file(model.place)
+    if here is None or not here.is_file():
+        found = f"there is no {model.place} here"
+    elif not _has_text(here, model):
+        found = f"{here} has another text"
+    elif not _is_ours(here):
+        found = f"{here} belongs to another user, or everybody can write it"
+    else:
+        return
+    raise StudyError(
+        f"the study keeps the function {model.shown} (sha256 {model.sha256}), but {found}; restore the file, or if you "
+        "trust whoever can write to the database, let its text run: --allow-code"
+    )
 
 
-def _file(model: BuiltModel) -> Path | None:
-    """The file of the function on this machine; None if Python finds no such module."""
-    if model.file is not None:
-        return model.file
-    with tolerated(log, "no such module", ImportError, ValueError):
-        found = find_spec(model.place)
-        return Path(found.origin) if found is not None and found.origin else None
-    return None
+def _has_text(file: Path, model: BuiltModel) -> bool:
+    with tolerated(log, "the function's file cannot be used", OSError, ValueError, SyntaxError):
+        return file.read_text(encoding="utf-8") == model.source and unsuitable(model.source, model.function) is None
+    return False
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether the file belongs to this user or to root, and not everybody can write it; true on Windows."""
+    if not hasattr(os, "geteuid"):
+        return True
+    held = file.stat()
+    return held.st_uid in (0, os.geteuid()) and not held.st_mode & stat.S_IWOTH

@@ -48,8 +48,7 @@ def load_data(sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: boo
 
     if needs_tensorflow(sweep.data):
         load_tensorflow(trainer)
-    if isinstance(sweep.model, BuiltModel):
-        check_code(sweep.model, allow_code)
+    check_code(sweep.model, allow_code)
     split = load(sweep.data, sweep.seed, data_dir)
     _check_model(sweep.model, split.facts, trainer)
     if sweep.batch > len(split.train):
@@ -67,9 +66,9 @@ def _check_model(model: Model, facts: Facts, trainer: str) -> None:
         from optbench.worker.loading import load_tensorflow
 
         load_tensorflow(trainer)
-        from optbench.training.tensorflow.built import built
+        from optbench.training.tensorflow.keras_model import keras_model
 
-        built(model, facts)
+        keras_model(model, facts)
         return
     inputs, classes = math.prod(facts.shape), len(facts.classes)
     check_weights(model.hidden, inputs, classes, f"[model] on {inputs} inputs and {classes} classes")

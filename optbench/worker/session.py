@@ -13,6 +13,7 @@ from optbench.errors import StudyError, counted
 from optbench.scheduler.scheduler import RETRIES, Scheduler
 from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials, sweep_of
 from optbench.training.contract import Trainer
+from optbench.worker.code import check_code
 from optbench.worker.creation import check_fingerprint
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
@@ -84,6 +85,7 @@ class Session:
         self.storage.outage = Patience(stop, self._notify, self.options.patience)
         record = find_study(self.storage, self.name)
         sweep = self._sweep(record)
+        check_code(sweep.model, self.options.allow_code)  # the database may hold another function than the request had
         total = self._total(record)
         if record.finished < total:
             data = self.data or load_data(sweep, self.options.trainer, self.options.data_dir, self.options.allow_code)

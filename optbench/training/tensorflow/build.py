@@ -9,8 +9,8 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import ONE_MINUS
 from optbench.training.contract import Trainer
-from optbench.training.tensorflow.built import built
 from optbench.training.tensorflow.device import cores, device
+from optbench.training.tensorflow.keras_model import keras_model
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.network import Network
@@ -48,7 +48,7 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
 
 def network_of(model: Model, facts: Facts) -> Network:
     """The network of a sweep's model on a data set. Raises DefinitionError if a function makes no such network."""
-    return built(model, facts) if isinstance(model, BuiltModel) else Mlp.on(facts, model)
+    return keras_model(model, facts) if isinstance(model, BuiltModel) else Mlp.on(facts, model)
 
 
 def _given(sweep: Sweep, optimizer: str) -> set[str]:

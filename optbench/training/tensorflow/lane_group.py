@@ -43,7 +43,7 @@ class Program:
     """One epoch of any group of lanes that trains this network with this optimizer, compiled once for each shape.
 
     The groups' variables are its arguments, so that neither another group nor another trial makes a new trace. XLA
-    compiles the whole epoch, loop and all: calling a compiled step for each batch would cost a fifth of the time.
+    compiles the whole epoch, loop and all, because calling a compiled step for every batch takes longer.
     `kept` are the names of the optimizer's state, without the optional state that no trial needs, and `knobs` are those
     that trials set (see optbench.optimizers.knobs). `scale` is how inputs are scaled; standardized ones by the numbers
     of each lane's own training examples.
@@ -105,7 +105,7 @@ class Program:
             losses = tf.reduce_mean(self._losses(held, labels, logits), axis=1) + penalties
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
         held.count.assign_add(tf.ones_like(held.count))
-        gradients = self._clipped(held, tape.gradient(total, weights))
+        gradients = self._clipped(held, tape.gradient(total, weights, unconnected_gradients="zero"))
         for variable, state, gradient in zip(held.weights, held.state, gradients, strict=True):
             now = {name: value.read_value() for name, value in state.items()}
             hparams, count = _wide(held, variable)
@@ -129,12 +129,25 @@ class Program:
 
     def _evaluate(self, held: Variables, examples: Labelled, own: Tensor | None = None) -> Tensor:
         """Summed loss and correct, [2, W], of every lane on the same examples, or on its `own`, at positions [W, n]."""
-        sums = tf.zeros((2, held.count.shape[0]))
-        for start in range(0, (examples[1] if own is None else own).shape[-1], CHUNK):
-            chunk = slice(start, start + CHUNK)
-            some = [part[chunk] if own is None else tf.gather(part, own[:, chunk]) for part in examples]
-            sums += tf.stack(self._score(held, *some))
-        return sums
+        count = (examples[1] if own is None else own).shape[-1]
+
+        def score(start: Tensor, size: int) -> Tensor:
+            if own is None:
+                some = [tf.slice(x, [start] + [0] * (len(x.shape) - 1), [size, *x.shape[1:]]) for x in examples]
+            else:
+                chunk = tf.slice(own, [0, start], [own.shape[0], size])
+                some = [tf.gather(x, chunk) for x in examples]
+            return tf.stack(self._score(held, *some))
+
+        sums, whole = tf.zeros((2, held.count.shape[0])), count // CHUNK
+        if whole:
+            begin = (tf.constant(0), sums)
+            sums = tf.while_loop(
+                lambda index, _: index < whole,
+                lambda index, sums: (index + 1, sums + score(index * CHUNK, CHUNK)),
+                begin,
+            )[1]
+        return sums + score(tf.constant(whole * CHUNK), count % CHUNK) if count % CHUNK else sums
 
     def _losses(self, held: Variables, labels: Tensor, logits: Tensor) -> Tensor:
         """The cross-entropy of every example, [W, n]."""
@@ -166,7 +179,7 @@ class Program:
 def program_of(network: Network, optimizer: Optimizer, given: frozenset[str] | None, scale: Scale) -> Program:
     """The program for trials that set only the `given` hyperparameters (None: any of them).
 
-    It is the one that this process has compiled already, for example for the search before its finals.
+    It is the same object for every study of such trials in this process, so that equal shapes are compiled once.
     """
     knobs = knobs_of(optimizer)
     return Program(network, optimizer, optimizer.rule.kept(given), knobs if given is None else knobs & given, scale)

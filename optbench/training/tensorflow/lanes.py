@@ -9,7 +9,7 @@ written without autograph, which would take two seconds to translate them.
 import math
 import time
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import tensorflow as tf
@@ -45,6 +45,7 @@ class Lanes:
     ) -> None:
         self.lanes, self.batch = lanes, batch
         self.device = device_name()
+        self.xla: bool | None = network.xla
         self.program = program_of(
             network, OPTIMIZERS[optimizer], None if given is None else frozenset(given), split.scale
         )
@@ -80,7 +81,11 @@ class Lanes:
         for lane in self.assigned:
             self.epochs[lane] += 1
         live = [group for group in self.groups if self.assigned.keys() & set(group.lanes)]
-        figures = dict(zip(live, self.threads.map(self._train_group, live), strict=True))
+        begun = [self.threads.submit(self._train_group, group) for group in live]
+        try:
+            figures = {group: future.result() for group, future in zip(live, begun, strict=True)}
+        finally:
+            wait(begun)  # a second Ctrl-C must not leave lanes that train on
         seconds = (time.perf_counter() - start) / len(self.assigned)
         found = {}
         for lane in self.assigned:

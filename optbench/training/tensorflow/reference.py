@@ -60,6 +60,7 @@ class Reference:
 
     name = TrainerName.REFERENCE.value
     lanes = 1
+    xla: bool | None = None
 
     def __init__(self, optimizer: str, network: Network, batch: int, split: Split) -> None:
         self.optimizer, self.network, self.batch, self.split = optimizer, network, batch, split
