@@ -48,7 +48,7 @@ def facts_of_earlier(name: str) -> Facts:
     return Facts(shape=(28, 28), classes=tuple("0123456789"), examples=examples, test=test)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashable: trainers keep what they made of the same examples
 class Examples:
     """Inputs [n, features], uint8 or float32, and labels, int32 [n], which are positions in `Facts.classes`."""
 

@@ -84,7 +84,8 @@ def replay(
     sweep = replace(study.sweep, lanes=trial.lanes if lanes is None else lanes)
     data = load_data(sweep, trial.trainer, data_dir, allow_code)
     _check_data(study, data)
-    trainer = build_trainer(trial.trainer, sweep, trial.optimizer, data.split, sweep.lanes or 1)
+    own = data.split.resplit() if sweep.data.resplit else data.split
+    trainer = build_trainer(trial.trainer, sweep, trial.optimizer, own, sweep.lanes or 1)
     trainer.assign(
         0,
         Job(
@@ -98,7 +99,6 @@ def replay(
     )
     after = _train(trainer, len(before), stop)
     tested, tolerance = _tested(study, trial, trainer, data), 0.0 if _alike(study, trial, trainer) else TOLERANCE
-    own = data.split.resplit() if sweep.data.resplit else data.split
     return Replay(
         before=before,
         after=after,

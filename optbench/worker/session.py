@@ -129,8 +129,9 @@ class Session:
                 if isinstance(event, RoundFinished):
                     check()
 
+            split = data.split.resplit() if sweep.data.resplit else data.split
             trainers = {
-                optimizer: self.build(self.options.trainer, sweep, optimizer, data.split, missing)
+                optimizer: self.build(self.options.trainer, sweep, optimizer, split, missing)
                 for optimizer in sweep.optimizers
             }
             while True:

@@ -1,8 +1,9 @@
 """Seconds per trial-epoch on data of full size (60,000 images, 784-128-10, batch 128), by each way of training.
 
-Each way runs in a process of its own, in turn, several times. The median counts, and min-max shows the noise.
+Each way runs in a process of its own, in turn, several times. The median counts, and min-max shows the noise. --hidden
+compares one lane per core with tuned Keras on a network of other hidden layers.
 
-    python -m tests.benchmarks.training [--repeat N] [--rounds N]
+    python -m tests.benchmarks.training [--repeat N] [--rounds N] [--hidden UNITS,UNITS]
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 
 WAYS = ["article", "keras", *(f"lanes-{n}" for n in (1, 2, 4, 16)), "floor"]
 IMAGES, BATCH, GFLOP = 60_000, 128, 24.5
+HIDDEN = (128,)
 HPARAMS = {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-6}
 
 
@@ -29,10 +31,11 @@ def images():
     return Examples(rng.integers(0, 256, (IMAGES, 784), np.uint8), rng.integers(0, 10, IMAGES).astype(np.int32))
 
 
-def keras_model(**compile_arguments):
+def keras_model(hidden=HIDDEN, **compile_arguments):
     import keras
 
-    layers = [keras.layers.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
+    layers = [keras.layers.Input((28, 28)), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(units, activation="relu") for units in hidden]
     model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
     optimizer = keras.optimizers.Adadelta(**HPARAMS)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **compile_arguments)
@@ -53,14 +56,14 @@ def article(rounds):
     return timed(lambda: model.fit(pipeline, steps_per_epoch=steps, verbose=0), rounds)
 
 
-def keras(rounds):
+def keras(rounds, hidden=HIDDEN):
     """Keras as fast as it goes without leaving `fit`: arrays in memory, XLA, 67 steps a call."""
-    data, model = images(), keras_model(jit_compile=True, steps_per_execution=67)
+    data, model = images(), keras_model(hidden, jit_compile=True, steps_per_execution=67)
     pixels = data.inputs.reshape(-1, 28, 28).astype("float32") / 255
     return timed(lambda: model.fit(pixels, data.labels, batch_size=BATCH, verbose=0), rounds)
 
 
-def lanes(rounds, n):
+def lanes(rounds, n, hidden=HIDDEN):
     """Our lanes, all assigned."""
     from optbench.data import Split
     from optbench.data.dataset import facts_of_earlier
@@ -70,7 +73,7 @@ def lanes(rounds, n):
     from optbench.training.tensorflow.mlp import Mlp
 
     configure("lanes")
-    trainer = Lanes(n, "adadelta", Mlp(784, 10), BATCH, Split(images(), None, {}, facts_of_earlier("mnist")))
+    trainer = Lanes(n, "adadelta", Mlp(784, 10, hidden), BATCH, Split(images(), None, {}, facts_of_earlier("mnist")))
     for lane in range(n):
         job = Job(number=lane, optimizer="adadelta", hparams=HPARAMS, seed=lane, epochs=rounds + 1)
         trainer.assign(lane, job)
@@ -99,26 +102,36 @@ def timed(work, rounds):
     return found
 
 
-def measure(way, rounds):
+def measure(way, rounds, hidden):
     name, _, n = way.partition("-")
-    seconds = lanes(rounds, int(n)) if n else globals()[name](rounds)
+    if n:
+        seconds = lanes(rounds, int(n), hidden)
+    else:
+        seconds = keras(rounds, hidden) if name == "keras" else globals()[name](rounds)
     return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def units(text):
+    return tuple(int(part) for part in text.split(","))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3, help="how often to go through all ways")
     parser.add_argument("--rounds", type=int, default=3, help="timed epochs each time")
-    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--hidden", type=units, default=HIDDEN, help="units of each hidden layer, for example 500,300")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
-        print(json.dumps(measure(given.only, given.rounds)))
+        print(json.dumps(measure(given.only, given.rounds, given.hidden)))
         return
-    found = {way: [] for way in WAYS}
-    memory = dict.fromkeys(WAYS, 0.0)
-    command = [sys.executable, "-m", "tests.benchmarks.training", "--rounds", str(given.rounds), "--only"]
+    ways = WAYS if given.hidden == HIDDEN else ["keras", f"lanes-{os.cpu_count()}"]
+    found = {way: [] for way in ways}
+    memory = dict.fromkeys(ways, 0.0)
+    command = [sys.executable, "-m", "tests.benchmarks.training", "--rounds", str(given.rounds)]
+    command += ["--hidden", ",".join(map(str, given.hidden)), "--only"]
     for _ in range(given.repeat):
-        for way in WAYS:
+        for way in ways:
             env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
             done = subprocess.run([*command, way], capture_output=True, text=True, check=True, env=env)
             result = json.loads(done.stdout.splitlines()[-1])
@@ -127,8 +140,11 @@ def main():
     medians = {way: statistics.median(seconds) for way, seconds in found.items()}
     print("| how | s per trial-epoch | min-max | times as fast as the article | as tuned Keras | peak MB |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for way, median in medians.items():
-        ratios = f"{medians['article'] / median:.2f} | {medians['keras'] / median:.2f}"
+    for way in ways:
+        median = medians[way]
+        ratios = " | ".join(
+            f"{medians[other] / median:.2f}" if other in ways else "-" for other in ("article", "keras")
+        )
         spread = f"{min(found[way]):.3f}-{max(found[way]):.3f}"
         print(f"| {way} | {median:.3f} | {spread} | {ratios} | {memory[way]:.0f} |")
 

@@ -37,7 +37,6 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
 
     There are as many lanes as the sweep says, or one per core, but no more than `trials`.
     """
-    split = split.resplit() if sweep.data.resplit else split
     network = network_of(sweep.model, split.facts)
     if trainer == TrainerName.REFERENCE:
         return Reference(optimizer, network, sweep.batch, split)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor, wait
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
@@ -138,4 +139,10 @@ def divided(lanes: int) -> list[range]:
 
 
 def _tensors(examples: Examples) -> tuple[Tensor, Tensor]:
-    return tf.constant(examples.inputs), tf.constant(examples.labels)
+    """Inputs and labels as tensors, which all trainers of the process share: one for each optimizer of a study."""
+    if examples not in _held:
+        _held[examples] = tf.constant(examples.inputs), tf.constant(examples.labels)
+    return _held[examples]
+
+
+_held: WeakKeyDictionary[Examples, tuple[Tensor, Tensor]] = WeakKeyDictionary()
