@@ -36,7 +36,9 @@ def test_a_worker_frozen_beyond_its_heartbeat_timeout_drops_the_trials_that_othe
     frozen, other = workers.start(), workers.start()
     workers.wait_until(lambda: workers.is_training(frozen) and workers.is_training(other))
     freeze(workers, frozen)
-    workers.wait_until(lambda: any(t.state == TrialState.FAIL for t in workers.trials()))
+    workers.wait_until(
+        lambda: any(t.state == TrialState.FAIL and worker_pid(t) == frozen.pid for t in workers.trials())
+    )
     workers.send(frozen, signal.SIGCONT)
     outputs = workers.finish()
     assert frozen.returncode == other.returncode == 0

@@ -25,7 +25,7 @@ from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
 from tests.conftest import statements, sweep_of, write_toml
 from tests.filled import fill
-from tests.light import FakeTrainer
+from tests.light import FakeTrainer, black
 from tests.test_storage import together
 from tests.workers import STUDY, SWEEP
 
@@ -33,7 +33,7 @@ WIDE = {"learning_rate": {"low": 1e-3, "high": 10.0, "log": True}, "epsilon": {"
 QUARTER = Finals(budget=0.25)
 RACE = {"trials": 32, "epochs": 3, "space": WIDE, "known": True, "finals": {"budget": 0.25}}
 RACE |= {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
-DATA = StudyData(Split(None, None, {}, facts_of_earlier("digits")))
+DATA = StudyData(Split(black(8), black(2), {}, facts_of_earlier("digits")))
 
 
 def skill(job):
