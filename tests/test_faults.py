@@ -163,10 +163,13 @@ def tell_a_running_trial(workers, worker):
 
 
 def freeze(workers, worker):
-    """Freeze a worker between two transactions. Frozen within one it would keep SQLite's lock."""
+    """Freeze a worker between two transactions. Frozen within one it would keep SQLite's lock.
+
+    Each look is short, because the worker may be frozen within one meanwhile, and other workers' heartbeats wait for it.
+    """
     while True:
         workers.send(worker, signal.SIGSTOP)
-        with closing(sqlite3.connect(workers.url.removeprefix("sqlite:///"), timeout=2, isolation_level=None)) as other:
+        with closing(sqlite3.connect(workers.url.removeprefix("sqlite:///"), timeout=0.3, isolation_level=None)) as other:
             try:
                 other.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
