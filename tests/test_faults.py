@@ -35,7 +35,7 @@ def test_a_worker_frozen_beyond_its_heartbeat_timeout_drops_the_trials_that_othe
     workers = workers_on("sqlite", 60)
     frozen, other = workers.start(), workers.start()
     workers.wait_until(lambda: workers.is_training(frozen) and workers.is_training(other))
-    freeze(workers, frozen)
+    freeze_at_work(workers, frozen)
     workers.wait_until(
         lambda: any(t.state == TrialState.FAIL and worker_pid(t) == frozen.pid for t in workers.trials())
     )
@@ -150,26 +150,32 @@ def tell_a_running_trial(workers, worker):
     The worker is frozen meanwhile: Optuna reads a trial's state and writes it apart, so that it would end a trial that
     the worker ended in between, and nothing would be lost.
     """
-    study = optuna.load_study(study_name=STUDY, storage=workers.url)
+    number = max(freeze_at_work(workers, worker))
+    optuna.load_study(study_name=STUDY, storage=workers.url).tell(number, 0.5)
+    workers.send(worker, signal.SIGCONT)
+    return number
+
+
+def freeze_at_work(workers, worker):
+    """Freeze a worker while trials of its own are running, and return their numbers."""
     while True:
         freeze(workers, worker)
-        try:
-            running = [t.number for t in study.trials if t.state == TrialState.RUNNING]
-            if running:
-                study.tell(max(running), 0.5)
-                return max(running)
-        finally:
-            workers.send(worker, signal.SIGCONT)
+        running = [t for t in workers.trials() if t.state == TrialState.RUNNING and worker_pid(t) == worker.pid]
+        if running:
+            return [trial.number for trial in running]
+        workers.send(worker, signal.SIGCONT)
+        time.sleep(0.05)
 
 
 def freeze(workers, worker):
     """Freeze a worker between two transactions. Frozen within one it would keep SQLite's lock.
 
-    Each look is short, because the worker may be frozen within one meanwhile, and other workers' heartbeats wait for it.
+    Each look is short, because the worker may be frozen within one, and other workers' heartbeats wait meanwhile.
     """
+    path = workers.url.removeprefix("sqlite:///")
     while True:
         workers.send(worker, signal.SIGSTOP)
-        with closing(sqlite3.connect(workers.url.removeprefix("sqlite:///"), timeout=0.3, isolation_level=None)) as other:
+        with closing(sqlite3.connect(path, timeout=0.3, isolation_level=None)) as other:
             try:
                 other.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
