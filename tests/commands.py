@@ -3,6 +3,8 @@
 import io
 import logging
 import os
+import re
+import shlex
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -28,6 +30,19 @@ def optbench(*arguments, cwd=None, code=0, **environment):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
+
+
+def run_page(page, folder, **files):
+    """What each `sh` command of a page of the manual printed, run in the folder after its blocks were saved there.
+
+    `files` has the name of the file for the only block of a language.
+    """
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    for language, name in files.items():
+        (text,) = [text for kind, text in blocks if kind == language]
+        (folder / name).write_text(text)
+    lines = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
+    return [in_process(*shlex.split(line)[1:], cwd=folder) for line in lines]
 
 
 def in_process(*arguments, cwd=None, code=0):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 
 import pytest
 
@@ -10,7 +9,7 @@ from optbench.definition import parse
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.knobs import KNOBS, knobs_of
-from tests.commands import in_process
+from tests.commands import in_process, run_page
 from tests.conftest import ROOT, TINY
 
 
@@ -36,13 +35,8 @@ def test_a_knob_out_of_its_bounds_is_refused(given, message):
 
 
 def test_the_manuals_example_runs_as_it_is_written_and_its_best_trial_is_replayed_and_exported(tmp_path):
-    page = (ROOT / "optbench/docs/knobs.md").read_text()
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    (sweep,) = [text for kind, text in blocks if kind == "toml"]
-    (tmp_path / "knobs.toml").write_text(sweep)
-    commands = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
-    assert len(commands) == 3
-    outputs = [in_process(*shlex.split(command)[1:], cwd=tmp_path) for command in commands]
+    outputs = run_page((ROOT / "optbench/docs/knobs.md").read_text(), tmp_path, toml="knobs.toml")
+    assert len(outputs) == 3
     assert "16/16 trials, done" in outputs[0]
     assert "weight_decay" in outputs[1]
     arguments = json.loads(outputs[2])["config"]

@@ -1,8 +1,6 @@
 """A person's own data: tables and arrays in files, scikit-learn's tables, and what is wrong with them in one line."""
 
 import json
-import re
-import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +14,7 @@ from optbench.data import load, load_test
 from optbench.data.scaling import scaling
 from optbench.definition.data import DataSource, TableFile
 from optbench.errors import DataError
-from tests.commands import in_process
+from tests.commands import in_process, run_page
 from tests.conftest import ROOT, TINY, write_toml
 
 ROWS = 60
@@ -332,13 +330,8 @@ def penguins(folder):
 
 def test_the_manuals_example_runs_as_it_is_written(tmp_path):
     penguins(tmp_path)
-    page = (ROOT / "optbench/docs/data.md").read_text()
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    (sweep,) = [text for kind, text in blocks if kind == "toml"]
-    (tmp_path / "penguins.toml").write_text(sweep)
-    commands = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
-    assert len(commands) == 4
-    outputs = [in_process(*shlex.split(command)[1:], cwd=tmp_path) for command in commands]
+    outputs = run_page((ROOT / "optbench/docs/data.md").read_text(), tmp_path, toml="penguins.toml")
+    assert len(outputs) == 4
     assert "inputs of shape 10, float32" in outputs[0]
     assert "32/32 trials, done" in outputs[1]
     assert "penguins: " in outputs[3]

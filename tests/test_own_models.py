@@ -1,8 +1,6 @@
 """A network of one's own function: in lanes, in the reference, through a whole study, and what is refused."""
 
 import os
-import re
-import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -30,7 +28,7 @@ from optbench.worker.code import check_code
 from optbench.worker.creation import Relations, make_study
 from optbench.worker.data import load_data
 from optbench.worker.session import Session
-from tests.commands import in_process
+from tests.commands import in_process, run_page
 from tests.conftest import ROOT, TINY, write_toml
 
 SOURCE = """
@@ -392,15 +390,8 @@ def test_a_network_that_is_refused_leaves_no_database(tmp_path):
 
 def test_the_manuals_example_runs_as_it_is_written(tmp_path):
     page = (ROOT / "optbench/docs/models.md").read_text()
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    ((_, function),) = [block for block in blocks if block[0] == "python"]
-    (tmp_path / "models.py").write_text(function)
-    (tmp_path / "own-network.toml").write_text(
-        next(text for kind, text in blocks if "build" in text and kind == "toml")
-    )
-    commands = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
-    assert len(commands) == 4
-    outputs = [in_process(*shlex.split(command)[1:], cwd=tmp_path) for command in commands]
+    outputs = run_page(page, tmp_path, python="models.py", toml="own-network.toml")
+    assert len(outputs) == 4
     assert "12/12 trials, done" in outputs[0]
     assert "models.py:network" in outputs[1].replace("\n", "")
     assert "saved in own-network.keras" in outputs[3]

@@ -72,11 +72,3 @@ class BuiltModel:
 
 
 Model = MlpModel | BuiltModel
-
-
-def model_of(plain: Mapping[str, Any]) -> Model:
-    """The model of a stored definition. Raises KeyError or TypeError if it does not have optbench's form."""
-    if "build" in plain:
-        return BuiltModel(plain["build"], plain["source"], plain.get("arguments", {}))
-    known = {key: plain[key] for key in ("hidden", "activation") if key in plain}
-    return MlpModel(**known | ({"hidden": tuple(known["hidden"])} if "hidden" in known else {}))

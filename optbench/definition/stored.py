@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from optbench.choices import Missing, Scale
 from optbench.definition.data import DataSource, TableFile
-from optbench.definition.network import model_of
+from optbench.definition.network import BuiltModel, MlpModel, Model
 from optbench.definition.space import Choice, Dimension, Float
 from optbench.definition.sweep import (
     PRUNERS,
@@ -45,7 +45,7 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
         batch=int(definition.get("batch", 128)),
         seed=int(definition.get("seed", 0)),
         data=_data(definition.get("data", {})),
-        model=model_of(definition.get("model", {})),
+        model=_model(definition.get("model", {})),
         sampler=_chosen(SAMPLERS, definition.get("sampler", {"name": "tpe"}), RandomSampler),
         pruner=_chosen(PRUNERS, definition.get("pruner", {"name": "none"}), NoPruner),
         optimizer=optimizer if space else None,
@@ -115,6 +115,13 @@ def _data(given: Mapping[str, Any]) -> DataSource:
     file = _made(TableFile, {"path": given["file"], **given, "drop": tuple(given.get("drop", ()))})
     file = replace(file, missing=None if file.missing is None else Missing(file.missing))
     return replace(held, name=Path(file.path).stem, file=file)
+
+
+def _model(given: Mapping[str, Any]) -> Model:
+    if "build" in given:
+        return _made(BuiltModel, given)
+    held = _made(MlpModel, given)
+    return replace(held, hidden=tuple(held.hidden))
 
 
 def _finals(given: Any) -> Finals | None:

@@ -200,10 +200,8 @@ class LaneGroup:
         if program.scale is Scale.STANDARD:
             held.shift[lane, 0].assign(scaling.shift)
             held.divisor[lane, 0].assign(scaling.divisor)
-        for name, hparam in program.rule.optional.items():
-            if name not in program.kept and job.hparams.get(hparam):
-                raise ValueError(f"{hparam} = {job.hparams[hparam]}, but these lanes were made without {hparam}")
-        for name in knobs_of(program.optimizer) - {*program.knobs}:
+        lacking = {hparam for name, hparam in program.rule.optional.items() if name not in program.kept}
+        for name in lacking | (knobs_of(program.optimizer) - {*program.knobs}):
             if job.hparams.get(name):
                 raise ValueError(f"{name} = {job.hparams[name]}, but these lanes were made without {name}")
         values = program.network.initial(job.seed)

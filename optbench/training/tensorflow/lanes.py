@@ -1,8 +1,8 @@
 """Trains many trials side by side. Lane l belongs to one trial until the lane is released.
 
-On a CPU every lane is a group of its own: one trial, its own variables, and steps compiled by XLA that run on one core.
+On a CPU every lane is a group of its own: one trial, its own variables, and epochs that XLA compiles and one core runs.
 As many lanes train at a time as there are cores, and within an epoch no core waits for another. On a GPU all lanes are
-one group, which steps them in one call. All groups share one compiled step, whatever trials they train. The graphs are
+one group, which steps them in one call. All groups share one compiled epoch, whatever trials they train. The graphs are
 written without autograph, which would take two seconds to translate them.
 """
 
