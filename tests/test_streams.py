@@ -13,21 +13,14 @@ OPTBENCH = f"{shlex.quote(sys.executable)} -m optbench"
 COMMANDS = [
     ("studies", 0),
     ("show search", 0),
-    ("show nothing", 2),
     ("export search", 0),
     ("compare search rival", 0),
     ("report search -o page.html", 0),
-    ("doctor", 0),
     ("docs", 0),
-    ("schema", 0),
     ("backup copy.db", 0),
     ("upgrade --yes", 0),
     ("delete partial", 2),
-    ("replay search 99", 2),
     ("dashboard --port 99999", 2),
-    ("confirm nothing", 2),
-    ("data prepare nothing", 2),
-    ("--version", 0),
     ("sweep --trials many x", 2),
 ]
 
