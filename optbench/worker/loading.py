@@ -4,10 +4,12 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
+UNUSED = ("jax", "sklearn")
+"""Packages that TensorFlow and Keras import where they are installed, for converters and wrappers not used here."""
 
 
 def load_tensorflow(trainer: str) -> None:
@@ -16,13 +18,30 @@ def load_tensorflow(trainer: str) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    with _standard_error_discarded():
+    with _standard_error_discarded(), hidden(UNUSED if _own_process() else ()):
         from optbench.training.tensorflow.build import configure
 
     try:
         configure(trainer)
     except RuntimeError as problem:  # TensorFlow has already computed something here, for example in a notebook
         log.warning("TensorFlow was in use already, so lanes may train more slowly: %s", problem)
+
+
+def _own_process() -> bool:
+    """Whether this is a process of optbench's, and not a script or notebook, which may use what was hidden."""
+    return "optbench.cli" in sys.modules or getattr(sys.modules["__main__"], "__package__", None) == "optbench.worker"
+
+
+@contextmanager
+def hidden(names: Sequence[str]) -> Iterator[None]:
+    """Makes imports of these packages fail, unless they are loaded: TensorFlow then loads in two thirds of the time."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules |= dict.fromkeys(absent)  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 @contextmanager
