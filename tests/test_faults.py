@@ -20,19 +20,19 @@ from tests.workers import HEARTBEAT_TIMEOUT, STUDY, SWEEP, check, worker_pid
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_wait_for_a_server_that_restarts_and_lose_nothing(workers_on, server, kind):
-    workers = workers_on(kind, 60)
+    workers = workers_on(kind, 30)
     processes = [workers.start() for _ in range(2)]
     workers.wait_until(lambda: all(workers.is_training(process) for process in processes))
     server(kind).restart(seconds_down=HEARTBEAT_TIMEOUT + 1)
     outputs = workers.finish()
-    assert check(workers) == {"finished": 60, "trained again": 0}
+    assert check(workers) == {"finished": 30, "trained again": 0}
     for text in outputs:
         assert text.count("trying again for 10 minutes") == text.count("the database answers again") == 1, outputs
         assert "s3cret" not in text
 
 
 def test_a_worker_frozen_beyond_its_heartbeat_timeout_drops_the_trials_that_others_took_over(workers_on):
-    workers = workers_on("sqlite", 60)
+    workers = workers_on("sqlite", 40)
     frozen, other = workers.start(), workers.start()
     workers.wait_until(lambda: workers.is_training(frozen) and workers.is_training(other))
     freeze_at_work(workers, frozen)
@@ -72,7 +72,7 @@ def test_the_workers_of_a_command_end_cleanly_when_it_ends(workers_on, number):
 
 def test_fixed_parameters_that_crash_workers_are_not_tried_for_ever(workers_on):
     workers = workers_on("sqlite", 3, "--retries=0")
-    write_toml(workers.file, SWEEP | {"trials": 3, "epochs": 400, "sampler": {"name": "qmc"}})
+    write_toml(workers.file, SWEEP | {"trials": 3, "epochs": 200, "sampler": {"name": "qmc"}})
     first = workers.start()
     workers.wait_until(lambda: workers.is_training(first))
     workers.send(first, signal.SIGKILL)

@@ -12,13 +12,10 @@ from tests.conftest import TINY, write_toml
 OPTBENCH = f"{shlex.quote(sys.executable)} -m optbench"
 COMMANDS = [
     ("studies", 0),
-    ("show search", 0),
     ("export search", 0),
-    ("compare search rival", 0),
     ("report search -o page.html", 0),
     ("docs", 0),
     ("backup copy.db", 0),
-    ("upgrade --yes", 0),
     ("delete partial", 2),
     ("dashboard --port 99999", 2),
     ("sweep --trials many x", 2),
