@@ -132,7 +132,7 @@ INVALID = {
         "expected true or false, or a list of them: try nesterov = [false, true]",
     ),
     "twins": ({"space": {"rho": 0.5, "one_minus_rho": 0.5}}, "both 'rho' and 'one_minus_rho'"),
-    "text in the space": ({"space": {"rho": "high"}}, "rho = 'high'; expected { low"),
+    "text in the space": ({"space": {"rho": "high"}}, "rho = 'high'; expected a number, without quotes"),
     "twice the same choice": ({"space": {"rho": [0.5, 0.5]}}, "a list of different numbers"),
     "a trial outside": (
         {"trial": [{"learning_rate": 50.0}]},

@@ -80,10 +80,9 @@ def test_a_decay_rate_next_to_1_trains_as_in_keras(one_minus_rho, free, digits):
 VARIANTS = [
     ("adam", {"amsgrad": 1.0}),
     ("rmsprop", {"momentum": 0.9, "centered": 1.0, "epsilon": 1e-4}),
-    ("adam", {"weight_decay": 0.1, "learning_rate": 0.01}),
-    ("sgd", {"global_clipnorm": 0.5, "learning_rate": 0.5}),
-    ("adadelta", {"label_smoothing": 0.2}),
-    ("lamb", {"global_clipnorm": 0.1, "label_smoothing": 0.1}),
+    ("adam", {"weight_decay": 0.1, "learning_rate": 0.01, "schedule": 3.0, "final": 0.1}),
+    ("sgd", {"global_clipnorm": 0.5, "learning_rate": 0.5, "schedule": 1.0, "warmup": 0.3, "final": 0.1}),
+    ("lamb", {"global_clipnorm": 0.1, "label_smoothing": 0.2}),
 ]
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # a type checker cannot read names from a tuple
 else:
     Activation = Literal[ACTIVATIONS]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Number = bool | int | float
+Value = bool | int | float | str
 
 
 def _no_longer_than_a_float(value: Any) -> Any:
@@ -99,7 +99,7 @@ class TrialTable(Table):
     """A fixed trial: it runs before the search and is never pruned. Every further key is a hyperparameter."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Number]
+    __pydantic_extra__: dict[str, Value]
 
     optimizer: OptimizerName | None = None
     """The optimizer; that of the sweep unless given."""
@@ -152,7 +152,7 @@ def _shape(given: Any) -> str:
 
 
 DimensionTable = Annotated[
-    Annotated[RangeTable, Tag("range")] | Annotated[list[Number], Tag("choices")] | Annotated[Number, Tag("fixed")],
+    Annotated[RangeTable, Tag("range")] | Annotated[list[Value], Tag("choices")] | Annotated[Value, Tag("fixed")],
     Discriminator(_shape),
 ]
 
@@ -182,7 +182,7 @@ class SweepTable(Table):
     model: ModelValue = MlpTable()
     """The network."""
     space: dict[str, DimensionTable] = Field(default={})
-    """What is searched: the optimizer's hyperparameters, each with a range, a list of choices or a fixed number."""
+    """What is searched: the optimizer's hyperparameters, each with a range, a list of choices, or a fixed value."""
     sampler: SamplerTable | None = None
     """How the next trial's hyperparameters are chosen; tpe unless given."""
     pruner: PrunerTable | None = None

@@ -1,54 +1,73 @@
 """Reads the parts of a definition that hold hyperparameters: the [space] and the [[trial]] entries."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from optbench.definition.space import Choice, Dimension, Float, check_dimension
+from optbench.definition.space import Choice, Dimension, Float, check_range
 from optbench.definition.sweep import FixedTrial
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
+from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, on_one_line, spelled
+
+EXPONENTIAL = float(SCHEDULES.index("exponential"))
 
 if TYPE_CHECKING:
-    from optbench.definition.models import Number, RangeTable, TrialTable
+    from optbench.definition.models import RangeTable, TrialTable, Value
 
 
 def dimensions(
-    optimizer: str | None, tables: "Mapping[str, RangeTable | list[Number] | Number]", where: str
+    optimizer: str | None, tables: "Mapping[str, RangeTable | list[Value] | Value]", where: str
 ) -> dict[str, Dimension]:
     """The dimensions of a [space], by name, in alphabetical order whatever the order in the file is."""
     space = {name: _dimension(str(optimizer), name, tables[name], where) for name in sorted(tables)}
     _check_no_twins(space, where)
+    schedule, final = space.get(SCHEDULE, Choice(())), space.get(FINAL, Choice((0.0,)))
+    _check_schedules(schedule.values if isinstance(schedule, Choice) else (), 0.0 in final, where)
     return space
 
 
-def _dimension(optimizer: str, name: str, given: "RangeTable | list[Number] | Number", where: str) -> Dimension:
-    """A Float from a range, a Choice from a list, a fixed Choice from a number."""
-    dimension: Dimension
-    if isinstance(given, (bool, int, float, list)):
+def _dimension(optimizer: str, name: str, given: "RangeTable | list[Value] | Value", where: str) -> Dimension:
+    """A Float from a range, a Choice from a list, a fixed Choice from a number or a name."""
+    if isinstance(given, (bool, int, float, str, list)):
         values = given if isinstance(given, list) else [given]
+        what = "names" if OPTIMIZERS[optimizer].find(name, where).names else "numbers"
         if not values or len(set(values)) < len(values):
-            raise DefinitionError(f"{where}: {name} = {given!r}; expected a list of different numbers")
-        for value in values:
-            OPTIMIZERS[optimizer].check(name, value, where)
-        dimension = Choice(tuple(float(value) for value in values))
-    else:
-        dimension = Float(given.low, given.high, given.log)
-        if dimension.log and dimension.low <= 0:
-            raise DefinitionError(f"{where}: {name} has log = true from low = {dimension.low!r}; expected low above 0")
-        if not dimension.low < dimension.high or math.isinf(dimension.high):
-            raise DefinitionError(
-                f"{where}: {name} has low = {dimension.low!r}, high = {dimension.high!r}; "
-                "expected low < high, both finite"
-            )
-    check_dimension(optimizer, name, dimension, where)
+            raise DefinitionError(f"{where}: {name} = {given!r}; expected a list of different {what}")
+        return Choice(tuple(_number(optimizer, name, value, where) for value in values))
+    dimension = Float(given.low, given.high, given.log)
+    if dimension.log and dimension.low <= 0:
+        raise DefinitionError(f"{where}: {name} has log = true from low = {dimension.low!r}; expected low above 0")
+    if not dimension.low < dimension.high or math.isinf(dimension.high):
+        raise DefinitionError(
+            f"{where}: {name} has low = {dimension.low!r}, high = {dimension.high!r}; expected low < high, both finite"
+        )
+    check_range(optimizer, name, dimension, where)
     return dimension
+
+
+def _number(optimizer: str, name: str, value: "Value", where: str) -> float:
+    """The value of a hyperparameter as a trial's row has it. Raises DefinitionError if it cannot take that."""
+    own = OPTIMIZERS[optimizer]
+    one = own.find(name, where)
+    if isinstance(value, str) and not one.names:
+        raise DefinitionError(f"{where}: {name} = {value!r}; expected {one.kind.value}, without quotes")
+    own.check(name, value, where)
+    return one.number(value)
 
 
 def _check_no_twins(names: Iterable[str], where: str) -> None:
     for name in names:
         if ONE_MINUS + name in names:
             raise DefinitionError(f"{where}: both {name!r} and {ONE_MINUS + name!r}; expected one of them")
+
+
+def _check_schedules(numbers: Collection[float], may_end_at_0: bool, where: str) -> None:
+    if EXPONENTIAL in numbers and may_end_at_0:
+        raise DefinitionError(
+            f"{where}: an exponential {SCHEDULE} never falls to {FINAL} = 0, the default; expected {FINAL} above 0, "
+            f"for example {FINAL} = 0.01"
+        )
 
 
 def fixed_trials(
@@ -78,16 +97,14 @@ def _fixed_trial(
         raise DefinitionError(
             f"{where}: published_test_accuracy = {published} next to a [space]; expected it in a list of fixed trials"
         )
-    given = {}
-    for name, value in table.__pydantic_extra__.items():
-        OPTIMIZERS[own].check(name, value, where)
-        given[name] = float(value)
+    given = {name: _number(own, name, value, where) for name, value in table.__pydantic_extra__.items()}
     _check_no_twins(given, where)
+    _check_schedules([given[SCHEDULE]] if SCHEDULE in given else [], not given.get(FINAL), where)
     values = OPTIMIZERS[own].resolve(given)
     params = in_space(OPTIMIZERS[own].complete(values), given, space, where) if space else values
     label = table.label
     if not space and label is None:
-        label = " ".join([own, *(f"{name}={value:g}" for name, value in values.items())])
+        label = f"{own} {on_one_line(values, digits=6)}"
     return [
         FixedTrial(
             optimizer=own, params=params, seed=seed, label=label, published_test_accuracy=published,
@@ -111,7 +128,10 @@ def in_space(
         value = given[name] if name in given else 1 - values[base] if name.startswith(ONE_MINUS) else values[base]
         value = _snapped(value, dimension)
         if value not in dimension:
-            raise DefinitionError(f"{where}: {name} = {value!r} is outside the [space]: expected {_words(dimension)}")
+            shown = spelled({name: value})[name]
+            raise DefinitionError(
+                f"{where}: {name} = {shown!r} is outside the [space]: expected {_words(name, dimension)}"
+            )
         params[name] = value
     return params
 
@@ -122,7 +142,7 @@ def _snapped(value: float, dimension: Dimension) -> float:
     return next((mark for mark in marks if math.isclose(value, mark, rel_tol=1e-9)), value)
 
 
-def _words(dimension: Dimension) -> str:
+def _words(name: str, dimension: Dimension) -> str:
     if isinstance(dimension, Float):
         return f"{dimension.low!r} to {dimension.high!r}"
-    return "one of " + ", ".join(map(repr, dimension.values))
+    return "one of " + ", ".join(repr(spelled({name: value})[name]) for value in dimension.values)

@@ -6,17 +6,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from optbench.definition.space import Dimension, Float
+from optbench.optimizers.knobs import spelled
 
 if TYPE_CHECKING:
     from optbench.definition.data import DataSource
     from optbench.definition.sweep import Finals, FixedTrial
 
 
-def plain_dimension(dimension: Dimension) -> Any:
-    """The dimension as [space] has it: a table, a list, or a number."""
+def plain_dimension(name: str, dimension: Dimension) -> Any:
+    """The dimension as [space] has it: a table, a list, or a number or name."""
     if isinstance(dimension, Float):
         return {"low": dimension.low, "high": dimension.high, "log": dimension.log}
-    return dimension.values[0] if len(dimension.values) == 1 else list(dimension.values)
+    values = [spelled({name: value})[name] for value in dimension.values]
+    return values[0] if len(values) == 1 else values
 
 
 def plain_data(data: "DataSource") -> dict[str, Any]:
@@ -41,7 +43,7 @@ def plain_finals(finals: "Finals | None") -> dict[str, Any] | bool:
 
 def plain_trial(trial: "FixedTrial") -> dict[str, Any]:
     """The trial as a [[trial]] table."""
-    plain: dict[str, Any] = {"optimizer": trial.optimizer, **trial.params}
+    plain: dict[str, Any] = {"optimizer": trial.optimizer, **spelled(trial.params)}
     if trial.seed is not None:
         plain["seeds"] = [trial.seed]
     if trial.label is not None:

@@ -1,11 +1,12 @@
 """The ranges and choices that a search draws hyperparameters from."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optbench.errors import DefinitionError
-from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS, Kind
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,17 @@ def point(space: Mapping[str, Dimension], unit: Sequence[float]) -> dict[str, fl
     return {name: dimension.at(u) for (name, dimension), u in zip(space.items(), unit, strict=True)}
 
 
-def check_dimension(optimizer: str, name: str, dimension: Dimension, where: str) -> None:
-    """Raise DefinitionError for a range or a choice that the hyperparameter cannot take."""
+def check_range(optimizer: str, name: str, given: Float, where: str) -> None:
+    """Raise DefinitionError for a range that the hyperparameter cannot take."""
     known = OPTIMIZERS[optimizer]
-    if known.find(name, where).flag and isinstance(dimension, Float):
+    one = known.find(name, where)
+    if one.kind is not Kind.FLOAT:
+        example = json.dumps([one.written(0), one.written(1)])
         raise DefinitionError(
-            f"{where}: {name} = {{ low = {dimension.low:g}, high = {dimension.high:g} }}; "
-            f"expected true or false, or a list of them: try {name} = [false, true]"
+            f"{where}: {name} = {{ low = {given.low:g}, high = {given.high:g} }}; "
+            f"expected {one.expected()}, or a list of them: try {name} = {example}"
         )
-    ends = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
-    for value in ends:
+    for value in (given.low, given.high):
         known.check(name, value, where)
 
 

@@ -23,6 +23,7 @@ from optbench.definition.sweep import (
     SuccessiveHalving,
     Sweep,
 )
+from optbench.optimizers.knobs import KNOBS
 
 Kind = TypeVar("Kind")
 FORMER_HALVING: Mapping[str, Any] = {"min_resource": 1, "reduction_factor": 4, "window": 0}  # defaults before
@@ -35,7 +36,7 @@ def read_sweep(definition: Mapping[str, Any]) -> Sweep:
     Missing keys get their defaults, and unknown keys are ignored. Raises TypeError, ValueError, KeyError or
     AttributeError if the definition does not have optbench's form at all.
     """
-    space = {name: _dimension(given) for name, given in definition.get("space", {}).items()}
+    space = {name: _dimension(name, given) for name, given in definition.get("space", {}).items()}
     optimizer = definition.get("optimizer")
     fixed = _fixed_trials(definition.get("trial", []), optimizer)
     return Sweep(
@@ -139,10 +140,15 @@ def _chosen(kinds: Mapping[str, type[Kind]], table: Mapping[str, Any], other: ty
     return _made(kinds.get(table.get("name", ""), other), table)
 
 
-def _dimension(given: Any) -> Dimension:
+def _dimension(name: str, given: Any) -> Dimension:
     if isinstance(given, Mapping):
         return Float(float(given["low"]), float(given["high"]), bool(given.get("log", False)))
-    return Choice(tuple(float(value) for value in (given if isinstance(given, list) else [given])))
+    return Choice(tuple(_number(name, value) for value in (given if isinstance(given, list) else [given])))
+
+
+def _number(name: str, value: Any) -> float:
+    """A hyperparameter's value, which may be one of a knob's names."""
+    return KNOBS[name].number(value) if name in KNOBS else float(value)
 
 
 def _fixed_trials(tables: Sequence[Mapping[str, Any]], optimizer: str | None) -> tuple[FixedTrial, ...]:
@@ -150,7 +156,7 @@ def _fixed_trials(tables: Sequence[Mapping[str, Any]], optimizer: str | None) ->
     return tuple(
         FixedTrial(
             optimizer=str(table.get("optimizer", optimizer)),
-            params={name: float(value) for name, value in table.items() if name not in OF_A_TRIAL},
+            params={name: _number(name, value) for name, value in table.items() if name not in OF_A_TRIAL},
             seed=seed,
             label=table.get("label"),
             published_test_accuracy=table.get("published_test_accuracy"),

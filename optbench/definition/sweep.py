@@ -207,7 +207,7 @@ class Sweep:
         plain["data"] = plain_data(self.data)
         plain["model"] = self.model.plain()
         if self.searches:
-            plain["space"] = {name: plain_dimension(dimension) for name, dimension in self.space.items()}
+            plain["space"] = {name: plain_dimension(name, dimension) for name, dimension in self.space.items()}
             plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
             plain["pruner"] = {"name": self.pruner.name, **asdict(self.pruner)}
             plain["finals"] = plain_finals(self.finals)

@@ -16,6 +16,7 @@ from optbench.exports import frameworks
 from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
+from optbench.optimizers.knobs import spelled
 from optbench.storage import StudyRecord
 
 
@@ -129,7 +130,7 @@ def _record(choice: Choice) -> dict[str, Any]:
         "value": trial.value,
         "confirmed": None if choice.confirmed is None else vars(choice.confirmed),
         "optimizer": trial.optimizer,
-        "hyperparameters": dict(trial.hyperparameters),
+        "hyperparameters": spelled(trial.hyperparameters),
         "seed": trial.seed,
         "epochs": trial.epochs,
         "batch": plain.get("batch"),

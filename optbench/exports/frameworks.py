@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
-from optbench.optimizers.knobs import knobs_of
+from optbench.optimizers.knobs import SCHEDULE, WARMUP, knobs_of, spelled
 
 Hparams = Mapping[str, float]
 
@@ -13,6 +13,8 @@ Hparams = Mapping[str, float]
 def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The class in `keras.optimizers` and its arguments: the rules here are Keras' own. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
+    if hparams.get(SCHEDULE) or hparams.get(WARMUP):
+        raise StudyError("--format keras and python write no schedule of the learning rate; expected json or toml")
     if known.translations.keras is None:
         _missing("Keras", optimizer, hparams)
     return Translation(known.translations.keras, known.keras_arguments(hparams))
@@ -41,5 +43,8 @@ def _turned(hparams: Hparams, optimizer: Optimizer) -> bool:
 
 def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
     variant = [name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional]
-    words = "".join(f" with {name} = {hparams[name]:g}" for name in variant if hparams.get(name))
+    given = spelled({name: hparams[name] for name in variant if hparams.get(name)})
+    words = "".join(
+        f" with {name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
+    )
     raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: keras, json or toml")

@@ -17,7 +17,8 @@ Tensor = Any
 State = Mapping[str, Tensor]
 Tensors = Mapping[str, Tensor]
 Hparams = Mapping[str, float]
-Argument = float | bool | Sequence[float]
+Written = float | bool | str
+Argument = Written | Sequence[float]
 
 ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: a decay rate matters by its distance from 1
 
@@ -44,6 +45,7 @@ class Kind(enum.Enum):
 
     FLOAT = "a number"
     FLAG = "true or false"
+    NAME = "one of its names"
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Hyperparameter:
 
     `closed` includes `low`, and `closed_high` includes `high`.
 
-    A flag is 1.0 or 0.0. An `optional` hyperparameter was added when studies without it existed. A trial's row has it
-    only if the definition gives it, and a row without it means the default. One `of_loss` changes the loss, and no
-    optimizer's class takes it.
+    A flag is 1.0 or 0.0. One that has `names` is the position of a name. An `optional` hyperparameter was added when
+    studies without it existed. A trial's row has it only if the definition gives it, and a row without it means the
+    default. Unless it is an `argument`, no optimizer's class in Keras takes it.
     """
 
     default: float
@@ -63,8 +65,9 @@ class Hyperparameter:
     closed: bool = False
     closed_high: bool = False
     kind: Kind = Kind.FLOAT
+    names: tuple[str, ...] = ()
     optional: bool = False
-    of_loss: bool = False
+    argument: bool = True
 
     @property
     def flag(self) -> bool:
@@ -74,10 +77,20 @@ class Hyperparameter:
     @property
     def decay(self) -> bool:
         """Whether it is a decay rate, which may be given as one minus itself."""
-        return self.high == 1.0 and not self.flag
+        return self.high == 1.0 and not self.closed_high and self.kind is Kind.FLOAT
 
-    def accepts(self, value: float, one_minus: bool = False) -> bool:
+    def number(self, value: float | str) -> float:
+        """The value as a trial's row has it. Raises ValueError for a name that it does not have."""
+        return float(self.names.index(value) if isinstance(value, str) else value)
+
+    def written(self, value: float) -> Written:
+        """The value as a sweep file has it."""
+        return self.names[int(value)] if self.names else bool(value) if self.flag else value
+
+    def accepts(self, value: float | str, one_minus: bool = False) -> bool:
         """Whether the value, or one minus it, is allowed in single precision, in which training computes."""
+        if self.names or isinstance(value, str):
+            return value in self.names
         if self.flag:
             return value in (0, 1)
         single = _single(1 - value if one_minus else value)
@@ -87,6 +100,8 @@ class Hyperparameter:
 
     def expected(self, one_minus: bool = False) -> str:
         """The allowed values in words."""
+        if self.names:
+            return f"one of {', '.join(self.names)}"
         if self.flag:
             return self.kind.value
         if self.decay:
@@ -187,15 +202,15 @@ class Optimizer:
         """The hyperparameters of a trial's row, with the defaults of the optional ones that the row lacks."""
         return self.defaults | dict(hparams)
 
-    def written(self, hparams: Hparams) -> dict[str, float | bool]:
-        """The hyperparameters as a sweep file has them: flags as true or false."""
-        return {name: bool(value) if self.hyperparameters[name].flag else value for name, value in hparams.items()}
+    def written(self, hparams: Hparams) -> dict[str, Written]:
+        """The hyperparameters as a sweep file has them: flags as true or false, and names."""
+        return {name: self.hyperparameters[name].written(value) for name, value in hparams.items()}
 
-    def keras_arguments(self, hparams: Hparams) -> dict[str, float | bool]:
+    def keras_arguments(self, hparams: Hparams) -> dict[str, Written]:
         """The hyperparameters as the class in `keras.optimizers` takes them, without optional ones that are 0."""
         known = self.hyperparameters
         used = {name: value for name, value in hparams.items() if value or not known[name].optional}
-        return self.written({name: value for name, value in used.items() if not known[name].of_loss})
+        return self.written({name: value for name, value in used.items() if known[name].argument})
 
     def find(self, name: str, where: str) -> Hyperparameter:
         """The hyperparameter behind `name`, which may begin with `one_minus_`. Raises DefinitionError."""
@@ -206,11 +221,11 @@ class Optimizer:
             raise DefinitionError(f"{where}: {self.name} has no hyperparameter {name!r}; {nearest(name, names)}")
         return self.hyperparameters[base]
 
-    def check(self, name: str, value: float, where: str) -> None:
+    def check(self, name: str, value: float | str, where: str) -> None:
         """Refuse a value that the hyperparameter cannot take in single precision. Raises DefinitionError."""
         known, one_minus = self.find(name, where), name.startswith(ONE_MINUS)
         if not known.accepts(value, one_minus):
-            precision = "" if known.flag else " (in single precision)"
+            precision = " (in single precision)" if known.kind is Kind.FLOAT else ""
             raise DefinitionError(f"{where}: {name} = {value!r}; expected {known.expected(one_minus)}{precision}")
 
 

@@ -4,18 +4,26 @@ All are optional: 0, their default, means none. `weight_decay` is decoupled: bef
 learning_rate * weight_decay of themselves, as in Keras. `global_clipnorm` is the largest Euclidean norm of the
 gradients of all weights of a network together; longer ones are scaled down to it. `label_smoothing` takes that fraction
 of each label and spreads it evenly over all classes.
+
+`schedule` is how the learning rate falls over all steps of a trial, to the fraction `final` of itself. During the first
+steps, `warmup` as a fraction of all, it rises from 0 in a line instead.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from optbench.optimizers.contract import Hyperparameter, Optimizer
+from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer, Written
 
 WEIGHT_DECAY, GLOBAL_CLIPNORM, LABEL_SMOOTHING = "weight_decay", "global_clipnorm", "label_smoothing"
+SCHEDULE, WARMUP, FINAL = "schedule", "warmup", "final"
+SCHEDULES = ("constant", "cosine", "linear", "exponential")
 KNOBS: Mapping[str, Hyperparameter] = {
     WEIGHT_DECAY: Hyperparameter(0.0, closed=True, optional=True),
     GLOBAL_CLIPNORM: Hyperparameter(0.0, closed=True, optional=True),
-    LABEL_SMOOTHING: Hyperparameter(0.0, closed=True, high=0.5, closed_high=True, optional=True, of_loss=True),
+    LABEL_SMOOTHING: Hyperparameter(0.0, closed=True, high=0.5, closed_high=True, optional=True, argument=False),
+    SCHEDULE: Hyperparameter(0.0, kind=Kind.NAME, names=SCHEDULES, optional=True, argument=False),
+    WARMUP: Hyperparameter(0.0, closed=True, high=0.9, closed_high=True, optional=True, argument=False),
+    FINAL: Hyperparameter(0.0, closed=True, high=1.0, closed_high=True, optional=True, argument=False),
 }
 
 
@@ -27,3 +35,16 @@ def with_knobs(optimizer: Optimizer) -> Optimizer:
 def knobs_of(optimizer: Optimizer) -> frozenset[str]:
     """The names of the optimizer's knobs; one of its own rule is none."""
     return frozenset(name for name, knob in KNOBS.items() if optimizer.hyperparameters.get(name) is knob)
+
+
+def on_one_line(hparams: Hparams, digits: int = 4, between: str = " ") -> str:
+    """Hyperparameters of any optimizer as people read them: learning_rate=0.001 schedule=cosine."""
+    values = spelled(hparams).items()
+    return between.join(
+        f"{name}={value if isinstance(value, str) else format(value, f'.{digits}g')}" for name, value in values
+    )
+
+
+def spelled(hparams: Hparams) -> dict[str, Written]:
+    """The hyperparameters of any optimizer with the schedule's name instead of its position."""
+    return {name: KNOBS[name].written(value) if name == SCHEDULE else value for name, value in hparams.items()}

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from optbench.optimizers.knobs import on_one_line
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage.engine import Storage
@@ -69,7 +70,7 @@ class TrialRecord:
         accuracy = (
             "" if reached is None else f" at {100 * reached:.2f} %" if self.hyperparameters else f" at {reached:g}"
         )
-        settings = "".join(f", {name}={value:.4g}" for name, value in self.hyperparameters.items())
+        settings = f", {on_one_line(self.hyperparameters, between=', ')}" if self.hyperparameters else ""
         return f"<trial {self.number}: {self.state} after {self.epochs} epochs{accuracy}, {self.optimizer}{settings}>"
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, percent, score
 from optbench.comparison.selection import mean_in_percent
+from optbench.optimizers.knobs import on_one_line
 from optbench.storage import StudyRecord, TrialRecord
-from optbench.worker.progress import settings
 
 
 def counts(study: StudyRecord) -> str:
@@ -20,10 +20,10 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
     winner = study.finals.winner if study.finals else None
     if winner is None or winner.trial != trial.number:
         value = score(study.metric, trial.value)
-        return f"best: {study.metric} {value} in trial {trial.number}: {settings(trial.hyperparameters)}"
+        return f"best: {study.metric} {value} in trial {trial.number}: {on_one_line(trial.hyperparameters)}"
     single = "" if winner.searched is None else f", {percent(winner.searched)} % in its single run"
     mean = f"mean {study.metric} {mean_in_percent(winner)} % over {len(winner.scores)} fresh seeds"
-    return f"best: {mean}{single}, in trial {trial.number}: {settings(trial.hyperparameters)}"
+    return f"best: {mean}{single}, in trial {trial.number}: {on_one_line(trial.hyperparameters)}"
 
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:

@@ -1,6 +1,6 @@
 """The lanes that step together, and the compiled step that groups of lanes share (see lanes.py)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,12 +10,13 @@ import tensorflow as tf
 from optbench.choices import Scale
 from optbench.data.scaling import Scaling
 from optbench.optimizers import Optimizer
-from optbench.optimizers.knobs import GLOBAL_CLIPNORM, LABEL_SMOOTHING, WEIGHT_DECAY, knobs_of
+from optbench.optimizers.knobs import GLOBAL_CLIPNORM, LABEL_SMOOTHING, SCHEDULE, WARMUP, WEIGHT_DECAY, knobs_of
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Job
 from optbench.training.order import Array
 from optbench.training.tensorflow.network import Network, Tensor
 from optbench.training.tensorflow.ops import LANE_OPS
+from optbench.training.tensorflow.schedules import factor, warmup_steps
 
 CHUNK = 2000  # examples evaluated at a time: the activations of a chunk stay in the cache
 
@@ -27,7 +28,8 @@ class Variables(NamedTuple):
     """What differs between groups of lanes: TensorFlow variables [W, ...], which are allocated once.
 
     `others` are the network's variables that no optimizer trains. `state` has the optimizer's state of each weight, by
-    name. Standardized inputs are `shift`ed and divided.
+    name. `count` are the steps so far, of `steps` in all, the first `rise` of them warmup. Standardized inputs are
+    `shift`ed and divided.
     """
 
     weights: list[Tensor]
@@ -35,6 +37,8 @@ class Variables(NamedTuple):
     state: list[dict[str, Tensor]]
     hparams: dict[str, Tensor]
     count: Tensor
+    steps: Tensor
+    rise: Tensor
     shift: Tensor
     divisor: Tensor
 
@@ -50,7 +54,7 @@ class Program:
     """
 
     def __init__(
-        self, network: Network, optimizer: Optimizer, kept: Sequence[str], knobs: Collection[str], scale: Scale
+        self, network: Network, optimizer: Optimizer, kept: Sequence[str], knobs: Set[str], scale: Scale
     ) -> None:
         self.network, self.optimizer, self.scale = network, optimizer, scale
         self.kept, self.knobs = kept, knobs
@@ -71,6 +75,8 @@ class Program:
             state=[{name: tf.Variable(tf.zeros_like(weight)) for name in self.kept} for weight in weights],
             hparams={name: tf.Variable(tf.ones(width)) for name in arrays(self.optimizer, {})},
             count=tf.Variable(tf.zeros(width)),
+            steps=tf.Variable(tf.zeros(width)),
+            rise=tf.Variable(tf.zeros(width)),
             shift=tf.Variable(tf.zeros((width, 1, features))),
             divisor=tf.Variable(tf.ones((width, 1, features))),
         )
@@ -108,7 +114,7 @@ class Program:
         gradients = self._clipped(held, tape.gradient(total, weights, unconnected_gradients="zero"))
         for variable, state, gradient in zip(held.weights, held.state, gradients, strict=True):
             now = {name: value.read_value() for name, value in state.items()}
-            hparams, count = _wide(held, variable)
+            hparams, count = self.wide(held, variable)
             if WEIGHT_DECAY in self.knobs:
                 variable.assign_sub(variable.read_value() * hparams[WEIGHT_DECAY] * hparams["learning_rate"])
             delta, new = self.rule.update(LANE_OPS, variable.read_value(), gradient, now, hparams, count)
@@ -118,6 +124,14 @@ class Program:
         for variable, value in zip(held.others, after, strict=True):
             variable.assign(value)
         return losses, _correct(logits, labels)
+
+    def wide(self, held: Variables, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The hyperparameters of the last step and the step counts, shaped to go with a variable [W, ...]."""
+        hparams = dict(held.hparams)
+        if self.knobs & {SCHEDULE, WARMUP}:
+            hparams["learning_rate"] = hparams["learning_rate"] * factor(hparams, held.count - 1, held.steps, held.rise)
+        wide = (variable.shape[0], *[1] * (len(variable.shape) - 1))
+        return {name: tf.reshape(value, wide) for name, value in hparams.items()}, tf.reshape(held.count, wide)
 
     def _score(self, held: Variables, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss [W] and correct [W] of every lane on inputs [n, features], or on its own [W, n, features]."""
@@ -194,8 +208,8 @@ class LaneGroup:
         self.held = program.variables(self.width)
         self.start = [np.zeros(weight.shape, np.float32) for weight in self.held.weights]
 
-    def assign(self, lane: int, job: Job, scaling: Scaling) -> None:
-        """Start the job in the lane; no other lane changes. Raises ValueError if its optional state is not kept."""
+    def assign(self, lane: int, job: Job, steps: int, scaling: Scaling) -> None:
+        """Start the job, of so many steps. No other lane changes. Raises ValueError if it needs state not kept."""
         program, held = self.program, self.held
         if program.scale is Scale.STANDARD:
             held.shift[lane, 0].assign(scaling.shift)
@@ -214,12 +228,14 @@ class LaneGroup:
         for name, number in arrays(program.optimizer, job.hparams, numerics=job.numerics).items():
             held.hparams[name][lane].assign(number)
         held.count[lane].assign(0.0)
+        held.steps[lane].assign(float(steps))
+        held.rise[lane].assign(float(warmup_steps(job.hparams, steps)))
 
     def measures(self) -> Array:
         """The median effective learning rate of every lane's weights, and their distance from the start: [2, W]."""
         rates, squares, held = [], np.zeros(self.width), self.held
         for variable, state, start in zip(held.weights, held.state, self.start, strict=True):
-            rate = self.program.rule.effective_lr(LANE_OPS, variable, state, *_wide(held, variable))
+            rate = self.program.rule.effective_lr(LANE_OPS, variable, state, *self.program.wide(held, variable))
             rates.append(np.broadcast_to(rate.numpy(), variable.shape).reshape(self.width, -1))
             squares += ((variable.numpy().astype(float) - start) ** 2).reshape(self.width, -1).sum(axis=1)
         return np.stack([np.median(np.concatenate(rates, axis=1), axis=1), np.sqrt(squares)])
@@ -227,12 +243,6 @@ class LaneGroup:
 
 def _values(variables: Sequence[Tensor]) -> list[Tensor]:
     return [variable.read_value() for variable in variables]
-
-
-def _wide(held: Variables, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """The hyperparameters and step counts, shaped to go with a variable [W, ...]."""
-    wide = (variable.shape[0], *[1] * (len(variable.shape) - 1))
-    return {name: tf.reshape(value, wide) for name, value in held.hparams.items()}, tf.reshape(held.count, wide)
 
 
 def _correct(logits: Tensor, labels: Tensor) -> Tensor:

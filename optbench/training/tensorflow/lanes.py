@@ -56,6 +56,7 @@ class Lanes:
         self.assigned: dict[int, Job] = {}
         self.epochs = [0] * lanes
         self.size, self.validated = len(split.train), len(split.validation or ())
+        self.steps = math.ceil(self.size / batch)
         self.train_set = _tensors(split.pool or split.train)
         self.validation_set = _tensors(split.validation) if split.validation else None
         self.split = split
@@ -69,7 +70,7 @@ class Lanes:
         if self.split.pool is not None:
             self.train_positions[lane], self.held_out[lane] = self.split.drawn(job.seed)
             own = scaling_of(self.split, job.seed)
-        group.assign(place, job, own)
+        group.assign(place, job, job.epochs * self.steps, own)
         self.assigned[lane], self.epochs[lane] = job, 0
 
     def release(self, lane: int) -> None:
@@ -97,8 +98,7 @@ class Lanes:
 
     def _train_group(self, group: LaneGroup) -> tuple[Array, Array]:
         """Mean figures [2 or 4, W] of one more epoch of the group's lanes, and their measures [2, W]."""
-        steps = math.ceil(self.size / self.batch)
-        order = np.zeros((steps, group.width, self.batch), np.int32)
+        order = np.zeros((self.steps, group.width, self.batch), np.int32)
         for place, lane in enumerate(group.lanes):
             if (job := self.assigned.get(lane)) is not None:
                 taken = batches(self.size, self.batch, job.seed, self.epochs[lane])
@@ -106,7 +106,7 @@ class Lanes:
         own = None if self.split.pool is None or not self.validated else tf.constant(self.held_out[group.lanes])
         validation = self.validation_set if own is None else self.train_set
         figures = self.program.epoch(group.held, tf.constant(order), self.train_set, validation, own).numpy()
-        counts = [steps, steps * self.batch, self.validated, self.validated][: len(figures)]
+        counts = [self.steps, self.steps * self.batch, self.validated, self.validated][: len(figures)]
         return figures.astype(float) / np.array(counts)[:, np.newaxis], group.measures()
 
     def test(self, lane: int, examples: Examples) -> float:

@@ -1,5 +1,6 @@
 """The reference trainer: Keras' own `fit`, one trial at a time. The lanes are tested against it."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,19 +14,23 @@ from optbench.data import Examples, Split
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
-from optbench.optimizers.knobs import LABEL_SMOOTHING
+from optbench.optimizers.knobs import LABEL_SMOOTHING, SCHEDULE, WARMUP
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
 from optbench.training.tensorflow.network import Network
+from optbench.training.tensorflow.schedules import Scheduled
 
 
-def rule(optimizer: str, hparams: Mapping[str, float]) -> Any:
-    """Keras' own optimizer. Raises DefinitionError where it has none of that name."""
+def rule(optimizer: str, hparams: Mapping[str, float], steps: int) -> Any:
+    """Keras' own optimizer, for a trial of so many steps. Raises DefinitionError where it has none of that name."""
     known = OPTIMIZERS[optimizer]
     if known.translations.keras is None:
         raise DefinitionError(f"Keras has no {optimizer}; leave --trainer out to train in lanes")
-    return getattr(keras.optimizers, known.translations.keras)(**known.keras_arguments(hparams))
+    arguments: dict[str, Any] = known.keras_arguments(hparams)
+    if hparams.get(SCHEDULE) or hparams.get(WARMUP):
+        arguments["learning_rate"] = Scheduled(hparams, steps)
+    return getattr(keras.optimizers, known.translations.keras)(**arguments)
 
 
 def compiled(layers: Sequence[Any], inputs: int, optimizer: Any, scaling: Scaling, label_smoothing: float = 0.0) -> Any:
@@ -74,7 +79,9 @@ class Reference:
         self.own = self.split.of(job.seed)
         scaling = scaling_of(self.split, job.seed)
         self.layers = self.network.layers(self.network.initial(job.seed))
-        optimizer, smoothing = rule(self.optimizer, job.hparams), job.hparams.get(LABEL_SMOOTHING, 0.0)
+        steps = job.epochs * math.ceil(len(self.own.train) / self.batch)
+        optimizer = rule(self.optimizer, job.hparams, steps)
+        smoothing = job.hparams.get(LABEL_SMOOTHING, 0.0)
         self.model = compiled(self.layers, self.network.inputs, optimizer, scaling, smoothing)
 
     def release(self, lane: int) -> None:

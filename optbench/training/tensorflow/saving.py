@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from optbench.data.scaling import Scaling
+from optbench.optimizers.knobs import SCHEDULE, WARMUP
 from optbench.training.order import Array
 from optbench.training.tensorflow.network import Network
 from optbench.training.tensorflow.reference import compiled, rule
@@ -17,7 +18,11 @@ def save(
     scaling: Scaling,
     path: Path,
 ) -> None:
-    """Write a .keras file with the trial's optimizer: inputs [n, features] as they are to logits [n, classes]."""
-    model = compiled(network.layers(values), network.inputs, rule(optimizer, hparams), scaling)
+    """Write a .keras file with the trial's optimizer: inputs [n, features] as they are to logits [n, classes].
+
+    The optimizer has no schedule, because the trial's has ended.
+    """
+    constant = {name: value for name, value in hparams.items() if name not in (SCHEDULE, WARMUP)}
+    model = compiled(network.layers(values), network.inputs, rule(optimizer, constant, steps=0), scaling)
     model.optimizer.build(model.trainable_variables)  # without this, Keras cannot load the file
     model.save(path)

@@ -1,0 +1,65 @@
+"""Learning rates that change with the steps of a trial: for lanes, and as a schedule of Keras for the reference."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, WARMUP
+from optbench.training.tensorflow.network import Tensor
+
+
+def warmup_steps(hparams: Mapping[str, float], steps: int) -> int:
+    """The number of steps in which the learning rate rises, in a trial of so many steps."""
+    return round(hparams.get(WARMUP, 0.0) * steps)
+
+
+def factor(hparams: Mapping[str, Tensor], step: Tensor, steps: Tensor, rise: Tensor) -> Tensor:
+    """What the learning rate is multiplied by at a step, from 0, of so many `steps`, the first `rise` of them warmup.
+
+    All are arrays of one shape. The shapes are those of Keras' CosineDecay, PolynomialDecay of power 1, and
+    ExponentialDecay, over the steps after the warmup; the warmup is CosineDecay's.
+    """
+    final, shape = hparams[FINAL], hparams[SCHEDULE]
+    progress = tf.clip_by_value((step - rise) / tf.maximum(steps - rise, 1.0), 0.0, 1.0)
+    falls = {
+        "constant": tf.ones_like(progress),
+        "cosine": final + (1 - final) * (1 + tf.cos(math.pi * progress)) / 2,
+        "linear": final + (1 - final) * (1 - progress),
+        "exponential": tf.pow(final, progress),
+    }
+    fall = tf.add_n([tf.where(shape == number, falls[name], 0.0) for number, name in enumerate(SCHEDULES)])
+    return tf.where(step < rise, step / tf.maximum(rise, 1.0), fall)
+
+
+class Scheduled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Keras' own schedule after a linear warmup, for a trial of so many steps."""
+
+    def __init__(self, hparams: Mapping[str, float], steps: int) -> None:
+        self.rate, self.rise = hparams["learning_rate"], warmup_steps(hparams, steps)
+        self.after = _after_warmup(
+            SCHEDULES[int(hparams.get(SCHEDULE, 0))], self.rate, max(steps - self.rise, 1), hparams.get(FINAL, 0.0)
+        )
+
+    def __call__(self, step: Tensor) -> Tensor:
+        step = tf.cast(step, tf.float32)
+        rising = self.rate * step / max(self.rise, 1)
+        return tf.where(step < self.rise, rising, self.after(tf.maximum(step - self.rise, 0.0)))
+
+    def get_config(self) -> dict[str, Any]:
+        raise NotImplementedError("a schedule of optbench's reference trainer is never saved")
+
+
+def _after_warmup(name: str, rate: float, steps: int, final: float) -> Any:
+    schedules = keras.optimizers.schedules
+    match name:
+        case "cosine":
+            return schedules.CosineDecay(rate, steps, alpha=final)
+        case "linear":
+            return schedules.PolynomialDecay(rate, steps, end_learning_rate=rate * final)
+        case "exponential":
+            return schedules.ExponentialDecay(rate, steps, decay_rate=final)
+        case _:
+            return lambda _: tf.constant(rate, tf.float32)

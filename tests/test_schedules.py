@@ -1,0 +1,51 @@
+"""The learning rates of lanes are those of Keras' schedules at every step."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from optbench.optimizers.knobs import SCHEDULES
+from optbench.training.tensorflow.schedules import Scheduled, factor, warmup_steps
+
+STEPS, RATE = 60, 0.3
+schedules = keras.optimizers.schedules
+
+
+def rates(name, warmup=0.0, final=0.0, steps=STEPS):
+    """The learning rates of a lane at every step of a trial."""
+    hparams = {"learning_rate": RATE, "schedule": SCHEDULES.index(name), "warmup": warmup, "final": final}
+    one = {key: tf.constant([float(value)]) for key, value in hparams.items()}
+    rise = tf.constant([float(warmup_steps(hparams, steps))])
+    lane = [factor(one, tf.constant([float(step)]), tf.constant([float(steps)]), rise)[0] for step in range(steps)]
+    reference = Scheduled(hparams, steps)
+    np.testing.assert_allclose(RATE * np.array(lane), [reference(step) for step in range(steps)], rtol=1e-5, atol=1e-8)
+    return RATE * np.array(lane)
+
+
+@pytest.mark.parametrize(
+    ("name", "final", "keras_schedule"),
+    [
+        ("constant", 0.5, lambda step: RATE),
+        ("cosine", 0.0, schedules.CosineDecay(RATE, STEPS)),
+        ("cosine", 0.1, schedules.CosineDecay(RATE, STEPS, alpha=0.1)),
+        ("linear", 0.2, schedules.PolynomialDecay(RATE, STEPS, end_learning_rate=0.2 * RATE)),
+        ("exponential", 0.01, schedules.ExponentialDecay(RATE, STEPS, 0.01)),
+    ],
+)
+def test_every_schedule_is_keras_own(name, final, keras_schedule):
+    expected = [float(keras_schedule(step)) for step in range(STEPS)]
+    np.testing.assert_allclose(rates(name, final=final), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_cosine_with_a_warmup_is_keras_own():
+    expected = schedules.CosineDecay(0.0, 45, alpha=0.1, warmup_target=RATE, warmup_steps=15)
+    found = rates("cosine", warmup=0.25, final=0.1)
+    np.testing.assert_allclose(found, [float(expected(step)) for step in range(STEPS)], rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_warmup_rises_from_0_and_the_schedule_begins_after_it(name):
+    found = rates(name, warmup=0.25, final=0.1)
+    np.testing.assert_allclose(found[:16], RATE * np.arange(16) / 15, rtol=1e-5)
+    np.testing.assert_allclose(found[15:], rates(name, final=0.1, steps=45), rtol=1e-5)
