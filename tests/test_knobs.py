@@ -5,11 +5,13 @@ import re
 
 import pytest
 
+import optbench
 from optbench.definition import parse
 from optbench.definition.stored import read_sweep
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.knobs import KNOBS, knobs_of
+from optbench.scheduler.states import State
 from tests.commands import in_process, run_page
 from tests.conftest import ROOT, TINY, write_toml
 
@@ -29,6 +31,12 @@ def test_every_optimizer_has_every_knob_unless_its_rule_has_it():
         ({"schedule": "cosin"}, "schedule = 'cosin'; expected one of constant, cosine, linear, exponential"),
         ({"schedule": ["cosine", 1]}, "schedule = 1; expected one of constant, cosine, linear, exponential"),
         ({"schedule": {"low": 0, "high": 1}}, 'or a list of them: try schedule = ["constant", "cosine"]'),
+        ({"batch": [32, 0]}, "batch = 0; expected a whole number above 0"),
+        ({"batch": 32.5}, "batch = 32.5; expected a whole number above 0"),
+        (
+            {"batch": {"low": 16, "high": 64}},
+            "batch = { low = 16, high = 64 }; expected a whole number above 0, or a list",
+        ),
         ({"learning_rate": "fast"}, "learning_rate = 'fast'; expected a number"),
         ({"schedule": ["cosine", "exponential"], "final": [0, 0.1]}, "expected final above 0"),
         ({"schedule": "exponential"}, "an exponential schedule never falls to final = 0, the default"),
@@ -76,3 +84,40 @@ def test_a_schedule_goes_through_a_whole_study_by_its_name(tmp_path):
     assert exported["hyperparameters"]["schedule"] == "linear"
     refused = in_process("export", "tiny", "--trial", 0, "--format", "keras", cwd=tmp_path, code=2)
     assert "write no schedule of the learning rate" in refused
+
+
+def test_a_pruned_trial_with_a_schedule_is_replayed_with_the_steps_of_all_its_epochs(tmp_path):
+    space = {"learning_rate": {"low": 1e-3, "high": 10.0, "log": True}, "schedule": "cosine"}
+    pruner = {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2}
+    write_toml(tmp_path / "tiny.toml", TINY | {"space": space, "epochs": 6, "pruner": pruner})
+    in_process("sweep", "tiny.toml", cwd=tmp_path)
+    trials = optbench.open_study("tiny", f"sqlite:///{tmp_path}/storage/optbench.db").trials
+    pruned = next(trial.number for trial in trials if trial.state is State.PRUNED)
+    assert "compared exactly" in in_process("replay", "tiny", pruned, cwd=tmp_path)
+
+
+def test_batch_sizes_mix_in_one_study(tmp_path):
+    space = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "batch": [16, 64, 128]}
+    changed = TINY | {"optimizer": "adam", "space": space, "known": True, "sampler": {"name": "qmc"}}
+    sweep = parse(changed, "x")
+    assert [trial.params for trial in sweep.fixed] == [{"batch": 64.0, "learning_rate": 0.001}]
+    assert "batch" not in sweep.hparams("adam", sweep.fixed[0].params)
+    write_toml(tmp_path / "tiny.toml", changed)
+    assert "batch=16" in in_process("sweep", "tiny.toml", cwd=tmp_path)
+    trials = optbench.open_study("tiny", f"sqlite:///{tmp_path}/storage/optbench.db").trials
+    sizes = {trial.number: trial.hyperparameters.get("batch", 64) for trial in trials}
+    assert {*sizes.values()} == {16, 64, 128}
+    for size in (16, 128):
+        number = next(number for number, own in sizes.items() if own == size)
+        assert "compared exactly" in in_process("replay", "tiny", number, cwd=tmp_path)
+    small = next(number for number, own in sizes.items() if own == 16)
+    script = in_process("export", "tiny", "--trial", small, "--format", "python", cwd=tmp_path)
+    assert "batch_size=16" in script
+
+
+def test_a_batch_size_beyond_the_training_examples_is_refused(tmp_path):
+    space = {"learning_rate": {"low": 0.1, "high": 2.0}, "batch": [64, 1201]}
+    write_toml(tmp_path / "tiny.toml", TINY | {"space": space})
+    message = "batch = 1201, but digits leaves 1200 training examples; expected at most that number"
+    assert message in in_process("sweep", "tiny.toml", cwd=tmp_path, code=2)
+    assert not (tmp_path / "storage").exists()

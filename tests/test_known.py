@@ -53,7 +53,9 @@ def test_a_setting_must_lie_in_the_space_with_all_its_values(space, expected):
 def test_every_shipped_search_knows_its_optimizers_defaults_unless_it_explores(name):
     sweep = load(name, {})
     expected = (
-        [] if name.endswith("-explore") else [trial.label for trial in known_trials(sweep.optimizer, sweep.space)]
+        []
+        if name.endswith("-explore")
+        else [trial.label for trial in known_trials(sweep.optimizer, sweep.space, sweep.batch)]
     )
     assert labels(sweep) == expected
     assert (sweep.finals is None) == name.endswith("-explore")

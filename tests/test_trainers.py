@@ -82,7 +82,7 @@ VARIANTS = [
     ("rmsprop", {"momentum": 0.9, "centered": 1.0, "epsilon": 1e-4}),
     ("adam", {"weight_decay": 0.1, "learning_rate": 0.01, "schedule": 3.0, "final": 0.1}),
     ("sgd", {"global_clipnorm": 0.5, "learning_rate": 0.5, "schedule": 1.0, "warmup": 0.3, "final": 0.1}),
-    ("lamb", {"global_clipnorm": 0.1, "label_smoothing": 0.2}),
+    ("lamb", {"global_clipnorm": 0.1, "label_smoothing": 0.2, "batch": 100.0}),
 ]
 
 

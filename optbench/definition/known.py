@@ -11,12 +11,13 @@ from optbench.definition.sweep import FixedTrial, Sweep
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.contract import Hparams
+from optbench.optimizers.knobs import BATCH, batch_of
 
 DEFAULTS, PAPER = "Keras' defaults", "the paper's setting"
 
 
-def known_trials(optimizer: str, space: Mapping[str, Dimension]) -> list[FixedTrial]:
-    """A fixed trial for each known setting that lies in the space, defaults first.
+def known_trials(optimizer: str, space: Mapping[str, Dimension], batch: int) -> list[FixedTrial]:
+    """A fixed trial for each known setting that lies in the space, defaults first, with the sweep's batch size.
 
     A hyperparameter that the space does not search, or fixes, must have the setting's value.
     """
@@ -24,21 +25,24 @@ def known_trials(optimizer: str, space: Mapping[str, Dimension]) -> list[FixedTr
     settings = {DEFAULTS: own.defaults} | ({} if own.paper is None else {PAPER: own.paper})
     found: list[FixedTrial] = []
     for label, setting in settings.items():
-        params = params_inside(optimizer, setting, space)
+        params = params_inside(optimizer, setting, space, batch)
         if params is not None and not any(_equal(params, other.params) for other in found):
             found.append(FixedTrial(optimizer, params, label=label))
     return found
 
 
-def with_known(optimizer: str, space: Mapping[str, Dimension], own: Sequence[FixedTrial]) -> tuple[FixedTrial, ...]:
+def with_known(
+    optimizer: str, space: Mapping[str, Dimension], batch: int, own: Sequence[FixedTrial]
+) -> tuple[FixedTrial, ...]:
     """The fixed trials of a file, after the known settings that are not among them."""
-    known = known_trials(optimizer, space)
+    known = known_trials(optimizer, space, batch)
     return (*(trial for trial in known if not any(_equal(trial.params, other.params) for other in own)), *own)
 
 
 def is_known(sweep: Sweep, trial: FixedTrial) -> bool:
     """Whether a fixed trial of a search has one of the known settings."""
-    return any(_equal(trial.params, known.params) for known in known_trials(str(sweep.optimizer), sweep.space))
+    known = known_trials(str(sweep.optimizer), sweep.space, sweep.batch)
+    return any(_equal(trial.params, one.params) for one in known)
 
 
 def known_as(sweep: Sweep, held: Sweep | None) -> Sweep:
@@ -54,14 +58,17 @@ def known_as(sweep: Sweep, held: Sweep | None) -> Sweep:
     return replace(sweep, fixed=held.fixed, known=held.known) if own == others else sweep
 
 
-def params_inside(optimizer: str, setting: Hparams, space: Mapping[str, Dimension]) -> dict[str, float] | None:
-    """The setting under the names of the space; None if it does not lie in it."""
+def params_inside(
+    optimizer: str, setting: Hparams, space: Mapping[str, Dimension], batch: int
+) -> dict[str, float] | None:
+    """The setting, in a sweep with that batch size, under the names of the space; None if it does not lie in it."""
     own = OPTIMIZERS[optimizer]
     try:
-        params = in_space(own.complete(setting), {}, space, "")
+        params = in_space(own.complete(setting), {}, space, batch, "")
     except DefinitionError:
         return None
-    return params if _equal(own.complete(own.resolve(params)), own.complete(setting)) else None
+    inside, whole = (own.complete(one) | {BATCH: float(batch_of(one, batch))} for one in (own.resolve(params), setting))
+    return params if _equal(inside, whole) else None
 
 
 def _equal(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

@@ -74,9 +74,9 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
     if read.space and read.trials is None:
         raise DefinitionError(f"{where}: 'trials' is missing; expected a whole number")
     space = dimensions(read.optimizer, read.space, f"{where} [space]")
-    fixed = fixed_trials(read.trial, read.optimizer, space, where)
+    fixed = fixed_trials(read.trial, read.optimizer, space, read.batch, where)
     if space and read.known is not False:
-        fixed = with_known(str(read.optimizer), space, fixed)
+        fixed = with_known(str(read.optimizer), space, read.batch, fixed)
     return Sweep(
         name=read.name,
         trials=len(fixed) if read.trials is None else read.trials,

@@ -8,7 +8,7 @@ from optbench.definition.space import Choice, Dimension, Float, check_range
 from optbench.definition.sweep import FixedTrial
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
-from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, on_one_line, spelled
+from optbench.optimizers.knobs import BATCH, FINAL, SCHEDULE, SCHEDULES, batch_of, on_one_line, spelled
 
 EXPONENTIAL = float(SCHEDULES.index("exponential"))
 
@@ -71,18 +71,18 @@ def _check_schedules(numbers: Collection[float], may_end_at_0: bool, where: str)
 
 
 def fixed_trials(
-    tables: "Sequence[TrialTable]", optimizer: str | None, space: Mapping[str, Dimension], where: str
+    tables: "Sequence[TrialTable]", optimizer: str | None, space: Mapping[str, Dimension], batch: int, where: str
 ) -> tuple[FixedTrial, ...]:
     """Every fixed trial of the [[trial]] tables, one for each of their seeds."""
     return tuple(
         trial
         for index, table in enumerate(tables, start=1)
-        for trial in _fixed_trial(table, optimizer, space, f"{where} [[trial]] {index}")
+        for trial in _fixed_trial(table, optimizer, space, batch, f"{where} [[trial]] {index}")
     )
 
 
 def _fixed_trial(
-    table: "TrialTable", optimizer: str | None, space: Mapping[str, Dimension], where: str
+    table: "TrialTable", optimizer: str | None, space: Mapping[str, Dimension], batch: int, where: str
 ) -> list[FixedTrial]:
     own = table.optimizer or optimizer
     if own is None:
@@ -101,7 +101,7 @@ def _fixed_trial(
     _check_no_twins(given, where)
     _check_schedules([given[SCHEDULE]] if SCHEDULE in given else [], not given.get(FINAL), where)
     values = OPTIMIZERS[own].resolve(given)
-    params = in_space(OPTIMIZERS[own].complete(values), given, space, where) if space else values
+    params = in_space(OPTIMIZERS[own].complete(values), given, space, batch, where) if space else values
     label = table.label
     if not space and label is None:
         label = f"{own} {on_one_line(values, digits=6)}"
@@ -115,9 +115,13 @@ def _fixed_trial(
 
 
 def in_space(
-    values: Mapping[str, float], given: Mapping[str, float], space: Mapping[str, Dimension], where: str
+    values: Mapping[str, float], given: Mapping[str, float], space: Mapping[str, Dimension], batch: int, where: str
 ) -> dict[str, float]:
-    """The values under the names of the space, each checked against its range. Raises DefinitionError."""
+    """The values under the names of the space, each checked against its range. Raises DefinitionError.
+
+    `batch` is the batch size of values that have none.
+    """
+    values = {**values, BATCH: float(batch_of(values, batch))}
     bases = {name.removeprefix(ONE_MINUS) for name in space}
     for name in given:
         if name.removeprefix(ONE_MINUS) not in bases:

@@ -17,6 +17,8 @@ from optbench.definition.plain import (
     plain_trial,
 )
 from optbench.definition.space import Dimension
+from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.knobs import BATCH
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,11 @@ class Sweep:
         """Every optimizer that a trial of this sweep may use, in order of first use."""
         named = [self.optimizer] if self.optimizer else []
         return tuple(dict.fromkeys([*named, *(trial.optimizer for trial in self.fixed)]))
+
+    def hparams(self, optimizer: str, params: Mapping[str, float]) -> dict[str, float]:
+        """The hyperparameters of a trial with these parameters, without a batch size that is the sweep's."""
+        found = OPTIMIZERS[optimizer].resolve(params)
+        return {name: value for name, value in found.items() if (name, value) != (BATCH, self.batch)}
 
     def definition(self) -> dict[str, Any]:
         """The definition as plain data, including defaults. `definition.parse` makes an equal sweep from it."""

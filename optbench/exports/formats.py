@@ -16,8 +16,8 @@ from optbench.exports import frameworks
 from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
-from optbench.optimizers.knobs import spelled
-from optbench.storage import StudyRecord
+from optbench.optimizers.knobs import batch_of, spelled
+from optbench.storage import StudyRecord, TrialRecord
 
 
 class Format(enum.StrEnum):
@@ -95,17 +95,18 @@ def made_here(study: StudyRecord) -> Sweep:
     return study.sweep
 
 
-def steps_of(study: StudyRecord) -> int:
-    """How many optimizer steps a trial of the study takes."""
+def steps_of(study: StudyRecord, trial: TrialRecord) -> int:
+    """How many optimizer steps the trial takes in all its epochs."""
     sweep = made_here(study)
     assert study.facts is not None, "a study that optbench made knows its data set"
-    return sweep.epochs * math.ceil((study.facts.examples - held_back(sweep.data, study.facts.examples)) / sweep.batch)
+    trained = study.facts.examples - held_back(sweep.data, study.facts.examples)
+    return sweep.epochs * math.ceil(trained / batch_of(trial.hyperparameters, sweep.batch))
 
 
 def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]) -> str:
     contents = []
     for choice in choices:
-        found = translate(choice.trial.optimizer, choice.trial.hyperparameters, steps_of(choice.study))
+        found = translate(choice.trial.optimizer, choice.trial.hyperparameters, steps_of(choice.study, choice.trial))
         contents.append(
             {
                 "class": found.name,
@@ -133,7 +134,7 @@ def _record(choice: Choice) -> dict[str, Any]:
         "hyperparameters": spelled(trial.hyperparameters),
         "seed": trial.seed,
         "epochs": trial.epochs,
-        "batch": plain.get("batch"),
+        "batch": None if study.sweep is None else batch_of(trial.hyperparameters, study.sweep.batch),
         "data": plain.get("data"),
         "model": plain.get("model"),
         "fingerprint": study.fingerprint,

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
-from optbench.optimizers.knobs import SCHEDULE, WARMUP, knobs_of, spelled
+from optbench.optimizers.knobs import BATCH, SCHEDULE, WARMUP, knobs_of, spelled
 
 Hparams = Mapping[str, float]
 
@@ -38,7 +38,7 @@ def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
 
 def _turned(hparams: Hparams, optimizer: Optimizer) -> bool:
     """Whether a knob of the optimizer's class or the loss is set, which no translation has."""
-    return any(hparams.get(name) for name in knobs_of(optimizer))
+    return any(hparams.get(name) for name in knobs_of(optimizer) - {BATCH})
 
 
 def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:

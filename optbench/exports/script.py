@@ -10,7 +10,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
-from optbench.optimizers.knobs import LABEL_SMOOTHING
+from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of
 
 DIGITS = """from sklearn.datasets import load_digits
 
@@ -77,7 +77,7 @@ def as_python(choices: Sequence[Choice]) -> str:
         kind=found.name,
         arguments=",\n    ".join(f"{key}={value!r}" for key, value in found.arguments.items()),
         layers="\n".join(f"        {layer}" for layer in layers),
-        batch=sweep.batch,
+        batch=batch_of(trial.hyperparameters, sweep.batch),
         features=features,
         epochs=sweep.epochs,
     )

@@ -46,6 +46,7 @@ class Kind(enum.Enum):
     FLOAT = "a number"
     FLAG = "true or false"
     NAME = "one of its names"
+    COUNT = "a whole number above 0"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ class Hyperparameter:
 
     def written(self, value: float) -> Written:
         """The value as a sweep file has it."""
-        return self.names[int(value)] if self.names else bool(value) if self.flag else value
+        if self.names:
+            return self.names[int(value)]
+        return int(value) if self.kind is Kind.COUNT else bool(value) if self.flag else value
 
     def accepts(self, value: float | str, one_minus: bool = False) -> bool:
         """Whether the value, or one minus it, is allowed in single precision, in which training computes."""
@@ -93,6 +96,8 @@ class Hyperparameter:
             return value in self.names
         if self.flag:
             return value in (0, 1)
+        if self.kind is Kind.COUNT:
+            return not isinstance(value, bool) and value >= 1 and float(value).is_integer()
         single = _single(1 - value if one_minus else value)
         inside = self.low < single < self.high or (self.closed and single == self.low)
         inside = inside or (self.closed_high and single == self.high)
@@ -102,8 +107,8 @@ class Hyperparameter:
         """The allowed values in words."""
         if self.names:
             return f"one of {', '.join(self.names)}"
-        if self.flag:
-            return self.kind.value
+        if self.kind in (Kind.FLAG, Kind.COUNT):
+            return str(self.kind.value)
         if self.decay:
             if one_minus:
                 return "above 0, at most 1" if self.closed else "above 0, below 1"

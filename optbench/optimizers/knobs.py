@@ -7,6 +7,8 @@ of each label and spreads it evenly over all classes.
 
 `schedule` is how the learning rate falls over all steps of a trial, to the fraction `final` of itself. During the first
 steps, `warmup` as a fraction of all, it rises from 0 in a line instead.
+
+`batch` is the batch size of one trial. A trial's row has it only if it is not the sweep's.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from dataclasses import replace
 from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer, Written
 
 WEIGHT_DECAY, GLOBAL_CLIPNORM, LABEL_SMOOTHING = "weight_decay", "global_clipnorm", "label_smoothing"
-SCHEDULE, WARMUP, FINAL = "schedule", "warmup", "final"
+SCHEDULE, WARMUP, FINAL, BATCH = "schedule", "warmup", "final", "batch"
 SCHEDULES = ("constant", "cosine", "linear", "exponential")
 KNOBS: Mapping[str, Hyperparameter] = {
     WEIGHT_DECAY: Hyperparameter(0.0, closed=True, optional=True),
@@ -23,6 +25,7 @@ KNOBS: Mapping[str, Hyperparameter] = {
     LABEL_SMOOTHING: Hyperparameter(0.0, closed=True, high=0.5, closed_high=True, optional=True, argument=False),
     SCHEDULE: Hyperparameter(0.0, kind=Kind.NAME, names=SCHEDULES, optional=True, argument=False),
     WARMUP: Hyperparameter(0.0, closed=True, high=0.9, closed_high=True, optional=True, argument=False),
+    BATCH: Hyperparameter(0.0, kind=Kind.COUNT, optional=True, argument=False),
     FINAL: Hyperparameter(0.0, closed=True, high=1.0, closed_high=True, optional=True, argument=False),
 }
 
@@ -41,10 +44,15 @@ def on_one_line(hparams: Hparams, digits: int = 4, between: str = " ") -> str:
     """Hyperparameters of any optimizer as people read them: learning_rate=0.001 schedule=cosine."""
     values = spelled(hparams).items()
     return between.join(
-        f"{name}={value if isinstance(value, str) else format(value, f'.{digits}g')}" for name, value in values
+        f"{name}={format(value, f'.{digits}g') if isinstance(value, float) else value}" for name, value in values
     )
 
 
 def spelled(hparams: Hparams) -> dict[str, Written]:
-    """The hyperparameters of any optimizer with the schedule's name instead of its position."""
-    return {name: KNOBS[name].written(value) if name == SCHEDULE else value for name, value in hparams.items()}
+    """The hyperparameters of any optimizer with the schedule's name instead of its position, and a whole batch size."""
+    return {name: KNOBS[name].written(value) if name in (SCHEDULE, BATCH) else value for name, value in hparams.items()}
+
+
+def batch_of(hparams: Hparams, batch: int) -> int:
+    """The batch size of a trial with these hyperparameters, in a sweep with that `batch`."""
+    return int(hparams.get(BATCH, 0)) or batch

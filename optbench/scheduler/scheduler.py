@@ -11,7 +11,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optbench.definition.sweep import Sweep
-from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.contract import PastTrial, Writer
 from optbench.scheduler.in_memory import InMemoryStudy
@@ -61,7 +60,7 @@ class Scheduler:
         job = Job(
             number=claim.number,
             optimizer=optimizer,
-            hparams=OPTIMIZERS[optimizer].resolve(trial.params),
+            hparams=self.sweep.hparams(optimizer, trial.params),
             seed=seed_of(self.sweep, claim.slot),
             epochs=self.sweep.epochs,
         )

@@ -9,8 +9,10 @@ from optbench.data import Examples, Split
 from optbench.data.dataset import Facts
 from optbench.definition.network import BuiltModel, Model
 from optbench.definition.parse import check_weights
+from optbench.definition.space import Choice
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
+from optbench.optimizers.knobs import BATCH, batch_of
 from optbench.worker.code import check_code
 
 
@@ -51,13 +53,20 @@ def load_data(sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: boo
     check_code(sweep.model, allow_code)
     split = load(sweep.data, sweep.seed, data_dir)
     _check_model(sweep.model, split.facts, trainer)
-    if sweep.batch > len(split.train):
+    if (batch := _largest_batch(sweep)) > len(split.train):
         raise DefinitionError(
-            f"batch = {sweep.batch}, but {sweep.data.name} leaves {len(split.train)} training examples; "
+            f"batch = {batch}, but {sweep.data.name} leaves {len(split.train)} training examples; "
             "expected at most that number"
         )
     tests = sweep.data.validation == 0 and not sweep.searches
     return StudyData(split, load_test(sweep.data, data_dir) if tests else None)
+
+
+def _largest_batch(sweep: Sweep) -> int:
+    """The largest batch size that a trial of the sweep may have."""
+    searched = sweep.space.get(BATCH)
+    choices = searched.values if isinstance(searched, Choice) else (sweep.batch,)
+    return max([*map(int, choices), *(batch_of(trial.params, sweep.batch) for trial in sweep.fixed)])
 
 
 def _check_model(model: Model, facts: Facts, trainer: str) -> None:

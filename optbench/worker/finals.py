@@ -12,7 +12,6 @@ from optbench.definition.known import known_trials
 from optbench.definition.rounds import MOST, fitting, rounds, smallest, too_small, trainings
 from optbench.definition.sweep import Finals, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError, counted
-from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.finals import Candidate, FinalsPlan, chosen, enters, first_round, next_round
 from optbench.scheduler.states import Role, State
 from optbench.storage import (
@@ -126,8 +125,8 @@ def candidates(sweep: Sweep, records: Sequence[TrialRecord]) -> list[Candidate]:
         and enters(trial.state is State.COMPLETE, trial.epochs, sweep.epochs)
     ]
     late.sort(key=lambda trial: (-(trial.accuracy or 0.0), trial.number))
-    own = OPTIMIZERS[str(sweep.optimizer)]
-    known = [own.resolve(trial.params) for trial in known_trials(own.name, sweep.space)]
+    optimizer = str(sweep.optimizer)
+    known = [sweep.hparams(optimizer, trial.params) for trial in known_trials(optimizer, sweep.space, sweep.batch)]
     return [
         Candidate(
             trial=trial.number,

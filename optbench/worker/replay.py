@@ -93,7 +93,7 @@ def replay(
             optimizer=trial.optimizer,
             hparams=trial.hyperparameters,
             seed=trial.seed,
-            epochs=trial.epochs,
+            epochs=sweep.epochs,
             numerics=trial.numerics,
         ),
     )

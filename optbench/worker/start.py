@@ -88,7 +88,10 @@ def _past(records: list[TrialRecord], sweep: Sweep, where: str) -> Iterator[Past
 
 def _inside(records: list[TrialRecord], sweep: Sweep, where: str) -> list[tuple[TrialRecord, dict[str, float]]]:
     """Each trial with its parameters in the sweep's space. Raises StudyError if some lie outside."""
-    found = [(record, params_inside(record.optimizer, record.hyperparameters, sweep.space)) for record in records]
+    found = [
+        (record, params_inside(record.optimizer, record.hyperparameters, sweep.space, sweep.batch))
+        for record in records
+    ]
     inside = [(record, params) for record, params in found if params is not None]
     outside = len(found) - len(inside)
     if outside:

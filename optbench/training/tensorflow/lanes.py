@@ -1,6 +1,7 @@
 """Trains many trials side by side. Lane l belongs to one trial until the lane is released.
 
 On a CPU every lane is a group of its own: one trial, its own variables, and epochs that XLA compiles and one core runs.
+So is every lane whose trials may have other batch sizes than its neighbours'. Each batch size is compiled once.
 As many lanes train at a time as there are cores, and within an epoch no core waits for another. On a GPU all lanes are
 one group, which steps them in one call. All groups share one compiled epoch, whatever trials they train. The graphs are
 written without autograph, which would take two seconds to translate them.
@@ -19,6 +20,7 @@ from optbench.choices import TrainerName
 from optbench.data import Examples, Split
 from optbench.data.scaling import scaling, scaling_of
 from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.knobs import BATCH, batch_of
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import cores, device, device_name
@@ -50,13 +52,13 @@ class Lanes:
         self.program = program_of(
             network, OPTIMIZERS[optimizer], None if given is None else frozenset(given), split.scale
         )
-        self.groups = [LaneGroup(together, self.program) for together in divided(lanes)]
+        alone = device() == "CPU" or BATCH in self.program.knobs
+        self.groups = [LaneGroup(together, self.program) for together in divided(lanes, alone)]
         self.threads = ThreadPoolExecutor(cores(), thread_name_prefix="lane")
         self.places = [(group, place) for group in self.groups for place in range(group.width)]
         self.assigned: dict[int, Job] = {}
         self.epochs = [0] * lanes
         self.size, self.validated = len(split.train), len(split.validation or ())
-        self.steps = math.ceil(self.size / batch)
         self.train_set = _tensors(split.pool or split.train)
         self.validation_set = _tensors(split.validation) if split.validation else None
         self.split = split
@@ -70,7 +72,7 @@ class Lanes:
         if self.split.pool is not None:
             self.train_positions[lane], self.held_out[lane] = self.split.drawn(job.seed)
             own = scaling_of(self.split, job.seed)
-        group.assign(place, job, job.epochs * self.steps, own)
+        group.assign(place, job, job.epochs * self._steps(job)[0], own)
         self.assigned[lane], self.epochs[lane] = job, 0
 
     def release(self, lane: int) -> None:
@@ -98,16 +100,22 @@ class Lanes:
 
     def _train_group(self, group: LaneGroup) -> tuple[Array, Array]:
         """Mean figures [2 or 4, W] of one more epoch of the group's lanes, and their measures [2, W]."""
-        order = np.zeros((self.steps, group.width, self.batch), np.int32)
-        for place, lane in enumerate(group.lanes):
-            if (job := self.assigned.get(lane)) is not None:
-                taken = batches(self.size, self.batch, job.seed, self.epochs[lane])
-                order[:, place] = self.train_positions[lane][taken]
+        jobs = {place: self.assigned[lane] for place, lane in enumerate(group.lanes) if lane in self.assigned}
+        steps, batch = self._steps(next(iter(jobs.values())))
+        order = np.zeros((steps, group.width, batch), np.int32)
+        for place, job in jobs.items():
+            lane = group.lanes[place]
+            order[:, place] = self.train_positions[lane][batches(self.size, batch, job.seed, self.epochs[lane])]
         own = None if self.split.pool is None or not self.validated else tf.constant(self.held_out[group.lanes])
         validation = self.validation_set if own is None else self.train_set
         figures = self.program.epoch(group.held, tf.constant(order), self.train_set, validation, own).numpy()
-        counts = [self.steps, self.steps * self.batch, self.validated, self.validated][: len(figures)]
+        counts = [steps, steps * batch, self.validated, self.validated][: len(figures)]
         return figures.astype(float) / np.array(counts)[:, np.newaxis], group.measures()
+
+    def _steps(self, job: Job) -> tuple[int, int]:
+        """The number of steps in an epoch of the job, and its batch size."""
+        batch = batch_of(job.hparams, self.batch)
+        return math.ceil(self.size / batch), batch
 
     def test(self, lane: int, examples: Examples) -> float:
         group, place = self.places[lane]
@@ -133,9 +141,9 @@ class Lanes:
         )
 
 
-def divided(lanes: int) -> list[range]:
-    """The lanes of each group: one on a CPU, all of them on a GPU."""
-    return [range(lanes)] if device() == "GPU" else [range(lane, lane + 1) for lane in range(lanes)]
+def divided(lanes: int, alone: bool) -> list[range]:
+    """The lanes of each group: one if each trains `alone`, else all of them."""
+    return [range(lane, lane + 1) for lane in range(lanes)] if alone else [range(lanes)]
 
 
 def _tensors(examples: Examples) -> tuple[Tensor, Tensor]:

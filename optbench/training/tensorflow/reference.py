@@ -14,7 +14,7 @@ from optbench.data import Examples, Split
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
-from optbench.optimizers.knobs import LABEL_SMOOTHING, SCHEDULE, WARMUP
+from optbench.optimizers.knobs import LABEL_SMOOTHING, SCHEDULE, WARMUP, batch_of
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
@@ -79,7 +79,8 @@ class Reference:
         self.own = self.split.of(job.seed)
         scaling = scaling_of(self.split, job.seed)
         self.layers = self.network.layers(self.network.initial(job.seed))
-        steps = job.epochs * math.ceil(len(self.own.train) / self.batch)
+        self.job_batch = batch_of(job.hparams, self.batch)
+        steps = job.epochs * math.ceil(len(self.own.train) / self.job_batch)
         optimizer = rule(self.optimizer, job.hparams, steps)
         smoothing = job.hparams.get(LABEL_SMOOTHING, 0.0)
         self.model = compiled(self.layers, self.network.inputs, optimizer, scaling, smoothing)
@@ -93,9 +94,9 @@ class Reference:
         start = time.perf_counter()
         self.epoch += 1
         train, validation = self.own.train, self.own.validation
-        order = batches(len(train), self.batch, self.job.seed, self.epoch).ravel()
+        order = batches(len(train), self.job_batch, self.job.seed, self.epoch).ravel()
         history = self.model.fit(
-            train.inputs[order], train.labels[order], batch_size=self.batch, shuffle=False, verbose=0
+            train.inputs[order], train.labels[order], batch_size=self.job_batch, shuffle=False, verbose=0
         ).history
         loss, accuracy = self._evaluate(validation) if validation else (None, None)
         seconds = time.perf_counter() - start
