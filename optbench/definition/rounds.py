@@ -7,6 +7,8 @@ its candidates enters the next one, until two are left. See docs/statistics.md.
 import math
 from dataclasses import dataclass
 
+from optbench.errors import counted
+
 MOST = 5  # candidates, unless a file or a command asks for more
 
 
@@ -67,7 +69,7 @@ def too_small(fraction: float | None, trials: int, candidates: int, needed: int)
     given, key = ("the default budget", "budget = ") if fraction is None else (f"budget = {fraction:g}", "")
     expected = f"{key}{enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
     return (
-        f"{given} of {trials} trials is {trainings(fraction, trials)} trainings, but {candidates} "
+        f"{given} of {trials} trials is {counted(trainings(fraction, trials), 'training')}, but {candidates} "
         f"candidates need {needed}; expected {expected}"
     )
 
