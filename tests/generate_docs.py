@@ -11,7 +11,7 @@ import typer
 from optbench.cli import app
 from optbench.definition import shipped
 from optbench.definition.schema import schema_text
-from optbench.optimizers import OPTIMIZERS, Hyperparameter, Optimizer
+from optbench.optimizers import OPTIMIZERS, Hyperparameter, Kind, Optimizer
 from optbench.optimizers.contract import Translate
 
 DOCS = Path(__file__).parents[1] / "optbench" / "docs"
@@ -162,7 +162,13 @@ def _hyperparameters() -> list[tuple[str, ...]]:
 
 
 def _number(known: Hyperparameter) -> str:
-    return str(bool(known.default)).lower() if known.flag else f"{known.default:g}".replace("e-0", "e-")
+    if known.kind is Kind.COUNT:
+        return "the sweep's"
+    return json.dumps(known.written(known.default)) if known.kind is not Kind.FLOAT else _short(known.default)
+
+
+def _short(value: float) -> str:
+    return f"{value:g}".replace("e-0", "e-")
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -71,7 +71,7 @@ def test_expanding_a_compact_fingerprint_restores_it(changes):
     assert whole.keys() == full.keys()
     for before, after in zip(full.get("trial", []), whole.get("trial", []), strict=True):
         assert before.items() <= after.items()
-        assert {after[name] for name in after.keys() - before.keys()} <= {0.0}  # optional hyperparameters
+        assert {after[name] for name in after.keys() - before.keys()} <= {0.0, "constant"}  # optional hyperparameters
     assert all(whole[key] == full[key] for key in full if key != "trial")
 
 

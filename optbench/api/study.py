@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
-from optbench.optimizers.knobs import on_one_line
+from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.states import StudyState
 from optbench.storage import (
     FinalsRecord,
@@ -119,7 +119,7 @@ class Study:
         record, best = _record(self), self.best
         lines = [f"<b>{escape(self.name)}</b>: {record.finished}/{record.total} trials, {record.state}"]
         if best is not None:
-            settings = on_one_line(best.hyperparameters, between=", ")
+            settings = on_one_line(best.optimizer, best.hyperparameters, between=", ")
             winner = record.finals.winner if record.finals else None
             basis = "one run" if winner is None else f"mean over {len(winner.scores)} fresh seeds"
             accuracy = f"{100 * (record.best or 0):.2f} % ({basis})"

@@ -10,6 +10,7 @@ from optbench.comparison.baseline import Setting, by_label
 from optbench.comparison.selection import Selection, selection
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import OPTIMIZERS, Optimizer
+from optbench.optimizers.knobs import in_effect
 from optbench.storage import StudyRecord, TrialRecord, UntilDecided, best_first, best_trials
 from optbench.training.contract import Epoch
 
@@ -185,5 +186,5 @@ def percent(value: float) -> str:
 
 def _has(trial: TrialRecord, known: Optimizer, values: Mapping[str, float]) -> bool:
     """Whether the trial has these hyperparameters, apart from rounding: rho may have been given as `one_minus_rho`."""
-    own = known.complete(trial.hyperparameters)
+    own, values = in_effect(known.complete(trial.hyperparameters)), in_effect(values)
     return own.keys() == values.keys() and all(math.isclose(own[key], values[key]) for key in values)

@@ -7,7 +7,7 @@ from optbench.comparison.arms import Comparison
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import Gain, Row, gains
 from optbench.comparison.verdict import Pair
-from optbench.optimizers.knobs import spelled
+from optbench.optimizers.spelling import spelled
 
 
 def as_plain(
@@ -40,7 +40,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "selection": {"by": row.arm.selection.in_words, "seeds": row.arm.selection.seeds},
         "single_run": row.arm.selection.single,
         "repeats": list(row.arm.spread),
-        "hyperparameters": spelled(row.arm.trial.hyperparameters),
+        "hyperparameters": spelled(row.arm.trial.optimizer, row.arm.trial.hyperparameters),
         **{key: value and vars(value) for key, value in stages.items()},
         "optimism": row.optimism,
     }

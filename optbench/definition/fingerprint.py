@@ -102,7 +102,7 @@ def _searches(flat: Mapping[str, Any]) -> bool:
 def _whole(trial: Mapping[str, Any]) -> dict[str, Any]:
     """A fixed trial with the hyperparameters that its optimizer got in later versions, at their defaults."""
     known = OPTIMIZERS.get(trial["optimizer"])
-    return {**(known.defaults if known else {}), **trial}
+    return {**(known.written(known.defaults) if known else {}), **trial}
 
 
 def _between_trials(held: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from optbench.definition.sweep import FixedTrial, Sweep
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.contract import Hparams
-from optbench.optimizers.knobs import BATCH, batch_of
+from optbench.optimizers.knobs import BATCH, batch_of, in_effect
 
 DEFAULTS, PAPER = "Keras' defaults", "the paper's setting"
 
@@ -64,10 +64,12 @@ def params_inside(
     """The setting, in a sweep with that batch size, under the names of the space; None if it does not lie in it."""
     own = OPTIMIZERS[optimizer]
     try:
-        params = in_space(own.complete(setting), {}, space, batch, "")
+        params = in_space(optimizer, own.complete(setting), {}, space, batch, "")
     except DefinitionError:
         return None
-    inside, whole = (own.complete(one) | {BATCH: float(batch_of(one, batch))} for one in (own.resolve(params), setting))
+    inside, whole = (
+        in_effect(own.complete(one)) | {BATCH: float(batch_of(one, batch))} for one in (own.resolve(params), setting)
+    )
     return params if _equal(inside, whole) else None
 
 

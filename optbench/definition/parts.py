@@ -8,12 +8,13 @@ from optbench.definition.space import Choice, Dimension, Float, check_range
 from optbench.definition.sweep import FixedTrial
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
-from optbench.optimizers.knobs import BATCH, FINAL, SCHEDULE, SCHEDULES, batch_of, on_one_line, spelled
-
-EXPONENTIAL = float(SCHEDULES.index("exponential"))
+from optbench.optimizers.knobs import BATCH, FINAL, SCHEDULE, SCHEDULES, batch_of
+from optbench.optimizers.spelling import on_one_line, spelled
 
 if TYPE_CHECKING:
     from optbench.definition.models import RangeTable, TrialTable, Value
+
+EXPONENTIAL = float(SCHEDULES.index("exponential"))
 
 
 def dimensions(
@@ -101,10 +102,10 @@ def _fixed_trial(
     _check_no_twins(given, where)
     _check_schedules([given[SCHEDULE]] if SCHEDULE in given else [], not given.get(FINAL), where)
     values = OPTIMIZERS[own].resolve(given)
-    params = in_space(OPTIMIZERS[own].complete(values), given, space, batch, where) if space else values
+    params = in_space(own, OPTIMIZERS[own].complete(values), given, space, batch, where) if space else values
     label = table.label
     if not space and label is None:
-        label = f"{own} {on_one_line(values, digits=6)}"
+        label = f"{own} {on_one_line(own, values, digits=6)}"
     return [
         FixedTrial(
             optimizer=own, params=params, seed=seed, label=label, published_test_accuracy=published,
@@ -115,7 +116,12 @@ def _fixed_trial(
 
 
 def in_space(
-    values: Mapping[str, float], given: Mapping[str, float], space: Mapping[str, Dimension], batch: int, where: str
+    optimizer: str,
+    values: Mapping[str, float],
+    given: Mapping[str, float],
+    space: Mapping[str, Dimension],
+    batch: int,
+    where: str,
 ) -> dict[str, float]:
     """The values under the names of the space, each checked against its range. Raises DefinitionError.
 
@@ -131,10 +137,12 @@ def in_space(
         base = name.removeprefix(ONE_MINUS)
         value = given[name] if name in given else 1 - values[base] if name.startswith(ONE_MINUS) else values[base]
         value = _snapped(value, dimension)
+        if name == FINAL and name not in given and not values.get(SCHEDULE):
+            value = dimension.at(0.0)  # no value of it changes a constant learning rate
         if value not in dimension:
-            shown = spelled({name: value})[name]
+            shown = spelled(optimizer, {name: value})[name]
             raise DefinitionError(
-                f"{where}: {name} = {shown!r} is outside the [space]: expected {_words(name, dimension)}"
+                f"{where}: {name} = {shown!r} is outside the [space]: expected {_words(optimizer, name, dimension)}"
             )
         params[name] = value
     return params
@@ -146,7 +154,7 @@ def _snapped(value: float, dimension: Dimension) -> float:
     return next((mark for mark in marks if math.isclose(value, mark, rel_tol=1e-9)), value)
 
 
-def _words(name: str, dimension: Dimension) -> str:
+def _words(optimizer: str, name: str, dimension: Dimension) -> str:
     if isinstance(dimension, Float):
         return f"{dimension.low!r} to {dimension.high!r}"
-    return "one of " + ", ".join(repr(spelled({name: value})[name]) for value in dimension.values)
+    return "one of " + ", ".join(repr(spelled(optimizer, {name: value})[name]) for value in dimension.values)

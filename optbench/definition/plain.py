@@ -6,18 +6,22 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from optbench.definition.space import Dimension, Float
-from optbench.optimizers.knobs import spelled
+from optbench.optimizers.spelling import spelled
 
 if TYPE_CHECKING:
     from optbench.definition.data import DataSource
     from optbench.definition.sweep import Finals, FixedTrial
 
 
-def plain_dimension(name: str, dimension: Dimension) -> Any:
-    """The dimension as [space] has it: a table, a list, or a number or name."""
+def plain_space(optimizer: str | None, space: Mapping[str, Dimension]) -> dict[str, Any]:
+    """The space as [space] has it: a table, a list, or a number or name for each hyperparameter."""
+    return {name: _plain_dimension(optimizer, name, dimension) for name, dimension in space.items()}
+
+
+def _plain_dimension(optimizer: str | None, name: str, dimension: Dimension) -> Any:
     if isinstance(dimension, Float):
         return {"low": dimension.low, "high": dimension.high, "log": dimension.log}
-    values = [spelled({name: value})[name] for value in dimension.values]
+    values = [spelled(optimizer, {name: value})[name] for value in dimension.values]
     return values[0] if len(values) == 1 else values
 
 
@@ -43,7 +47,7 @@ def plain_finals(finals: "Finals | None") -> dict[str, Any] | bool:
 
 def plain_trial(trial: "FixedTrial") -> dict[str, Any]:
     """The trial as a [[trial]] table."""
-    plain: dict[str, Any] = {"optimizer": trial.optimizer, **spelled(trial.params)}
+    plain: dict[str, Any] = {"optimizer": trial.optimizer, **spelled(trial.optimizer, trial.params)}
     if trial.seed is not None:
         plain["seeds"] = [trial.seed]
     if trial.label is not None:

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 from optbench.definition.models import SweepTable
-from optbench.optimizers import ONE_MINUS, OPTIMIZERS
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS, Kind
+from optbench.optimizers.contract import MAX_COUNT
+from optbench.optimizers.knobs import KNOBS
 
 HEAD = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -17,16 +19,36 @@ def schema_text() -> str:
     schema = _tidy(SweepTable.model_json_schema())
     space, trial = schema["properties"]["space"], schema["$defs"]["TrialTable"]
     dimension = space.pop("additionalProperties")
-    number = {"type": ["number", "boolean"]}
     texts = _descriptions()
     space |= {
-        "properties": {name: dimension | {"description": text} for name, text in texts.items()},
+        "properties": {name: _dimension(dimension, name) | {"description": text} for name, text in texts.items()},
         "additionalProperties": False,
     }
-    trial["properties"] |= {name: number | {"description": text} for name, text in texts.items()}
+    trial["properties"] |= {name: _value(name) | {"description": text} for name, text in texts.items()}
     trial["additionalProperties"] = False
     schema["allOf"] = [_only(name) for name in OPTIMIZERS]
     return json.dumps(HEAD | schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _value(name: str) -> dict[str, Any]:
+    """What a single value of the hyperparameter may be."""
+    knob = KNOBS.get(name)
+    if knob is not None and knob.names:
+        return {"enum": list(knob.names)}
+    if knob is not None and knob.kind is Kind.COUNT:
+        return {"type": "integer", "minimum": 1, "maximum": MAX_COUNT}
+    return {"type": ["number", "boolean"]}
+
+
+def _dimension(ranges: dict[str, Any], name: str) -> dict[str, Any]:
+    """What [space] may have for the hyperparameter: a value, a list of them, or a range of numbers."""
+    one = _value(name)
+    several = {"type": "array", "items": one}
+    return {"oneOf": [*(part for part in ranges["oneOf"] if "$ref" in part and _takes_ranges(name)), several, one]}
+
+
+def _takes_ranges(name: str) -> bool:
+    return name not in KNOBS or KNOBS[name].kind is Kind.FLOAT
 
 
 def _names(optimizer: str) -> list[str]:
@@ -41,8 +63,10 @@ def _descriptions() -> dict[str, str]:
     for optimizer in OPTIMIZERS:
         for name in _names(optimizer):
             base = name.removeprefix(ONE_MINUS)
-            default = f"{OPTIMIZERS[optimizer].hyperparameters[base].default:g}"
-            of = f"{optimizer} (default {base} = {default})"
+            known = OPTIMIZERS[optimizer].hyperparameters[base]
+            default = known.written(known.default) if known.names else f"{known.default:g}"
+            usual = "the sweep's" if known.kind is Kind.COUNT else f"default {base} = {default}"
+            of = f"{optimizer} ({usual})"
             texts[name] = f"{texts[name]}, {of}" if name in texts else f"A hyperparameter of {of}"
     return texts
 

@@ -61,7 +61,8 @@ def check_range(optimizer: str, name: str, given: Float, where: str) -> None:
     known = OPTIMIZERS[optimizer]
     one = known.find(name, where)
     if one.kind is not Kind.FLOAT:
-        example = json.dumps([one.written(0), one.written(1)])
+        usual = (16, 32) if one.kind is Kind.COUNT else (0, 1)
+        example = json.dumps([one.written(value) for value in usual])
         raise DefinitionError(
             f"{where}: {name} = {{ low = {given.low:g}, high = {given.high:g} }}; "
             f"expected {one.expected()}, or a list of them: try {name} = {example}"

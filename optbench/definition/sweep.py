@@ -12,8 +12,8 @@ from optbench.definition.plain import (
     grouped,
     identity,
     plain_data,
-    plain_dimension,
     plain_finals,
+    plain_space,
     plain_trial,
 )
 from optbench.definition.space import Dimension
@@ -214,7 +214,7 @@ class Sweep:
         plain["data"] = plain_data(self.data)
         plain["model"] = self.model.plain()
         if self.searches:
-            plain["space"] = {name: plain_dimension(name, dimension) for name, dimension in self.space.items()}
+            plain["space"] = plain_space(self.optimizer, self.space)
             plain["sampler"] = {"name": self.sampler.name, **asdict(self.sampler)}
             plain["pruner"] = {"name": self.pruner.name, **asdict(self.pruner)}
             plain["finals"] = plain_finals(self.finals)

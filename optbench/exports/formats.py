@@ -16,7 +16,8 @@ from optbench.exports import frameworks
 from optbench.exports.choice import Choice
 from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
-from optbench.optimizers.knobs import batch_of, spelled
+from optbench.optimizers.knobs import batch_of
+from optbench.optimizers.spelling import spelled
 from optbench.storage import StudyRecord, TrialRecord
 
 
@@ -131,7 +132,7 @@ def _record(choice: Choice) -> dict[str, Any]:
         "value": trial.value,
         "confirmed": None if choice.confirmed is None else vars(choice.confirmed),
         "optimizer": trial.optimizer,
-        "hyperparameters": spelled(trial.hyperparameters),
+        "hyperparameters": spelled(trial.optimizer, trial.hyperparameters),
         "seed": trial.seed,
         "epochs": trial.epochs,
         "batch": None if study.sweep is None else batch_of(trial.hyperparameters, study.sweep.batch),

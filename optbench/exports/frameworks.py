@@ -5,7 +5,8 @@ from typing import NoReturn
 
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
-from optbench.optimizers.knobs import BATCH, SCHEDULE, WARMUP, knobs_of, spelled
+from optbench.optimizers.knobs import BATCH, SCHEDULE, WARMUP, in_effect, knobs_of
+from optbench.optimizers.spelling import spelled
 
 Hparams = Mapping[str, float]
 
@@ -37,14 +38,17 @@ def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
 
 
 def _turned(hparams: Hparams, optimizer: Optimizer) -> bool:
-    """Whether a knob of the optimizer's class or the loss is set, which no translation has."""
-    return any(hparams.get(name) for name in knobs_of(optimizer) - {BATCH})
+    """Whether a knob is set that no translation has; the batch size is no matter of the optimizer's."""
+    effective = in_effect(hparams)
+    return any(effective.get(name) for name in knobs_of(optimizer) - {BATCH})
 
 
 def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
-    variant = [name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional]
-    given = spelled({name: hparams[name] for name in variant if hparams.get(name)})
+    optional = {name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional} - {BATCH}
+    set_ = {name: value for name, value in in_effect(hparams).items() if name in optional and value}
+    given = spelled(optimizer, set_)
     words = "".join(
         f" with {name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
     )
-    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: keras, json or toml")
+    others = "json or toml" if {SCHEDULE, WARMUP} & set_.keys() else "keras, json or toml"
+    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: {others}")

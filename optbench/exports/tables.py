@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optbench.errors import DefinitionError
-from optbench.optimizers.knobs import spelled
+from optbench.optimizers.spelling import spelled
 from optbench.storage import TrialRecord
 from optbench.training.contract import Epoch
 
@@ -48,7 +48,7 @@ def trial_columns(records: Sequence[TrialRecord]) -> Columns:
         "audit": [r.audit for r in records],
     }
     taken = columns.keys() | rest.keys()
-    given = [spelled({**r.params, **r.hyperparameters}) for r in records]
+    given = [spelled(r.optimizer, {**r.params, **r.hyperparameters}) for r in records]
     for name in _in_order(
         name for values in ([r.hyperparameters for r in records], given) for v in values for name in v
     ):

@@ -20,6 +20,7 @@ Hparams = Mapping[str, float]
 Written = float | bool | str
 Argument = Written | Sequence[float]
 
+MAX_COUNT = 1_000_000
 ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: a decay rate matters by its distance from 1
 
 
@@ -46,7 +47,7 @@ class Kind(enum.Enum):
     FLOAT = "a number"
     FLAG = "true or false"
     NAME = "one of its names"
-    COUNT = "a whole number above 0"
+    COUNT = "a whole number from 1 to 1,000,000"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Hyperparameter:
 
     A flag is 1.0 or 0.0. One that has `names` is the position of a name. An `optional` hyperparameter was added when
     studies without it existed. A trial's row has it only if the definition gives it, and a row without it means the
-    default. Unless it is an `argument`, no optimizer's class in Keras takes it.
+    default. `argument` says whether the optimizer's class in Keras takes it.
     """
 
     default: float
@@ -97,7 +98,7 @@ class Hyperparameter:
         if self.flag:
             return value in (0, 1)
         if self.kind is Kind.COUNT:
-            return not isinstance(value, bool) and value >= 1 and float(value).is_integer()
+            return not isinstance(value, bool) and 1 <= value <= MAX_COUNT and value == int(value)
         single = _single(1 - value if one_minus else value)
         inside = self.low < single < self.high or (self.closed and single == self.low)
         inside = inside or (self.closed_high and single == self.high)
@@ -176,7 +177,10 @@ class Translations:
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # hashable: an optimizer equals only itself
 class Optimizer:
-    """Everything about one optimizer. `paper` is the setting of its paper, if Keras' defaults differ from it."""
+    """Everything about one optimizer. `paper` is the setting of its paper, if Keras' defaults differ from it.
+
+    A rule that `divides_by_rate` cannot start from a learning rate of 0, so the optimizer has no warmup.
+    """
 
     name: str
     hyperparameters: Mapping[str, Hyperparameter]
@@ -184,6 +188,7 @@ class Optimizer:
     translations: Translations
     colour: str
     paper: Hparams | None = None
+    divides_by_rate: bool = False
 
     @property
     def defaults(self) -> dict[str, float]:

@@ -54,4 +54,5 @@ FTRL = Optimizer(
     rule=Rule(("squares", "linear"), update, effective_lr),
     translations=Translations(keras="Ftrl", torch=None, optax=None),
     colour="#6699CC",
+    divides_by_rate=True,
 )

@@ -6,7 +6,7 @@ gradients of all weights of a network together; longer ones are scaled down to i
 of each label and spreads it evenly over all classes.
 
 `schedule` is how the learning rate falls over all steps of a trial, to the fraction `final` of itself. During the first
-steps, `warmup` as a fraction of all, it rises from 0 in a line instead.
+steps, `warmup` as a fraction of all, it rises linearly from 0 instead.
 
 `batch` is the batch size of one trial. A trial's row has it only if it is not the sweep's.
 """
@@ -14,7 +14,7 @@ steps, `warmup` as a fraction of all, it rises from 0 in a line instead.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer, Written
+from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer
 
 WEIGHT_DECAY, GLOBAL_CLIPNORM, LABEL_SMOOTHING = "weight_decay", "global_clipnorm", "label_smoothing"
 SCHEDULE, WARMUP, FINAL, BATCH = "schedule", "warmup", "final", "batch"
@@ -31,8 +31,9 @@ KNOBS: Mapping[str, Hyperparameter] = {
 
 
 def with_knobs(optimizer: Optimizer) -> Optimizer:
-    """The optimizer with every knob that its own rule does not have already."""
-    return replace(optimizer, hyperparameters={**KNOBS, **optimizer.hyperparameters})
+    """The optimizer with every knob that its own rule does not have already, and that its rule can bear."""
+    knobs = {name: knob for name, knob in KNOBS.items() if name != WARMUP or not optimizer.divides_by_rate}
+    return replace(optimizer, hyperparameters={**knobs, **optimizer.hyperparameters})
 
 
 def knobs_of(optimizer: Optimizer) -> frozenset[str]:
@@ -40,17 +41,9 @@ def knobs_of(optimizer: Optimizer) -> frozenset[str]:
     return frozenset(name for name, knob in KNOBS.items() if optimizer.hyperparameters.get(name) is knob)
 
 
-def on_one_line(hparams: Hparams, digits: int = 4, between: str = " ") -> str:
-    """Hyperparameters of any optimizer as people read them: learning_rate=0.001 schedule=cosine."""
-    values = spelled(hparams).items()
-    return between.join(
-        f"{name}={format(value, f'.{digits}g') if isinstance(value, float) else value}" for name, value in values
-    )
-
-
-def spelled(hparams: Hparams) -> dict[str, Written]:
-    """The hyperparameters of any optimizer with the schedule's name instead of its position, and a whole batch size."""
-    return {name: KNOBS[name].written(value) if name in (SCHEDULE, BATCH) else value for name, value in hparams.items()}
+def in_effect(hparams: Hparams) -> dict[str, float]:
+    """The hyperparameters without `final` where the learning rate is constant, so that it changes nothing."""
+    return {name: value for name, value in hparams.items() if name != FINAL or hparams.get(SCHEDULE)}
 
 
 def batch_of(hparams: Hparams, batch: int) -> int:

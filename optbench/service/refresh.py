@@ -9,6 +9,7 @@ import optuna
 import tomli_w
 
 from optbench.errors import StorageError
+from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.states import Role
 from optbench.service import artifacts
@@ -106,7 +107,7 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
 
 def _best(study: StudyRecord, trial: TrialRecord) -> str:
     """The best trial, its accuracy and what that rests on, as a sentence."""
-    values = ", ".join(f"{name} = {value:.6g}" for name, value in trial.hyperparameters.items())
+    values = on_one_line(trial.optimizer, trial.hyperparameters, digits=6, between=", ")
     winner = study.finals.winner if study.finals else None
     if winner is None or winner.trial != trial.number:
         accuracy = f"{study.metric} {100 * (trial.value or 0):.2f} %"

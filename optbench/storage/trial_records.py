@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from optbench.optimizers.knobs import on_one_line
+from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage.engine import Storage
@@ -70,8 +70,9 @@ class TrialRecord:
         accuracy = (
             "" if reached is None else f" at {100 * reached:.2f} %" if self.hyperparameters else f" at {reached:g}"
         )
-        settings = f", {on_one_line(self.hyperparameters, between=', ')}" if self.hyperparameters else ""
-        return f"<trial {self.number}: {self.state} after {self.epochs} epochs{accuracy}, {self.optimizer}{settings}>"
+        settings = on_one_line(self.optimizer, self.hyperparameters, between=", ")
+        chosen = ", ".join(filter(None, [self.optimizer, settings]))
+        return f"<trial {self.number}: {self.state} after {self.epochs} epochs{accuracy}, {chosen}>"
 
 
 def trials(storage: Storage, study_id: int) -> list[TrialRecord]:

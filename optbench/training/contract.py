@@ -13,7 +13,10 @@ from optbench.optimizers import NUMERICS
 
 @dataclass(frozen=True)
 class Job:
-    """One trial to train. Its results depend only on the job, the data, the model and the batch size.
+    """One trial to train. Its results depend only on the job, the data, the model and the trainer's batch size.
+
+    `hparams` may have knobs (see `optbench.optimizers.knobs`), among them a batch size of its own. `epochs` is how many
+    are planned, which a schedule goes by; a trial that is pruned is trained for fewer.
 
     `numerics` is the version of the arithmetic with which it was first trained (see `optbench.optimizers.precision`).
     """

@@ -63,10 +63,12 @@ def load_data(sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: boo
 
 
 def _largest_batch(sweep: Sweep) -> int:
-    """The largest batch size that a trial of the sweep may have."""
-    searched = sweep.space.get(BATCH)
-    choices = searched.values if isinstance(searched, Choice) else (sweep.batch,)
-    return max([*map(int, choices), *(batch_of(trial.params, sweep.batch) for trial in sweep.fixed)])
+    """The largest batch size that a trial may have: of the sweep, or of its confirmation, which has the sweep's own."""
+    sizes = [batch_of(trial.params, sweep.batch) for trial in sweep.fixed]
+    if sweep.searches:
+        searched = sweep.space.get(BATCH, Choice(()))
+        sizes += [sweep.batch, *(map(int, searched.values) if isinstance(searched, Choice) else ())]
+    return max(sizes)
 
 
 def _check_model(model: Model, facts: Facts, trainer: str) -> None:

@@ -15,8 +15,10 @@ UNUSED = ("jax", "sklearn")
 def load_tensorflow(trainer: str) -> None:
     """Imports TensorFlow and sets its threads for `trainer`. A second call does nothing."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    for noisy in ("absl", "tensorflow"):  # TensorFlow warns of every further batch size that it compiles
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if _own_process():
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every further batch size
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever backend a person uses for other programs
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     with _standard_error_discarded(), hidden(UNUSED if _own_process() else ()):

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optbench.errors import counted
-from optbench.optimizers.knobs import on_one_line
+from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import State
 from optbench.storage import Follower, TrialRecord
@@ -88,7 +88,7 @@ class Progress:
     def _ended(self, trial: TrialRecord, done: int) -> str:
         return (
             f"[{done}/{self.tally.total}] trial {trial.number} {trial.state} after {counted(trial.epochs, 'epoch')}: "
-            f"{_percent(trial.accuracy)}  {trial.optimizer} {on_one_line(trial.hyperparameters)}"
+            f"{_percent(trial.accuracy)}  {trial.optimizer} {on_one_line(trial.optimizer, trial.hyperparameters)}"
         )
 
     def _change_note(self, note: str) -> None:
@@ -112,7 +112,7 @@ class Progress:
         bar = ProgressBar(total=max(tally.total, 1), completed=tally.done, width=min(60, self.screen.width - 8))
         table.add_row("", bar)
         table.add_row("trials", f"{tally.done}/{tally.total}  ({listed})")
-        shown = f"{_percent(best.value)}  {on_one_line(best.hyperparameters)}" if best else "none yet"
+        shown = f"{_percent(best.value)}  {on_one_line(best.optimizer, best.hyperparameters)}" if best else "none yet"
         table.add_row("best", Text(shown))
         table.add_row("speed", f"{tally.trained - tally.trained_before} trial-epochs, {tally.speed:.2f} per second")
         remaining = "time left unknown so far" if left is None else f"about {_clock(left)} left"

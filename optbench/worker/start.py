@@ -7,6 +7,7 @@ from optbench.definition.fingerprint import differences
 from optbench.definition.known import params_inside
 from optbench.definition.sweep import FixedTrial, Start, Sweep
 from optbench.errors import StudyError
+from optbench.optimizers.knobs import BATCH
 from optbench.randomness import Purpose, seed
 from optbench.scheduler.contract import PastTrial
 from optbench.scheduler.states import State
@@ -35,7 +36,7 @@ def begin(storage: Storage, sweep: Sweep, name: str, digests: Mapping[str, str])
     source = find_study(storage, sweep.start.study)
     where = f"[start] study = {source.name!r}"
     _check(source, sweep, digests, where)
-    records = trials(storage, source.study_id)
+    records = _with_batch(trials(storage, source.study_id), source, sweep)
     if sweep.start.top is None:
         return Begun(sweep, tuple(_past(records, sweep, where)))
     again = _again(best_first(source.finals, records), sweep, sweep.start.top, where)
@@ -57,6 +58,14 @@ def _check(source: StudyRecord, sweep: Sweep, digests: Mapping[str, str], where:
     if found:
         hint = "" if keys == ("optimizer",) or source.optimizer != sweep.optimizer else "; top = 5 needs no agreement"
         raise StudyError(f"{where} does not agree: {'; '.join(found)}{hint}")
+
+
+def _with_batch(records: list[TrialRecord], source: StudyRecord, sweep: Sweep) -> list[TrialRecord]:
+    """The source's trials with the batch sizes that their rows leave to its sweep, if either space has batch sizes."""
+    if source.sweep is None or not ({BATCH} & (source.sweep.space.keys() | sweep.space.keys())):
+        return records
+    usual = {BATCH: float(source.sweep.batch)}
+    return [replace(record, hyperparameters=usual | dict(record.hyperparameters)) for record in records]
 
 
 def _again(ranked: list[TrialRecord], sweep: Sweep, top: int, where: str) -> list[FixedTrial]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optbench.cli.tables.trials import LOST, ranked
+from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import State
 from optbench.storage import FinalsRecord, StudyRecord, TrialRecord, WorkerRecord
 from optbench.worker.replay import Replay
@@ -81,7 +82,8 @@ def show_json(
 def trial_json(trial: TrialRecord) -> dict[str, Any]:
     """The trial as plain data."""
     plain = {key: value for key, value in vars(trial).items() if key != "trial_id"}
-    return plain | {"started": _iso(trial.started), "ended": _iso(trial.ended)}
+    named = {key: spelled(trial.optimizer, plain[key]) for key in ("params", "hyperparameters")}
+    return plain | named | {"started": _iso(trial.started), "ended": _iso(trial.ended)}
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, percent, score
 from optbench.comparison.selection import mean_in_percent
-from optbench.optimizers.knobs import on_one_line
+from optbench.optimizers.spelling import on_one_line
 from optbench.storage import StudyRecord, TrialRecord
 
 
@@ -18,12 +18,13 @@ def counts(study: StudyRecord) -> str:
 def best(study: StudyRecord, trial: TrialRecord) -> str:
     """One line about the best trial."""
     winner = study.finals.winner if study.finals else None
+    settings = on_one_line(trial.optimizer, trial.hyperparameters)
     if winner is None or winner.trial != trial.number:
         value = score(study.metric, trial.value)
-        return f"best: {study.metric} {value} in trial {trial.number}: {on_one_line(trial.hyperparameters)}"
+        return f"best: {study.metric} {value} in trial {trial.number}: {settings}"
     single = "" if winner.searched is None else f", {percent(winner.searched)} % in its single run"
     mean = f"mean {study.metric} {mean_in_percent(winner)} % over {len(winner.scores)} fresh seeds"
-    return f"best: {mean}{single}, in trial {trial.number}: {on_one_line(trial.hyperparameters)}"
+    return f"best: {mean}{single}, in trial {trial.number}: {settings}"
 
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:

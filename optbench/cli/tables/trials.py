@@ -15,7 +15,7 @@ from optbench.cli.tables.studies import counts, fixed
 from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
 from optbench.data.dataset import Facts
 from optbench.optimizers import ONE_MINUS
-from optbench.optimizers.knobs import spelled
+from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_first
 
@@ -182,4 +182,4 @@ def named_hyperparameters(record: TrialRecord) -> Mapping[str, Any]:
     """The trial's hyperparameters. Searched ones have their names in the search space."""
     searched = {name.removeprefix(ONE_MINUS) for name in record.params}
     others = {name: value for name, value in record.hyperparameters.items() if name not in searched}
-    return spelled({**record.params, **others})
+    return spelled(record.optimizer, {**record.params, **others})
