@@ -3,6 +3,7 @@
 import json
 import re
 
+import keras
 import optuna
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_schedule_goes_through_a_whole_study_by_its_name(tmp_path):
     exported = json.loads(in_process("export", "tiny", "--trial", 0, "--format", "json", cwd=tmp_path))
     assert exported["hyperparameters"]["schedule"] == "linear"
     refused = in_process("export", "tiny", "--trial", 0, "--format", "keras", cwd=tmp_path, code=2)
-    assert "write no schedule of the learning rate" in refused
+    assert "Keras has no linear schedule with a warmup; expected another --format: json or toml" in refused
 
 
 def test_a_pruned_trial_with_a_schedule_is_replayed_with_the_steps_of_all_its_epochs(tmp_path):
@@ -101,6 +102,15 @@ def test_a_pruned_trial_with_a_schedule_is_replayed_with_the_steps_of_all_its_ep
     trials = optbench.open_study("tiny", f"sqlite:///{tmp_path}/storage/optbench.db").trials
     pruned = next(trial.number for trial in trials if trial.state is State.PRUNED)
     assert "compared exactly" in in_process("replay", "tiny", pruned, cwd=tmp_path)
+    content = json.loads(in_process("export", "tiny", "--format", "keras", cwd=tmp_path))
+    decay = keras.saving.deserialize_keras_object(content).get_config()["learning_rate"]
+    assert (decay["class_name"], decay["config"]["decay_steps"]) == (
+        "CosineDecay",
+        6 * 19,
+    )  # 1200 images, batches of 64
+    script = in_process("export", "tiny", "--format", "python", cwd=tmp_path)
+    assert "learning_rate=keras.optimizers.schedules.CosineDecay(initial_learning_rate=" in script
+    assert "decay_steps=144," in script  # of all 1500 images
 
 
 def test_batch_sizes_mix_in_one_study(tmp_path):

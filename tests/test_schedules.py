@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from optbench.optimizers.knobs import SCHEDULES
-from optbench.training.tensorflow.schedules import Scheduled, factor, warmup_steps
+from optbench.exports import frameworks
+from optbench.optimizers.knobs import SCHEDULES, warmup_steps
+from optbench.training.tensorflow.schedules import Scheduled, factor
 
 STEPS, RATE = 60, 0.3
 schedules = keras.optimizers.schedules
@@ -49,3 +50,21 @@ def test_a_warmup_rises_from_0_and_the_schedule_begins_after_it(name):
     found = rates(name, warmup=0.25, final=0.1)
     np.testing.assert_allclose(found[:16], RATE * np.arange(16) / 15, rtol=1e-5)
     np.testing.assert_allclose(found[15:], rates(name, final=0.1, steps=45), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "warmup", "final"),
+    [
+        ("constant", 0.25, 0.0),
+        ("cosine", 0.25, 0.1),
+        ("cosine", 0.0, 0.0),
+        ("linear", 0.0, 0.2),
+        ("exponential", 0.0, 0.1),
+    ],
+)
+def test_an_exported_schedule_has_the_learning_rates_of_the_trial(name, warmup, final):
+    hparams = {"learning_rate": RATE, "schedule": SCHEDULES.index(name), "warmup": warmup, "final": final}
+    found = frameworks.keras("sgd", hparams, STEPS).arguments["learning_rate"]
+    exported = getattr(schedules, found.name)(**found.arguments)
+    expected = rates(name, warmup, final)
+    np.testing.assert_allclose([float(exported(step)) for step in range(STEPS)], expected, rtol=1e-5, atol=1e-8)

@@ -60,13 +60,20 @@ def as_toml(choices: Sequence[Choice]) -> str:
 def as_keras(choices: Sequence[Choice]) -> str:
     """A configuration that `keras.saving.deserialize_keras_object(json.load(file))` loads."""
     contents = []
-    for trial in (choice.trial for choice in choices):
-        found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
-        config = {"name": trial.optimizer, **found.arguments}
-        contents.append(
-            {"module": "keras.optimizers", "class_name": found.name, "config": config, "registered_name": None}
-        )
+    for choice in choices:
+        trial = choice.trial
+        found = frameworks.keras(trial.optimizer, trial.hyperparameters, steps_of(choice.study, trial))
+        contents.append(_serialized("keras.optimizers", found, trial.optimizer))
     return _dump(contents)
+
+
+def _serialized(module: str, found: Translation, name: str) -> dict[str, Any]:
+    """An object as Keras serializes it."""
+    config = {
+        key: _serialized("keras.optimizers.schedules", value, value.name) if isinstance(value, Translation) else value
+        for key, value in found.arguments.items()
+    }
+    return {"module": module, "class_name": found.name, "config": {"name": name, **config}, "registered_name": None}
 
 
 def as_torch(choices: Sequence[Choice]) -> str:

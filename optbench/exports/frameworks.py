@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
-from optbench.optimizers.knobs import BATCH, SCHEDULE, WARMUP, in_effect, knobs_of
+from optbench.optimizers.knobs import BATCH, FINAL, SCHEDULE, SCHEDULES, in_effect, knobs_of, warmup_steps
 from optbench.optimizers.spelling import spelled
 
 Hparams = Mapping[str, float]
@@ -14,11 +14,33 @@ Hparams = Mapping[str, float]
 def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The class in `keras.optimizers` and its arguments: the rules here are Keras' own. Raises StudyError."""
     known = OPTIMIZERS[optimizer]
-    if hparams.get(SCHEDULE) or hparams.get(WARMUP):
-        raise StudyError("--format keras and python write no schedule of the learning rate; expected json or toml")
     if known.translations.keras is None:
         _missing("Keras", optimizer, hparams)
-    return Translation(known.translations.keras, known.keras_arguments(hparams))
+    schedule = _schedule(hparams, steps)
+    changed = {} if schedule is None else {"learning_rate": schedule}
+    return Translation(known.translations.keras, {**known.keras_arguments(hparams), **changed})
+
+
+def _schedule(hparams: Hparams, steps: int) -> Translation | None:
+    """The class in `keras.optimizers.schedules` and its arguments, in a training of so many steps; None if constant.
+
+    A cosine that falls to 1 is a constant learning rate after the warmup. Raises StudyError where Keras has no class.
+    """
+    rate, rise = hparams["learning_rate"], warmup_steps(hparams, steps)
+    name, final = SCHEDULES[int(hparams.get(SCHEDULE, 0))], hparams.get(FINAL, 0.0)
+    if name == "constant":
+        if not rise:
+            return None
+        name, final = "cosine", 1.0
+    common = {"initial_learning_rate": rate, "decay_steps": max(steps - rise, 1)}
+    if name == "cosine":
+        warmup = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": rise} if rise else {}
+        return Translation("CosineDecay", common | {"alpha": final} | warmup)
+    if rise:
+        raise StudyError(f"Keras has no {name} schedule with a warmup; expected another --format: json or toml")
+    if name == "linear":
+        return Translation("PolynomialDecay", common | {"end_learning_rate": rate * final})
+    return Translation("ExponentialDecay", common | {"decay_rate": final})
 
 
 def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:
@@ -50,5 +72,4 @@ def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
     words = "".join(
         f" with {name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
     )
-    others = "json or toml" if {SCHEDULE, WARMUP} & set_.keys() else "keras, json or toml"
-    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: {others}")
+    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: keras, json or toml")

@@ -10,6 +10,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
+from optbench.optimizers import Translation
 from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of
 
 DIGITS = """from sklearn.datasets import load_digits
@@ -65,7 +66,9 @@ def as_python(choices: Sequence[Choice]) -> str:
     if trial.hyperparameters.get(LABEL_SMOOTHING):
         raise StudyError(f"--format python writes no label smoothing, which trial {trial.number} has; expected --model")
     features = math.prod(study.facts.shape)
-    found = frameworks.keras(trial.optimizer, trial.hyperparameters, 0)
+    batch = batch_of(trial.hyperparameters, sweep.batch)
+    steps = sweep.epochs * math.ceil(study.facts.examples / batch)
+    found = frameworks.keras(trial.optimizer, trial.hyperparameters, steps)
     value = "" if trial.value is None else f", which had {study.metric} {100 * trial.value:.2f} %"
     layers = _layers(sweep.model, study.facts)
     load = DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name, features=features)
@@ -75,11 +78,21 @@ def as_python(choices: Sequence[Choice]) -> str:
         function=_import(sweep.model),
         load=f"\n{load}".rstrip("\n") + "\n",
         kind=found.name,
-        arguments=",\n    ".join(f"{key}={value!r}" for key, value in found.arguments.items()),
+        arguments=_arguments(found, ",\n    "),
         layers="\n".join(f"        {layer}" for layer in layers),
-        batch=batch_of(trial.hyperparameters, sweep.batch),
+        batch=batch,
         features=features,
         epochs=sweep.epochs,
+    )
+
+
+def _arguments(found: Translation, between: str) -> str:
+    """The keyword arguments, as Python."""
+    return between.join(
+        f"{key}=keras.optimizers.schedules.{value.name}({_arguments(value, ', ')})"
+        if isinstance(value, Translation)
+        else f"{key}={value!r}"
+        for key, value in found.arguments.items()
     )
 
 

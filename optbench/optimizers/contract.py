@@ -155,10 +155,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Translation:
-    """A class or function with its arguments; `difference` is None if its update rule is the same as Keras'."""
+    """A class or function with its arguments, some of them classes, too; `difference` is None if its rule is Keras'."""
 
     name: str
-    arguments: Mapping[str, Argument]
+    arguments: "Mapping[str, Argument | Translation]"
     difference: str | None = None
 
 

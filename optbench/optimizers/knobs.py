@@ -46,6 +46,11 @@ def in_effect(hparams: Hparams) -> dict[str, float]:
     return {name: value for name, value in hparams.items() if name != FINAL or hparams.get(SCHEDULE)}
 
 
+def warmup_steps(hparams: Hparams, steps: int) -> int:
+    """The number of steps in which the learning rate rises, in a trial of so many steps."""
+    return round(hparams.get(WARMUP, 0.0) * steps)
+
+
 def batch_of(hparams: Hparams, batch: int) -> int:
     """The batch size of a trial with these hyperparameters, in a sweep with that `batch`."""
     return int(hparams.get(BATCH, 0)) or batch

@@ -49,12 +49,12 @@ ROOT = (
 
 def torch(h: Hparams, steps: int) -> Translation:
     arguments = {"lr": h["learning_rate"], "alpha": h["rho"], "eps": math.sqrt(h["epsilon"])}
-    return Translation("torch.optim.RMSprop", arguments | _variant(h), ROOT.format(h["epsilon"]))
+    return Translation("torch.optim.RMSprop", {**arguments, **_variant(h)}, ROOT.format(h["epsilon"]))
 
 
 def optax(h: Hparams, steps: int) -> Translation:
     arguments = {"learning_rate": h["learning_rate"], "decay": h["rho"], "eps": h["epsilon"], "eps_in_sqrt": True}
-    return Translation("optax.rmsprop", arguments | _variant(h))
+    return Translation("optax.rmsprop", {**arguments, **_variant(h)})
 
 
 def _variant(h: Hparams) -> dict[str, Argument]:

@@ -10,13 +10,13 @@ import tensorflow as tf
 from optbench.choices import Scale
 from optbench.data.scaling import Scaling
 from optbench.optimizers import Optimizer
-from optbench.optimizers.knobs import GLOBAL_CLIPNORM, LABEL_SMOOTHING, SCHEDULE, WARMUP, WEIGHT_DECAY, knobs_of
+from optbench.optimizers.knobs import GLOBAL_CLIPNORM, LABEL_SMOOTHING, WEIGHT_DECAY, knobs_of, warmup_steps
 from optbench.optimizers.precision import arrays
 from optbench.training.contract import Job
 from optbench.training.order import Array
 from optbench.training.tensorflow.network import Network, Tensor
 from optbench.training.tensorflow.ops import LANE_OPS
-from optbench.training.tensorflow.schedules import factor, warmup_steps
+from optbench.training.tensorflow.schedules import CHANGING, factor
 
 CHUNK = 2000  # examples evaluated at a time: the activations of a chunk stay in the cache
 
@@ -128,7 +128,7 @@ class Program:
     def wide(self, held: Variables, variable: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The hyperparameters of the last step and the step counts, shaped to go with a variable [W, ...]."""
         hparams = dict(held.hparams)
-        if self.knobs & {SCHEDULE, WARMUP}:
+        if self.knobs & CHANGING:
             hparams["learning_rate"] = hparams["learning_rate"] * factor(hparams, held.count - 1, held.steps, held.rise)
         wide = (variable.shape[0], *[1] * (len(variable.shape) - 1))
         return {name: tf.reshape(value, wide) for name, value in hparams.items()}, tf.reshape(held.count, wide)

@@ -7,13 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, WARMUP
+from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, WARMUP, warmup_steps
 from optbench.training.tensorflow.network import Tensor
 
-
-def warmup_steps(hparams: Mapping[str, float], steps: int) -> int:
-    """The number of steps in which the learning rate rises, in a trial of so many steps."""
-    return round(hparams.get(WARMUP, 0.0) * steps)
+CHANGING = frozenset({SCHEDULE, WARMUP})
+"""The knobs by which a learning rate changes."""
 
 
 def factor(hparams: Mapping[str, Tensor], step: Tensor, steps: Tensor, rise: Tensor) -> Tensor:
