@@ -3,6 +3,8 @@
 import shutil
 import tomllib
 from contextlib import closing
+from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ from optbench.comparison.verdict import pairs
 from optbench.definition import load, parse
 from optbench.definition.stored import as_begun
 from optbench.errors import StudyError
+from optbench.optimizers import NUMERICS
 from optbench.report.page import report
 from optbench.scheduler.plan import params_of
 from optbench.storage import curve, find_study, open_storage, studies, trials
@@ -19,7 +22,7 @@ from optbench.storage.doctor import examine
 from optbench.storage.upgrade import upgrade
 from optbench.worker.creation import create_study
 from optbench.worker.data import load_data
-from optbench.worker.replay import TOLERANCE, replay
+from optbench.worker.replay import TOLERANCE, repeats_exactly, replay
 from tests.commands import in_process
 from tests.conftest import KEPT, write_toml
 
@@ -132,3 +135,11 @@ def test_a_kept_study_is_resumed_without_its_file_and_gets_finals(kept):
         assert trials(storage, study.study_id)[:8] == before
         assert (study.finals.study, study.finals.done, study.finals.total) == ("partial/finals", True, 5)
         assert examine(storage) == []
+
+
+@pytest.mark.parametrize(("device", "exactly"), [("CPU X", True), ("GPU X", False)])
+def test_only_a_cpu_repeats_every_bit(device, exactly):
+    study = SimpleNamespace(versions={"tensorflow": version("tensorflow")})
+    trial = SimpleNamespace(numerics=NUMERICS, trainer="lanes", device=device)
+    assert repeats_exactly(study, trial, SimpleNamespace(device=device)) is exactly
+    assert not repeats_exactly(study, trial, SimpleNamespace(device="CPU Y"))

@@ -14,7 +14,7 @@ def device() -> str:
 
 
 def device_name() -> str:
-    """GPU or CPU with the name of the processor. Only the same processor gives the same numbers, bit for bit."""
+    """GPU or CPU with the name of the processor. Only the same CPU gives the same numbers, bit for bit."""
     if device() == "GPU":
         details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
         return f"GPU {details.get('device_name', '')}".rstrip()
