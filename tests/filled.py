@@ -27,7 +27,7 @@ SPACES = {
 }
 FIXED = [
     {"optimizer": "adadelta", "label": "AdaDelta, Keras", "seeds": [0, 1], "published_test_accuracy": 0.8653}
-    | OPTIMIZERS["adadelta"].defaults,
+    | OPTIMIZERS["adadelta"].resolve({}),
     {"optimizer": "adadelta", "label": "AdaDelta, paper", "learning_rate": 1.0, "epsilon": 1e-6, "seeds": [0, 1]},
     {"optimizer": "adam", "label": "Adam, Keras", "seeds": [0, 1], "published_test_accuracy": 0.9811},
 ]
