@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
-from optbench.optimizers.knobs import BATCH, FINAL, SCHEDULE, SCHEDULES, in_effect, knobs_of, warmup_steps
+from optbench.optimizers.knobs import BATCH, SCHEDULE, SCHEDULES, after_warmup, in_effect, knobs_of, warmup_steps
 from optbench.optimizers.spelling import spelled
 
 Hparams = Mapping[str, float]
@@ -24,23 +24,16 @@ def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
 def _schedule(hparams: Hparams, steps: int) -> Translation | None:
     """The class in `keras.optimizers.schedules` and its arguments, in a training of so many steps; None if constant.
 
-    A cosine that falls to 1 is a constant learning rate after the warmup. Raises StudyError where Keras has no class.
+    Raises StudyError where Keras has no class.
     """
-    rate, rise = hparams["learning_rate"], warmup_steps(hparams, steps)
-    name, final = SCHEDULES[int(hparams.get(SCHEDULE, 0))], hparams.get(FINAL, 0.0)
-    if name == "constant":
-        if not rise:
-            return None
-        name, final = "cosine", 1.0
-    common = {"initial_learning_rate": rate, "decay_steps": max(steps - rise, 1)}
-    if name == "cosine":
-        warmup = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": rise} if rise else {}
-        return Translation("CosineDecay", common | {"alpha": final} | warmup)
-    if rise:
+    rise, found = warmup_steps(hparams, steps), after_warmup(hparams, steps)
+    if not rise:
+        return found if hparams.get(SCHEDULE) else None
+    if found.name != "CosineDecay":
+        name = SCHEDULES[int(hparams[SCHEDULE])]
         raise StudyError(f"Keras has no {name} schedule with a warmup; expected another --format: json or toml")
-    if name == "linear":
-        return Translation("PolynomialDecay", common | {"end_learning_rate": rate * final})
-    return Translation("ExponentialDecay", common | {"decay_rate": final})
+    warmup = {"initial_learning_rate": 0.0, "warmup_target": hparams["learning_rate"], "warmup_steps": rise}
+    return Translation(found.name, {**found.arguments, **warmup})
 
 
 def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:

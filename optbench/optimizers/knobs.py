@@ -14,7 +14,7 @@ steps, `warmup` as a fraction of all, it rises linearly from 0 instead.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer
+from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer, Translation
 
 WEIGHT_DECAY, GLOBAL_CLIPNORM, LABEL_SMOOTHING = "weight_decay", "global_clipnorm", "label_smoothing"
 SCHEDULE, WARMUP, FINAL, BATCH = "schedule", "warmup", "final", "batch"
@@ -49,6 +49,23 @@ def in_effect(hparams: Hparams) -> dict[str, float]:
 def warmup_steps(hparams: Hparams, steps: int) -> int:
     """The number of steps in which the learning rate rises, in a trial of so many steps."""
     return round(hparams.get(WARMUP, 0.0) * steps)
+
+
+def after_warmup(hparams: Hparams, steps: int) -> Translation:
+    """The class in `keras.optimizers.schedules` for the steps after the warmup, with its arguments.
+
+    A cosine that falls to 1 is a constant learning rate.
+    """
+    name, final = SCHEDULES[int(hparams.get(SCHEDULE, 0))], hparams.get(FINAL, 0.0)
+    rate, left = hparams["learning_rate"], max(steps - warmup_steps(hparams, steps), 1)
+    common = {"initial_learning_rate": rate, "decay_steps": left}
+    match name:
+        case "linear":
+            return Translation("PolynomialDecay", common | {"end_learning_rate": rate * final})
+        case "exponential":
+            return Translation("ExponentialDecay", common | {"decay_rate": final})
+        case _:
+            return Translation("CosineDecay", common | {"alpha": 1.0 if name == "constant" else final})
 
 
 def batch_of(hparams: Hparams, batch: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, WARMUP, warmup_steps
+from optbench.optimizers.knobs import FINAL, SCHEDULE, SCHEDULES, WARMUP, after_warmup, warmup_steps
 from optbench.training.tensorflow.network import Tensor
 
 CHANGING = frozenset({SCHEDULE, WARMUP})
@@ -37,9 +37,8 @@ class Scheduled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
 
     def __init__(self, hparams: Mapping[str, float], steps: int) -> None:
         self.rate, self.rise = hparams["learning_rate"], warmup_steps(hparams, steps)
-        self.after = _after_warmup(
-            SCHEDULES[int(hparams.get(SCHEDULE, 0))], self.rate, max(steps - self.rise, 1), hparams.get(FINAL, 0.0)
-        )
+        after = after_warmup(hparams, steps)
+        self.after = getattr(keras.optimizers.schedules, after.name)(**after.arguments)
 
     def __call__(self, step: Tensor) -> Tensor:
         step = tf.cast(step, tf.float32)
@@ -48,16 +47,3 @@ class Scheduled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError("a schedule of optbench's reference trainer is never saved")
-
-
-def _after_warmup(name: str, rate: float, steps: int, final: float) -> Any:
-    schedules = keras.optimizers.schedules
-    match name:
-        case "cosine":
-            return schedules.CosineDecay(rate, steps, alpha=final)
-        case "linear":
-            return schedules.PolynomialDecay(rate, steps, end_learning_rate=rate * final)
-        case "exponential":
-            return schedules.ExponentialDecay(rate, steps, decay_rate=final)
-        case _:
-            return lambda _: tf.constant(rate, tf.float32)
