@@ -63,7 +63,7 @@ def get(request):
         return answer.read()
 
 
-@pytest.mark.parametrize(("kind", "total", "kills"), [("sqlite", 100, 2), ("postgresql", 100, 1)])
+@pytest.mark.parametrize(("kind", "total", "kills"), [("sqlite", 100, 2), ("postgresql", 100, 1), ("mariadb", 100, 1)])
 def test_no_slot_is_lost_or_finished_twice_while_workers_are_killed_frozen_and_stopped(workers_on, kind, total, kills):
     print(f"OPTBENCH_TEST_SEED={SEED}")
     workers = workers_on(kind, total)
