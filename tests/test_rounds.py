@@ -11,6 +11,7 @@ from optbench.comparison.collect import collect
 from optbench.comparison.conclusions import Statement
 from optbench.comparison.confirmation import confirmation, fresh_seeds, in_order, plan
 from optbench.comparison.rounds import schedule
+from optbench.comparison.rows import gains, rows
 from optbench.comparison.verdict import pairs
 from optbench.errors import DefinitionError, OptbenchError
 from optbench.storage import UntilDecided, count_evaluations, find_study, open_storage, studies, trials
@@ -73,6 +74,24 @@ def test_more_seeds_and_more_configurations_are_trained_in_the_same_study(url, m
     assert [study.name for study in optbench.studies(url)] == ["adam", "adam/confirm"]
     assert read(url, examine) == []
     assert [len(c.scores) for c in read(url, lambda s: collect(s, ["adam"]).arms[0].confirmed)] == [5, 5, 5]
+
+
+def test_known_settings_that_searches_share_are_trained_once(url, monkeypatch):
+    """A comparison finds them in any study. Once that study is gone, the next confirmation trains them."""
+    fake = use(monkeypatch, Fake({"adam": 0.97}))
+    for seed, name in enumerate(("one", "two", "three")):
+        searched(url, "adam", name=name, seed=seed)
+    code, output = typed(url, "confirm", "one", "two", "--seeds", "6")
+    assert code == 0, output
+    assert "one: the best 1 and the known settings on 6 seeds, as one/confirm" in output
+    assert "two: the best 1 on 6 seeds, as two/confirm" in output
+    assert typed(url, "confirm", "three", "--seeds", "7")[0] == 0
+    assert fake.defaults["adam"] == list(fresh_seeds()[:7]), "the seventh is new, and three's"
+    (gain,) = read(url, lambda storage: gains(rows(collect(storage, ["two"]))))
+    assert (gain.over, gain.difference.n) == ("default", 6)
+    assert typed(url, "delete", "one/confirm", "--yes")[0] == 0
+    assert typed(url, "confirm", "two", "--seeds", "6")[0] == 0
+    assert fake.defaults["adam"][7:] == list(fresh_seeds()[:6])
 
 
 def test_a_confirmation_of_an_earlier_version_is_extended(tmp_path):

@@ -78,7 +78,8 @@ def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
         for note in notes(one, request.top, request.seeds):
             print_error(note)
         held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
-        what = f"the best {one.configurations} and the known settings on {request.seeds} seeds"
+        known = " and the known settings" if one.trains_known else ""
+        what = f"the best {one.configurations}{known} on {request.seeds} seeds"
         text = f"{one.search.name}: {what}, as {one.name}{held}"
         console.print(text, markup=False, soft_wrap=True)
     return found

@@ -15,6 +15,8 @@ from optbench.worker.bounds import BOUNDS
 from optbench.worker.creation import free_name
 
 MAX_SEEDS = BOUNDS["seeds"][1]
+Training = tuple[str, tuple[tuple[str, float], ...], int | None]
+"""An optimizer, all of its hyperparameters by name, and a seed."""
 
 
 def confirmation(study: StudyRecord, records: Sequence[TrialRecord], top: int, seeds: int, epochs: int | None) -> Sweep:
@@ -104,6 +106,11 @@ class Plan:
     extends: StudyRecord | None = None
 
     @property
+    def trains_known(self) -> bool:
+        """Whether known settings are trained beside the best configurations, not in another study."""
+        return any(trial.source_trial is None for trial in self.sweep.fixed)
+
+    @property
     def lacks_trials(self) -> bool:
         """Whether a trial is still to be trained."""
         return self.extends is None or self.extends.finished < self.sweep.trials
@@ -116,7 +123,7 @@ def plan(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> Pla
     extended. A confirmation keeps its name when its search is renamed.
     """
     alike = [study for study in every if study.confirms(search) and study.sweep and _same(study.sweep, sweep)]
-    wanted = {_key(trial) for trial in sweep.fixed}
+    wanted = {training_of(trial) for trial in sweep.fixed}
     best = max(alike, key=lambda study: (len(wanted & _keys(study)), -study.study_id), default=None)
     if best is None or best.sweep is None:
         name = free_name(sweep.name, {study.name for study in every})
@@ -124,7 +131,7 @@ def plan(sweep: Sweep, search: StudyRecord, every: Sequence[StudyRecord]) -> Pla
             search=search, sweep=sweep, name=name, wanted=len(sweep.fixed), configurations=_configurations(sweep)
         )
     known = _keys(best)
-    fixed = (*best.sweep.fixed, *(trial for trial in sweep.fixed if _key(trial) not in known))
+    fixed = (*best.sweep.fixed, *(trial for trial in sweep.fixed if training_of(trial) not in known))
     longer = replace(best.sweep, fixed=fixed, trials=len(fixed), lanes=None)
     return Plan(
         search=search,
@@ -164,12 +171,13 @@ def _bare(sweep: Sweep) -> dict[str, Any]:
     return bare | {"model": sweep.model.identity()}
 
 
-def _keys(study: StudyRecord) -> set[object]:
-    return set() if study.sweep is None else {_key(trial) for trial in study.sweep.fixed}
+def _keys(study: StudyRecord) -> set[Training]:
+    return set() if study.sweep is None else {training_of(trial) for trial in study.sweep.fixed}
 
 
-def _key(trial: FixedTrial) -> object:
-    """What two fixed trials share that train the same; those of schema 3 name no source trials."""
+def training_of(trial: FixedTrial | TrialRecord) -> Training:
+    """What two trials of confirmations share that train the same; those of schema 3 name no source trials."""
     known = OPTIMIZERS.get(trial.optimizer)
-    params = known.complete(trial.params) if known else trial.params
+    given = trial.params if isinstance(trial, FixedTrial) else trial.hyperparameters
+    params = known.complete(given) if known else given
     return trial.optimizer, tuple(sorted(params.items())), trial.seed

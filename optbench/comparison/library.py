@@ -31,10 +31,10 @@ def read(
     searches = [study for one in chosen for study in one.studies]
     families = {family(study) for study in searches}
     related = [study for study in known if family(study) in families]
-    tested = [study for study in related if _tested(study)]
+    scored = [study for study in related if tested(study)]
     explored = {study.study_id: other for study in searches if (other := _explored(study, related))}
-    wanted = {study.study_id: study for study in [*searches, *tested, *explored.values()]}
-    drawn = {study.study_id for study in [*searches, *tested]} if with_curves else set()
+    wanted = {study.study_id: study for study in [*searches, *scored, *explored.values()]}
+    drawn = {study.study_id for study in [*searches, *scored]} if with_curves else set()
     trials, curves = trials_of(storage, wanted), curves_of(storage, drawn)
     sources = {
         key: Source(study, trials[key], {t.trial_id: curves[t.trial_id] for t in trials[key] if t.trial_id in curves})
@@ -42,13 +42,13 @@ def read(
     }
     library = Library(
         searches={study.study_id: sources[study.study_id] for study in searches},
-        tested=[sources[study.study_id] for study in tested],
+        tested=[sources[study.study_id] for study in scored],
         explored={search: sources[study.study_id] for search, study in explored.items()},
     )
     return library, [s.name for s in related if s.origin is not None and s.finished and not s.epochs]
 
 
-def _tested(study: StudyRecord) -> bool:
+def tested(study: StudyRecord) -> bool:
     """Whether the study holds fixed trials that were scored on the test set."""
     return not study.searches and study.metric == Metric.TEST_ACCURACY and bool(study.epochs)
 

@@ -1,15 +1,16 @@
 """Confirms searches in rounds of more and more seeds, until every pair of them is decided at every look."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from optbench.comparison.collect import collect, named
-from optbench.comparison.comparable import differences
+from optbench.comparison.comparable import differences, family
 from optbench.comparison.conclusions import Conclusion
-from optbench.comparison.confirmation import Plan, confirmation, plan
+from optbench.comparison.confirmation import Plan, Training, confirmation, plan, training_of
 from optbench.comparison.copies import check_copies
-from optbench.comparison.known import with_known
+from optbench.comparison.known import trained_elsewhere, with_known
 from optbench.comparison.sentences import standing
 from optbench.comparison.verdict import Pair, pairs
 from optbench.errors import StudyError
@@ -37,16 +38,22 @@ class ConfirmationRequest:
 def plans(storage: Storage, request: ConfirmationRequest, seeds: int | None = None) -> list[Plan]:
     """A plan for each search, on so many seeds (None: as many as were requested).
 
+    A known setting that several searches share is in the first of their plans: a comparison finds it in any study.
     Raises StudyError if one is not a search, or has no complete trial.
     """
-    found = [find_study(storage, name) for name in dict.fromkeys(request.names)]
-    number = request.seeds if seeds is None else seeds
-    wanted = [
-        with_known(confirmation(study, trials(storage, study.study_id), request.top, number, request.epochs))
-        for study in found
-    ]
     every = studies(storage)
-    return [plan(sweep, study, every) for study, sweep in zip(found, wanted, strict=True)]
+    planned: defaultdict[tuple[str, int], set[Training]] = defaultdict(set)
+    found = []
+    for study in [find_study(storage, name) for name in dict.fromkeys(request.names)]:
+        number = request.seeds if seeds is None else seeds
+        records = trials(storage, study.study_id)
+        sweep = confirmation(study, records, request.top, number, request.epochs)
+        alike = planned[family(study), sweep.epochs]
+        sweep = with_known(sweep, alike | trained_elsewhere(storage, study, sweep.epochs, every))
+        one = plan(sweep, study, every)
+        alike |= {training_of(trial) for trial in one.sweep.fixed}
+        found.append(one)
+    return found
 
 
 def schedule(first: int, most: int) -> Iterator[int]:
