@@ -18,10 +18,12 @@ from optbench.comparison.known import with_known
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import gains, rows
+from optbench.comparison.selection import mean_in_percent
 from optbench.exports import chosen
 from optbench.optimizers import OPTIMIZERS
 from optbench.report.finals_section import finals as finals_section
 from optbench.report.page import report
+from optbench.scheduler.finals import Finalist
 from optbench.service import refresh
 from optbench.storage import best_first, best_trials, find_study, open_storage, optuna_study, trials
 from tests.filled import confirm, peak, race, run, search
@@ -69,14 +71,14 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     mean, seeds = f"{100 * winner.mean:.2f}", len(winner.scores)
     line = tables.best(study, best)
     single = f"{100 * winner.searched:.2f} % in its single run"
-    half = f"{100 * winner.interval.margin:.2f}"
-    start = (
-        f"best: mean validation accuracy {mean} ± {half} % over {seeds} fresh seeds, {single}, in trial {best.number}: "
-    )
-    assert line.startswith(start)
+    reach = f"{100 * min(winner.scores.values()):.2f} to {100 * max(winner.scores.values()):.2f}"
+    over = f"mean validation accuracy {mean} % ({reach}) over {seeds} fresh seeds"
+    assert line.startswith(f"best: {over}, {single}, in trial {best.number}: ")
     shown = printed(*tables.show(study, records, 3))
     assert "finals adadelta/finals: done, 8 trials" in shown
-    assert re.search(rf"^1 +{best.number} +{mean} ± {half} +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE)
+    assert re.search(
+        rf"^1 +{best.number} +{mean} \({reach}\) +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE
+    )
     listed = printed(tables.studies([study]))
     assert f"{mean} %" in listed
     assert f"{seeds} seeds" in listed
@@ -91,6 +93,15 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     )
     plain = json.loads(json.dumps(tables.study_json(study)))["finals"]
     assert (plain["done"], plain["finalists"][0]["trial"], len(plain["finalists"])) == (True, best.number, 4)
+
+
+def test_a_mean_has_its_range_over_a_few_seeds_and_its_interval_over_more():
+    def told(*scores):
+        return mean_in_percent(Finalist(trial=0, scores=dict(enumerate(scores)), rounds=1), " %")
+
+    assert [told(0.5), told(0.5, 0.75)] == ["50.00 %", "62.50 % (50.00 to 75.00)"]
+    # t(3, 0.975) = 3.1824 times the deviation of 0.1 by the root of 4
+    assert told(0.5, 0.5, 0.5 + 0.1 * 3**0.5, 0.5 + 0.1 * 3**0.5) == "58.66 ± 15.91 %"
 
 
 def test_a_search_without_finals_says_that_its_best_rests_on_one_run(storage):

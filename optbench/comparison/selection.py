@@ -8,6 +8,9 @@ from optbench.storage import StudyRecord, TrialRecord
 if TYPE_CHECKING:
     from optbench.scheduler.finals import Finalist
 
+FEW = 4
+"""With fewer seeds a t-interval says little: that of two seeds is thirteen times as wide as their range."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -35,10 +38,14 @@ class Selection:
         return "one run" if self.finalist is None else f"finals, {self.seeds} seeds"
 
 
-def mean_in_percent(one: "Finalist") -> str:
-    """A finalist's mean over fresh seeds in percent, ± half of its 95 % interval where there are several seeds."""
-    half = f" ± {100 * one.interval.margin:.2f}" if len(one.scores) > 1 else ""
-    return f"{100 * one.mean:.2f}{half}"
+def mean_in_percent(one: "Finalist", unit: str = "") -> str:
+    """A finalist's mean over fresh seeds in percent, with half of its 95 % interval or, over a few, with their range."""
+    mean, scores = f"{100 * one.mean:.2f}", one.scores.values()
+    if len(scores) == 1:
+        return f"{mean}{unit}"
+    if len(scores) < FEW:
+        return f"{mean}{unit} ({100 * min(scores):.2f} to {100 * max(scores):.2f})"
+    return f"{mean} ± {100 * one.interval.margin:.2f}{unit}"
 
 
 def selection(study: StudyRecord, trial: TrialRecord) -> Selection:

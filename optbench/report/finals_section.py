@@ -29,7 +29,7 @@ def _told(arm: Arm, own: FinalsRecord) -> str:
     winner = own.winner
     if winner is None:
         return f"{arm.name}: {own.finished} of {own.total} trials of the finals are finished."
-    mean = f"{arm.name}: trial {winner.trial} won with a mean of {mean_in_percent(winner)} %"
+    mean = f"{arm.name}: trial {winner.trial} won with a mean of {mean_in_percent(winner, ' %')}"
     mean += f" over {len(winner.scores)} fresh seeds"
     single = _by_single_run(own.finalists)[0]
     if winner.optimism is not None:

@@ -23,7 +23,7 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
         value = score(study.metric, trial.value)
         return f"best: {study.metric} {value} in trial {trial.number}: {settings}"
     single = "" if winner.searched is None else f", {percent(winner.searched)} % in its single run"
-    mean = f"mean {study.metric} {mean_in_percent(winner)} % over {len(winner.scores)} fresh seeds"
+    mean = f"mean {study.metric} {mean_in_percent(winner, ' %')} over {len(winner.scores)} fresh seeds"
     return f"best: {mean}{single}, in trial {trial.number}: {settings}"
 
 
