@@ -39,7 +39,7 @@ class Selection:
 
 
 def mean_in_percent(one: "Finalist", unit: str = "") -> str:
-    """A finalist's mean over fresh seeds in percent, with half of its 95 % interval or, over a few, with their range."""
+    """A finalist's mean over fresh seeds in percent, with half of its 95 % interval or, over few seeds, the range."""
     mean, scores = f"{100 * one.mean:.2f}", one.scores.values()
     if len(scores) == 1:
         return f"{mean}{unit}"
