@@ -24,8 +24,9 @@ from optbench.optimizers.knobs import BATCH, batch_of
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import cores, device, device_name
-from optbench.training.tensorflow.lane_group import LaneGroup, program_of
+from optbench.training.tensorflow.lane_group import LaneGroup
 from optbench.training.tensorflow.network import Network, Tensor
+from optbench.training.tensorflow.program import program_of
 
 
 class Lanes:
