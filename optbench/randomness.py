@@ -18,6 +18,7 @@ class Purpose(enum.IntEnum):
     CONFIRM = 8
     FINALS = 9
     START = 10
+    DROPOUT = 11
 
 
 def generator(purpose: Purpose, *words: int) -> np.random.Generator:

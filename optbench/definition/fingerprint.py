@@ -18,6 +18,7 @@ ALWAYS: Mapping[str, Any] = {
     "seed": 0,
     "model.hidden": [128],
     "model.activation": "relu",
+    "model.dropout": 0.0,
     "data.resplit": False,
 }
 SEARCHING: Mapping[str, Any] = {"sampler.name": "tpe", "pruner.name": "median"}

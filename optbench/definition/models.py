@@ -65,6 +65,8 @@ class MlpTable(Table):
     """The units of each hidden layer."""
     activation: Activation = "relu"
     """The activation of the hidden layers."""
+    dropout: float = Field(default=MlpModel.dropout, ge=0, le=0.9)
+    """The fraction of the units of each hidden layer that a training step leaves out; in [space], it is searched."""
 
 
 class BuiltTable(Table):

@@ -11,10 +11,14 @@ ACTIVATIONS = ("elu", "gelu", "relu", "selu", "sigmoid", "silu", "softplus", "ta
 
 @dataclass(frozen=True)
 class MlpModel:
-    """Dense layers: the units of each hidden layer, and their activation."""
+    """Dense layers: the units of each hidden layer, their activation, and the dropout after each of them.
+
+    `dropout` belongs to every trial. A sweep that searches for it has a hyperparameter of that name instead.
+    """
 
     hidden: tuple[int, ...] = (128,)
     activation: str = "relu"
+    dropout: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         """The model as [model] has it."""

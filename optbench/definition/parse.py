@@ -9,13 +9,14 @@ from optbench.choices import Missing, Scale
 from optbench.definition.data import DataSource, TableFile
 from optbench.definition.function import function_model
 from optbench.definition.known import is_known, with_known
-from optbench.definition.network import MlpModel, Model
+from optbench.definition.network import BuiltModel, MlpModel, Model
 from optbench.definition.parts import dimensions, fixed_trials
 from optbench.definition.rounds import smallest, too_small, trainings
 from optbench.definition.space import grid_size
 from optbench.definition.sweep import Finals, Grid, Hyperband, NoPruner, Start, SuccessiveHalving, Sweep, Tpe
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.knobs import DROPOUT
 
 if TYPE_CHECKING:
     from optbench.definition.data_models import DataTable, FileTable
@@ -47,6 +48,7 @@ def parse(table: Mapping[str, Any], where: str, flags: Collection[str] = ()) -> 
     check_study_name(read.name, where)
     sweep = _sweep(read, where)
     _check_validation(sweep, where)
+    _check_dropout(sweep, where)
     if sweep.searches:
         _check_search(sweep, where, flags)
     else:
@@ -119,7 +121,7 @@ def _model(read: "MlpTable | BuiltTable", where: str) -> Model:
     if "build" in held:
         return function_model(held["build"], held["arguments"], where)
     check_weights(held["hidden"], 1, 1, where)  # worker/data.py knows how many inputs there are
-    return MlpModel(tuple(held["hidden"]), held["activation"])
+    return MlpModel(tuple(held["hidden"]), held["activation"], held["dropout"])
 
 
 def _finals(read: "SweepTable") -> Finals | None:
@@ -149,6 +151,19 @@ def _check_validation(sweep: Sweep, where: str) -> None:
         )
     if sweep.data.resplit and sweep.data.validation == 0:
         raise DefinitionError(f"{where} [data]: resplit = true, but validation is 0; expected validation examples")
+
+
+def _check_dropout(sweep: Sweep, where: str) -> None:
+    """Raise DefinitionError if trials set a dropout that the model has no place for, or that it sets, too."""
+    if DROPOUT not in sweep.space and not any(trial.params.get(DROPOUT) for trial in sweep.fixed):
+        return
+    if isinstance(sweep.model, BuiltModel):
+        raise DefinitionError(
+            f"{where}: {DROPOUT} is for [model] hidden; a function has dropout layers of its own: expected the rate in "
+            "[model.arguments]"
+        )
+    if sweep.model.dropout:
+        raise DefinitionError(f"{where}: {DROPOUT} of trials beside {DROPOUT} in [model]; expected one of them")
 
 
 def check_trials(sweep: Sweep, where: str, flags: Collection[str] = ()) -> None:

@@ -4,11 +4,23 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from optbench.errors import StudyError
-from optbench.optimizers import OPTIMIZERS, Optimizer, Translation
-from optbench.optimizers.knobs import BATCH, SCHEDULE, SCHEDULES, after_warmup, in_effect, knobs_of, warmup_steps
+from optbench.optimizers import OPTIMIZERS, Translation
+from optbench.optimizers.contract import Translate
+from optbench.optimizers.knobs import (
+    BATCH,
+    DROPOUT,
+    SCHEDULE,
+    SCHEDULES,
+    after_warmup,
+    in_effect,
+    knobs_of,
+    warmup_steps,
+)
 from optbench.optimizers.spelling import spelled
 
 Hparams = Mapping[str, float]
+ELSEWHERE = {BATCH, DROPOUT}
+"""Knobs of the training and of the model, which no translation of an optimizer needs."""
 
 
 def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
@@ -38,28 +50,25 @@ def _schedule(hparams: Hparams, steps: int) -> Translation | None:
 
 def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The class in `torch.optim` and its arguments, in a training of so many steps. Raises StudyError."""
-    known = OPTIMIZERS[optimizer]
-    translate = known.translations.torch
-    found = None if translate is None or _turned(hparams, known) else translate(known.complete(hparams), steps)
-    return found or _missing("PyTorch", optimizer, hparams)
+    return _translated("PyTorch", OPTIMIZERS[optimizer].translations.torch, optimizer, hparams, steps)
 
 
 def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
     """The function in `optax` and its arguments, in a training of so many steps. Raises StudyError."""
-    known = OPTIMIZERS[optimizer]
-    translate = known.translations.optax
-    found = None if translate is None or _turned(hparams, known) else translate(known.complete(hparams), steps)
-    return found or _missing("optax", optimizer, hparams)
+    return _translated("optax", OPTIMIZERS[optimizer].translations.optax, optimizer, hparams, steps)
 
 
-def _turned(hparams: Hparams, optimizer: Optimizer) -> bool:
-    """Whether a knob is set that no translation has; the batch size is no matter of the optimizer's."""
-    effective = in_effect(hparams)
-    return any(effective.get(name) for name in knobs_of(optimizer) - {BATCH})
+def _translated(
+    framework: str, translate: Translate | None, optimizer: str, hparams: Hparams, steps: int
+) -> Translation:
+    known, effective = OPTIMIZERS[optimizer], in_effect(hparams)
+    turned = any(effective.get(name) for name in knobs_of(known) - ELSEWHERE)  # no framework has the knobs
+    found = None if translate is None or turned else translate(known.complete(hparams), steps)
+    return found or _missing(framework, optimizer, hparams)
 
 
 def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
-    optional = {name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional} - {BATCH}
+    optional = {name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional} - ELSEWHERE
     set_ = {name: value for name, value in in_effect(hparams).items() if name in optional and value}
     given = spelled(optimizer, set_)
     words = "".join(

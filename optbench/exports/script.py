@@ -11,7 +11,8 @@ from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
 from optbench.optimizers import Translation
-from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of
+from optbench.optimizers.contract import Hparams
+from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of, dropout_of
 
 DIGITS = """from sklearn.datasets import load_digits
 
@@ -70,7 +71,7 @@ def as_python(choices: Sequence[Choice]) -> str:
     steps = sweep.epochs * math.ceil(study.facts.examples / batch)
     found = frameworks.keras(trial.optimizer, trial.hyperparameters, steps)
     value = "" if trial.value is None else f", which had {study.metric} {100 * trial.value:.2f} %"
-    layers = _layers(sweep.model, study.facts)
+    layers = _layers(sweep.model, study.facts, trial.hyperparameters)
     load = DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name, features=features)
     return SCRIPT.format(
         title=f"Trial {trial.number} of the study {study.name!r}{value} (optbench {__version__}).",
@@ -96,12 +97,17 @@ def _arguments(found: Translation, between: str) -> str:
     )
 
 
-def _layers(model: Model, facts: Facts) -> list[str]:
+def _layers(model: Model, facts: Facts, hparams: Hparams) -> list[str]:
     """The layers of the network, as Python."""
     if isinstance(model, BuiltModel):
         call = f"build({tuple(facts.shape)!r}, {len(facts.classes)}, **{dict(model.arguments)!r}),"
         return [f"keras.layers.Reshape({tuple(facts.shape)!r}),", call]
-    hidden = [f"keras.layers.Dense({units}, activation={model.activation!r})," for units in model.hidden]
+    rate = dropout_of(hparams, model.dropout)
+    hidden = []
+    for units in model.hidden:
+        hidden.append(f"keras.layers.Dense({units}, activation={model.activation!r}),")
+        if rate:
+            hidden.append(f"keras.layers.Dropout({rate!r}),")
     return [*hidden, f"keras.layers.Dense({len(facts.classes)}),"]
 
 

@@ -8,6 +8,8 @@ of each label and spreads it evenly over all classes.
 `schedule` is how the learning rate falls over all steps of a trial, to the fraction `final` of itself. During the first
 steps, `warmup` as a fraction of all, it rises linearly from 0 instead.
 
+`dropout` is the fraction of the units of every hidden layer that a training step leaves out. Only dense layers have it.
+
 `batch` is the batch size of one trial. A trial's row has it only if it is not the sweep's.
 """
 
@@ -17,12 +19,13 @@ from dataclasses import replace
 from optbench.optimizers.contract import Hparams, Hyperparameter, Kind, Optimizer, Translation
 
 WEIGHT_DECAY, GLOBAL_CLIPNORM, LABEL_SMOOTHING = "weight_decay", "global_clipnorm", "label_smoothing"
-SCHEDULE, WARMUP, FINAL, BATCH = "schedule", "warmup", "final", "batch"
+SCHEDULE, WARMUP, FINAL, BATCH, DROPOUT = "schedule", "warmup", "final", "batch", "dropout"
 SCHEDULES = ("constant", "cosine", "linear", "exponential")
 KNOBS: Mapping[str, Hyperparameter] = {
     WEIGHT_DECAY: Hyperparameter(0.0, closed=True, optional=True),
     GLOBAL_CLIPNORM: Hyperparameter(0.0, closed=True, optional=True),
     LABEL_SMOOTHING: Hyperparameter(0.0, closed=True, high=0.5, closed_high=True, optional=True, argument=False),
+    DROPOUT: Hyperparameter(0.0, closed=True, high=0.9, closed_high=True, optional=True, argument=False),
     SCHEDULE: Hyperparameter(0.0, kind=Kind.NAME, names=SCHEDULES, optional=True, argument=False),
     WARMUP: Hyperparameter(0.0, closed=True, high=0.9, closed_high=True, optional=True, argument=False),
     BATCH: Hyperparameter(0.0, kind=Kind.COUNT, optional=True, argument=False),
@@ -71,3 +74,8 @@ def after_warmup(hparams: Hparams, steps: int) -> Translation:
 def batch_of(hparams: Hparams, batch: int) -> int:
     """The batch size of a trial with these hyperparameters, in a sweep with that `batch`."""
     return int(hparams.get(BATCH, 0)) or batch
+
+
+def dropout_of(hparams: Hparams, dropout: float) -> float:
+    """The rate of a trial with these hyperparameters, on a model with that `dropout`."""
+    return hparams.get(DROPOUT, 0.0) or dropout

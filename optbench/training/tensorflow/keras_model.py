@@ -19,6 +19,7 @@ from optbench.errors import DefinitionError
 from optbench.randomness import Purpose, generator
 from optbench.training.order import Array
 from optbench.training.tensorflow.device import device
+from optbench.training.tensorflow.dropout import Dropout
 from optbench.training.tensorflow.network import Forward, Tensor, Variable
 
 CONVOLUTIONS = (
@@ -52,8 +53,17 @@ class KerasModel:
         """See Network."""
         return [np.asarray(variable) for variable in _variables(self._made(seed))]
 
-    def forward(self, weights: Sequence[Tensor], others: Sequence[Tensor], inputs: Tensor, training: bool) -> Forward:
-        """See Network; each of the W networks passes by itself."""
+    dropout = 0.0
+
+    def forward(
+        self,
+        weights: Sequence[Tensor],
+        others: Sequence[Tensor],
+        inputs: Tensor,
+        training: bool,
+        dropout: Dropout | None = None,
+    ) -> Forward:
+        """See Network; each of the W networks passes by itself, with dropout layers of its own."""
         passes = [
             self._pass(
                 [v[lane] for v in (*weights, *others)], inputs[lane] if len(inputs.shape) == 3 else inputs, training
@@ -77,8 +87,8 @@ class KerasModel:
         others = [value if now is None else now for now, value in after[len(self.network.trainable_variables) :]]
         return Forward(logits, others, tf.add_n(losses) if losses else tf.constant(0.0))
 
-    def layers(self, values: Sequence[Array]) -> list[Any]:
-        """See Network."""
+    def layers(self, values: Sequence[Array], dropout: float = 0.0, seed: int = 0) -> list[Any]:
+        """See Network; dropout layers have the seeds that they were made with."""
         network = self._made(seed=0)
         for variable, value in zip(_variables(network), values, strict=True):
             variable.assign(value)

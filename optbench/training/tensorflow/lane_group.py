@@ -5,8 +5,9 @@ import tensorflow as tf
 
 from optbench.choices import Scale
 from optbench.data.scaling import Scaling
-from optbench.optimizers.knobs import knobs_of, warmup_steps
+from optbench.optimizers.knobs import dropout_of, knobs_of, warmup_steps
 from optbench.optimizers.precision import arrays
+from optbench.randomness import Purpose, seed
 from optbench.training.contract import Job
 from optbench.training.order import Array
 from optbench.training.tensorflow.ops import LANE_OPS
@@ -41,6 +42,8 @@ class LaneGroup:
                 part[lane].assign(tf.zeros_like(value))
         for name, number in arrays(program.optimizer, job.hparams, numerics=job.numerics).items():
             held.hparams[name][lane].assign(number)
+        held.dropout[lane].assign(dropout_of(job.hparams, program.network.dropout))
+        held.seeds[lane].assign(seed(Purpose.DROPOUT, job.seed))
         held.count[lane].assign(0.0)
         held.steps[lane].assign(float(steps))
         held.rise[lane].assign(float(warmup_steps(job.hparams, steps)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from optbench.training.order import Array
+from optbench.training.tensorflow.dropout import Dropout
 
 Tensor = Any
 
@@ -32,7 +33,8 @@ class Forward(NamedTuple):
 class Network(Protocol):
     """A network over one input. All `variables` come in one order: those that are trained first.
 
-    `xla` is whether XLA compiles it well on this device. Equal networks share what is compiled.
+    `xla` is whether XLA compiles it well on this device. `dropout` is the rate after every hidden layer of a trial that
+    has none of its own. Equal networks share what is compiled.
     """
 
     def __hash__(self) -> int: ...
@@ -47,14 +49,27 @@ class Network(Protocol):
     @property
     def xla(self) -> bool: ...
 
+    @property
+    def dropout(self) -> float: ...
+
     def initial(self, seed: int) -> list[Array]:
         """The values that the variables of a trial with this seed start from."""
 
-    def forward(self, weights: Sequence[Tensor], others: Sequence[Tensor], inputs: Tensor, training: bool) -> Forward:
+    def forward(
+        self,
+        weights: Sequence[Tensor],
+        others: Sequence[Tensor],
+        inputs: Tensor,
+        training: bool,
+        dropout: Dropout | None = None,
+    ) -> Forward:
         """A pass of W networks, variables [W, ...], over scaled inputs, [n, features] for all or [W, n, features]."""
 
-    def layers(self, values: Sequence[Array]) -> list[Any]:
-        """Keras layers, built, with these values of the variables: from scaled inputs [n, features] to logits."""
+    def layers(self, values: Sequence[Array], dropout: float = 0.0, seed: int = 0) -> list[Any]:
+        """Keras layers, built, with these values of the variables: from scaled inputs [n, features] to logits.
+
+        The seed decides what they drop out in training.
+        """
 
     def values(self, layers: Sequence[Any]) -> list[Array]:
         """The present values of the variables in such layers."""

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from optbench.choices import Scale
 from optbench.optimizers import Optimizer
-from optbench.optimizers.knobs import GLOBAL_CLIPNORM, LABEL_SMOOTHING, WEIGHT_DECAY, knobs_of
+from optbench.optimizers.knobs import DROPOUT, GLOBAL_CLIPNORM, LABEL_SMOOTHING, WEIGHT_DECAY, knobs_of
 from optbench.optimizers.precision import arrays
+from optbench.training.tensorflow.dropout import Dropout, keys_of
 from optbench.training.tensorflow.network import Network, Tensor
 from optbench.training.tensorflow.ops import LANE_OPS
 from optbench.training.tensorflow.schedules import CHANGING, factor
@@ -24,8 +25,8 @@ class Variables(NamedTuple):
     """What differs between groups of lanes: TensorFlow variables [W, ...], which are allocated once.
 
     `others` are the network's variables that no optimizer trains. `state` has the optimizer's state of each weight, by
-    name. `count` are the steps so far, of `steps` in all, the first `rise` of them warmup. Standardized inputs are
-    `shift`ed and divided.
+    name. `count` are the steps so far, of `steps` in all, the first `rise` of them warmup. `dropout` are the rates, and
+    `seeds` are for their random bits. Standardized inputs are `shift`ed and divided.
     """
 
     weights: list[Tensor]
@@ -35,6 +36,8 @@ class Variables(NamedTuple):
     count: Tensor
     steps: Tensor
     rise: Tensor
+    dropout: Tensor
+    seeds: Tensor
     shift: Tensor
     divisor: Tensor
 
@@ -73,6 +76,8 @@ class Program:
             count=tf.Variable(tf.zeros(width)),
             steps=tf.Variable(tf.zeros(width)),
             rise=tf.Variable(tf.zeros(width)),
+            dropout=tf.Variable(tf.zeros(width)),
+            seeds=tf.Variable(tf.zeros(width, tf.uint32)),
             shift=tf.Variable(tf.zeros((width, 1, features))),
             divisor=tf.Variable(tf.ones((width, 1, features))),
         )
@@ -103,7 +108,9 @@ class Program:
         weights, others = _values(held.weights), _values(held.others)
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits, after, penalties = self.network.forward(weights, others, self._scaled(held, inputs), training=True)
+            logits, after, penalties = self.network.forward(
+                weights, others, self._scaled(held, inputs), training=True, dropout=self._dropout(held)
+            )
             losses = tf.reduce_mean(self._losses(held, labels, logits), axis=1) + penalties
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
         held.count.assign_add(tf.ones_like(held.count))
@@ -158,6 +165,12 @@ class Program:
                 begin,
             )[1]
         return sums + score(tf.constant(whole * CHUNK), count % CHUNK) if count % CHUNK else sums
+
+    def _dropout(self, held: Variables) -> Dropout | None:
+        """What the next step drops out."""
+        if DROPOUT not in self.knobs and not self.network.dropout:
+            return None
+        return Dropout(held.dropout, keys_of(held.seeds, held.count))
 
     def _losses(self, held: Variables, labels: Tensor, logits: Tensor) -> Tensor:
         """The cross-entropy of every example, [W, n]."""

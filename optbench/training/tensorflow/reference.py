@@ -14,7 +14,7 @@ from optbench.data import Examples, Split
 from optbench.data.scaling import Scaling, scaling_of
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
-from optbench.optimizers.knobs import LABEL_SMOOTHING, SCHEDULE, WARMUP, batch_of
+from optbench.optimizers.knobs import LABEL_SMOOTHING, SCHEDULE, WARMUP, batch_of, dropout_of
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
 from optbench.training.tensorflow.device import device_name
@@ -78,7 +78,8 @@ class Reference:
         self.job, self.epoch = job, 0
         self.own = self.split.of(job.seed)
         scaling = scaling_of(self.split, job.seed)
-        self.layers = self.network.layers(self.network.initial(job.seed))
+        dropout = dropout_of(job.hparams, self.network.dropout)
+        self.layers = self.network.layers(self.network.initial(job.seed), dropout, job.seed)
         self.job_batch = batch_of(job.hparams, self.batch)
         steps = job.epochs * math.ceil(len(self.own.train) / self.job_batch)
         optimizer = rule(self.optimizer, job.hparams, steps)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from optbench.data.scaling import Scaling
-from optbench.optimizers.knobs import SCHEDULE, WARMUP
+from optbench.optimizers.knobs import SCHEDULE, WARMUP, dropout_of
 from optbench.training.order import Array
 from optbench.training.tensorflow.network import Network
 from optbench.training.tensorflow.reference import compiled, rule
@@ -23,6 +23,7 @@ def save(
     The optimizer has no schedule, because the trial's has ended.
     """
     constant = {name: value for name, value in hparams.items() if name not in (SCHEDULE, WARMUP)}
-    model = compiled(network.layers(values), network.inputs, rule(optimizer, constant, steps=0), scaling)
+    layers = network.layers(values, dropout_of(hparams, network.dropout))
+    model = compiled(layers, network.inputs, rule(optimizer, constant, steps=0), scaling)
     model.optimizer.build(model.trainable_variables)  # without this, Keras cannot load the file
     model.save(path)
