@@ -13,9 +13,19 @@ from optbench.definition.space import Choice, Float
 from optbench.definition.stored import read_sweep
 from optbench.definition.sweep import Median, SuccessiveHalving
 from optbench.errors import DefinitionError
+from optbench.optimizers.spelling import on_one_line
 from tests.conftest import TINY, sweep_of, write_toml
 
 SHIPPED = sorted(path.stem for path in shipped().glob("*.toml"))
+
+
+def test_settings_next_to_1_are_told_apart_as_they_were_written():
+    """The first case of decay rates: in six digits each of these is 1."""
+    listed = [{"optimizer": "rmsprop", "learning_rate": 3e-7, "epsilon": 1e-20, "one_minus_rho": one} for one in
+              (1e-7, 4e-8, 3.1e-8)]  # fmt: skip
+    labels = [trial.label for trial in sweep_of(space=None, optimizer=None, trials=None, trial=listed).fixed]
+    assert [label.split()[2] for label in labels] == [f"one_minus_rho={one}" for one in ("1e-07", "4e-08", "3.1e-08")]
+    assert on_one_line("rmsprop", {"rho": 0.99, "epsilon": 1.0}) == "rho=0.99 epsilon=1"
 
 
 def test_the_usual_sweeps_are_shipped():

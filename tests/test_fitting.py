@@ -139,6 +139,13 @@ def test_a_running_study_says_how_long_it_still_needs():
     assert seconds_left(study, [running], start) is None
 
 
+def test_a_heartbeat_in_the_future_is_said_to_be_ahead():
+    told = printed(tables.show(study_of(), [], 10, [worker_of("a", 5.0), worker_of("b", -3600.0)]), 200)
+    assert "5 s ago" in told
+    assert "60 min ahead of this clock" in told
+    assert (worker_of("a", 5.0).alive, worker_of("b", -3600.0).alive) == (True, False)
+
+
 def test_json_has_the_unfinished_trials_and_the_workers():
     failed = trial_of(1, state=State.FAILED, value=None, reason="out of memory")
     shown = tables.show_json(study_of(), [trial_of(0), failed], 10, [worker_of("host-1-abc", 3.2)])

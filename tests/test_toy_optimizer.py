@@ -8,6 +8,7 @@ from optbench.errors import DefinitionError, StudyError
 from optbench.exports import frameworks
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.contract import Hyperparameter, Optimizer, Rule, Translation, Translations
+from optbench.optimizers.knobs import with_knobs
 from optbench.training.contract import Job
 from optbench.training.tensorflow.build import build
 from tests.conftest import sweep_of
@@ -34,7 +35,7 @@ TOY = Optimizer(
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    monkeypatch.setitem(OPTIMIZERS, "toy", TOY)
+    monkeypatch.setitem(OPTIMIZERS, "toy", with_knobs(TOY))  # what the list does with its line
 
 
 SWEEP = {"optimizer": "toy", "space": {"learning_rate": [0.05, 0.1], "one_minus_fade": 0.2}, "trials": 2}
@@ -78,6 +79,8 @@ def test_the_reference_trainer_trains_it_if_keras_has_a_class_for_it(digits, mon
 
 def test_exports_translate_it_or_say_that_they_cannot():
     assert frameworks.torch("toy", {"learning_rate": 0.1, "fade": 0.9}, 10).arguments == {"lr": 0.1}
+    with pytest.raises(StudyError, match="Keras has no toy; expected another --format: json or toml"):
+        frameworks.keras("toy", {"learning_rate": 0.1, "fade": 0.9}, 10)
     with pytest.raises(StudyError, match="Keras has no toy"):
         frameworks.keras("toy", {"learning_rate": 0.1, "fade": 0.9}, 10)
 

@@ -169,14 +169,8 @@ def shared_seeds(a: Arm, b: Arm) -> list[int]:
 
 
 def base_name(study: StudyRecord) -> str:
-    """The name that a search shares with its repeats, or its own name if it was not repeated.
-
-    Studies of schema 3 have no attribute for this; their repeats are recognised by the names NAME/1, NAME/2 and so on.
-    """
-    if study.repeat_of is not None:
-        return study.repeat_of
-    base, slash, number = study.name.rpartition("/")
-    return base if slash and number.isdecimal() else study.name
+    """The name that a search shares with its repeats, or its own name if it was not repeated."""
+    return study.name if study.repeat_of is None else study.repeat_of
 
 
 def percent(value: float) -> str:

@@ -1,5 +1,6 @@
 """Reads the definition that a study stores. It checks nothing, so that every study stays readable."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -25,6 +26,7 @@ from optbench.definition.sweep import (
 )
 from optbench.optimizers.knobs import KNOBS
 
+log = logging.getLogger(__name__)
 Kind = TypeVar("Kind")
 FORMER_HALVING: Mapping[str, Any] = {"min_resource": 1, "reduction_factor": 4, "window": 0}  # defaults before
 OF_A_TRIAL = ("optimizer", "label", "published_test_accuracy", "seeds", "source_trial")
@@ -63,7 +65,8 @@ def read_leniently(definition: Any) -> Sweep | None:
     """The sweep of a stored definition; None if it does not have optbench's form."""
     try:
         return read_sweep(definition) if isinstance(definition, Mapping) else None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        log.info("a stored definition is not optbench's, so its study is shown as another program's: %r", problem)
         return None
 
 

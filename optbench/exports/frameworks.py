@@ -74,4 +74,5 @@ def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
     words = "".join(
         f" with {name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
     )
-    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: keras, json or toml")
+    others = "json or toml" if OPTIMIZERS[optimizer].translations.keras is None else "keras, json or toml"
+    raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: {others}")

@@ -8,7 +8,7 @@
  6. Name its class in `keras.optimizers`, and its translations to `torch.optim` and `optax`, or None where it has none.
  7. Say in a translation's `difference` what differs there; leave it out if the algebra is the same.
  8. Add the optimizer to `_ALL` below. Sweep files, lanes, replays, exports and reports then know it.
- 9. Add one or two settings to SETTINGS in tests/test_rules.py, which compares the rule with Keras over 50 steps.
+ 9. Add one or two settings to SETTINGS in tests/test_rules.py, which compares the rule with Keras', if there is one.
 10. Add a sweep to `sweeps/`, and run `python -m tests.generate_docs`.
 """
 

@@ -1,6 +1,6 @@
 """Writes hyperparameters for people and files: a schedule by its name, a batch size as a whole number."""
 
-from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS, one_minus
 from optbench.optimizers.contract import Hparams, Kind, Written
 from optbench.optimizers.knobs import KNOBS, knobs_of
 
@@ -16,8 +16,21 @@ def spelled(optimizer: str | None, hparams: Hparams) -> dict[str, Written]:
 
 
 def on_one_line(optimizer: str | None, hparams: Hparams, digits: int = 4, between: str = " ") -> str:
-    """Hyperparameters as people read them: learning_rate=0.001 schedule=cosine."""
+    """Hyperparameters as people read them: learning_rate=0.001 schedule=cosine.
+
+    A decay rate that would read as 1 is written as one_minus_rho=1e-07.
+    """
+    known = OPTIMIZERS.get(optimizer or "")
+    decays = {name for name, one in known.hyperparameters.items() if one.decay} if known else set[str]()
     return between.join(
-        f"{name}={format(value, f'.{digits}g') if isinstance(value, float) else value}"
-        for name, value in spelled(optimizer, hparams).items()
+        _assignment(name, value, digits, name in decays) for name, value in spelled(optimizer, hparams).items()
     )
+
+
+def _assignment(name: str, value: Written, digits: int, decay: bool) -> str:
+    if not isinstance(value, float):
+        return f"{name}={value}"
+    short = format(value, f".{digits}g")
+    if decay and short == "1" and value != 1:
+        return f"{ONE_MINUS}{name}={one_minus(value):.{digits}g}"
+    return f"{name}={short}"

@@ -1,6 +1,7 @@
 """Reads the finals of searches, in a number of queries that does not grow with the number of studies."""
 
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from optbench.storage.counts import trained_epochs
 from optbench.storage.facts import chances
 from optbench.storage.optuna_private import models
 
+log = logging.getLogger(__name__)
 Values = dict[int, float]
 
 
@@ -63,7 +65,9 @@ def read_plan(stored: Any) -> FinalsPlan | None:
     """The plan of finals from a study's attribute; None where there is none, or none that can be read."""
     try:
         return FinalsPlan(tuple(Round(*one) for one in stored["rounds"]), stored["searched"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError) as problem:
+        if stored is not None:
+            log.info("the stored plan of finals cannot be read: %r", problem)
         return None
 
 

@@ -14,7 +14,7 @@ from optbench.storage.workers import clock
 class WorkerRecord:
     """A worker of a study, with the seconds since its last heartbeat by the database's clock.
 
-    If the clock was set back and the heartbeat is in the future, its age is the time until then.
+    The age is negative if that clock was set back, so that the heartbeat lies in the future.
     """
 
     name: str
@@ -25,8 +25,8 @@ class WorkerRecord:
 
     @property
     def alive(self) -> bool:
-        """Whether the last heartbeat is younger than the timeout."""
-        return self.heartbeat_age < self.timeout
+        """Whether the last heartbeat is closer to now than the timeout."""
+        return abs(self.heartbeat_age) < self.timeout
 
 
 def study_workers(storage: Storage, study_id: int) -> list[WorkerRecord]:
@@ -40,7 +40,7 @@ def study_workers(storage: Storage, study_id: int) -> list[WorkerRecord]:
                 name=row.worker,
                 host=row.host,
                 process=row.process,
-                heartbeat_age=abs((now - row.heartbeat).total_seconds()),
+                heartbeat_age=(now - row.heartbeat).total_seconds(),
                 timeout=row.timeout,
             )
             for row in rows

@@ -101,7 +101,7 @@ def _workers(workers: Sequence[WorkerRecord], running: Sequence[TrialRecord]) ->
         [
             Column("worker", [worker.name for worker in workers], text=True),
             Column("state", ["alive" if worker.alive else "dead" for worker in workers]),
-            Column("last heartbeat", [f"{duration(worker.heartbeat_age)} ago" for worker in workers], rank=2),
+            Column("last heartbeat", [_heartbeat(worker.heartbeat_age) for worker in workers], rank=2),
             Column("running trials", [str(busy[worker.name]) for worker in workers], rank=1),
             Column("process", [str(worker.process) for worker in workers], rank=3),
         ]
@@ -183,3 +183,8 @@ def named_hyperparameters(record: TrialRecord) -> Mapping[str, Any]:
     searched = {name.removeprefix(ONE_MINUS) for name in record.params}
     others = {name: value for name, value in record.hyperparameters.items() if name not in searched}
     return spelled(record.optimizer, {**record.params, **others})
+
+
+def _heartbeat(age: float) -> str:
+    """When a heartbeat was. That of a clock that was set back, or of another machine's, may lie in the future."""
+    return f"{duration(age)} ago" if age > -1 else f"{duration(-age)} ahead of this clock"
