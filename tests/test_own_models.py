@@ -34,6 +34,7 @@ from tests.conftest import ROOT, TINY, write_toml
 SOURCE = """
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 def dense(shape, classes, units=64, activation="relu"):
@@ -57,6 +58,17 @@ def convolved(shape, classes):
     return keras.Sequential([
         layers.Input(shape), layers.Reshape((*shape, 1)), layers.Conv2D(4, 3, strides=3, activation="relu"),
         layers.Flatten(), layers.Dense(classes),
+    ])
+
+def shifted(shape, classes):
+    def shift(images):
+        by_one = tf.tile([[1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]], (tf.shape(images)[0], 1))
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images, transforms=by_one, output_shape=shape, fill_value=0.0, interpolation="NEAREST"
+        )
+
+    return keras.Sequential([
+        layers.Input(shape), layers.Reshape((*shape, 1)), layers.Lambda(shift), layers.Flatten(), layers.Dense(classes),
     ])
 
 def softmax(shape, classes):
@@ -162,7 +174,8 @@ class TestDense(TrainerContract):
 
 
 @pytest.mark.parametrize(
-    ("function", "xla"), [("normal", True), ("convolved", False), ("subclassed", True), ("without_input", True)]
+    ("function", "xla"),
+    [("normal", True), ("convolved", False), ("subclassed", True), ("without_input", True), ("shifted", False)],
 )
 def test_lanes_train_as_fit_does(function, xla, digits):
     ours = lanes(2, digits, function)

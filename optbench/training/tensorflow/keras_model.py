@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from optbench.data.dataset import Facts
 from optbench.definition.network import BuiltModel
-from optbench.definition.parse import MAX_WEIGHTS
 from optbench.errors import DefinitionError
 from optbench.randomness import Purpose, generator
 from optbench.training.order import Array
 from optbench.training.tensorflow.device import device
 from optbench.training.tensorflow.dropout import Dropout
+from optbench.training.tensorflow.faults import fault, first_line, in_xla, variables_of
 from optbench.training.tensorflow.network import Forward, Tensor, Variable
 
 CONVOLUTIONS = (
@@ -38,11 +38,13 @@ class KerasModel:
         self.model, self.shape, self.classes = model, facts.shape, len(facts.classes)
         self.function = _function(model)
         self.network = self._made(seed=0)
-        self._check()
+        if problem := fault(self.network, lambda: self._made(seed=0), self.shape, self.classes):
+            raise self._error(problem)
         trained, others = self.network.trainable_variables, self.network.non_trainable_variables
         self.variables = [Variable(tuple(v.shape), str(v.dtype)) for v in trained]
         self.variables += [Variable(tuple(v.shape), str(v.dtype), trained=False) for v in others]
-        self.xla = device() == "GPU" or not any(map(_slow_in_xla, self.network._flatten_layers()))
+        slow = device() == "CPU" and any(map(_slow_in_xla, self.network._flatten_layers()))
+        self.xla = not slow and in_xla(self.network, self.shape)
 
     @property
     def inputs(self) -> int:
@@ -51,7 +53,7 @@ class KerasModel:
 
     def initial(self, seed: int) -> list[Array]:
         """See Network."""
-        return [np.asarray(variable) for variable in _variables(self._made(seed))]
+        return [np.asarray(variable) for variable in variables_of(self._made(seed))]
 
     dropout = 0.0
 
@@ -79,7 +81,7 @@ class KerasModel:
         `stateless_call` is not used, because it calls a subclassed model without the context that tells the layers
         inside it whether they are trained.
         """
-        mapping = list(zip(_variables(self.network), values, strict=True))
+        mapping = list(zip(variables_of(self.network), values, strict=True))
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             logits = self.network(tf.reshape(inputs, (-1, *self.shape)), training=training)
             losses = self.network.losses
@@ -90,13 +92,13 @@ class KerasModel:
     def layers(self, values: Sequence[Array], dropout: float = 0.0, seed: int = 0) -> list[Any]:
         """See Network; dropout layers have the seeds that they were made with."""
         network = self._made(seed=0)
-        for variable, value in zip(_variables(network), values, strict=True):
+        for variable, value in zip(variables_of(network), values, strict=True):
             variable.assign(value)
         return [keras.layers.Reshape(self.shape), network]
 
     def values(self, layers: Sequence[Any]) -> list[Array]:
         """See Network."""
-        return [np.asarray(variable) for variable in _variables(layers[-1])]
+        return [np.asarray(variable) for variable in variables_of(layers[-1])]
 
     def _made(self, seed: int) -> Any:
         """A network whose initial weights, and random numbers in training, the seed decides.
@@ -111,54 +113,9 @@ class KerasModel:
                 network(keras.KerasTensor((None, *self.shape)))
             return network
         except Exception as problem:
-            raise self._error(f"raised {type(problem).__name__}: {_first_line(problem)}") from problem
+            raise self._error(f"raised {type(problem).__name__}: {first_line(problem)}") from problem
         finally:
             random.setstate(before)
-
-    def _check(self) -> None:
-        """Raise DefinitionError for a network that lanes would train wrongly, or not at all."""
-        network = self.network
-        if not isinstance(network, keras.Model):
-            raise self._error(f"returned {type(network).__name__}; expected a keras.Model")
-        if network.compiled:
-            raise self._error("returned a compiled model; expected one without compile(): optbench trains it")
-        for method in ("train_step", "compute_loss"):
-            if getattr(type(network), method) is not getattr(keras.Model, method):
-                raise self._error(f"returned a model with a {method} of its own; expected the usual one")
-        self._check_variables()
-        self._check_shapes()
-        again = self._made(seed=0)
-        if not all(np.array_equal(*pair) for pair in zip(_variables(network), _variables(again), strict=True)):
-            raise self._error(
-                "made other initial values the second time; expected random numbers only from Keras' layers"
-            )
-
-    def _check_variables(self) -> None:
-        weights = self.network.trainable_variables
-        count = sum(int(np.prod(v.shape)) for v in weights)
-        if not 0 < count <= MAX_WEIGHTS:
-            raise self._error(f"has {count:,} weights; expected 1 to {MAX_WEIGHTS:,}")
-        if types := {str(v.dtype) for v in weights} - {"float32"}:
-            raise self._error(f"has weights of type {types.pop()}; expected float32")
-        if any(getattr(v, "constraint", None) is not None for v in weights):
-            raise self._error("has a constraint on its weights, which lanes do not apply; expected none")
-
-    def _check_shapes(self) -> None:
-        given = getattr(self.network, "inputs", None)
-        if given is not None and (len(given) != 1 or given[0].shape[1:] != self.shape):
-            shapes = ", ".join(str(one.shape[1:]) for one in given)
-            raise self._error(f"takes inputs of shape {shapes}; expected one of shape {self.shape}")
-        inputs = np.random.default_rng(0).normal(size=(4, *self.shape)).astype(np.float32)
-        try:
-            logits = np.asarray(self.network(inputs, training=False))
-        except Exception as problem:
-            raise self._error(f"raised {type(problem).__name__}: {_first_line(problem)}") from problem
-        if logits.shape != (4, self.classes):
-            raise self._error(
-                f"returns shape {logits.shape} for 4 inputs; expected logits of shape (4, {self.classes})"
-            )
-        if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
-            raise self._error("ends with a softmax; expected logits: leave the last activation out")
 
     def _error(self, what: str) -> DefinitionError:
         return DefinitionError(f"[model] build: {self.model.shown} {what}")
@@ -188,16 +145,8 @@ def _function(model: BuiltModel) -> Callable[..., Any]:
         exec(compile(model.source, model.place, "exec"), module.__dict__)
         return module.__dict__[model.function]  # type: ignore[no-any-return]
     except Exception as problem:
-        what = f"raised {type(problem).__name__}: {_first_line(problem)}"
+        what = f"raised {type(problem).__name__}: {first_line(problem)}"
         raise DefinitionError(f"[model] build: {model.shown} {what}") from problem
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).splitlines() or [""])[0]
-
-
-def _variables(network: Any) -> list[Any]:
-    return [*network.trainable_variables, *network.non_trainable_variables]
 
 
 def _slow_in_xla(layer: Any) -> bool:
