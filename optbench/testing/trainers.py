@@ -20,6 +20,7 @@ from optbench.data import Examples, Split, load
 from optbench.data.dataset import Facts
 from optbench.definition.data import DataSource
 from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.knobs import SCHEDULES
 from optbench.training.contract import Epoch, Job, Trainer
 
 LEARNS, EPOCHS = 0.8, 5  # the validation accuracy of Adam with learning rate 0.01 after so many epochs
@@ -102,6 +103,24 @@ class TrainerContract:
         found = figures(curve(crowded, job(self.optimizer), lane=lane))
         if self.exact:
             assert found == expected
+
+    def test_a_job_is_trained_with_its_own_batch_size(self) -> None:
+        """An epoch of one step moves the weights less than one of many steps."""
+        trainer, moved = self.trainer(), []
+        for batch in (len(self.split().train), 64):
+            trainer.assign(0, job(self.optimizer, learning_rate=1e-3, batch=batch))
+            start = trainer.weights(0)[0]
+            trainer.train()
+            moved.append(np.linalg.norm(trainer.weights(0)[0] - start))
+            trainer.release(0)
+        assert 0 < moved[0] < moved[1] / 2
+
+    def test_a_job_is_trained_with_its_schedule(self) -> None:
+        """A learning rate that falls to a millionth of itself changes nothing in the last epoch."""
+        exponential = float(SCHEDULES.index("exponential"))
+        rows = curve(self.trainer(), job(self.optimizer, schedule=exponential, final=1e-6, learning_rate=0.01), EPOCHS)
+        losses = [row.validation_loss or 0.0 for row in rows]
+        assert abs(losses[-1] - losses[-2]) < 1e-3 < abs(losses[1] - losses[0])
 
     def test_divergence_shows_in_the_loss_and_ends_with_the_job(self) -> None:
         trainer = self.trainer()
