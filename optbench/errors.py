@@ -41,7 +41,7 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 def nearest(given: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known name, or all of them."""
-    names = sorted(known)
+    names = sorted(map(str, known))  # those of an enum, too
     by_case = {name.casefold(): name for name in reversed(names)}
     close = get_close_matches(given.casefold(), by_case, n=1, cutoff=0.6)
     if close:

@@ -2,16 +2,18 @@
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow
 import pytest
 
 import optbench
-from optbench.errors import DefinitionError, StudyError
+from optbench.errors import DefinitionError, OptbenchError, OutputError, StudyError
 from optbench.scheduler.states import State
 from tests import light
 from tests.conftest import ROOT, write_toml
@@ -107,6 +109,36 @@ def test_bad_counts_of_a_confirmation_are_refused(studies, url):
     for option in ("top", "seeds", "epochs", "lanes", "workers"):
         with pytest.raises(DefinitionError, match=f"{option} = 0; expected a whole number from 1 to"):
             optbench.confirm(studies[0], storage=url, **{option: 0})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: optbench.confirm(["first"]), "each as an argument of its own, got one of type list"),
+        (lambda: optbench.compare("first", 3), "got one of type int"),
+        (lambda: optbench.confirm(), "no study to confirm"),
+        (lambda: optbench.load("quickstart", trials="3"), "quickstart.toml: trials = '3'; expected a whole number"),
+        (lambda: optbench.load(5), "a sweep of type int; expected a path, the name of a sweep, or a dict"),
+        (lambda: optbench.open_study("first").export(trial="1"), "trial = '1'; expected the number of a trial"),
+        (lambda: optbench.Dataset([[1.0], [2.0]], [0, 1], classes=["a"]), "y has the class 1, but classes has only 1"),
+        (lambda: optbench.Dataset([[1.0], [2.0]], [0.5, 1]), "y has numbers that are not whole, such as 0.5"),
+    ],
+)
+def test_what_python_gives_wrongly_is_refused_in_pythons_words(call, message, studies, url, monkeypatch):
+    monkeypatch.setenv("OPTBENCH_STORAGE", url)
+    with pytest.raises(OptbenchError, match=re.escape(message)):
+        call()
+
+
+def test_a_report_is_saved_as_a_web_page_only(studies, tmp_path):
+    with pytest.raises(OutputError, match=r"r.pdf: the report is a web page"):
+        optbench.compare(*studies).save(tmp_path / "r.pdf")
+
+
+def test_numbers_of_numpy_are_numbers():
+    given = TINY | {"trials": np.int64(3), "space": {"learning_rate": [np.float32(0.5), np.float64(0.25)]}}
+    sweep = optbench.load(given, epochs=np.int32(2))
+    assert (sweep.trials, sweep.epochs, sweep.space["learning_rate"].values) == (3, 2, (0.5, 0.25))
 
 
 def test_two_workers_share_a_study(url):

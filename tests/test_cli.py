@@ -267,6 +267,8 @@ BAD_INPUT = [
     (["studies"], "no database at storage/optbench.db"),
     (["show", "x"], "no database"),
     (["export", "x", "--format", "yaml"], "no such format"),
+    (["export", "x", "--format", "tourch"], "no such format; did you mean 'torch'?"),
+    (["data", "show", "x.csv", "--missing", "Drop"], "--missing Drop; expected one of 'mean', 'drop'; type"),
     (["replay", "x", "one"], "trial 'one' is not a number; `optbench show x` lists the trials"),
     (["sweep", "quickstart", "--study=-x"], "no - at the beginning"),
     (["sweep", "quickstart", "--study", "a\nb"], "printable"),

@@ -134,7 +134,7 @@ INVALID = {
     "one_minus of no decay": ({"space": {"one_minus_epsilon": RANGE}}, "no hyperparameter 'one_minus_epsilon'"),
     "rho of 1": ({"space": {"rho": {"low": 0.5, "high": 1.0}}}, "rho = 1.0; expected 0 to 1, 1 excluded"),
     "rho of 2": ({"space": {"rho": 2.0}}, "rho = 2.0; expected 0 to 1, 1 excluded"),
-    "a rate of true": ({"space": {"learning_rate": True}}, "learning_rate = True; expected a finite number above 0"),
+    "a rate of true": ({"space": {"learning_rate": True}}, "learning_rate = true; expected a finite number above 0"),
     "an audit of all": ({"pruner": {"name": "median", "audit": 1.5}}, "audit = 1.5; expected a fraction from 0 to 1"),
     "one_minus of 2": ({"space": {"one_minus_rho": {"low": 0.5, "high": 2.0}}}, "expected above 0, at most 1"),
     "a range of a flag": (

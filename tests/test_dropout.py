@@ -115,11 +115,15 @@ def test_the_dropout_of_a_model_is_that_of_all_its_trials(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"model": {"hidden": [], "dropout": 0.1}},
+            "dropout follows hidden layers, but hidden = []; leave dropout out",
+        ),
         ({"model": {"hidden": [8], "dropout": 1.0}}, "[model]: dropout = 1.0; expected"),
         ({"space": TINY["space"] | {"dropout": [0, 0.95]}}, "dropout = 0.95; expected 0 to 0.9"),
         (
             {"model": {"hidden": [8], "dropout": 0.1}, "space": TINY["space"] | {"dropout": [0, 0.5]}},
-            "dropout of trials beside dropout in [model]; expected one of them",
+            "dropout is both in [space] and in [model]; expected one of them",
         ),
         (
             {"model": {"build": "sweeps/cnn.py:cnn"}, "space": TINY["space"] | {"dropout": [0, 0.5]}},

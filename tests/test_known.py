@@ -114,13 +114,13 @@ def test_neither_is_part_of_the_fingerprint():
         ({"candidates": 65}, "test.toml [finals]: candidates = 65; expected 64 or less, the number of trials"),
         (
             {"budget": 0.05},
-            "test.toml [finals]: budget = 0.05 of 64 trials is 3 trainings, but 3 candidates need 5; expected 0.08 or "
-            "more",
+            "test.toml [finals]: budget = 0.05 of a search of 64 trials is 3 trainings, but 3 candidates need 5; "
+            "expected [finals] budget = 0.08 or more",
         ),
         (
             {"candidates": 20},
-            "test.toml [finals]: the default budget of 64 trials is 10 trainings, but 20 candidates need 40; expected "
-            "budget = 0.63 or more",
+            "test.toml [finals]: the default budget of a search of 64 trials is 10 trainings, but 20 candidates need "
+            "40; expected [finals] budget = 0.63 or more",
         ),
         ({"budget": 2.0}, "test.toml [finals]: budget = 2.0; expected a fraction from 0 to 1"),
         ({"seeds": 3}, "test.toml [finals]: unknown key 'seeds'; known: budget, candidates, resplit"),

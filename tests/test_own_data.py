@@ -296,8 +296,10 @@ def test_a_file_that_moved_is_the_same_data_and_one_that_changed_is_refused(fold
     with (moved / "renamed.csv").open("a") as file:
         file.write("Adelie,3000,Dream,false,99\n")
     error = in_process("sweep", "penguins.toml", "--storage", url, cwd=moved, code=2)
-    assert "another definition: data.sha256 is '" in error
+    assert "has other data: data.sha256 is '" in error
+    assert "restore the data, or sweep the new data under another name, with --study" in error
     (moved / "penguins.csv").write_bytes((moved / "renamed.csv").read_bytes())
+    assert error == in_process("resume", "penguins", "--storage", url, "--data-dir", ".", cwd=moved, code=2)
     error = in_process("confirm", "penguins", "--storage", url, "--data-dir", ".", "--seeds", 3, cwd=moved, code=2)
     assert "the data differs from that of the search 'penguins': data.sha256 is '" in error
 

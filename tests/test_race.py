@@ -228,7 +228,7 @@ def test_reading_finals_takes_the_same_number_of_queries_for_any_number_of_studi
     [
         (
             Finals(budget=0.1),
-            "0.1 of 32 trials is 3 trainings, but 3 candidates need 5; expected 0.16 or more",
+            "0.1 of a search of 32 trials is 3 trainings, but 3 candidates need 5; expected [finals] budget = 0.16",
         ),
         (Finals(candidates=20), "is 8 trainings, but 20 candidates need 40; expected a search of at least 40 trials"),
         (Finals(candidates=33), "candidates = 33, but 'tiny' has 32 different configurations"),
@@ -243,7 +243,7 @@ def test_impossible_finals_are_refused_with_what_would_fit(storage, search, fina
 def test_finals_of_a_search_with_one_configuration_are_refused(storage):
     study = create_study(storage, sweep_of(trials=1), "one", {})
     fill(storage, study, lambda job: 0.5)
-    with pytest.raises(StudyError, match="'one' has 1 configuration that could enter finals, which need 2"):
+    with pytest.raises(StudyError, match="'one' has 1 configuration for finals, which need 2"):
         open_finals(storage, find_study(storage, "one"), Finals(), {})
 
 

@@ -67,7 +67,9 @@ def test_more_seeds_and_more_configurations_are_trained_in_the_same_study(url, m
         assert (code, len(fake.tested["adam"]) - before) == (0, new), output
     assert fake.tested["adam"][:5] == list(fresh_seeds()[:5])
     assert fake.defaults["adam"] == list(fresh_seeds()[:5])
-    told = "the best 3 and the known settings on 5 seeds, as adam/confirm; 10 of these 15 trials are in it already"
+    told = (
+        "the best 3 on 5 seeds, and the known settings on 5, as adam/confirm; 10 of these 15 trials are in it already"
+    )
     assert f"adam: {told}" in output
     code, output = typed(url, "confirm", "adam", "--seeds", "4")
     assert "study 'adam/confirm' has 15 of 15 trials already; nothing to do" in output
@@ -83,7 +85,7 @@ def test_known_settings_that_searches_share_are_trained_once(url, monkeypatch):
         searched(url, "adam", name=name, seed=seed)
     code, output = typed(url, "confirm", "one", "two", "--seeds", "6")
     assert code == 0, output
-    assert "one: the best 1 and the known settings on 6 seeds, as one/confirm" in output
+    assert "one: the best 1 on 6 seeds, and the known settings on 6, as one/confirm" in output
     assert "two: the best 1 on 6 seeds, as two/confirm" in output
     assert typed(url, "confirm", "three", "--seeds", "7")[0] == 0
     assert fake.defaults["adam"] == list(fresh_seeds()[:7]), "the seventh is new, and three's"

@@ -6,9 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optbench.api.study import Study, one_database, opened
+from optbench.api.study import Study, names_of, one_database, opened
 from optbench.defaults import EQUAL
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, OutputError
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Comparison as Collected
@@ -49,6 +49,8 @@ class Comparison:
         from optbench.files import write
         from optbench.report.page import report
 
+        if Path(path).suffix.lower() not in (".html", ".htm"):
+            raise OutputError(f"{path}: the report is a web page; expected a name that ends with .html")
         write(report(self.collected, self.rows, self.pairs).encode(), Path(path))
         return Path(path)
 
@@ -85,7 +87,7 @@ def compare(
 
     if not 0 < equal < 100:
         raise DefinitionError(f"equal = {equal:g}; expected percentage points between 0 and 100")
-    names = [study.name if isinstance(study, Study) else study for study in studies]
+    names = names_of(studies)
     with opened(one_database(studies, storage)) as database:
         collected = collect(database, names, anyway)
     return Comparison(collected, rows(collected), pairs(collected.arms, equal), equal)

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optbench import definition
 from optbench.api.dataset import Dataset
 from optbench.api.study import Study, opened
 from optbench.choices import TrainerName
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
-from optbench.errors import OptbenchError
+from optbench.errors import DefinitionError, OptbenchError
 from optbench.launchers.requests import Request, execute
 from optbench.scheduler.scheduler import RETRIES
 from optbench.storage import HEARTBEAT_TIMEOUT, find_study
@@ -36,8 +38,21 @@ def load(sweep: str | Path | Mapping[str, Any] | Sweep, **overrides: Any) -> Swe
     if isinstance(sweep, Sweep):
         return definition.parse({**sweep.definition(), **given}, "the sweep") if given else sweep
     if isinstance(sweep, Mapping):
-        return definition.parse(_with_files({**sweep, **given}), "the sweep")
-    return definition.load(str(sweep), _with_files(given))
+        return definition.parse(_with_files(_plain({**sweep, **given})), "the sweep")
+    if not isinstance(sweep, str | Path):
+        raise DefinitionError(
+            f"a sweep of type {type(sweep).__name__}; expected a path, the name of a sweep, or a dict"
+        )
+    return definition.load(str(sweep), _with_files(_plain(given)), flags=())
+
+
+def _plain(value: Any) -> Any:
+    """The value with Python's own numbers in place of NumPy's."""
+    if isinstance(value, Mapping):
+        return {key: _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _with_files(sweep: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -104,6 +104,8 @@ class Study:
         from optbench.exports import FORMATS, chosen
         from optbench.exports.formats import Format
 
+        if not isinstance(trial, int | None):
+            raise DefinitionError(f"trial = {trial!r}; expected the number of a trial")
         if form not in set(Format):
             raise DefinitionError(f"format {form!r}: no such format; {nearest(form, FORMATS)}")
         with opened(self.storage) as storage:
@@ -155,6 +157,17 @@ def opened(url: str, read_only: bool = True) -> Iterator[Storage]:
         yield storage
     finally:
         storage.close()
+
+
+def names_of(studies: "Sequence[Study | str]") -> list[str]:
+    """The names of the studies. Raises DefinitionError for anything else, for example a list of them."""
+    for study in studies:
+        if not isinstance(study, Study | str):
+            what = type(study).__name__
+            raise DefinitionError(
+                f"expected studies or their names, each as an argument of its own, got one of type {what}"
+            )
+    return [study.name if isinstance(study, Study) else study for study in studies]
 
 
 def one_database(studies: "Sequence[Study | str]", storage: str | None) -> str:

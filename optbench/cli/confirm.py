@@ -68,6 +68,7 @@ def confirm(
 def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
     """The plan for each search, after printing what it trains."""
     from optbench.comparison.confirmation import notes
+    from optbench.comparison.known import SEEDS as KNOWN_SEEDS
     from optbench.comparison.rounds import plans
 
     with opened(url) as storage:
@@ -78,8 +79,9 @@ def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
         for note in notes(one, request.top, request.seeds):
             print_error(note)
         held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
-        known = " and the known settings" if one.trains_known else ""
-        what = f"the best {one.configurations}{known} on {request.seeds} seeds"
+        what = f"the best {one.configurations} on {request.seeds} seeds"
+        if one.trains_known:
+            what += f", and the known settings on {min(request.seeds, KNOWN_SEEDS)}"
         text = f"{one.search.name}: {what}, as {one.name}{held}"
         console.print(text, markup=False, soft_wrap=True)
     return found

@@ -10,7 +10,7 @@ import typer
 
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, write_text
-from optbench.errors import DefinitionError, StudyError, nearest
+from optbench.errors import DefinitionError, StudyError, counted, nearest
 
 if TYPE_CHECKING:
     from optbench.exports import Choice
@@ -63,7 +63,9 @@ def export(
             _save_model(storage_, choices[0], model, data_dir, allow_code)
             return
     if top is not None and top > len(choices):
-        print(f"optbench: {study} has {len(choices)} complete trials, fewer than --top {top}", file=sys.stderr)
+        print(
+            f"optbench: {study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}", file=sys.stderr
+        )
     _write_choices(study, choices, FORMATS[Format(form or Format.JSON)](choices), output)
 
 

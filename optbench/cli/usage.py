@@ -26,7 +26,9 @@ def _value(problem: Any) -> str | None:
         key, words = BOUNDS[kind]
         expected = f"a number of {words} {error['ctx'][key]}"
     else:
-        expected = EXPECTED.get(kind) or str(error["msg"])
+        reason = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+        _, found, choices = reason.partition(" is not one of ")
+        expected = EXPECTED.get(kind) or (f"one of {choices}" if found else reason)
     name = max(param.opts, key=len) if param.opts[0].startswith("-") else param.metavar or param.name.upper()
     return f"{name} {str(error['input'])[:80]}; expected {expected}"
 

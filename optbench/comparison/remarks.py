@@ -4,10 +4,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from optbench.comparison.arms import Arm, Comparison, is_default, percent, shared_seeds
+from optbench.comparison.arms import Arm, Comparison, is_default, is_paper, percent, shared_seeds
 from optbench.comparison.settings import measured
-from optbench.errors import counted
+from optbench.definition.sweep import Finals
+from optbench.errors import StudyError, counted
 from optbench.statistics.seeds import sampling_error
+from optbench.worker.finals import plan_finals
 
 
 def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> list[str]:
@@ -29,7 +31,7 @@ def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> l
     elif not names and not on_page:
         found += _next(comparison, place)
     for arm in arms:
-        found += _without_defaults(comparison, arm, place)
+        found += [*_without_defaults(comparison, arm, place), *_is_known(arm)]
     found += _left_out_of_intervals(comparison)
     return found + [f"{name} is left out: {why}" for name, why in comparison.left_out.items()]
 
@@ -48,11 +50,21 @@ def _selected(arms: Sequence[Arm], place: str) -> Iterator[str]:
     """A warning where arms were selected differently: what compares then is the selection as much as the optimizer."""
     by_one_run = [arm for arm in arms if arm.selection.finalist is None]
     others = [arm.name for arm in arms if arm.selection.finalist is not None]
-    commands = " and ".join(f"`optbench finals {shlex.quote(arm.source.study.name)}{place}`" for arm in by_one_run)
     names = ", ".join(arm.name for arm in by_one_run)
     if by_one_run and others:
         finals = f"{', '.join(others)} in finals over several seeds"
-        yield f"not selected alike: {finals}, {names} by one run; type {commands}"
+        remedies = "; ".join(_remedy(arm, place) for arm in by_one_run)
+        yield f"not selected alike: {finals}, {names} by one run; {remedies}"
+
+
+def _remedy(arm: Arm, place: str) -> str:
+    """The command that gives the search finals, or why it cannot have any."""
+    search = arm.source.study
+    try:
+        plan_finals(search, arm.source.trials, arm.source.sweep.finals or Finals())
+    except StudyError as problem:
+        return str(problem)
+    return f"type `optbench finals {shlex.quote(search.name)}{place}`"
 
 
 def _confirmation(arm: Arm, place: str) -> Iterator[str]:
@@ -82,6 +94,13 @@ def _without_defaults(comparison: Comparison, arm: Arm, place: str) -> Iterator[
     if len(known.keys() & arm.confirmed[0].scores.keys()) < 2:
         command = _confirm([arm.source.study.name], place)
         yield f"{arm.name}: its gain over Keras' defaults is not known, because they share no seeds; type {command}"
+
+
+def _is_known(arm: Arm) -> Iterator[str]:
+    """A remark on an arm whose best configuration is a known setting, so that nothing was gained over that."""
+    if arm.confirmed and (is_default(arm.trial) or is_paper(arm.trial)):
+        which = "Keras' defaults" if is_default(arm.trial) else "the paper's setting"
+        yield f"{arm.name}: its best configuration is {which}"
 
 
 def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:

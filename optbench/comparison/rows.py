@@ -60,7 +60,9 @@ class Row:
         return None if self.tuned is None else self.arm.selection.single - self.tuned.mean
 
     def gain(self, stage: Stage) -> Paired | None:
-        """Tuned minus that stage on the seeds that they share; None for fewer than two."""
+        """Tuned minus that stage on the seeds that they share; None for fewer than two, or if both are one setting."""
+        if (is_default if stage is Stage.DEFAULT else is_paper)(self.arm.trial):
+            return None
         tuned, other = self.scores[Stage.TUNED], self.scores[stage]
         shared = sorted(tuned.keys() & other.keys())
         if len(shared) < 2:

@@ -44,6 +44,7 @@ def examples_of(arrays: Mapping[str, Array], where: str) -> tuple[Raw, Raw | Non
         raise DataError(f"{where} has the arrays {', '.join(arrays) or 'none'}; expected x and y")
     names = _class_names(arrays.get("classes"), where)
     train = replace(_raw(arrays["x"], arrays["y"], where), classes=names)
+    _check_targets(train, where)
     if not {"x_test", "y_test"} & arrays.keys():
         return train, None
     if not {"x_test", "y_test"} <= arrays.keys():
@@ -80,3 +81,14 @@ def _class_names(given: Array | None, where: str) -> tuple[str, ...] | None:
     if given.ndim != 1 or len(set(names)) != len(names):
         raise DataError(f"{where}: classes are {', '.join(names[:5])}; expected a list of different names")
     return names
+
+
+def _check_targets(held: Raw, where: str) -> None:
+    """Raise DataError for targets that are no classes, or that have no name among those that were given."""
+    values = np.unique(held.targets)
+    if values.dtype.kind == "f" and (strange := values[values != np.round(values)]).size:
+        raise DataError(
+            f"{where}: y has numbers that are not whole, such as {strange[0]:g}; regression is not supported"
+        )
+    if held.classes is not None and values.dtype.kind in "biuf" and values[-1] >= len(held.classes):
+        raise DataError(f"{where}: y has the class {values[-1]:g}, but classes has only {len(held.classes)} names")

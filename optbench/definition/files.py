@@ -2,7 +2,7 @@
 
 import logging
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ def find(name: str) -> Path:
     raise DefinitionError(f"no sweep {name[:300]!r}: there is no such file or definition; {nearest(name, names)}")
 
 
-def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
-    """The sweep that `name` means (see `find`), with top-level keys overridden from the command line.
+def load(name: str, overrides: Mapping[str, Any], flags: Collection[str] | None = None) -> Sweep:
+    """The sweep that `name` means (see `find`), with top-level keys overridden.
+
+    Messages blame the option of the command line for a key among the `flags`, by default all that are overridden.
 
     Raises DefinitionError.
     """
@@ -47,7 +49,8 @@ def load(name: str, overrides: Mapping[str, Any]) -> Sweep:
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
     if "trials" in overrides and "space" not in table:
         raise DefinitionError(f"--trials {overrides['trials']}: {path} is a list of fixed trials; leave --trials out")
-    return parse({**_located(table, path.parent), **overrides}, str(path), flags=overrides.keys())
+    blamed = overrides.keys() if flags is None else flags
+    return parse({**_located(table, path.parent), **overrides}, str(path), flags=blamed)
 
 
 def _located(table: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ def function_model(build: str, arguments: Mapping[str, Any], where: str) -> Buil
     try:
         problem = unsuitable(source, function)
     except (SyntaxError, ValueError) as error:
-        raise DefinitionError(f"{where}: build = {build!r}, but {path} is not valid Python: {error}") from error
+        raise DefinitionError(f"{where}: build = {build!r}, but {path} is not valid Python: {_place(error)}") from error
     if problem:
         raise DefinitionError(f"{where}: {path} {problem}")
     _check_arguments(arguments, where)
@@ -102,3 +102,8 @@ def _is_plain(value: Any) -> bool:
         case dict():
             return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     return False
+
+
+def _place(error: Exception) -> str:
+    """The error and its line, without the name of the file, which the parser does not know."""
+    return f"{error.msg} in line {error.lineno}" if isinstance(error, SyntaxError) else str(error)

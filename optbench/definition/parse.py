@@ -155,7 +155,10 @@ def _check_validation(sweep: Sweep, where: str) -> None:
 
 def _check_dropout(sweep: Sweep, where: str) -> None:
     """Raise DefinitionError if trials set a dropout that the model has no place for, or that it sets, too."""
-    if DROPOUT not in sweep.space and not any(trial.params.get(DROPOUT) for trial in sweep.fixed):
+    in_trials = DROPOUT in sweep.space or any(trial.params.get(DROPOUT) for trial in sweep.fixed)
+    if isinstance(sweep.model, MlpModel) and not sweep.model.hidden and (in_trials or sweep.model.dropout):
+        raise DefinitionError(f"{where}: {DROPOUT} follows hidden layers, but hidden = []; leave {DROPOUT} out")
+    if not in_trials:
         return
     if isinstance(sweep.model, BuiltModel):
         raise DefinitionError(
@@ -163,7 +166,8 @@ def _check_dropout(sweep: Sweep, where: str) -> None:
             "[model.arguments]"
         )
     if sweep.model.dropout:
-        raise DefinitionError(f"{where}: {DROPOUT} of trials beside {DROPOUT} in [model]; expected one of them")
+        place = "[space]" if DROPOUT in sweep.space else "[[trial]]"
+        raise DefinitionError(f"{where}: {DROPOUT} is both in {place} and in [model]; expected one of them")
 
 
 def check_trials(sweep: Sweep, where: str, flags: Collection[str] = ()) -> None:

@@ -66,12 +66,10 @@ def trainings(fraction: float | None, trials: int) -> int:
 def too_small(fraction: float | None, trials: int, candidates: int, needed: int) -> str:
     """The message for a budget in which finals of so many candidates do not fit."""
     enough = math.ceil(100 * needed / trials) / 100
-    given, key = ("the default budget", "budget = ") if fraction is None else (f"budget = {fraction:g}", "")
-    expected = f"{key}{enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
-    return (
-        f"{given} of {trials} trials is {counted(trainings(fraction, trials), 'training')}, but {candidates} "
-        f"candidates need {needed}; expected {expected}"
-    )
+    given = "the default budget" if fraction is None else f"budget = {fraction:g}"
+    expected = f"[finals] budget = {enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
+    share = f"{given} of a search of {trials} trials is {counted(trainings(fraction, trials), 'training')}"
+    return f"{share}, but {candidates} candidates need {needed}; expected {expected}"
 
 
 def _sizes(candidates: int) -> list[int]:

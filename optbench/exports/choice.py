@@ -81,7 +81,7 @@ def chosen(storage: Storage, study: StudyRecord, number: int | None = None, top:
     configurations = confirmations(storage, study)
     if configurations and number is None and top is None and not (study.finals and study.finals.done):
         several = f"the best by {study.metric} of {len(configurations)} confirmed configurations"
-        why = several if len(configurations) > 1 else "the only confirmed configuration"
+        why = several if len(configurations) > 1 else "the only configuration that was confirmed"
         if (found := choices[0].trial).number != configurations[0].trial.number:
             why += f"; trial {found.number}, which was found later, is better but not confirmed"
         choices = [Choice(study, configurations[0].trial, why)]

@@ -71,8 +71,9 @@ def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
     optional = {name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional} - ELSEWHERE
     set_ = {name: value for name, value in in_effect(hparams).items() if name in optional and value}
     given = spelled(optimizer, set_)
-    words = "".join(
-        f" with {name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
+    words = " and ".join(
+        f"{name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
     )
+    words = f" with {words}" if words else ""
     others = "json or toml" if OPTIMIZERS[optimizer].translations.keras is None else "keras, json or toml"
     raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: {others}")

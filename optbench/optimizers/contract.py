@@ -235,8 +235,10 @@ class Optimizer:
         """Refuse a value that the hyperparameter cannot take in single precision. Raises DefinitionError."""
         known, one_minus = self.find(name, where), name.startswith(ONE_MINUS)
         if not known.accepts(value, one_minus):
-            precision = " (in single precision)" if known.kind is Kind.FLOAT else ""
-            raise DefinitionError(f"{where}: {name} = {value!r}; expected {known.expected(one_minus)}{precision}")
+            shown = str(value).lower() if isinstance(value, bool) else repr(value)
+            within = isinstance(value, float) and known.low < (1 - value if one_minus else value) < known.high
+            precision = " (in single precision)" if within and known.kind is Kind.FLOAT else ""
+            raise DefinitionError(f"{where}: {name} = {shown}; expected {known.expected(one_minus)}{precision}")
 
 
 def _single(value: float) -> float:

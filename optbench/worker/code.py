@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def check_code(model: Model, allowed: bool) -> None:
     elif not _has_text(here, model):
         found = f"{here} has another text"
     elif not _is_ours(here):
-        found = f"{here} belongs to another user, or everybody can write it"
+        raise StudyError(
+            f"{here} does not run, because everybody can write it or it belongs to another user; type "
+            f"`chmod o-w {shlex.quote(str(here))}`, or add --allow-code if you trust its text"
+        )
     else:
         return
     raise StudyError(

@@ -36,6 +36,7 @@ from optbench.storage import (
 )
 from optbench.worker.start import begin
 
+OTHER_DATA = "restore the data, or sweep the new data under another name, with --study"
 VERSIONS = ("optbench", "optuna", "tensorflow", "keras", "numpy")
 
 
@@ -127,7 +128,7 @@ def _check_origin(storage: Storage, origin: str | None, digests: Mapping[str, st
     if held is not None and digests.get("data.sha256", held) != held:
         raise StudyError(
             f"the data differs from that of the search {origin!r}: data.sha256 is {held!r} there, "
-            f"{digests['data.sha256']!r} here; restore it, or sweep the new data under another name"
+            f"{digests['data.sha256']!r} here; {OTHER_DATA}"
         )
 
 
@@ -174,4 +175,6 @@ def _compare(name: str, held: Any, wanted: Mapping[str, Any], remedy: str) -> No
     differing = differences(held, wanted)
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise StudyError(f"study {name!r} has another definition: {'; '.join(differing[:3])}{more}; {remedy}")
+        what = "other data" if any(one.startswith("data.sha256 ") for one in differing) else "another definition"
+        advice = OTHER_DATA if what == "other data" else remedy
+        raise StudyError(f"study {name!r} has {what}: {'; '.join(differing[:3])}{more}; {advice}")

@@ -144,8 +144,8 @@ def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: 
     name, budget, known = search.name, trainings(finals.budget, total), sum(one.known for one in found)
     if len(found) < 2:
         raise StudyError(
-            f"{name!r} has {counted(len(found), 'configuration')} that could enter finals, which need 2: trials that "
-            "were trained to their end, or at least for a third of the epochs, and did not diverge"
+            f"{name!r} has {counted(len(found), 'configuration')} for finals, which need 2; a configuration enters if "
+            "its trial was trained for at least a third of the epochs and did not diverge"
         )
     if finals.candidates is not None and finals.candidates > len(found):
         raise StudyError(

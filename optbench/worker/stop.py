@@ -12,6 +12,25 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 OWNER = "OPTBENCH_OWNER"  # the id of the process that started this worker; the worker stops when it has ended
 
 
+interrupts: list[int] = []
+"""The Ctrl-C signals since `remember_interrupts` that no Stop has heard."""
+
+
+def remember_interrupts() -> None:
+    """Remember Ctrl-C from now on, so that the next Stop stops even if its KeyboardInterrupt was lost.
+
+    Python drops it where the signal comes in a callback or a finalizer, for example while it imports. A program that
+    ignores Ctrl-C, or has a handler of its own, stays as it is.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 class StopRequest(enum.Enum):
     """How a worker is to end."""
 
@@ -37,6 +56,8 @@ class Stop:
         main = threading.current_thread() is threading.main_thread()
         heard = [number for number in self.signals if main and signal.getsignal(number) != signal.SIG_IGN]
         self.before = {number: signal.signal(number, self._hear) for number in heard}
+        if interrupts:
+            self.signal = interrupts.pop()
         return self
 
     def __exit__(self, *_: object) -> None:

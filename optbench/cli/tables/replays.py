@@ -2,6 +2,7 @@
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING
+from optbench.errors import counted
 from optbench.worker.replay import Replay
 
 
@@ -26,7 +27,9 @@ def agreement(result: Replay) -> str:
     if result.tested:
         before, after = result.tested
         tested = f", test accuracy {100 * before:.2f} % and {100 * after:.2f} %"
-    return f"{'same' if result.same else 'DIFFERENT'}: {len(result.before)} epochs compared {allowed}{tested}"
+    return (
+        f"{'same' if result.same else 'DIFFERENT'}: {counted(len(result.before), 'epoch')} compared {allowed}{tested}"
+    )
 
 
 def _exact(value: float | None) -> str:

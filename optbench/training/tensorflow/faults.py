@@ -95,6 +95,6 @@ def variables_of(network: Any) -> list[Any]:
     return [*network.trainable_variables, *network.non_trainable_variables]
 
 
-def first_line(problem: Exception) -> str:
+def first_line(problem: BaseException) -> str:
     """The first line of an error's message."""
     return (str(problem).splitlines() or [""])[0]

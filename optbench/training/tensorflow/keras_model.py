@@ -112,7 +112,7 @@ class KerasModel:
             if isinstance(network, keras.Model) and not network.built:
                 network(keras.KerasTensor((None, *self.shape)))
             return network
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise self._error(f"raised {type(problem).__name__}: {first_line(problem)}") from problem
         finally:
             random.setstate(before)
@@ -144,7 +144,7 @@ def _function(model: BuiltModel) -> Callable[..., Any]:
     try:
         exec(compile(model.source, model.place, "exec"), module.__dict__)
         return module.__dict__[model.function]  # type: ignore[no-any-return]
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         what = f"raised {type(problem).__name__}: {first_line(problem)}"
         raise DefinitionError(f"[model] build: {model.shown} {what}") from problem
 
