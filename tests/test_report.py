@@ -30,6 +30,7 @@ from optbench.report.style import WARNING, Scale, shade, tint
 from optbench.report.verdict_section import in_mind, verdict
 from optbench.scheduler.states import State
 from optbench.statistics.budget import best_of_k_unbiased, largest_k
+from optbench.statistics.sequential import ConfidenceSequence
 from optbench.storage import find_study, open_storage, studies, trials
 from tests.commands import in_process
 from tests.conftest import ROOT, TINY, train
@@ -266,6 +267,11 @@ def test_the_strip_of_paired_differences_shows_every_seed_and_the_band_that_coun
     assert (band.x0, band.x1, zero.x0, zero.x1) == (-0.1, 0.1, 0, 0)
     assert chance.data[0].x == (100 * pair.better.fraction,)
     assert any(text.startswith("The intervals cover seeds only") for text in in_mind(comparison).text)
+    at_every_look = ConfidenceSequence(n=10, mean=pair.difference.mean, low=-0.02, high=0.03, alpha=0.05)
+    figure = verdict(comparison, [replace(pair, sequence=at_every_look)]).figures[0]
+    _, mean = figure.plot.data
+    assert (mean.x[0] - mean.error_x.arrayminus[0], mean.x[0] + mean.error_x.array[0]) == pytest.approx((-2.0, 3.0))
+    assert "the thin one holds at every look" in figure.caption
 
 
 def test_the_figure_from_default_to_tuned_shows_every_seed_and_published_accuracies(comparison_url):

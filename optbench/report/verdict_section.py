@@ -40,11 +40,12 @@ def _differences(comparison: Comparison, pairs: Sequence[Pair]) -> Figure:
     for pair in pairs:
         one, two = pair.a.confirmed[0].scores, pair.b.confirmed[0].scores
         seeds = {seed: 100 * (one[seed] - two[seed]) for seed in shared_seeds(pair.a, pair.b)}
-        d, e = pair.difference, pair.equal
+        d, e = pair.sequence or pair.difference, pair.equal
         rows.append(
             Interval(
-                name=_name(pair), value=100 * d.mean, low=100 * d.low, high=100 * d.high, seeds=seeds,
-                ninety=(100 * e.low, 100 * e.high), colour=tint(comparison.arms, pair.winner or pair.a),
+                name=_name(pair), value=100 * pair.difference.mean, low=100 * d.low, high=100 * d.high, seeds=seeds,
+                ninety=None if pair.sequence else (100 * e.low, 100 * e.high),
+                colour=tint(comparison.arms, pair.winner or pair.a),
             )
         )  # fmt: skip
     caption = (
@@ -52,6 +53,8 @@ def _differences(comparison: Comparison, pairs: Sequence[Pair]) -> Figure:
         "the thin line (95 % interval) must exclude 0. For equality, the thick line (90 % interval) must lie within "
         f"the shaded band of ±{pairs[0].margin:g} percentage points."
     )
+    if any(pair.sequence for pair in pairs):
+        caption += " Without a thick line, the thin one holds at every look, and must itself lie within the band."
     axis = "difference, percentage points"
     return Figure(caption=caption, plot=intervals(rows, axis, [0.0], pairs[0].margin))
 
