@@ -35,3 +35,9 @@ def write(content: bytes, path: Path) -> None:
             os.replace(whole, path)
     except OSError as problem:
         raise OutputError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem
+
+
+def check_page(path: Path) -> None:
+    """Raise OutputError for a name that is not that of a web page."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{path}: the report is a web page; expected a name that ends in .html")

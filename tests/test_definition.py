@@ -26,6 +26,7 @@ def test_settings_next_to_1_are_told_apart_as_they_were_written():
     labels = [trial.label for trial in sweep_of(space=None, optimizer=None, trials=None, trial=listed).fixed]
     assert [label.split()[2] for label in labels] == [f"one_minus_rho={one}" for one in ("1e-07", "4e-08", "3.1e-08")]
     assert on_one_line("rmsprop", {"rho": 0.99, "epsilon": 1.0}) == "rho=0.99 epsilon=1"
+    assert on_one_line("adam", {"beta_1": 1 - 1.4e-6, "beta_2": 0.9999}, 6) == "one_minus_beta_1=1.4e-06 beta_2=0.9999"
 
 
 def test_the_usual_sweeps_are_shipped():

@@ -16,7 +16,7 @@ from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.reference import Reference
 from tests.commands import in_process
-from tests.conftest import TINY, write_toml
+from tests.conftest import TINY, sweep_of, write_toml
 from tests.training import MODEL, curve, job
 
 SEEDS = np.array([1, 2], np.uint32)
@@ -126,6 +126,14 @@ def test_the_dropout_of_a_model_is_that_of_all_its_trials(tmp_path):
             "dropout is both in [space] and in [model]; expected one of them",
         ),
         (
+            {
+                "model": {"hidden": [8], "dropout": 0.1},
+                "space": None,
+                "trial": [{"dropout": 0.0, "learning_rate": 1.0}],
+            },
+            "dropout is both in [[trial]] and in [model]; expected one of them",
+        ),
+        (
             {"model": {"build": "sweeps/cnn.py:cnn"}, "space": TINY["space"] | {"dropout": [0, 0.5]}},
             "dropout is for [model] hidden; a function has dropout layers of its own",
         ),
@@ -133,4 +141,4 @@ def test_the_dropout_of_a_model_is_that_of_all_its_trials(tmp_path):
 )
 def test_a_dropout_that_cannot_be_is_refused(changes, message):
     with pytest.raises(DefinitionError, match=re.escape(message)):
-        parse(TINY | changes, "x")
+        sweep_of(**changes)

@@ -62,7 +62,9 @@ def test_a_budget_is_a_fraction_of_the_trials_without_rounding_noise():
     assert [trainings(None, trials) for trials in (4, 24, 40, 64, 100)] == [1, 6, 10, 10, 16]
 
 
-@pytest.mark.parametrize(("trials", "expected"), [(64, "[finals] budget = 0.1 or more"), (3, "a search of at least 6 trials")])
+@pytest.mark.parametrize(
+    ("trials", "expected"), [(64, "[finals] budget = 0.1 or more"), (3, "a search of at least 6 trials")]
+)
 def test_a_budget_that_is_too_small_says_what_fits(trials, expected):
     message = too_small(0.05, trials, 4, 6)
     assert message.endswith(f"but 4 candidates need 6; expected {expected}")

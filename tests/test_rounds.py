@@ -87,6 +87,7 @@ def test_known_settings_that_searches_share_are_trained_once(url, monkeypatch):
     assert code == 0, output
     assert "one: the best 1 on 6 seeds, and the known settings on 6, as one/confirm" in output
     assert "two: the best 1 on 6 seeds, as two/confirm" in output
+    assert "compare: optbench compare one --storage" in output, "with other seeds they do not compare"
     assert typed(url, "confirm", "three", "--seeds", "7")[0] == 0
     assert fake.defaults["adam"] == list(fresh_seeds()[:7]), "the seventh is new, and three's"
     (gain,) = read(url, lambda storage: gains(rows(collect(storage, ["two"]))))

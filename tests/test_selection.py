@@ -71,14 +71,12 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     mean, seeds = f"{100 * winner.mean:.2f}", len(winner.scores)
     line = tables.best(study, best)
     single = f"{100 * winner.searched:.2f} % in its single run"
-    reach = f"{100 * min(winner.scores.values()):.2f} to {100 * max(winner.scores.values()):.2f}"
-    over = f"mean validation accuracy {mean} % ({reach}) over {seeds} fresh seeds"
+    half = f"{100 * winner.interval.margin:.2f}"
+    over = f"mean validation accuracy {mean} ± {half} % over {seeds} fresh seeds"
     assert line.startswith(f"best: {over}, {single}, in trial {best.number}: ")
     shown = printed(*tables.show(study, records, 3))
     assert "finals adadelta/finals: done, 8 trials" in shown
-    assert re.search(
-        rf"^1 +{best.number} +{mean} \({reach}\) +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE
-    )
+    assert re.search(rf"^1 +{best.number} +{mean} ± {half} +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE)
     listed = printed(tables.studies([study]))
     assert f"{mean} %" in listed
     assert f"{seeds} seeds" in listed
@@ -95,7 +93,7 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     assert (plain["done"], plain["finalists"][0]["trial"], len(plain["finalists"])) == (True, best.number, 4)
 
 
-def test_a_mean_has_its_range_over_a_few_seeds_and_its_interval_over_more():
+def test_a_mean_has_its_range_over_two_seeds_and_its_interval_over_more():
     def told(*scores):
         return mean_in_percent(Finalist(trial=0, scores=dict(enumerate(scores)), rounds=1), " %")
 

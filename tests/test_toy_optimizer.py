@@ -81,8 +81,6 @@ def test_exports_translate_it_or_say_that_they_cannot():
     assert frameworks.torch("toy", {"learning_rate": 0.1, "fade": 0.9}, 10).arguments == {"lr": 0.1}
     with pytest.raises(StudyError, match="Keras has no toy; expected another --format: json or toml"):
         frameworks.keras("toy", {"learning_rate": 0.1, "fade": 0.9}, 10)
-    with pytest.raises(StudyError, match="Keras has no toy"):
-        frameworks.keras("toy", {"learning_rate": 0.1, "fade": 0.9}, 10)
 
 
 def test_the_reference_trainer_refuses_it_if_keras_has_no_class_for_it(digits):

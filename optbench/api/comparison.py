@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from optbench.api.study import Study, names_of, one_database, opened
 from optbench.defaults import EQUAL
-from optbench.errors import DefinitionError, OutputError
+from optbench.errors import DefinitionError
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Comparison as Collected
@@ -46,11 +46,10 @@ class Comparison:
 
     def save(self, path: str | Path) -> Path:
         """The path of the report, after writing it as one HTML page that works offline. Raises OutputError."""
-        from optbench.files import write
+        from optbench.files import check_page, write
         from optbench.report.page import report
 
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise OutputError(f"{path}: the report is a web page; expected a name that ends with .html")
+        check_page(Path(path))
         write(report(self.collected, self.rows, self.pairs).encode(), Path(path))
         return Path(path)
 

@@ -45,7 +45,8 @@ def confirm(
     All searches share the seeds. A confirmation that exists is extended by what it lacks. With `until_decided`, seeds
     are added in rounds, up to `max_seeds` (100), until a difference or equality within `equal` percentage points (0.1)
     is shown for every pair of searches. Keras' defaults and the paper's setting are trained beside them, on up to 10
-    seeds. `allow_code` lets a model's function run as the database holds it. Ctrl-C stops as in `run`.
+    seeds, unless another study has them on the same data. `allow_code` lets a model's function run as the database
+    holds it. Ctrl-C stops as in `run`.
 
     Raises StudyError if a study is not a search, or, with `until_decided`, if the searches do not compare.
     """

@@ -36,7 +36,7 @@ def load(sweep: str | Path | Mapping[str, Any] | Sweep, **overrides: Any) -> Swe
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     if isinstance(sweep, Sweep):
-        return definition.parse({**sweep.definition(), **given}, "the sweep") if given else sweep
+        return definition.parse({**sweep.definition(), **_plain(given)}, "the sweep") if given else sweep
     if isinstance(sweep, Mapping):
         return definition.parse(_with_files(_plain({**sweep, **given})), "the sweep")
     if not isinstance(sweep, str | Path):

@@ -21,7 +21,7 @@ from optbench.cli.options import (
 from optbench.cli.output import console, print_json
 from optbench.defaults import EQUAL
 from optbench.errors import DefinitionError, StudyError
-from optbench.files import check_writable
+from optbench.files import check_page, check_writable
 
 if TYPE_CHECKING:
     from optbench.comparison.arms import Comparison
@@ -154,7 +154,6 @@ def _write(comparison: "Comparison", path: Path, verdicts: "Sequence[Pair]") -> 
 def _check(equal: float, page: Path | None) -> None:
     if not 0 < equal < 100:
         raise DefinitionError(f"--equal {equal:g}; expected percentage points between 0 and 100")
-    if page is not None and page.suffix.lower() not in (".html", ".htm"):
-        raise DefinitionError(f"{page}: the report is a web page; expected a name that ends in .html")
     if page is not None:
+        check_page(page)
         check_writable(page)

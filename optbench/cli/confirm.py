@@ -68,7 +68,6 @@ def confirm(
 def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
     """The plan for each search, after printing what it trains."""
     from optbench.comparison.confirmation import notes
-    from optbench.comparison.known import SEEDS as KNOWN_SEEDS
     from optbench.comparison.rounds import plans
 
     with opened(url) as storage:
@@ -80,8 +79,8 @@ def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
             print_error(note)
         held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
         what = f"the best {one.configurations} on {request.seeds} seeds"
-        if one.trains_known:
-            what += f", and the known settings on {min(request.seeds, KNOWN_SEEDS)}"
+        if one.known_seeds:
+            what += f", and the known settings on {min(request.seeds, one.known_seeds)}"
         text = f"{one.search.name}: {what}, as {one.name}{held}"
         console.print(text, markup=False, soft_wrap=True)
     return found

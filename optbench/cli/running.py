@@ -9,9 +9,9 @@ import typer
 from optbench.cli import tables
 from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
-from optbench.errors import StorageError
+from optbench.errors import StorageError, StudyError
 from optbench.launchers.requests import Outcome, Request, execute
-from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, trials
+from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, trials
 from optbench.worker.screens import Terminal
 from optbench.worker.stop import Stop
 
@@ -86,8 +86,23 @@ def _conclude(storage: Storage, request: Request, stop: Stop, origins: Sequence[
     else:
         console.print(tables.fixed(record, records))
     console.print(f"stored in {shown(storage.url)}", markup=False, soft_wrap=True)
-    for purpose, command in _next_commands(record, origins):
+    for purpose, command in _next_commands(record, _comparable(storage, record, origins)):
         console.print(f"{purpose:>7}: optbench {command}{place(request.storage)}", markup=False, soft_wrap=True)
+
+
+def _comparable(storage: Storage, record: StudyRecord, origins: Sequence[str]) -> Sequence[str]:
+    """The confirmed searches, if they compare with one another; else only the one that this study confirms."""
+    if len(origins) < 2 or record.origin is None:
+        return origins
+    from optbench.comparison.collect import named
+    from optbench.comparison.comparable import differences
+
+    known = [study for study in studies(storage) if study.sweep is not None]
+    try:
+        alike = not differences(named(known, origins, anyway=True))
+    except StudyError:  # one of them has no curves, because another program copied it
+        alike = False
+    return origins if alike else [record.origin]
 
 
 def _next_commands(record: StudyRecord, origins: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from optbench.definition.known import DEFAULTS, PAPER
 from optbench.definition.sweep import FixedTrial, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS
@@ -106,9 +107,9 @@ class Plan:
     extends: StudyRecord | None = None
 
     @property
-    def trains_known(self) -> bool:
-        """Whether known settings are trained beside the best configurations, not in another study."""
-        return any(trial.source_trial is None for trial in self.sweep.fixed)
+    def known_seeds(self) -> int:
+        """On how many seeds the study trains known settings; 0 if another study has them."""
+        return len({trial.seed for trial in self.sweep.fixed if trial.label in (DEFAULTS, PAPER)})
 
     @property
     def lacks_trials(self) -> bool:

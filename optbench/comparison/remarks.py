@@ -60,6 +60,8 @@ def _selected(arms: Sequence[Arm], place: str) -> Iterator[str]:
 def _remedy(arm: Arm, place: str) -> str:
     """The command that gives the search finals, or why it cannot have any."""
     search = arm.source.study
+    if search.finals is not None and search.finals.done:
+        return f"type `optbench confirm {shlex.quote(search.name)}{place}`, which trains the winner of its finals"
     try:
         plan_finals(search, arm.source.trials, arm.source.sweep.finals or Finals())
     except StudyError as problem:

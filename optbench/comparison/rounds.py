@@ -44,8 +44,8 @@ def plans(storage: Storage, request: ConfirmationRequest, seeds: int | None = No
     every = studies(storage)
     planned: defaultdict[tuple[str, int], set[Training]] = defaultdict(set)
     found = []
+    number = request.seeds if seeds is None else seeds
     for study in [find_study(storage, name) for name in dict.fromkeys(request.names)]:
-        number = request.seeds if seeds is None else seeds
         records = trials(storage, study.study_id)
         sweep = confirmation(study, records, request.top, number, request.epochs)
         alike = planned[family(study), sweep.epochs]

@@ -8,7 +8,7 @@ from optbench.storage import StudyRecord, TrialRecord
 if TYPE_CHECKING:
     from optbench.scheduler.finals import Finalist
 
-FEW = 4
+FEW = 3
 """With fewer seeds a t-interval says little: that of two seeds is thirteen times as wide as their range."""
 
 

@@ -47,9 +47,10 @@ def load(name: str, overrides: Mapping[str, Any], flags: Collection[str] | None 
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError, OSError) as problem:
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
-    if "trials" in overrides and "space" not in table:
-        raise DefinitionError(f"--trials {overrides['trials']}: {path} is a list of fixed trials; leave --trials out")
     blamed = overrides.keys() if flags is None else flags
+    if "trials" in overrides and "space" not in table:
+        option = "--trials" if "trials" in blamed else "trials"
+        raise DefinitionError(f"{option} {overrides['trials']}: {path} is a list of fixed trials; leave {option} out")
     return parse({**_located(table, path.parent), **overrides}, str(path), flags=blamed)
 
 

@@ -155,7 +155,7 @@ def _check_validation(sweep: Sweep, where: str) -> None:
 
 def _check_dropout(sweep: Sweep, where: str) -> None:
     """Raise DefinitionError if trials set a dropout that the model has no place for, or that it sets, too."""
-    in_trials = DROPOUT in sweep.space or any(trial.params.get(DROPOUT) for trial in sweep.fixed)
+    in_trials = DROPOUT in sweep.space or any(DROPOUT in trial.params for trial in sweep.fixed)
     if isinstance(sweep.model, MlpModel) and not sweep.model.hidden and (in_trials or sweep.model.dropout):
         raise DefinitionError(f"{where}: {DROPOUT} follows hidden layers, but hidden = []; leave {DROPOUT} out")
     if not in_trials:

@@ -5,6 +5,7 @@ from optbench.optimizers.contract import Hparams, Kind, Written
 from optbench.optimizers.knobs import KNOBS, knobs_of
 
 SPELLED = (Kind.NAME, Kind.COUNT)
+CLOSE = 1e-4  # how far a decay rate is from 1 where four digits say nothing of it
 
 
 def spelled(optimizer: str | None, hparams: Hparams) -> dict[str, Written]:
@@ -18,7 +19,7 @@ def spelled(optimizer: str | None, hparams: Hparams) -> dict[str, Written]:
 def on_one_line(optimizer: str | None, hparams: Hparams, digits: int = 4, between: str = " ") -> str:
     """Hyperparameters as people read them: learning_rate=0.001 schedule=cosine.
 
-    A decay rate that would read as 1 is written as one_minus_rho=1e-07.
+    A decay rate that is too close to 1 for so many digits is written as one_minus_rho=1e-07.
     """
     known = OPTIMIZERS.get(optimizer or "")
     decays = {name for name, one in known.hyperparameters.items() if one.decay} if known else set[str]()
@@ -31,6 +32,6 @@ def _assignment(name: str, value: Written, digits: int, decay: bool) -> str:
     if not isinstance(value, float):
         return f"{name}={value}"
     short = format(value, f".{digits}g")
-    if decay and short == "1" and value != 1:
+    if decay and 1 - CLOSE < value < 1 and float(short) != value:
         return f"{ONE_MINUS}{name}={one_minus(value):.{digits}g}"
     return f"{name}={short}"

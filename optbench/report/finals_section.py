@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from optbench.comparison.arms import Arm, percent
-from optbench.comparison.selection import mean_in_percent
+from optbench.comparison.selection import FEW, mean_in_percent
 from optbench.report.interval_figures import Interval, intervals
 from optbench.report.model import Figure, Section, Table
 from optbench.report.style import tint
@@ -43,7 +43,7 @@ def _told(arm: Arm, own: FinalsRecord) -> str:
 def _figure(arms: Sequence[Arm], arm: Arm, own: FinalsRecord) -> Figure:
     rows = []
     for one in _by_single_run(own.finalists):
-        margin = one.interval.margin if len(one.scores) > 1 else 0.0
+        margin = one.interval.margin if len(one.scores) >= FEW else 0.0
         rows.append(
             Interval(
                 name=f"trial {one.trial}", value=100 * one.mean, low=100 * (one.mean - margin),
@@ -54,7 +54,7 @@ def _figure(arms: Sequence[Arm], arm: Arm, own: FinalsRecord) -> Figure:
         )  # fmt: skip
     caption = (
         f"Finalists of {arm.name} in the order of their single runs. A hollow diamond is the single run, a faint dot a "
-        "fresh seed, the large dot their mean with its 95 % interval."
+        f"fresh seed, the large dot their mean, with its 95 % interval where there are {FEW} seeds or more."
     )
     return Figure(caption=caption, plot=intervals(rows, "validation accuracy, %", unit=" %"))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from optbench import __version__
-from optbench.comparison.arms import Comparison, Source, percent
+from optbench.comparison.arms import Arm, Comparison, Source, percent
 from optbench.comparison.rows import Row
 from optbench.comparison.verdict import Pair
 from optbench.report.budget_section import budgets
@@ -48,14 +48,16 @@ def facts(comparison: Comparison, now: datetime) -> dict[str, str]:
     confirming = [curve for arm in comparison.arms for one in arm.confirmed for curve in one.curves]
     ended = [trial.ended for trial in trials if trial.ended is not None]
     devices = sorted({trial.device for trial in trials if trial.device})
-    epochs = sum(trial.epochs for trial in trials) + sum(map(len, confirming))
+    raced = [own.study.finals for arm in comparison.arms for own in _sources(arm) if own.study.finals is not None]
+    epochs = sum(trial.epochs for trial in trials) + sum(map(len, confirming)) + sum(one.epochs for one in raced)
+    trainings = len(trials) + len(confirming) + sum(one.finished for one in raced)
     seconds = sum(trial.seconds for trial in trials) + sum(epoch.seconds for curve in confirming for epoch in curve)
     found = {
         "Date of this report": f"{now:%Y-%m-%d %H:%M}",
         "Last trial ended": f"{max(ended):%Y-%m-%d %H:%M}" if ended else "",
         "Processor": ", ".join(devices),
-        "Trainings": f"{len(trials) + len(confirming):,}, of {epochs:,} epochs together",
-        "Training time": _duration(seconds) + ", summed over trials that may have run side by side",
+        "Trainings": f"{trainings:,}, of {epochs:,} epochs together",
+        "Training time": _duration(seconds) + ", summed over trials that may have run side by side, without finals",
         "Made with": f"optbench {__version__}",
     }
     return {name: text for name, text in found.items() if text}
@@ -65,13 +67,18 @@ def studies(comparison: Comparison) -> list[Source]:
     """Every study that the page uses, each once: searches, their explorations, lists of fixed settings."""
     found: dict[int, Source] = {}
     for arm in comparison.arms:
-        for one in arm.repeats or [arm]:
-            found.setdefault(one.source.study.study_id, one.source)
+        for source in _sources(arm):
+            found.setdefault(source.study.study_id, source)
         if arm.explored is not None:
             found.setdefault(arm.explored.study.study_id, arm.explored)
     for source in comparison.fixed:
         found.setdefault(source.study.study_id, source)
     return list(found.values())
+
+
+def _sources(arm: Arm) -> list[Source]:
+    """The search of an arm, or all of its repeats."""
+    return [one.source for one in arm.repeats or [arm]]
 
 
 def notes(comparison: Comparison) -> Iterator[str]:

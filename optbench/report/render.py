@@ -1,13 +1,14 @@
 """Renders a page as one HTML file that loads nothing and suits light and dark screens, phones and paper."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from optbench.report.model import Page, Section
@@ -46,15 +47,22 @@ def _anchors(sections: Sequence[Section]) -> list[str]:
     return found
 
 
+def _prose(text: str) -> Markup:
+    """A text whose commands, between backticks, are set as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("optbench.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["prose"] = _prose
+    return made
 
 
 def _asset(name: str) -> Markup:

@@ -29,8 +29,8 @@ def check_code(model: Model, allowed: bool) -> None:
         found = f"{here} has another text"
     elif not _is_ours(here):
         raise StudyError(
-            f"{here} does not run, because everybody can write it or it belongs to another user; type "
-            f"`chmod o-w {shlex.quote(str(here))}`, or add --allow-code if you trust its text"
+            f"{here} does not run, because everybody can write it, or it belongs to another user; type "
+            f"`chmod o-w {shlex.quote(str(here))}` or copy it to a file of yours, or add --allow-code if you trust it"
         )
     else:
         return

@@ -175,6 +175,6 @@ def _compare(name: str, held: Any, wanted: Mapping[str, Any], remedy: str) -> No
     differing = differences(held, wanted)
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
-        what = "other data" if any(one.startswith("data.sha256 ") for one in differing) else "another definition"
-        advice = OTHER_DATA if what == "other data" else remedy
+        same_data = held.get("data.sha256") == wanted.get("data.sha256")
+        what, advice = ("another definition", remedy) if same_data else ("other data", OTHER_DATA)
         raise StudyError(f"study {name!r} has {what}: {'; '.join(differing[:3])}{more}; {advice}")

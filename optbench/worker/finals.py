@@ -152,6 +152,11 @@ def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: 
             f"candidates = {finals.candidates}, but {name!r} has {len(found)} different configurations that were "
             f"trained for at least a third of the epochs; expected 2 to {len(found)}"
         )
+    if finals.candidates is not None and known >= finals.candidates and known < len(found):
+        raise StudyError(
+            f"candidates = {finals.candidates}, but {counted(known, 'known setting')} of {name!r} always take part; "
+            f"expected {known + 1} or more, so that the best of the search takes part, too"
+        )
     fewest = finals.candidates or min(max(2, known + 1), len(found), MOST)
     count = finals.candidates or fitting(len(found), budget)
     if count < fewest or not rounds(count, budget):

@@ -57,7 +57,9 @@ class Stop:
         heard = [number for number in self.signals if main and signal.getsignal(number) != signal.SIG_IGN]
         self.before = {number: signal.signal(number, self._hear) for number in heard}
         if interrupts:
-            self.signal = interrupts.pop()
+            self.signal = interrupts[-1]
+            self.unread.append(self.signal)
+            interrupts.clear()
         return self
 
     def __exit__(self, *_: object) -> None:

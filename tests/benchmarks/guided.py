@@ -5,7 +5,7 @@ TPE then searches on the model, with the known settings first, four trials side 
 after each epoch which go on. "Best of 8" is the true accuracy of the best of the eight trials that came furthest,
 from which the finals take their candidates.
 
-    python -m tests.benchmarks.guided [--searches 20] [--sweeps adam]
+    python -m tests.benchmarks.guided [--searches 20] [--sweeps adadelta adam]
 """
 
 import argparse

@@ -58,6 +58,7 @@ class Program:
         self.network, self.optimizer, self.scale = network, optimizer, scale
         self.kept, self.knobs = kept, knobs
         self.rule = optimizer.rule
+        self.drops = DROPOUT in knobs or network.dropout > 0
         self.traces = 0
         self.epoch = tf.function(self._epoch, jit_compile=network.xla, autograph=False)
         self.evaluate = tf.function(self._evaluate, jit_compile=network.xla, autograph=False)
@@ -106,10 +107,11 @@ class Program:
     def _step(self, held: Variables, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss [W] and correct [W] of one step of every lane on its own batch, [W, B, features] and [W, B]."""
         weights, others = _values(held.weights), _values(held.others)
+        dropout = Dropout(held.dropout, keys_of(held.seeds, held.count)) if self.drops else None
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits, after, penalties = self.network.forward(
-                weights, others, self._scaled(held, inputs), training=True, dropout=self._dropout(held)
+                weights, others, self._scaled(held, inputs), training=True, dropout=dropout
             )
             losses = tf.reduce_mean(self._losses(held, labels, logits), axis=1) + penalties
             total = tf.reduce_sum(losses)  # a sum keeps lanes apart: each lane's gradient is of its own loss alone
@@ -165,12 +167,6 @@ class Program:
                 begin,
             )[1]
         return sums + score(tf.constant(whole * CHUNK), count % CHUNK) if count % CHUNK else sums
-
-    def _dropout(self, held: Variables) -> Dropout | None:
-        """What the next step drops out."""
-        if DROPOUT not in self.knobs and not self.network.dropout:
-            return None
-        return Dropout(held.dropout, keys_of(held.seeds, held.count))
 
     def _losses(self, held: Variables, labels: Tensor, logits: Tensor) -> Tensor:
         """The cross-entropy of every example, [W, n]."""
