@@ -42,7 +42,7 @@ def one_run(study: StudyRecord) -> Iterator[RenderableType]:
 
 def _progress(study: StudyRecord, found: FinalsRecord) -> str:
     if found.done:
-        return f"done, {found.total} trials; whoever reached a later round ranks higher, whatever the mean"
+        return f"done, {found.total} trials; a configuration of a later round ranks higher, whatever its mean"
     resume = f"`optbench resume {shlex.quote(study.name)}` carries on"
     return f"{found.finished}/{found.total} trials, so its best still rests on one run; {resume}"
 
