@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from optbench.api.running import run_request
 from optbench.api.study import Study, names_of, one_database, opened
 from optbench.defaults import EQUAL
-from optbench.errors import DefinitionError
 from optbench.launchers.requests import Request
 from optbench.scheduler.states import Role, StudyState
 from optbench.storage import UntilDecided
@@ -55,8 +54,6 @@ def confirm(
 
     check_counts(flags=False, top=top, epochs=epochs, lanes=lanes, workers=workers)
     names = names_of(studies)
-    if not names:
-        raise DefinitionError("no study to confirm; expected one or more, for example confirm('adam')")
     check_rounds(False, len(set(names)), until_decided, seeds, max_seeds, equal)
     url = one_database(studies, storage)
     asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None

@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from optbench.definition.known import DEFAULTS, PAPER
+from optbench.definition.network import MlpModel
 from optbench.definition.sweep import FixedTrial, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError
 from optbench.optimizers import OPTIMIZERS
@@ -163,13 +163,12 @@ def fresh_seeds() -> tuple[int, ...]:
 
 
 def _same(held: Sweep, sweep: Sweep) -> bool:
-    """Whether two sweeps train alike, apart from their lists. Names and lanes do not matter."""
-    return _bare(held) == _bare(sweep)
+    """Whether two sweeps train alike, apart from their lists, names and lanes, and from where a model's file is."""
+    return _bare(held) == _bare(sweep) and held.model.identity() == sweep.model.identity()
 
 
-def _bare(sweep: Sweep) -> dict[str, Any]:
-    bare = replace(sweep, name="", fixed=(), trials=0, lanes=None).definition()
-    return bare | {"model": sweep.model.identity()}
+def _bare(sweep: Sweep) -> Sweep:
+    return replace(sweep, name="", fixed=(), trials=0, lanes=None, model=MlpModel())
 
 
 def _keys(study: StudyRecord) -> set[Training]:

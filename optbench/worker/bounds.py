@@ -46,6 +46,8 @@ def check_rounds(
     flags: bool, studies: int, until_decided: bool, seeds: int, max_seeds: int | None, equal: float | None
 ) -> None:
     """Raise DefinitionError for rounds of seeds that make no sense, and for options of rounds without rounds."""
+    if not studies:
+        raise DefinitionError("no study to confirm; expected one or more, for example confirm('adam')")
     check_counts(flags, seeds=seeds, max_seeds=max_seeds)
     option = "--until-decided" if flags else "until_decided"
     if until_decided and studies < 2:

@@ -33,6 +33,8 @@ CONVOLUTIONS = (
 class KerasModel:
     """The networks that a function makes, one for each trial. A first one tells what all of them have in common."""
 
+    dropout = 0.0  # the function has dropout layers of its own
+
     def __init__(self, model: BuiltModel, facts: Facts) -> None:
         """Raises DefinitionError, in one line, for a function that fails or makes something else."""
         self.model, self.shape, self.classes = model, facts.shape, len(facts.classes)
@@ -54,8 +56,6 @@ class KerasModel:
     def initial(self, seed: int) -> list[Array]:
         """See Network."""
         return [np.asarray(variable) for variable in variables_of(self._made(seed))]
-
-    dropout = 0.0
 
     def forward(
         self,
