@@ -6,7 +6,7 @@ from optbench.errors import StorageError
 from optbench.scheduler.states import Decision
 from optbench.training.contract import Epoch, Job
 from optbench.worker.events import EpochFinished, RoundFinished, TrialFinished, TrialLost, TrialStarted
-from optbench.worker.loop import run
+from optbench.worker.loop import Loop
 from optbench.worker.stop import StopRequest
 
 
@@ -61,7 +61,7 @@ class FakeStudy:
 def events_of(study, trainer, stop=lambda: None, **more):
     """The events of a run, from its start to its end."""
     events = []
-    run(study, trainer, "adam", stop, events.append, **more)
+    Loop(study=study, trainer=trainer, optimizer="adam", listener=events.append, **more).run(stop)
     return events
 
 
@@ -84,7 +84,7 @@ def test_no_trial_is_left_running_after_a_listener_raises():
 
     study, trainer = FakeStudy(9), FakeTrainer(2)
     with pytest.raises(ValueError, match="no room"):
-        run(study, trainer, "adam", lambda: None, broken)
+        Loop(study=study, trainer=trainer, optimizer="adam", listener=broken).run(lambda: None)
     assert study.endings[0].reason == "ValueError: no room"
     assert not trainer.assigned
 

@@ -6,7 +6,6 @@ Everything here is decided from the records of studies, before a single trial is
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from optbench.comparison.arms import base_name
 from optbench.definition.plain import flat
@@ -49,12 +48,12 @@ class Candidate:
     def kind(self) -> str:
         """A text that all searches that compare with this one share."""
         held = facts(self.studies[0])
-        fixed = {key: value for key, value in held.items() if not (self.repeated and key in SEEDED)}
+        fixed = _unseeded(held) if self.repeated else held
         return repr((len(self.studies), self.finished, sorted(fixed.items())))
 
 
-def facts(study: StudyRecord) -> dict[str, Any]:
-    """Everything that a study's trials depend on and that must not differ between arms, by dotted key."""
+def facts(study: StudyRecord) -> dict[str, str]:
+    """What a study's trials depend on and what must not differ between arms: each value as text, by dotted key."""
     assert study.sweep is not None, "only optbench's studies are compared"
     definition = study.sweep.definition() | {"data": study.sweep.data.identity, "model": study.sweep.model.identity()}
     held = {key: value for key, value in definition.items() if key not in FREE}
@@ -63,7 +62,11 @@ def facts(study: StudyRecord) -> dict[str, Any]:
         for key, value in study.fingerprint.items()
         if key.endswith((".sha256", ".major", ".scale", ".stratify"))
     }
-    return flat(held) | marks
+    return {
+        key: value if isinstance(value, str) else repr(value)
+        for key, value in (flat(held) | marks).items()
+        if value is not None
+    }
 
 
 def family(study: StudyRecord) -> str:
@@ -79,7 +82,7 @@ def candidates(searches: Sequence[StudyRecord]) -> list[Candidate]:
     groups: dict[str, list[StudyRecord]] = {}
     for study in searches:
         base = base_name(study)
-        groups.setdefault(repr((base, _unseeded(study) if base != study.name else "")), []).append(study)
+        groups.setdefault(repr((base, _search(study) if base != study.name else "")), []).append(study)
     return [Candidate(tuple(group)) for group in groups.values()]
 
 
@@ -112,17 +115,21 @@ def _between(first: Candidate, other: Candidate) -> list[str]:
     return found
 
 
-def _explained(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _explained(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
     """Whether something that decides the split differs, so that the split's own difference adds nothing."""
     keys = ("seed", "data.name", "data.sha256", "data.validation", "data.stratify")
     return any(a.get(key) != b.get(key) for key in keys)
 
 
-def _unseeded(study: StudyRecord) -> dict[str, Any]:
-    """Everything that all repeats of a search have in common."""
+def _search(study: StudyRecord) -> str:
+    """A text that all repeats of a search share."""
     assert study.sweep is not None, "only optbench's studies are compared"
-    held = {key: value for key, value in facts(study).items() if key not in SEEDED}
-    return held | {"optimizer": study.sweep.optimizer, "space": study.sweep.space, "fixed": study.sweep.fixed}
+    sweep = study.sweep
+    return repr((sorted(_unseeded(facts(study)).items()), sweep.optimizer, sweep.space, sweep.fixed))
+
+
+def _unseeded(held: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in held.items() if key not in SEEDED}
 
 
 def _times(candidate: Candidate) -> str:
@@ -130,8 +137,7 @@ def _times(candidate: Candidate) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _shown(value: object) -> str:
+def _shown(value: str | None) -> str:
     if value is None:
         return "absent"
-    text = value if isinstance(value, str) else repr(value)
-    return f"{text[:SHOWN]}..." if len(text) > 2 * SHOWN else text
+    return f"{value[:SHOWN]}..." if len(value) > 2 * SHOWN else value

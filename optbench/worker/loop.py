@@ -1,6 +1,7 @@
 """The loop of a worker: assign, train, decide, record. It decides nothing about trials and writes nothing itself."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from optbench.data import Examples
@@ -19,95 +20,86 @@ class Decider(Protocol):
     def record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> set[int]: ...
 
 
-def run(
-    study: Decider,
-    trainer: Trainer,
-    optimizer: str,
-    stop: Callable[[], StopRequest | None],
-    listener: Listener,
-    test_set: Examples | None = None,
-) -> None:
-    """Trains trials of one optimizer until none is left, or until `stop`, called before each round, asks to stop.
+@dataclass(kw_only=True)
+class Loop:
+    """Trains trials of one optimizer in the lanes of `trainer`, and calls `listener` with every event.
 
-    `listener` is called with every event. `test_set` are None in a search; in any other study, a trial is scored on
-    them after its last epoch. Whatever happens, this loop leaves no trial running.
+    `test_set` is None in a search; in any other study, a trial is scored on it after its last epoch.
     """
-    assigned: dict[int, Job] = {}
-    epochs: dict[int, int] = {}
-    reason = STOPPED
-    try:
-        while (request := stop()) is not StopRequest.NOW:
-            if request is None:
-                _assign(study, trainer, optimizer, assigned, listener)
-            if not assigned:
-                return
-            epochs |= _round(study, trainer, assigned, listener, test_set)
-            listener(RoundFinished())
-    except StorageError:
-        assigned.clear()  # nothing can be written: other workers take the trials over after the heartbeat timeout
-        raise
-    except Exception as problem:
-        reason = f"{type(problem).__name__}: {problem}"[:500]
-        raise
-    finally:
-        if assigned:
-            numbers = [job.number for job in assigned.values()]
-            interrupted = {n: Ending(Decision.INTERRUPTED, None, epochs.get(n, 0), reason) for n in numbers}
-            _record(study, trainer, assigned, {}, interrupted, listener)
 
+    study: Decider
+    trainer: Trainer
+    optimizer: str
+    listener: Listener
+    test_set: Examples | None = None
+    _assigned: dict[int, Job] = field(default_factory=dict, init=False)  # by lane
+    _epochs: dict[int, int] = field(default_factory=dict, init=False)  # trained so far, by trial number
 
-def _assign(study: Decider, trainer: Trainer, optimizer: str, assigned: dict[int, Job], listener: Listener) -> None:
-    """Fills the free lanes."""
-    for lane in range(trainer.lanes):
-        if lane not in assigned:
-            job = study.ask(optimizer, trainer)
-            if job is None:
-                return
-            assigned[lane] = job
-            trainer.assign(lane, job)
-            listener(TrialStarted(job, lane))
+    def run(self, stop: Callable[[], StopRequest | None]) -> None:
+        """Trains until no trial is left, or until `stop`, called before each round, asks to stop.
 
+        Whatever happens, no trial is left running.
+        """
+        reason = STOPPED
+        try:
+            while (request := stop()) is not StopRequest.NOW:
+                if request is None:
+                    self._assign()
+                if not self._assigned:
+                    return
+                self._round()
+                self.listener(RoundFinished())
+        except StorageError:
+            self._assigned.clear()  # nothing can be written: others take the trials over after the heartbeat timeout
+            raise
+        except Exception as problem:
+            reason = f"{type(problem).__name__}: {problem}"[:500]
+            raise
+        finally:
+            if self._assigned:
+                numbers = [job.number for job in self._assigned.values()]
+                epochs = self._epochs
+                self._record({}, {n: Ending(Decision.INTERRUPTED, None, epochs.get(n, 0), reason) for n in numbers})
 
-def _round(
-    study: Decider, trainer: Trainer, assigned: dict[int, Job], listener: Listener, test_set: Examples | None
-) -> dict[int, int]:
-    """The number of epochs of each assigned trial, after training each for one more and ending those that are over."""
-    epochs = trainer.train()
-    trained = {assigned[lane].number: epoch for lane, epoch in epochs.items()}
-    endings: dict[int, Ending] = {}
-    for lane, epoch in epochs.items():
-        decision = study.decide(assigned[lane], epoch)
-        if decision is not Decision.CONTINUE:
-            endings[assigned[lane].number] = _ending(decision, epoch, trainer, lane, test_set)
-    _record(study, trainer, assigned, trained, endings, listener)
-    return {number: epoch.epoch for number, epoch in trained.items()}
+    def _assign(self) -> None:
+        """Fills the free lanes."""
+        for lane in range(self.trainer.lanes):
+            if lane not in self._assigned:
+                if (job := self.study.ask(self.optimizer, self.trainer)) is None:
+                    return
+                self._assigned[lane] = job
+                self.trainer.assign(lane, job)
+                self.listener(TrialStarted(job, lane))
 
+    def _round(self) -> None:
+        """Trains every assigned trial for one more epoch and ends those that are over."""
+        trained: dict[int, Epoch] = {}
+        endings: dict[int, Ending] = {}
+        for lane, epoch in self.trainer.train().items():
+            job = self._assigned[lane]
+            trained[job.number] = epoch
+            if (decision := self.study.decide(job, epoch)) is not Decision.CONTINUE:
+                endings[job.number] = self._ending(decision, epoch, lane)
+        self._record(trained, endings)
+        self._epochs |= {number: epoch.epoch for number, epoch in trained.items()}
 
-def _record(
-    study: Decider,
-    trainer: Trainer,
-    assigned: dict[int, Job],
-    trained: Mapping[int, Epoch],
-    endings: Mapping[int, Ending],
-    listener: Listener,
-) -> None:
-    """Stores epochs and endings, by trial number, and frees the lanes of trials that ended or were lost."""
-    lost = study.record(trained, endings)
-    for lane, job in list(assigned.items()):
-        if job.number in lost or job.number in endings:
-            trainer.release(lane)
-            del assigned[lane]
-        if job.number in lost:
-            listener(TrialLost(job.number))
-            continue
-        if job.number in trained:
-            listener(EpochFinished(job.number, trained[job.number]))
-        if job.number in endings:
-            listener(TrialFinished(job.number, endings[job.number]))
+    def _record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> None:
+        """Stores epochs and endings, by trial number, and frees the lanes of trials that ended or were lost."""
+        lost = self.study.record(trained, endings)
+        for lane, job in list(self._assigned.items()):
+            if job.number in lost or job.number in endings:
+                self.trainer.release(lane)
+                del self._assigned[lane]
+            if job.number in lost:
+                self.listener(TrialLost(job.number))
+                continue
+            if job.number in trained:
+                self.listener(EpochFinished(job.number, trained[job.number]))
+            if job.number in endings:
+                self.listener(TrialFinished(job.number, endings[job.number]))
 
-
-def _ending(decision: Decision, epoch: Epoch, trainer: Trainer, lane: int, test_set: Examples | None) -> Ending:
-    """How a trial ends. A pruned trial keeps its last objective as its value, as in Optuna."""
-    if decision is Decision.COMPLETE and test_set is not None:
-        return Ending(decision, trainer.test(lane, test_set), epoch.epoch, tested=True)
-    return Ending(decision, epoch.objective, epoch.epoch)
+    def _ending(self, decision: Decision, epoch: Epoch, lane: int) -> Ending:
+        """How a trial ends. A pruned trial keeps its last objective as its value, as in Optuna."""
+        if decision is Decision.COMPLETE and self.test_set is not None:
+            return Ending(decision, self.trainer.test(lane, self.test_set), epoch.epoch, tested=True)
+        return Ending(decision, epoch.objective, epoch.epoch)

@@ -20,7 +20,7 @@ from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, St
 from optbench.worker.finals import advance
 from optbench.worker.heartbeat import heartbeat
 from optbench.worker.log import log_event
-from optbench.worker.loop import run
+from optbench.worker.loop import Loop
 from optbench.worker.patience import SECONDS, Patience
 from optbench.worker.stop import StopRequest
 
@@ -130,13 +130,19 @@ class Session:
                     check()
 
             split = data.split.resplit() if sweep.data.resplit else data.split
-            trainers = {
-                optimizer: self.build(self.options.trainer, sweep, optimizer, split, missing)
+            loops = [
+                Loop(
+                    study=study,
+                    trainer=self.build(self.options.trainer, sweep, optimizer, split, missing),
+                    optimizer=optimizer,
+                    listener=observe,
+                    test_set=data.test_set,
+                )
                 for optimizer in sweep.optimizers
-            }
+            ]
             while True:
-                for optimizer, trainer in trainers.items():
-                    run(study, trainer, optimizer, stop, observe, data.test_set)
+                for loop in loops:
+                    loop.run(stop)
                 if stop():
                     return
                 if study.others_run():
