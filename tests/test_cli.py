@@ -15,6 +15,7 @@ import keras
 import optuna
 import pytest
 
+from optbench.storage import count_evaluations, open_storage
 from tests import light
 from tests.commands import COMMAND, in_process, optbench
 from tests.conftest import TINY, write_toml
@@ -58,6 +59,8 @@ def test_one_command_trains_a_search_and_its_finals(folder):
     assert out.count("[6/6] trial 5") == 2
     assert "has 6 of 6 trials already; nothing to do" in in_process("sweep", "race.toml", cwd=folder)
     assert "same: 2 epochs compared" in in_process("replay", "race/finals", 4, cwd=folder)
+    with closing(open_storage(f"sqlite:///{folder}/storage/optbench.db")) as storage:
+        assert not {"race", "race/finals"} & count_evaluations(storage).keys(), "neither may touch the test set"
 
 
 def test_a_larger_total_resumes_the_study(folder):

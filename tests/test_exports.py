@@ -20,6 +20,7 @@ from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, Choice, choose, frameworks
 from optbench.optimizers import OPTIMIZERS
+from optbench.scheduler.finals import Finalist
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord
 from tests.conftest import sweep_of
@@ -176,8 +177,13 @@ def test_torchs_adam_with_the_stated_factor_makes_the_same_first_step_as_kerass(
 def test_json_exports_match_their_schema(optimizer):
     choices = [choice_of(optimizer), choice_of(optimizer, number=5)]
     one, two = json.loads(FORMATS["json"](choices[:1])), json.loads(FORMATS["json"](choices))
-    for content in (one, two):
+    finalist = Finalist(trial=3, scores={7: 0.75, 8: 0.85}, rounds=2, searched=0.9)
+    raced = json.loads(FORMATS["json"]([replace(choices[0], finalist=finalist)]))
+    for content in (one, two, raced):
         jsonschema.validate(content, SCHEMA)
+    assert one["finals"] is None
+    assert (raced["finals"]["mean"], raced["finals"]["seeds"]) == (pytest.approx(0.8), 2)
+    assert raced["finals"]["optimism"] == pytest.approx(0.1)
     assert one["hyperparameters"] == choices[0].trial.hyperparameters
     assert [found["trial"] for found in two] == [3, 5]
     with pytest.raises(jsonschema.ValidationError):

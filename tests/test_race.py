@@ -23,6 +23,7 @@ from optbench.worker.data import StudyData
 from optbench.worker.finals import advance, candidates, open_finals
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
+from tests.commands import in_process
 from tests.conftest import statements, sweep_of, write_toml
 from tests.filled import fill
 from tests.light import FakeTrainer, black
@@ -238,6 +239,22 @@ def test_reading_finals_takes_the_same_number_of_queries_for_any_number_of_studi
 def test_impossible_finals_are_refused_with_what_would_fit(storage, search, finals, message):
     with pytest.raises(StudyError, match=re.escape(message)):
         open_finals(storage, search, finals, {})
+    assert [study.name for study in studies(storage)] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--candidates", 1), "--candidates 1"),
+        (("--candidates", 33), "candidates = 33, but 'tiny' has 32 different configurations"),
+        (("--budget", 0), "--budget 0"),
+        (("--budget", 0.1), "is 3 trainings, but 3 candidates need 5; expected [finals] budget = 0.16 or more"),
+    ],
+)
+def test_the_command_refuses_impossible_finals_in_one_line(storage, search, options, message):
+    told = in_process("finals", "tiny", *options, "--storage", storage.url, code=2)
+    assert message in told
+    assert len(told.splitlines()) == 1
     assert [study.name for study in studies(storage)] == ["tiny"]
 
 

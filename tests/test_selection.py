@@ -78,17 +78,16 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     assert "finals adadelta/finals: done, 8 trials" in shown
     assert re.search(rf"^1 +{best.number} +{mean} ± {half} +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE)
     listed = printed(tables.studies([study]))
-    assert f"{mean} %" in listed
+    assert f"{mean} ± {half} %" in listed
     assert f"{seeds} seeds" in listed
     (choice,) = chosen(storage, study)
     assert choice.trial.number == best.number
-    assert choice.why.startswith(f"the best of 4 finalists, mean validation accuracy {mean} % over {seeds} fresh seeds")
+    assert choice.why.startswith(f"the best of 4 finalists, {over}, {single}")
     refresh(storage, study)
     note = get_note(optuna_study(str(storage.url), "adadelta"))
-    assert f"Best: mean validation accuracy {mean} % over {seeds} fresh seeds ({single}) in trial {best.number}" in note
-    assert (
-        f"{mean} % (mean over {seeds} fresh seeds)" in optbench.open_study("adadelta", str(storage.url))._repr_html_()
-    )
+    assert f"Best: {over}, {single}, in trial {best.number}, with " in note
+    in_notebook = optbench.open_study("adadelta", str(storage.url))._repr_html_()
+    assert f"best: {over}, {single}, in trial {best.number} (" in in_notebook
     plain = json.loads(json.dumps(tables.study_json(study)))["finals"]
     assert (plain["done"], plain["finalists"][0]["trial"], len(plain["finalists"])) == (True, best.number, 4)
 
@@ -108,7 +107,7 @@ def test_a_search_without_finals_says_that_its_best_rests_on_one_run(storage):
     told = "the best rests on one run; `optbench finals adam` chooses it on several seeds"
     assert told in printed(*tables.show(study, records, 3))
     assert "1 run" in printed(tables.studies([study]))
-    assert "(one run)" in optbench.open_study("adam", str(storage.url))._repr_html_()
+    assert " % in one run, in trial " in optbench.open_study("adam", str(storage.url))._repr_html_()
     refresh(storage, study)
     assert "It rests on one run." in get_note(optuna_study(str(storage.url), "adam"))
 
@@ -135,10 +134,22 @@ def test_a_comparison_says_how_each_arm_was_selected_and_warns_where_they_differ
     assert told in remarks(comparison)
     assert f"finals, {seeds} seeds" in printed(tables.arms(found))
     one, two = as_plain(comparison, found, [], 0.1)["arms"]
-    assert (one["selection"], two["selection"]["by"]) == ({"by": f"finals, {seeds} seeds", "seeds": seeds}, "one run")
+    numbers = {"margin": winner.interval.margin, "optimism": winner.optimism}
+    assert one["selection"] == {"by": f"finals, {seeds} seeds", "seeds": seeds} | numbers
+    assert two["selection"] == {"by": "one run", "seeds": 1, "margin": None, "optimism": None}
+    half = f"{100 * winner.interval.margin:.2f}"
+    assert f"{100 * winner.mean:.2f} ± {half}" in printed(tables.arms(found))
     assert comparison.arms[0].consumed == comparison.arms[0].source.study.epochs + 8 * 6
     race(storage, "adam", lucky)
-    assert not any("not selected alike" in text for text in remarks(collect(storage, ["adadelta", "adam"])))
+    alike = collect(storage, ["adadelta", "adam"])
+    assert not any("not selected alike" in text for text in remarks(alike))
+    many = replace(winner, scores=dict.fromkeys(range(10), winner.mean))
+    study = alike.arms[0].source.study
+    longer = replace(study, finals=replace(study.finals, finalists=[many, *study.finals.finalists[1:]]))
+    first = replace(alike.arms[0], source=replace(alike.arms[0].source, study=longer))
+    second = alike.arms[1].selection.seeds
+    told = f"the winners of the finals rest on different numbers of seeds (adadelta 10, adam {second})"
+    assert f"not selected alike: {told}" in remarks(replace(alike, arms=[first, alike.arms[1]]))
 
 
 def test_the_report_shows_how_the_finals_reshuffled_the_single_runs(storage):

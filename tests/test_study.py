@@ -146,18 +146,24 @@ def test_a_trial_enqueued_by_hand_is_ignored(storage):
     assert [row.state for row in rows(storage)] == ["complete", "waiting", "complete"]
 
 
-def test_fixed_trials_run_first_and_are_never_pruned(storage):
-    study = study_of(
-        storage,
-        trials=8,
-        epochs=3,
-        trial=[{"learning_rate": 0.5, "label": "mine"}],
-        pruner={"name": "successive_halving"},
-    )
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        {"name": "successive_halving", "min_resource": 1, "reduction_factor": 2},
+        {"name": "median", "n_startup_trials": 3, "n_min_trials": 1, "n_warmup_steps": 0},
+        {"name": "hyperband", "min_resource": 1, "reduction_factor": 3},
+    ],
+    ids=lambda pruner: pruner["name"],
+)
+def test_fixed_trials_run_first_and_are_never_pruned(storage, pruner):
+    mine = {"learning_rate": 0.5, "label": "mine"}
+    study = study_of(storage, trials=8, epochs=3, trial=[mine], pruner=pruner)
     job = study.ask("adadelta", TRAINER)
     assert job.hparams["learning_rate"] == 0.5
     for _ in range(3):
         finish(study, study.ask("adadelta", TRAINER), value=0.9, epochs=3)
+    drawn = [study.ask("adadelta", TRAINER) for _ in range(4)]
+    assert Decision.PRUNED in [study.decide(weak, epoch(1, 0.1)) for weak in drawn]
     assert study.decide(job, epoch(1, 0.0)) is Decision.CONTINUE
     assert rows(storage)[0].label == "mine"
 

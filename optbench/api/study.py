@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
+from optbench.comparison.selection import in_finals
 from optbench.defaults import storage_url
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError
@@ -123,9 +124,9 @@ class Study:
         if best is not None:
             settings = on_one_line(best.optimizer, best.hyperparameters, between=", ")
             winner = record.finals.winner if record.finals else None
-            basis = "one run" if winner is None else f"mean over {len(winner.scores)} fresh seeds"
-            accuracy = f"{100 * (record.best or 0):.2f} % ({basis})"
-            lines.append(f"best {record.metric}: {accuracy} in trial {best.number} ({escape(settings)})")
+            one_run = f"{record.metric} {100 * (record.best or 0):.2f} % in one run"
+            accuracy = one_run if winner is None else in_finals(winner, record.metric)
+            lines.append(f"best: {accuracy}, in trial {best.number} ({escape(settings)})")
         return "<br>".join(lines)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from optbench.comparison.arms import Comparison
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import Gain, Row, gains
+from optbench.comparison.selection import Selection
 from optbench.comparison.verdict import Pair
 from optbench.optimizers.spelling import spelled
 
@@ -37,13 +38,20 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "epochs": row.arm.consumed,
         "trial": row.arm.trial.number,
         "validation_accuracy": row.arm.selection.accuracy,
-        "selection": {"by": row.arm.selection.in_words, "seeds": row.arm.selection.seeds},
+        "selection": _plain_selection(row.arm.selection),
         "single_run": row.arm.selection.single,
         "repeats": list(row.arm.spread),
         "hyperparameters": spelled(row.arm.trial.optimizer, row.arm.trial.hyperparameters),
         **{key: value and vars(value) for key, value in stages.items()},
         "optimism": row.optimism,
     }
+
+
+def _plain_selection(found: Selection) -> dict[str, Any]:
+    finalist = found.finalist
+    margin = None if finalist is None or found.seeds < 2 else finalist.interval.margin
+    optimism = None if finalist is None else finalist.optimism
+    return {"by": found.in_words, "seeds": found.seeds, "margin": margin, "optimism": optimism}
 
 
 def _plain_gain(gain: Gain) -> dict[str, Any]:

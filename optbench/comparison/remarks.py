@@ -11,6 +11,8 @@ from optbench.errors import StudyError, counted
 from optbench.statistics.seeds import sampling_error
 from optbench.worker.finals import plan_finals
 
+ALIKE = 2  # arms whose winners were chosen over more than this many times the seeds of another are not selected alike
+
 
 def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> list[str]:
     """A sentence for each remark; `place` is the option that suggested commands need to find the database.
@@ -55,6 +57,10 @@ def _selected(arms: Sequence[Arm], place: str) -> Iterator[str]:
         finals = f"{', '.join(others)} in finals over several seeds"
         remedies = "; ".join(_remedy(arm, place) for arm in by_one_run)
         yield f"not selected alike: {finals}, {names} by one run; {remedies}"
+    seeds = {arm.name: arm.selection.seeds for arm in arms}
+    if not by_one_run and max(seeds.values()) > ALIKE * min(seeds.values()):
+        listed = ", ".join(f"{name} {count}" for name, count in seeds.items())
+        yield f"not selected alike: the winners of the finals rest on different numbers of seeds ({listed})"
 
 
 def _remedy(arm: Arm, place: str) -> str:
@@ -132,6 +138,11 @@ def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
         f"the intervals cover seeds only: not the finite test set{known}, nor the chance in the search itself "
         "(Bouthillier et al. 2021; `optbench sweep --repeat` measures it)"
     )
+    if any(arm.confirmed[0].until_decided for arm in comparison.arms if arm.confirmed):
+        yield (
+            "an interval that holds at every look assumes that the differences of the seeds are symmetric around their "
+            "mean (`optbench docs statistics`)"
+        )
     if data.file is None and data.name == "digits":
         yield (
             "the test images of digits were written by other people than the training and validation images, so test "

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optbench.errors import counted
 from optbench.storage import StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Selection:
         return 1 if self.finalist is None else len(self.finalist.scores)
 
     @property
+    def in_percent(self) -> str:
+        """The accuracy in percent, without the percent sign; that of a finalist with its interval."""
+        return f"{100 * self.single:.2f}" if self.finalist is None else mean_in_percent(self.finalist)
+
+    @property
     def in_words(self) -> str:
         """By what it was chosen."""
         return "one run" if self.finalist is None else f"finals, {self.seeds} seeds"
@@ -46,6 +52,12 @@ def mean_in_percent(one: "Finalist", unit: str = "") -> str:
     if len(scores) < FEW:
         return f"{mean}{unit} ({100 * min(scores):.2f} to {100 * max(scores):.2f})"
     return f"{mean} ± {100 * one.interval.margin:.2f}{unit}"
+
+
+def in_finals(one: "Finalist", metric: str) -> str:
+    """What finals measured of a finalist: its mean over fresh seeds, and the accuracy of its single run beside it."""
+    mean = f"mean {metric} {mean_in_percent(one, ' %')} over {counted(len(one.scores), 'fresh seed')}"
+    return mean if one.searched is None else f"{mean}, {100 * one.searched:.2f} % in its single run"
 
 
 def selection(study: StudyRecord, trial: TrialRecord) -> Selection:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from optbench.comparison.selection import in_finals
 from optbench.errors import StudyError
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, distinct, lacks_best, studies, trials
 
@@ -25,12 +26,13 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Choice:
-    """A trial to export; `why` says in words why it was chosen."""
+    """A trial to export; `why` says in words why it was chosen. `finalist` is what finals measured of it."""
 
     study: StudyRecord
     trial: TrialRecord
     why: str
     confirmed: Confirmed | None = None
+    finalist: "Finalist | None" = None
 
 
 def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | None, top: int = 1) -> list[Choice]:
@@ -48,9 +50,11 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
         raise lacks_best(study)
     finalists = {one.trial: one for one in study.finals.finalists} if study.finals and study.finals.done else {}
     singles = [trial for trial in best if trial.number not in finalists]
+    of = len(finalists) or len(singles)
+    ranks = ((rank, trial, finalists.get(trial.number)) for rank, trial in enumerate(best[:top], start=1))
     return [
-        Choice(study, trial, _why(study, rank, finalists.get(trial.number), len(finalists) or len(singles)))
-        for rank, trial in enumerate(best[:top], start=1)
+        Choice(study=study, trial=trial, why=_why(study, rank, finalist, of), finalist=finalist)
+        for rank, trial, finalist in ranks
     ]
 
 
@@ -58,8 +62,7 @@ def _why(study: StudyRecord, rank: int, finalist: "Finalist | None", of: int) ->
     """Why a trial has its rank: by its finals, or by its single run."""
     place = "the best" if rank == 1 else f"rank {rank}"
     if finalist is not None:
-        mean = f"mean {study.metric} {100 * finalist.mean:.2f} % over {len(finalist.scores)} fresh seeds"
-        return f"{place} of {of} finalists, {mean}"
+        return f"{place} of {of} finalists, {in_finals(finalist, study.metric)}"
     return (
         f"{place} by {study.metric} of one run"
         if study.finals

@@ -31,7 +31,7 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
 
 def _space(arms: Sequence[Arm], arm: Arm) -> Section:
     study, trials = arm.source.study, arm.source.trials
-    crossed = edges(study, arm.single_runs)
+    crossed = edges(study, arm.best)
     diverged = sum(t.state is State.DIVERGED for t in trials)
     too_many = diverged_fraction(diverged, study.finished).too_many
     ranges = any(isinstance(d, Float) for d in arm.source.sweep.space.values())
@@ -41,7 +41,7 @@ def _space(arms: Sequence[Arm], arm: Arm) -> Section:
     slices = study_figures.slices(study, trials, low)
     if slices:
         text.append(_key(trials, low))
-    curves = study_figures.every_curve(trials, arm.source.curves, tint(arms, arm), "validation error, %")
+    curves = study_figures.every_curve(study, trials, arm.source.curves, tint(arms, arm), "validation error, %")
     if curves is not None:
         curves.update_layout(showlegend=False)
     caption = (
@@ -80,7 +80,7 @@ def rate_and_epsilon(arms: Sequence[Arm]) -> Section | None:
         both = [t for t in arm.source.trials if t.last is not None and {"learning_rate", "epsilon"} <= t.params.keys()]
         if not both:
             continue
-        best = max(both, key=lambda t: -1.0 if t.value is None else t.value)
+        best = next((trial for trial in arm.best if trial in both), both[0])
         points = [_map_point(trial) for trial in both]
         plot = figures.map_of(points, _map_point(best), "learning_rate", "epsilon", "accuracy")
         caption = f"Every trial of {arm.name}: the colour is its validation accuracy, the star marks the best"

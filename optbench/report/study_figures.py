@@ -16,7 +16,7 @@ from optbench.report.slice_figures import Mark, Point, slice_of, with_warnings
 from optbench.report.style import REFERENCE, Scale, colour, shade
 from optbench.scheduler.states import State, StudyState
 from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
-from optbench.storage import StudyRecord, TrialRecord, best_trials
+from optbench.storage import StudyRecord, TrialRecord, best_first
 from optbench.storage.study_records import COUNTED
 from optbench.training.contract import Epoch
 
@@ -32,15 +32,17 @@ def learning_curves(study: StudyRecord, records: Sequence[TrialRecord], curves: 
     validated = study.sweep is not None and study.sweep.data.validation > 0
     axis = f"{'validation' if validated else 'training'} error, %"
     if study.searches:
-        return every_curve(records, curves, colour(study.optimizer), axis)
+        return every_curve(study, records, curves, colour(study.optimizer), axis)
     found = _of_settings(records, curves)
     return lines(found, "epoch", axis, Scale.ERROR) if found else None
 
 
-def every_curve(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]], tint: str, axis: str) -> Any:
+def every_curve(
+    study: StudyRecord, records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch]], tint: str, axis: str
+) -> Any:
     """The curve of every trial, with the best ones in front; None where no trial has one."""
     counted = [trial for trial in records if trial.state in COUNTED and trial.trial_id in curves]
-    best = [trial for trial in best_trials(records) if trial.trial_id in curves][:TOP]
+    best = [trial for trial in best_first(study.finals, records) if trial.trial_id in curves][:TOP]
     front = [
         line(f"trial {t.number}: {100 * (t.value or 0):.2f} %", [curves[t.trial_id]], shade(tint, rank))
         for rank, t in enumerate(best)
@@ -81,7 +83,7 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
     A red axis warns where the best trials sit at an end of the range. `low` is where the objective's axis begins.
     """
     space = study.sweep.space if study.sweep else {}
-    ranked = best_trials(records)
+    ranked = best_first(study.finals, records)
     crossed = edges(study, ranked)
     shown = [r for r in records if r.state in COUNTED and r.last is not None]
     drawn = {}

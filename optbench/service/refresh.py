@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import optuna
 import tomli_w
 
+from optbench.comparison.selection import in_finals
 from optbench.errors import StorageError
 from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.attributes import StudyAttribute
@@ -112,9 +113,7 @@ def _best(study: StudyRecord, trial: TrialRecord) -> str:
     if winner is None or winner.trial != trial.number:
         accuracy = f"{study.metric} {100 * (trial.value or 0):.2f} %"
         return f"Best: {accuracy} in trial {trial.number}, with {values}. It rests on one run."
-    mean = f"mean {study.metric} {100 * winner.mean:.2f} % over {len(winner.scores)} fresh seeds"
-    single = "" if winner.searched is None else f" ({100 * winner.searched:.2f} % in its single run)"
-    return f"Best: {mean}{single} in trial {trial.number}, with {values}. It won the finals."
+    return f"Best: {in_finals(winner, study.metric)}, in trial {trial.number}, with {values}. It won the finals."
 
 
 def _settings(study: StudyRecord, records: Sequence[TrialRecord]) -> str:

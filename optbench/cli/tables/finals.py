@@ -7,9 +7,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from optbench.cli.tables.fitting import Column, Fitted
-from optbench.cli.tables.words import NOTHING, percent
+from optbench.cli.tables.words import optimism, percent
 from optbench.comparison.selection import mean_in_percent
-from optbench.scheduler.finals import Finalist
 from optbench.scheduler.states import StudyState
 from optbench.storage import FinalsRecord, StudyRecord
 
@@ -27,7 +26,7 @@ def finals(study: StudyRecord) -> Iterator[RenderableType]:
             Column(f"mean {study.metric} %", [mean_in_percent(one) for one in found.finalists]),
             Column("seeds", [str(len(one.scores)) for one in found.finalists], rank=1),
             Column("single run %", [percent(one.searched) for one in found.finalists], rank=2),
-            Column("single run - mean", [_optimism(one) for one in found.finalists], rank=3),
+            Column("single run - mean", [optimism(one) for one in found.finalists], rank=3),
         ]
     )
     yield Text("")
@@ -45,7 +44,3 @@ def _progress(study: StudyRecord, found: FinalsRecord) -> str:
         return f"done, {found.total} trials; a configuration of a later round ranks higher, whatever its mean"
     resume = f"`optbench resume {shlex.quote(study.name)}` carries on"
     return f"{found.finished}/{found.total} trials, so its best still rests on one run; {resume}"
-
-
-def _optimism(one: Finalist) -> str:
-    return NOTHING if one.optimism is None else f"{100 * one.optimism:+.2f}"

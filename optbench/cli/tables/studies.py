@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from optbench.cli.tables.fitting import Column, Fitted
-from optbench.cli.tables.words import NOTHING, percent, score
-from optbench.comparison.selection import mean_in_percent
+from optbench.cli.tables.words import NOTHING, optimism, percent, score
+from optbench.comparison.selection import in_finals, mean_in_percent
 from optbench.optimizers.spelling import on_one_line
 from optbench.storage import StudyRecord, TrialRecord
 
@@ -22,9 +22,7 @@ def best(study: StudyRecord, trial: TrialRecord) -> str:
     if winner is None or winner.trial != trial.number:
         value = score(study.metric, trial.value)
         return f"best: {study.metric} {value} in trial {trial.number}: {settings}"
-    single = "" if winner.searched is None else f", {percent(winner.searched)} % in its single run"
-    mean = f"mean {study.metric} {mean_in_percent(winner, ' %')} over {len(winner.scores)} fresh seeds"
-    return f"best: {mean}{single}, in trial {trial.number}: {settings}"
+    return f"best: {in_finals(winner, study.metric)}, in trial {trial.number}: {settings}"
 
 
 def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
@@ -56,15 +54,24 @@ def studies(records: Sequence[StudyRecord]) -> Fitted:
         Column("study", [s.name for s in records], text=True),
         Column("state", [s.state for s in records]),
         Column("trials", [f"{s.finished}/{s.total or '?'}" for s in records]),
-        Column("best", [score(s.metric, s.best) for s in records]),
+        Column("best", [_best(s) for s in records]),
         Column("rests on", [_basis(s) for s in records], rank=1),
         Column("optimizer", [s.optimizer for s in records], rank=2, text=True),
         Column("by state", [s.by_state or NOTHING for s in records], rank=3, text=True),
         Column("epochs", [str(s.epochs) for s in records], rank=4),
-        Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=6, text=True),
-        Column("changed (UTC)", changed, rank=5),
+        Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=7, text=True),
+        Column("changed (UTC)", changed, rank=6),
     ]
+    winners = [s.finals.winner if s.finals else None for s in records]
+    if any(winners):
+        columns.insert(5, Column("single run - mean", [optimism(winner) for winner in winners], rank=5))
     return Fitted(columns)
+
+
+def _best(study: StudyRecord) -> str:
+    """The study's best value; the mean over fresh seeds with its interval where finals chose it."""
+    winner = study.finals.winner if study.finals else None
+    return score(study.metric, study.best) if winner is None else mean_in_percent(winner, " %")
 
 
 def _basis(study: StudyRecord) -> str:

@@ -1,7 +1,10 @@
 """Numbers and times in words for people."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optbench.scheduler.finals import Finalist
 
 NOTHING = "-"
 
@@ -21,6 +24,11 @@ def score(metric: str, value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{percent(value)} %" if is_accuracy(metric) else f"{value:.6g}"
+
+
+def optimism(one: "Finalist | None") -> str:
+    """By how many percentage points a finalist's single run was above its mean over fresh seeds."""
+    return NOTHING if one is None or one.optimism is None else f"{100 * one.optimism:+.2f}"
 
 
 def as_written(value: Any) -> Any:
