@@ -175,7 +175,11 @@ PART = {"values": np.ones((8, 2, 3), np.float64), "yes": np.arange(8) % 2}
     ("features", "parts", "message"),
     [
         ({"values": feature((2, 3)), "yes": LABEL}, {"train": PART, "test": PART}, None),
-        ({"values": feature((2, 3)), "yes": LABEL}, {"train": PART}, "has the parts train; expected train and test"),
+        (
+            {"values": feature((2, 3)), "yes": LABEL},
+            {"all": PART},
+            "'mine' has the parts all; expected train among them",
+        ),
         ({"values": feature((None, 3)), "yes": LABEL}, {}, r"has values \(None, 3\), yes \(\); expected one input of"),
         (
             {"values": feature((2, 3)), "yes": feature(())},
@@ -197,3 +201,15 @@ def test_any_data_set_of_tensorflow_datasets_with_one_dense_input_and_classes(fe
     else:
         with pytest.raises(DataError, match=message):
             load(data, 0) and load_test(data)
+
+
+def test_a_data_set_of_tensorflow_datasets_without_a_test_part_has_one_drawn(monkeypatch):
+    whole = {"values": np.arange(120, dtype=np.float64).reshape(20, 2, 3), "yes": np.arange(20) % 2}
+    builder = Builder({"values": feature((2, 3)), "yes": LABEL}, ("values", "yes"), {"train": whole})
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda name, data_dir: builder)
+    split, test = load(DataSource("mine", 4), 0), load_test(DataSource("mine", 4))
+    assert (len(split.train), len(split.validation), len(test)) == (12, 4, 4)
+    firsts = np.concatenate([part.inputs[:, 0] for part in (split.train, split.validation, test)])
+    assert sorted(firsts.tolist()) == whole["values"][:, 0, 0].tolist()
+    assert load_test(DataSource("mine", 4)).inputs.tolist() == test.inputs.tolist()
+    assert len(load_test(DataSource("mine", 4, test=0.5))) == 10

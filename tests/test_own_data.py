@@ -1,5 +1,6 @@
 """A person's own data: tables and arrays in files, scikit-learn's tables, and what is wrong with them in one line."""
 
+import decimal
 import json
 from dataclasses import replace
 
@@ -49,6 +50,15 @@ def test_a_table_has_numbers_booleans_and_texts_as_inputs_and_texts_as_classes(n
     assert (island[0] + island[1] == 1).all()
     assert set(male) == {0, 1}
     assert split.scale is Scale.STANDARD
+
+
+def test_decimals_are_numbers(tmp_path):
+    exact = [decimal.Decimal(str(mass)) for mass in PENGUINS["mass"]]
+    floats, decimals = (
+        load(source(table_file(tmp_path, name, columns), target="species", drop=("id",)), 0).train.inputs
+        for name, columns in (("f.parquet", PENGUINS), ("d.parquet", PENGUINS | {"mass": exact}))
+    )
+    assert (floats == decimals).all()
 
 
 def test_every_part_has_the_classes_in_the_same_proportions(tmp_path):

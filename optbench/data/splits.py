@@ -7,7 +7,7 @@ import numpy as np
 from optbench.choices import Missing, Scale
 from optbench.data import digits, scikit, tfds
 from optbench.data.dataset import Examples, Facts, Split, digest, digest_of, positions
-from optbench.data.own import filled, has_test, load_own
+from optbench.data.own import Own, assemble, filled, has_test, load_own
 from optbench.definition.data import DataSource
 from optbench.errors import DataError
 
@@ -52,8 +52,8 @@ def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
 
 def load_test(data: DataSource, data_dir: Path | None = None) -> Examples:
     """The test examples, for studies in which nothing is selected. Raises DataError."""
-    if is_own(data):
-        own = load_own(data, data_dir)
+    own = _own(data, data_dir)
+    if own is not None:
         return filled(own.test, own.training.inputs) if _fills(data) else own.test
     return digits.test_set() if data.name == "digits" else tfds.test_set(data.name, data_dir)
 
@@ -65,13 +65,21 @@ def held_back(data: DataSource, n: int) -> int:
 
 def _training_set(data: DataSource, data_dir: Path | None) -> tuple[Examples, Facts, str]:
     """The training examples, their facts, and a hash of the content."""
-    if is_own(data):
-        own = load_own(data, data_dir)
+    own = _own(data, data_dir)
+    if own is not None:
         return own.training, own.facts, own.digest
     if data.test is not None:
         raise has_test(data)
     found, facts = digits.training_set() if data.name == "digits" else tfds.training_set(data.name, data_dir)
     return found, facts, digest(found)
+
+
+def _own(data: DataSource, data_dir: Path | None) -> Own | None:
+    """The data with the test part that a file has or that is drawn; None for data sets that have one of their own."""
+    if is_own(data):
+        return load_own(data, data_dir)
+    raw = None if data.name == "digits" else tfds.without_test(data.name, data_dir)
+    return None if raw is None else assemble(data, raw, None)
 
 
 def _fills(data: DataSource) -> bool:

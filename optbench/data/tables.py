@@ -63,7 +63,7 @@ def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
             table = csv.read_csv(path, convert_options=options)
         for place, field in enumerate(table.schema):
             kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
-            kind = kinds.get(field.name, kind)
+            kind = pyarrow.float64() if pyarrow.types.is_decimal(kind) else kinds.get(field.name, kind)
             if kind != field.type:
                 table = table.set_column(place, field.name, table.column(place).cast(kind))
     except (pyarrow.ArrowException, OSError) as problem:
@@ -157,9 +157,8 @@ def _inputs(column: Any, values: Sequence[str] | None) -> Array:
     """A column as inputs, float32 [n, 1], or [n, values] for a text column."""
     if values is None:
         return np.asarray(column.to_numpy()).astype(np.float32)[:, None]  # null becomes NaN
-    place = {value: index for index, value in enumerate(values)}
-    found = np.zeros((len(column), len(values)), np.float32)
-    for row, value in enumerate(column.to_pylist()):
-        if value in place:
-            found[row, place[value]] = 1
-    return found
+    import pyarrow
+    from pyarrow import compute
+
+    places = compute.index_in(column, value_set=pyarrow.array(values, column.type)).fill_null(-1).to_numpy()
+    return np.asarray(places[:, None] == np.arange(len(values)), np.float32)

@@ -13,6 +13,7 @@ from urllib.request import getproxies
 
 import numpy as np
 
+from optbench.data.arrays import Raw
 from optbench.data.dataset import Examples, Facts
 from optbench.data.scikit import NAMES
 from optbench.errors import DataError, nearest, tolerated
@@ -26,11 +27,9 @@ MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for 
 def training_set(name: str, data_dir: Path | None) -> tuple[Examples, Facts]:
     """The training examples and their facts, after downloading the data set if it is missing. Raises DataError."""
     builder = _prepared(name, data_dir)
-    _check_parts(builder)
     examples = _examples(builder, "train")
-    given, label = (builder.info.features[key] for key in _columns(builder))
-    shape = given.shape[:-1] if len(given.shape) == 3 and given.shape[-1] == 1 else given.shape
-    return examples, Facts(shape=tuple(shape), classes=tuple(label.names), examples=len(examples))
+    shape, classes = _shape_and_classes(builder)
+    return examples, Facts(shape=shape, classes=classes, examples=len(examples))
 
 
 def test_set(name: str, data_dir: Path | None) -> Examples:
@@ -38,12 +37,31 @@ def test_set(name: str, data_dir: Path | None) -> Examples:
     return _examples(_prepared(name, data_dir), "test")
 
 
+def without_test(name: str, data_dir: Path | None) -> Raw | None:
+    """All examples of a data set that has no test part; None if it has one. Raises DataError."""
+    builder = _prepared(name, data_dir)
+    if "test" in builder.info.splits:
+        return None
+    examples = _examples(builder, "train")
+    shape, classes = _shape_and_classes(builder)
+    return Raw(examples.inputs.reshape(-1, *shape), examples.labels, classes)
+
+
 def _prepared(name: str, data_dir: Path | None) -> Any:
     builder = _builder(name, data_dir)
     if not builder.is_prepared():
         prepare(name, None, data_dir)
         builder = _builder(name, data_dir)
+    if "train" not in builder.info.splits:
+        raise DataError(f"data set {name!r} has the parts {', '.join(builder.info.splits)}; expected train among them")
     return builder
+
+
+def _shape_and_classes(builder: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The shape of an input, without the channel of a grey image, and the names of the classes."""
+    given, label = (builder.info.features[key] for key in _columns(builder))
+    shape = given.shape[:-1] if len(given.shape) == 3 and given.shape[-1] == 1 else given.shape
+    return tuple(shape), tuple(label.names)
 
 
 def _examples(builder: Any, part: str) -> Examples:
@@ -54,12 +72,6 @@ def _examples(builder: Any, part: str) -> Examples:
         if not np.isfinite(inputs).all():
             raise DataError(f"data set {builder.name!r} has inputs that are NaN or infinite; expected finite numbers")
     return Examples(inputs.reshape(len(labels), -1), labels.astype(np.int32))
-
-
-def _check_parts(builder: Any) -> None:
-    if not {"train", "test"} <= set(builder.info.splits):
-        parts = ", ".join(builder.info.splits)
-        raise DataError(f"data set {builder.name!r} has the parts {parts}; expected train and test among them")
 
 
 def _columns(builder: Any) -> tuple[str, str]:
