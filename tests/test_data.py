@@ -151,13 +151,15 @@ class Builder:
 
     name = "mine"
 
-    def __init__(self, features, supervised_keys, parts):
+    def __init__(self, features, supervised_keys, parts, folder="/nowhere"):
+        self.data_dir, self.decoded = folder, []
         self.info = SimpleNamespace(features=features, supervised_keys=supervised_keys, splits=parts)
 
     def is_prepared(self):
         return True
 
     def as_dataset(self, split, batch_size):
+        self.decoded.append(split)
         return {
             name: SimpleNamespace(numpy=lambda array=array: array) for name, array in self.info.splits[split].items()
         }
@@ -213,3 +215,20 @@ def test_a_data_set_of_tensorflow_datasets_without_a_test_part_has_one_drawn(mon
     assert sorted(firsts.tolist()) == whole["values"][:, 0, 0].tolist()
     assert load_test(DataSource("mine", 4)).inputs.tolist() == test.inputs.tolist()
     assert len(load_test(DataSource("mine", 4, test=0.5))) == 10
+
+
+def test_a_data_set_is_decoded_once_and_kept_beside_the_original(monkeypatch, tmp_path):
+    builder = Builder(
+        {"values": feature((2, 3)), "yes": LABEL}, ("values", "yes"), {"train": PART, "test": PART}, tmp_path
+    )
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda name, data_dir: builder)
+    data = DataSource("mine", 2)
+    first, second = load(data, 0), load(data, 0)
+    assert builder.decoded == ["train"]
+    assert first.digests == second.digests
+    assert (first.train.inputs == second.train.inputs).all()
+    assert second.train.inputs.dtype == np.float32
+    (tmp_path / "optbench-train.npz").write_bytes(b"damaged")
+    assert load(data, 0).digests == first.digests
+    assert load(data, 0).digests == first.digests
+    assert builder.decoded == ["train", "train"]

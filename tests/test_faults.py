@@ -58,8 +58,9 @@ def test_four_workers_of_one_command_finish_a_study_on_a_new_database(workers_on
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_workers_of_a_command_end_cleanly_when_it_ends(workers_on, number):
     workers = workers_on("sqlite", 500, "--workers=2")
+    write_toml(workers.file, SWEEP | {"trials": 500, "epochs": 5000})  # so that every worker has trials to end
     parent = workers.start()
-    workers.wait_until(lambda: finished(workers, 3))
+    workers.wait_until(lambda: len({worker_pid(t) for t in workers.trials()}) == 2)
     parent.send_signal(number)
     out = workers.output(parent, end_within=60)
     workers.wait_until(lambda: live_workers(workers) == 0, may_end=True)

@@ -67,8 +67,8 @@ def test_only_training_and_data_import_tensorflow():
     assert importers("tensorflow_datasets") == {"data/tfds.py"}
 
 
-@pytest.mark.parametrize(("package", "more"), [("optimizers", set()), ("data", {"definition"})])
-def test_optimizers_and_data_import_only_errors_randomness_and_definitions(package, more):
+@pytest.mark.parametrize(("package", "more"), [("optimizers", set()), ("data", {"definition", "files.py"})])
+def test_optimizers_and_data_import_only_what_is_basic_and_definitions(package, more):
     others = {path.name for path in (ROOT / "optbench").iterdir()}
     others -= {"errors.py", "randomness.py", "choices.py", package} | more
     found = importers(*(f"optbench.{name.removesuffix('.py')}" for name in others if not name.startswith("__")))

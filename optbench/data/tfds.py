@@ -6,17 +6,20 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
+from zipfile import BadZipFile
 
 import numpy as np
 
 from optbench.data.arrays import Raw
 from optbench.data.dataset import Examples, Facts
 from optbench.data.scikit import NAMES
-from optbench.errors import DataError, nearest, tolerated
+from optbench.errors import DataError, OutputError, nearest, tolerated
+from optbench.files import write
 
 log = logging.getLogger(__name__)
 FAMILY = ("fashion_mnist", "kmnist", "mnist")  # which have the same original files
@@ -65,6 +68,23 @@ def _shape_and_classes(builder: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
 
 
 def _examples(builder: Any, part: str) -> Examples:
+    """The examples of a part. To decode them takes seconds, so they are kept as arrays beside the data set."""
+    kept = Path(builder.data_dir) / f"optbench-{part}.npz"
+    if kept.is_file():
+        with (
+            tolerated(log, f"{kept} cannot be read, so the data set is decoded again", OSError, ValueError, BadZipFile),
+            np.load(kept) as arrays,
+        ):
+            return Examples(arrays["inputs"], arrays["labels"])
+    found = _decoded(builder, part)
+    content = BytesIO()
+    np.savez(content, inputs=found.inputs, labels=found.labels)
+    with tolerated(log, f"{kept} cannot be written, so every start decodes the data set", OutputError):
+        write(content.getvalue(), kept)
+    return found
+
+
+def _decoded(builder: Any, part: str) -> Examples:
     data = builder.as_dataset(split=part, batch_size=-1)
     inputs, labels = (data[key].numpy() for key in _columns(builder))
     if inputs.dtype != np.uint8:
