@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from optbench.errors import OutputError
 
@@ -23,15 +25,22 @@ def check_writable(path: Path) -> None:
 
 def write(content: bytes, path: Path) -> None:
     """Write the content to the file, all of it or nothing; directly to a pipe or device. Raises OutputError."""
+    make(lambda file: file.write(content), path)
+
+
+def make(fill: Callable[[BinaryIO], object], path: Path) -> None:
+    """Make a file that `fill` writes, all of it or nothing; directly to a pipe or device. Raises OutputError."""
     check_writable(path)
     path = path.resolve()
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(content)
+            with path.open("wb") as device:
+                fill(device)
             return
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             whole = Path(folder) / "whole"
-            whole.write_bytes(content)
+            with whole.open("wb") as file:
+                fill(file)
             os.replace(whole, path)
     except OSError as problem:
         raise OutputError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem

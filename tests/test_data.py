@@ -1,5 +1,6 @@
 """Data sets: digits without a network, the split, MNIST from its original files, and data that cannot be loaded."""
 
+import os
 import subprocess
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 
 from optbench.choices import Scale
 from optbench.data import load, load_test, prepare
+from optbench.data.splits import TEST_DRAWN
 from optbench.data.tfds import MNIST_FILES
 from optbench.definition.data import DataSource
 from optbench.errors import DataError
@@ -215,6 +217,9 @@ def test_a_data_set_of_tensorflow_datasets_without_a_test_part_has_one_drawn(mon
     assert sorted(firsts.tolist()) == whole["values"][:, 0, 0].tolist()
     assert load_test(DataSource("mine", 4)).inputs.tolist() == test.inputs.tolist()
     assert len(load_test(DataSource("mine", 4, test=0.5))) == 10
+    at_random, stratified = (load(DataSource("mine", 4, stratify=given), 0) for given in (False, True))
+    assert at_random.digests == split.digests != stratified.digests
+    assert split.digests[TEST_DRAWN] == "true"
 
 
 def test_a_data_set_is_decoded_once_and_kept_beside_the_original(monkeypatch, tmp_path):
@@ -228,7 +233,42 @@ def test_a_data_set_is_decoded_once_and_kept_beside_the_original(monkeypatch, tm
     assert first.digests == second.digests
     assert (first.train.inputs == second.train.inputs).all()
     assert second.train.inputs.dtype == np.float32
-    (tmp_path / "optbench-train.npz").write_bytes(b"damaged")
     assert load(data, 0).digests == first.digests
-    assert load(data, 0).digests == first.digests
+
+
+def damaged(kept):
+    kept.write_bytes(b"damaged")
+
+
+def empty(kept):
+    kept.write_bytes(b"")
+
+
+def of_others(kept):
+    np.savez(kept, others=np.zeros(3))
+
+
+def older_than_the_data(kept):
+    os.utime(kept, (1, 1))
+
+
+@pytest.mark.parametrize("change", [damaged, empty, of_others, older_than_the_data, os.unlink])
+def test_what_was_kept_and_cannot_be_used_is_decoded_again(monkeypatch, tmp_path, change):
+    builder = Builder(
+        {"values": feature((2, 3)), "yes": LABEL}, ("values", "yes"), {"train": PART, "test": PART}, tmp_path
+    )
+    (tmp_path / "dataset_info.json").write_text("{}")
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda name, data_dir: builder)
+    first = load(DataSource("mine", 2), 0)
+    change(tmp_path / "optbench-1-train.npz")
+    assert [load(DataSource("mine", 2), 0).digests for _ in range(2)] == [first.digests] * 2
+    assert builder.decoded == ["train", "train"]
+
+
+def test_a_data_set_in_a_folder_that_cannot_be_written_is_decoded_every_time(monkeypatch, tmp_path):
+    builder = Builder(
+        {"values": feature((2, 3)), "yes": LABEL}, ("values", "yes"), {"train": PART, "test": PART}, tmp_path / "gone"
+    )
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda name, data_dir: builder)
+    assert load(DataSource("mine", 2), 0).digests == load(DataSource("mine", 2), 0).digests
     assert builder.decoded == ["train", "train"]

@@ -183,7 +183,7 @@ def test_json_exports_match_their_schema(optimizer):
         jsonschema.validate(content, SCHEMA)
     assert one["finals"] is None
     assert (raced["finals"]["mean"], raced["finals"]["seeds"]) == (pytest.approx(0.8), 2)
-    assert raced["finals"]["optimism"] == pytest.approx(0.1)
+    assert raced["finals"]["single_run_minus_mean"] == pytest.approx(0.1)
     assert one["hyperparameters"] == choices[0].trial.hyperparameters
     assert [found["trial"] for found in two] == [3, 5]
     with pytest.raises(jsonschema.ValidationError):

@@ -71,6 +71,19 @@ def test_the_workers_of_a_command_end_cleanly_when_it_ends(workers_on, number):
         assert out.splitlines()[-1] == "stopped; the same command carries on"
 
 
+@pytest.mark.parametrize("options", [(), ("--workers=2",)], ids=["alone", "two"])
+def test_drain_lets_running_trials_finish_and_starts_no_others(workers_on, options):
+    workers = workers_on("sqlite", 500, "--drain", *options)
+    parent = workers.start()
+    workers.wait_until(lambda: finished(workers, 3))
+    parent.send_signal(signal.SIGINT)
+    out = workers.output(parent, end_within=60)
+    assert (parent.returncode, out.splitlines()[-1]) == (130, "stopped; the same command carries on")
+    found = workers.trials()
+    assert {trial.state for trial in found} == {TrialState.COMPLETE}
+    assert 3 <= len(found) < 500
+
+
 def test_fixed_parameters_that_crash_workers_are_not_tried_for_ever(workers_on):
     workers = workers_on("sqlite", 3, "--retries=0")
     write_toml(workers.file, SWEEP | {"trials": 3, "epochs": 200, "sampler": {"name": "qmc"}})

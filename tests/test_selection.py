@@ -18,14 +18,14 @@ from optbench.comparison.known import with_known
 from optbench.comparison.plain import as_plain
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import gains, rows
-from optbench.comparison.selection import mean_in_percent
+from optbench.comparison.selection import finalist_json, mean_in_percent
 from optbench.exports import chosen
 from optbench.optimizers import OPTIMIZERS
 from optbench.report.finals_section import finals as finals_section
 from optbench.report.page import report
 from optbench.scheduler.finals import Finalist
 from optbench.service import refresh
-from optbench.storage import best_first, best_trials, find_study, open_storage, optuna_study, trials
+from optbench.storage import best_first, best_trials, find_study, open_storage, optuna_study, trials, winner_first
 from tests.filled import confirm, peak, race, run, search
 
 
@@ -92,6 +92,16 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     assert (plain["done"], plain["finalists"][0]["trial"], len(plain["finalists"])) == (True, best.number, 4)
 
 
+def test_figures_draw_the_winner_of_the_finals_and_then_the_best_single_runs(storage):
+    study = find_study(storage, "adadelta")
+    first, *others = winner_first(study.finals, trials(storage, study.study_id))
+    assert first.number == study.finals.winner.trial
+    assert [one.value for one in others] == sorted((one.value for one in others), reverse=True)
+    assert {one.state for one in others} == {"complete"}
+    unknown = replace(study.finals, finished=0)
+    assert winner_first(unknown, [first, *others]) == best_trials([first, *others])
+
+
 def test_a_mean_has_its_range_over_two_seeds_and_its_interval_over_more():
     def told(*scores):
         return mean_in_percent(Finalist(trial=0, scores=dict(enumerate(scores)), rounds=1), " %")
@@ -134,9 +144,11 @@ def test_a_comparison_says_how_each_arm_was_selected_and_warns_where_they_differ
     assert told in remarks(comparison)
     assert f"finals, {seeds} seeds" in printed(tables.arms(found))
     one, two = as_plain(comparison, found, [], 0.1)["arms"]
-    numbers = {"margin": winner.interval.margin, "optimism": winner.optimism}
-    assert one["selection"] == {"by": f"finals, {seeds} seeds", "seeds": seeds} | numbers
-    assert two["selection"] == {"by": "one run", "seeds": 1, "margin": None, "optimism": None}
+    measured = finalist_json(winner)
+    assert measured["margin"] == winner.interval.margin
+    assert measured["single_run_minus_mean"] == winner.optimism
+    assert one["selection"] == {"by": f"finals, {seeds} seeds", "seeds": seeds, "finals": measured}
+    assert two["selection"] == {"by": "one run", "seeds": 1, "finals": None}
     half = f"{100 * winner.interval.margin:.2f}"
     assert f"{100 * winner.mean:.2f} ± {half}" in printed(tables.arms(found))
     assert comparison.arms[0].consumed == comparison.arms[0].source.study.epochs + 8 * 6
@@ -148,8 +160,10 @@ def test_a_comparison_says_how_each_arm_was_selected_and_warns_where_they_differ
     longer = replace(study, finals=replace(study.finals, finalists=[many, *study.finals.finalists[1:]]))
     first = replace(alike.arms[0], source=replace(alike.arms[0].source, study=longer))
     second = alike.arms[1].selection.seeds
-    told = f"the winners of the finals rest on different numbers of seeds (adadelta 10, adam {second})"
-    assert f"not selected alike: {told}" in remarks(replace(alike, arms=[first, alike.arms[1]]))
+    told = f"finals chose the configurations of adadelta over 10 seeds, adam over {second} seeds"
+    assert f"not selected alike: {told}; give the searches equal [finals]" in remarks(
+        replace(alike, arms=[first, alike.arms[1]])
+    )
 
 
 def test_the_report_shows_how_the_finals_reshuffled_the_single_runs(storage):

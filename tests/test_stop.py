@@ -38,6 +38,23 @@ def test_an_interrupt_that_python_drops_stops_the_next_work():
         assert stopped() is None, "it was heard once"
 
 
+def test_with_drain_the_first_signal_lets_running_trials_finish_and_the_second_ends_them():
+    with Stop(drain=True) as stopped:
+        requests = [stopped()]
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+            requests.append(stopped())
+        assert requests == [None, StopRequest.DRAIN, StopRequest.NOW]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_with_drain_another_signal_than_ctrl_c_ends_running_trials():
+    with Stop(drain=True) as stopped:
+        signal.raise_signal(signal.SIGTERM)
+        assert (stopped(), stopped.signal) == (StopRequest.NOW, signal.SIGTERM)
+
+
 def test_a_handler_of_a_program_stays():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     remember_interrupts()

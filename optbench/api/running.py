@@ -74,6 +74,7 @@ def run(
     lanes: int | None = None,
     workers: int = 1,
     timeout: float | None = None,
+    drain: bool = False,
     trainer: str = TrainerName.LANES,
     data_dir: str | Path | None = None,
     heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
@@ -88,7 +89,8 @@ def run(
     or as plain lines.
 
     Ctrl-C stops after the running epoch, stores what was trained, and raises KeyboardInterrupt, so that a script
-    does not go on with half a search; the same call continues the study. A second one stops at once.
+    does not go on with half a search; the same call continues the study. A second one stops at once. With `drain` the
+    first one lets running trials finish, and the second one stops after the running epoch.
 
     Raises an OptbenchError with a message of one line.
     """
@@ -107,7 +109,7 @@ def run(
     request = Request(
         sweep=found, study=name or found.name, storage=storage_url(storage), options=options, workers=workers
     )
-    with Stop(timeout, [signal.SIGINT]) as stop:
+    with Stop(timeout, [signal.SIGINT], drain=drain) as stop:
         return run_request(request, stop, suitable_screen() if progress else Silent())
 
 

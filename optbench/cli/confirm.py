@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AllowCode, AsJson, DataDir, StorageUrl, Studies, app, opened, place
+from optbench.cli.options import (
+    DEFAULT_STORAGE,
+    AllowCode,
+    AsJson,
+    DataDir,
+    Drain,
+    StorageUrl,
+    Studies,
+    app,
+    opened,
+    place,
+)
 from optbench.cli.output import console
 from optbench.cli.streams import print_error
 from optbench.defaults import EQUAL
+from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
     from optbench.comparison.confirmation import Plan
@@ -39,6 +51,7 @@ def confirm(
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs. [default: the search's]")] = None,
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
+    drain: Drain = False,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
@@ -58,9 +71,10 @@ def confirm(
     request = ConfirmationRequest(studies, top, seeds, epochs, asked)
     options = Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code)
     if asked is None:
-        ran = run_all([request_of(one, request, storage, options, workers) for one in _announced(storage, request)])
+        requests = [request_of(one, request, storage, options, workers) for one in _announced(storage, request)]
+        ran = run_all(requests, Stop(drain=drain))
     else:
-        ran = _rounds(storage, request, options, workers)
+        ran = _rounds(storage, request, options, workers, drain)
     if as_json:
         print_studies(storage, ran)
 
@@ -86,14 +100,14 @@ def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
     return found
 
 
-def _rounds(url: str, request: "ConfirmationRequest", options: "Options", workers: int) -> list[str]:
+def _rounds(url: str, request: "ConfirmationRequest", options: "Options", workers: int, drain: bool) -> list[str]:
     """The names of the confirmations, after training rounds of seeds and printing the verdicts."""
     from optbench.api.confirming import request_of
     from optbench.cli.running import run_all
     from optbench.comparison.rounds import plans, until_decided
 
     def train(found: "Sequence[Plan]") -> bool:
-        run_all([request_of(one, request, url, options, workers) for one in found], summary=False)
+        run_all([request_of(one, request, url, options, workers) for one in found], Stop(drain=drain), summary=False)
         return True  # what stops it, raises
 
     def say(text: str) -> None:

@@ -52,6 +52,10 @@ AllowCode = Annotated[
         "--allow-code", help="Run a model's function as the database holds it where its file is missing or differs."
     ),
 ]
+Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")]
+Drain = Annotated[
+    bool, typer.Option("--drain", help="Let running trials finish after Ctrl-C. A second Ctrl-C ends them.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

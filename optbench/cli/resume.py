@@ -6,9 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AllowCode, AsJson, DataDir, StorageUrl, StudyName, app, opened
+from optbench.cli.options import (
+    DEFAULT_STORAGE,
+    AllowCode,
+    AsJson,
+    DataDir,
+    Drain,
+    StorageUrl,
+    StudyName,
+    Timeout,
+    app,
+    opened,
+)
 from optbench.cli.output import console
 from optbench.errors import DefinitionError, StudyError
+from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
     from optbench.definition.sweep import Finals
@@ -17,7 +29,6 @@ if TYPE_CHECKING:
 
 Lanes = Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")]
-Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")]
 
 
 @app.command()
@@ -28,6 +39,7 @@ def resume(
     lanes: Lanes = None,
     workers: Workers = 1,
     timeout: Timeout = None,
+    drain: Drain = False,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
@@ -50,7 +62,7 @@ def resume(
         sweep=replace(sweep, trials=total), study=study, storage=storage, workers=workers,
         options=Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code),
     )  # fmt: skip
-    _run(request, timeout, as_json)
+    _run(request, timeout, drain, as_json)
 
 
 @app.command()
@@ -67,6 +79,7 @@ def finals(
     lanes: Lanes = None,
     workers: Workers = 1,
     timeout: Timeout = None,
+    drain: Drain = False,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
@@ -88,7 +101,7 @@ def finals(
         sweep=replace(sweep, trials=total, finals=asked), study=study, storage=storage, workers=workers,
         options=Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code),
     )  # fmt: skip
-    _run(request, timeout, as_json)
+    _run(request, timeout, drain, as_json)
 
 
 def _asked(storage: "Storage", record: "StudyRecord", own: "Finals", given: "Finals") -> "Finals":
@@ -128,13 +141,13 @@ def _check(asked: "Finals") -> None:
         raise DefinitionError(f"--budget {asked.budget:g}; expected a fraction above 0, at most 1")
 
 
-def _run(request: "Request", timeout: float | None, as_json: bool) -> None:
+def _run(request: "Request", timeout: float | None, drain: bool, as_json: bool) -> None:
     from optbench.cli.running import print_studies, run_all
     from optbench.worker.bounds import check_counts, check_training
 
     check_training(flags=True, trainer=request.options.trainer, lanes=request.options.lanes, timeout=timeout)
     check_counts(flags=True, lanes=request.options.lanes, workers=request.workers)
     console.stderr = as_json
-    ran = run_all([request], timeout)
+    ran = run_all([request], Stop(timeout, drain=drain))
     if as_json:
         print_studies(request.storage, ran)

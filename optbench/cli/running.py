@@ -16,14 +16,14 @@ from optbench.worker.screens import Terminal
 from optbench.worker.stop import Stop
 
 
-def run_all(requests: Sequence[Request], timeout: float | None = None, summary: bool = True) -> list[str]:
-    """The names of the studies that were started within `timeout` seconds, after running them one after another.
+def run_all(requests: Sequence[Request], stop: Stop, summary: bool = True) -> list[str]:
+    """The names of the studies that were started, after running them one after another until `stop` returns a request.
 
     Prints a `summary` of each and the next commands. Exits with 128 plus the number of a signal, or with 1 if worker
     processes failed and the study lacks trials.
     """
     ran: list[str] = []
-    with Stop(timeout) as stop:
+    with stop:
         for request in requests:
             ran.append(request.study)
             origins = [one.relations.origin for one in requests if one.relations.origin]

@@ -11,14 +11,17 @@ from optbench.cli.options import (
     AllowCode,
     AsJson,
     DataDir,
+    Drain,
     StorageUrl,
     StudyName,
+    Timeout,
     app,
     opened,
     trial_number,
 )
 from optbench.cli.output import console, print_json
 from optbench.scheduler.states import Metric
+from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
     from optbench.definition.sweep import Sweep
@@ -59,9 +62,8 @@ def sweep(
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The seed of everything random.")] = None,
     data_dir: DataDir = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")
-    ] = None,
+    timeout: Timeout = None,
+    drain: Drain = False,
     trainer: Annotated[
         str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")
     ] = TrainerName.LANES.value,
@@ -93,7 +95,7 @@ def sweep(
         for found, called, relations in _sweeps(name, study, repeat, overrides)
     ]
     console.stderr = as_json
-    ran = run_all(requests, timeout)
+    ran = run_all(requests, Stop(timeout, drain=drain))
     if as_json:
         print_studies(storage, ran)
 
@@ -132,7 +134,6 @@ def replay(
     from optbench.exports import choose
     from optbench.storage import curve, find_study, log_replay, trials
     from optbench.worker.replay import replay as train_again
-    from optbench.worker.stop import Stop
 
     number = trial_number(study, trial)
     with opened(storage) as storage_:

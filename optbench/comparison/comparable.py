@@ -62,11 +62,12 @@ def facts(study: StudyRecord) -> dict[str, str]:
         for key, value in study.fingerprint.items()
         if key.endswith((".sha256", ".major", ".scale", ".stratify"))
     }
-    return {
-        key: value if isinstance(value, str) else repr(value)
-        for key, value in (flat(held) | marks).items()
-        if value is not None
-    }
+    return {key: _as_text(value) for key, value in (flat(held) | marks).items() if value is not None}
+
+
+def _as_text(value: object) -> str:
+    """The value as text; numbers that are equal have equal texts."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def family(study: StudyRecord) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from optbench.comparison.arms import Comparison
 from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import Gain, Row, gains
-from optbench.comparison.selection import Selection
+from optbench.comparison.selection import Selection, finalist_json
 from optbench.comparison.verdict import Pair
 from optbench.optimizers.spelling import spelled
 
@@ -48,10 +48,8 @@ def _plain_row(row: Row) -> dict[str, Any]:
 
 
 def _plain_selection(found: Selection) -> dict[str, Any]:
-    finalist = found.finalist
-    margin = None if finalist is None or found.seeds < 2 else finalist.interval.margin
-    optimism = None if finalist is None else finalist.optimism
-    return {"by": found.in_words, "seeds": found.seeds, "margin": margin, "optimism": optimism}
+    finals = None if found.finalist is None else finalist_json(found.finalist)
+    return {"by": found.in_words, "seeds": found.seeds, "finals": finals}
 
 
 def _plain_gain(gain: Gain) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from optbench.errors import StudyError, counted
 from optbench.statistics.seeds import sampling_error
 from optbench.worker.finals import plan_finals
 
-ALIKE = 2  # arms whose winners were chosen over more than this many times the seeds of another are not selected alike
+MOST = 2  # times as many seeds of finals in one arm as in another still count as the same selection
 
 
 def remarks(comparison: Comparison, place: str = "", on_page: bool = False) -> list[str]:
@@ -58,9 +58,9 @@ def _selected(arms: Sequence[Arm], place: str) -> Iterator[str]:
         remedies = "; ".join(_remedy(arm, place) for arm in by_one_run)
         yield f"not selected alike: {finals}, {names} by one run; {remedies}"
     seeds = {arm.name: arm.selection.seeds for arm in arms}
-    if not by_one_run and max(seeds.values()) > ALIKE * min(seeds.values()):
-        listed = ", ".join(f"{name} {count}" for name, count in seeds.items())
-        yield f"not selected alike: the winners of the finals rest on different numbers of seeds ({listed})"
+    if seeds and not by_one_run and max(seeds.values()) > MOST * min(seeds.values()):
+        listed = ", ".join(f"{name} over {counted(count, 'seed')}" for name, count in seeds.items())
+        yield f"not selected alike: finals chose the configurations of {listed}; give the searches equal [finals]"
 
 
 def _remedy(arm: Arm, place: str) -> str:

@@ -41,7 +41,7 @@ class Selection:
     @property
     def in_words(self) -> str:
         """By what it was chosen."""
-        return "one run" if self.finalist is None else f"finals, {self.seeds} seeds"
+        return "one run" if self.finalist is None else f"finals, {counted(self.seeds, 'seed')}"
 
 
 def mean_in_percent(one: "Finalist", unit: str = "") -> str:
@@ -58,6 +58,17 @@ def in_finals(one: "Finalist", metric: str) -> str:
     """What finals measured of a finalist: its mean over fresh seeds, and the accuracy of its single run beside it."""
     mean = f"mean {metric} {mean_in_percent(one, ' %')} over {counted(len(one.scores), 'fresh seed')}"
     return mean if one.searched is None else f"{mean}, {100 * one.searched:.2f} % in its single run"
+
+
+def finalist_json(one: "Finalist") -> dict[str, float | int | None]:
+    """What finals measured of a finalist, with stable keys; accuracies are fractions."""
+    return {
+        "mean": one.mean,
+        "margin": one.interval.margin if len(one.scores) > 1 else None,
+        "seeds": len(one.scores),
+        "single_run": one.searched,
+        "single_run_minus_mean": one.optimism,
+    }
 
 
 def selection(study: StudyRecord, trial: TrialRecord) -> Selection:

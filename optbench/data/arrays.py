@@ -11,6 +11,9 @@ import numpy as np
 from optbench.data.dataset import Array
 from optbench.errors import DataError
 
+UNREADABLE = (AttributeError, EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for a file that is no .npz file or a damaged one, and for one that lacks an array."""
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -30,7 +33,7 @@ def read_arrays(path: str) -> tuple[Raw, Raw | None]:
         with Path(path).open("rb") as opened:
             held = np.load(opened, allow_pickle=False)
             arrays = {name: held[name] for name in held.files}
-    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
+    except UNREADABLE as problem:
         raise DataError(f"{path} cannot be read as an .npz file: {str(problem).splitlines()[0]}") from problem
     return examples_of(arrays, path)
 

@@ -1,4 +1,4 @@
-"""A person's own data, or a small table of scikit-learn: classes, the test part, and missing values."""
+"""Data whose test part is in another file or is drawn: its classes, its test part, and its missing values."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,18 @@ MAX_CLASSES = 1000
 TEST_SEED = 0  # the same for every study: repeats of a sweep must not search on what others test on
 
 
+def is_own(data: DataSource) -> bool:
+    """Whether the data is in a file, or one of scikit-learn's tables."""
+    return data.file is not None or data.name in scikit.NAMES
+
+
+def is_stratified(data: DataSource) -> bool:
+    """Whether every part has the classes in the same proportions."""
+    return is_own(data) if data.stratify is None else data.stratify
+
+
 @dataclass(frozen=True)
-class Own:
+class Whole:
     """All examples of a data set: those to train and validate on, those to test on, and their facts."""
 
     training: Examples
@@ -33,7 +43,7 @@ class Own:
         return named_digest({**arrays, "classes": np.array(self.facts.classes)})
 
 
-def load_own(data: DataSource, data_dir: Path | None) -> Own:
+def load_own(data: DataSource, data_dir: Path | None) -> Whole:
     """The examples of a table of scikit-learn, or of a file. Raises DataError."""
     if data.file is None:
         return assemble(data, scikit.table(data.name), None)
@@ -41,7 +51,7 @@ def load_own(data: DataSource, data_dir: Path | None) -> Own:
     return assemble(data, raw, test)
 
 
-def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Own:
+def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Whole:
     """The examples of raw inputs and targets. Without test examples, a fraction of the others is drawn for that.
 
     Raises DataError.
@@ -58,7 +68,7 @@ def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Own:
     whole = Examples(_flat(raw.inputs), _labels(raw.targets, values, data.name))
     if test is None:
         fraction = TEST if data.test is None else data.test
-        strata = whole.labels if data.stratify is not False else None
+        strata = whole.labels if is_stratified(data) else None
         kept, held_out = positions(len(whole), max(1, round(fraction * len(whole))), TEST_SEED, strata)
         training, tested = whole.take(kept), whole.take(held_out)
     elif data.test is not None:
@@ -66,7 +76,7 @@ def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Own:
     else:
         training, tested = whole, Examples(_flat(test.inputs), _labels(test.targets, values, data.name))
     facts = Facts(shape=raw.inputs.shape[1:], classes=names, examples=len(training))
-    return Own(training, tested, facts)
+    return Whole(training, tested, facts)
 
 
 def has_test(data: DataSource) -> DataError:

@@ -1,20 +1,16 @@
 """Loads the data of a sweep, and splits validation examples off its training examples."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from optbench.choices import Missing, Scale
-from optbench.data import digits, scikit, tfds
+from optbench.data import digits, tfds
 from optbench.data.dataset import Examples, Facts, Split, digest, digest_of, positions
-from optbench.data.own import Own, assemble, filled, has_test, load_own
+from optbench.data.own import Whole, assemble, filled, has_test, is_own, is_stratified, load_own
 from optbench.definition.data import DataSource
 from optbench.errors import DataError
-
-
-def is_own(data: DataSource) -> bool:
-    """Whether the data is in a file, or one of scikit-learn's tables."""
-    return data.file is not None or data.name in scikit.NAMES
 
 
 def needs_tensorflow(data: DataSource) -> bool:
@@ -22,18 +18,22 @@ def needs_tensorflow(data: DataSource) -> bool:
     return not is_own(data) and data.name != "digits"
 
 
+TEST_DRAWN = "data.test_drawn"
+"""The key of a fingerprint for a data set of tensorflow-datasets without a test part, from which one was drawn."""
+
+
 def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
     """The training and validation examples, split by `seed`. Never the test examples.
 
     Raises DataError if the data set is unknown, is not prepared, cannot be read, or has too few examples.
     """
-    found, facts, content = _training_set(data, data_dir)
+    found, facts, digests = _training_set(data, data_dir)
     held_out = held_back(data, len(found))
     if held_out >= len(found):
         raise DataError(
             f"validation = {data.validation}, but {data.name} has {len(found)} training examples; expected fewer"
         )
-    stratified = is_own(data) if data.stratify is None else data.stratify
+    stratified = is_stratified(data)
     kept, other = positions(len(found), held_out, seed, found.labels if stratified else None)
     train, validation = found.take(kept), found.take(other)
     _check_classes(train, facts, data)
@@ -43,7 +43,7 @@ def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
     return Split(
         train=train,
         validation=validation if held_out else None,
-        digests={"data.sha256": content, "split.sha256": digest_of(other), **_marks(scale, stratified)},
+        digests={**digests, "split.sha256": digest_of(other), **_marks(scale, stratified)},
         facts=facts,
         scale=scale,
         stratified=stratified,
@@ -52,9 +52,9 @@ def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
 
 def load_test(data: DataSource, data_dir: Path | None = None) -> Examples:
     """The test examples, for studies in which nothing is selected. Raises DataError."""
-    own = _own(data, data_dir)
-    if own is not None:
-        return filled(own.test, own.training.inputs) if _fills(data) else own.test
+    whole = _whole(data, data_dir)
+    if whole is not None:
+        return filled(whole.test, whole.training.inputs) if _fills(data) else whole.test
     return digits.test_set() if data.name == "digits" else tfds.test_set(data.name, data_dir)
 
 
@@ -63,19 +63,20 @@ def held_back(data: DataSource, n: int) -> int:
     return max(1, round(data.validation * n)) if 0 < data.validation < 1 else int(data.validation)
 
 
-def _training_set(data: DataSource, data_dir: Path | None) -> tuple[Examples, Facts, str]:
-    """The training examples, their facts, and a hash of the content."""
-    own = _own(data, data_dir)
-    if own is not None:
-        return own.training, own.facts, own.digest
+def _training_set(data: DataSource, data_dir: Path | None) -> tuple[Examples, Facts, Mapping[str, str]]:
+    """The training examples, their facts, and what identifies them in a fingerprint."""
+    whole = _whole(data, data_dir)
+    if whole is not None:
+        drawn = {} if is_own(data) else {TEST_DRAWN: "true"}
+        return whole.training, whole.facts, {"data.sha256": whole.digest, **drawn}
     if data.test is not None:
         raise has_test(data)
     found, facts = digits.training_set() if data.name == "digits" else tfds.training_set(data.name, data_dir)
-    return found, facts, digest(found)
+    return found, facts, {"data.sha256": digest(found)}
 
 
-def _own(data: DataSource, data_dir: Path | None) -> Own | None:
-    """The data with the test part that a file has or that is drawn; None for data sets that have one of their own."""
+def _whole(data: DataSource, data_dir: Path | None) -> Whole | None:
+    """The data with its test part, unless it is a named data set that comes with both parts."""
     if is_own(data):
         return load_own(data, data_dir)
     raw = None if data.name == "digits" else tfds.without_test(data.name, data_dir)

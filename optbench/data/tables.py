@@ -63,7 +63,7 @@ def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
             table = csv.read_csv(path, convert_options=options)
         for place, field in enumerate(table.schema):
             kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
-            kind = pyarrow.float64() if pyarrow.types.is_decimal(kind) else kinds.get(field.name, kind)
+            kind = kinds.get(field.name, pyarrow.float64() if pyarrow.types.is_decimal(kind) else kind)
             if kind != field.type:
                 table = table.set_column(place, field.name, table.column(place).cast(kind))
     except (pyarrow.ArrowException, OSError) as problem:

@@ -6,24 +6,24 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
-from zipfile import BadZipFile
 
 import numpy as np
 
-from optbench.data.arrays import Raw
+from optbench.data.arrays import UNREADABLE, Raw
 from optbench.data.dataset import Examples, Facts
 from optbench.data.scikit import NAMES
 from optbench.errors import DataError, OutputError, nearest, tolerated
-from optbench.files import write
+from optbench.files import make
 
 log = logging.getLogger(__name__)
 FAMILY = ("fashion_mnist", "kmnist", "mnist")  # which have the same original files
 SUGGESTED = ("breast_cancer", "digits", "iris", "wine", *FAMILY)  # of all data sets that fit
+KEPT = "optbench-1-{part}.npz"  # the number says how examples are decoded and kept
 MNIST_FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
@@ -69,19 +69,26 @@ def _shape_and_classes(builder: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
 
 def _examples(builder: Any, part: str) -> Examples:
     """The examples of a part. To decode them takes seconds, so they are kept as arrays beside the data set."""
-    kept = Path(builder.data_dir) / f"optbench-{part}.npz"
-    if kept.is_file():
+    kept = Path(builder.data_dir) / KEPT.format(part=part)
+    if _is_current(kept):
         with (
-            tolerated(log, f"{kept} cannot be read, so the data set is decoded again", OSError, ValueError, BadZipFile),
+            tolerated(log, f"{kept} cannot be read, so the data set is decoded again", *UNREADABLE),
             np.load(kept) as arrays,
         ):
             return Examples(arrays["inputs"], arrays["labels"])
     found = _decoded(builder, part)
-    content = BytesIO()
-    np.savez(content, inputs=found.inputs, labels=found.labels)
     with tolerated(log, f"{kept} cannot be written, so every start decodes the data set", OutputError):
-        write(content.getvalue(), kept)
+        make(lambda file: np.savez(file, inputs=found.inputs, labels=found.labels), kept)
     return found
+
+
+def _is_current(kept: Path) -> bool:
+    """Whether the arrays are there and newer than the files that tensorflow-datasets wrote."""
+    with tolerated(log, f"{kept} is not used", OSError):
+        if kept.is_file():
+            theirs = [file for file in kept.parent.glob("*.*") if not fnmatch(file.name, KEPT.format(part="*"))]
+            return all(file.stat().st_mtime_ns <= kept.stat().st_mtime_ns for file in theirs)
+    return False
 
 
 def _decoded(builder: Any, part: str) -> Examples:
@@ -123,13 +130,20 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
     builder = _builder(name, data_dir)
     folder = Path(builder.data_dir)
     if builder.is_prepared():
-        return folder
+        return _kept(builder)
     if source is None:
         _check_reachable(name, builder)
     with _one_at_a_time(folder):
         if not _builder(name, data_dir).is_prepared():  # another process may have prepared it meanwhile
             _prepare(name, builder, source)
-    return folder
+    return _kept(_builder(name, data_dir))
+
+
+def _kept(builder: Any) -> Path:
+    """The folder of a prepared data set, whose parts are kept as arrays there from now on."""
+    for part in {"train", "test"} & set(builder.info.splits):
+        _examples(builder, part)
+    return Path(builder.data_dir)
 
 
 def check_source(name: str, source: Path | None) -> None:

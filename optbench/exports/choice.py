@@ -41,14 +41,15 @@ def choose(study: StudyRecord, records: Sequence[TrialRecord], number: int | Non
     Pruned trials win only in finals, and diverged ones never. Nothing is selected by test accuracy: in a study that has
     it as its value, a trial must be chosen by its number. Raises StudyError if there is none.
     """
+    finalists = {one.trial: one for one in study.finals.finalists} if study.finals and study.finals.done else {}
     if number is not None:
-        return [Choice(study, _named(study, records, number), "chosen by its number")]
+        named = _named(study, records, number)
+        return [Choice(study=study, trial=named, why="chosen by its number", finalist=finalists.get(number))]
     if not study.searches:
         raise StudyError(f"study {study.name!r} is not a search, so it has no best trial; choose one by its number")
     best = distinct(best_first(study.finals, records))
     if not best:
         raise lacks_best(study)
-    finalists = {one.trial: one for one in study.finals.finalists} if study.finals and study.finals.done else {}
     singles = [trial for trial in best if trial.number not in finalists]
     of = len(finalists) or len(singles)
     ranks = ((rank, trial, finalists.get(trial.number)) for rank, trial in enumerate(best[:top], start=1))

@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from optbench import __version__
+from optbench.comparison.selection import finalist_json
 from optbench.data.splits import held_back
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
@@ -18,7 +19,6 @@ from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.optimizers.knobs import batch_of
 from optbench.optimizers.spelling import spelled
-from optbench.scheduler.finals import Finalist
 from optbench.storage import StudyRecord, TrialRecord
 
 
@@ -138,7 +138,7 @@ def _record(choice: Choice) -> dict[str, Any]:
         "state": trial.state,
         "metric": study.metric,
         "value": trial.value,
-        "finals": None if choice.finalist is None else _finals(choice.finalist),
+        "finals": None if choice.finalist is None else finalist_json(choice.finalist),
         "confirmed": None if choice.confirmed is None else vars(choice.confirmed),
         "optimizer": trial.optimizer,
         "hyperparameters": spelled(trial.optimizer, trial.hyperparameters),
@@ -150,11 +150,6 @@ def _record(choice: Choice) -> dict[str, Any]:
         "fingerprint": study.fingerprint,
         "versions": {**study.versions, "exported by optbench": __version__},
     }
-
-
-def _finals(found: Finalist) -> dict[str, Any]:
-    margin = found.interval.margin if len(found.scores) > 1 else None
-    return {"mean": found.mean, "margin": margin, "seeds": len(found.scores), "optimism": found.optimism}
 
 
 def _comment(choice: Choice) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from optbench import __version__
 from optbench.data.dataset import Facts
-from optbench.data.splits import is_own
+from optbench.data.own import is_own
+from optbench.data.splits import TEST_DRAWN
 from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError
 from optbench.exports import frameworks
@@ -58,10 +59,10 @@ def as_python(choices: Sequence[Choice]) -> str:
     if study.sweep is None:
         raise StudyError(f"study {study.name!r} was not made by optbench, so its model and data are unknown")
     sweep = study.sweep
-    if is_own(sweep.data) or "data.scale" in study.fingerprint:
+    if is_own(sweep.data) or {"data.scale", TEST_DRAWN} & study.fingerprint.keys():
         raise StudyError(
-            f"--format python writes scripts for digits and images of tensorflow-datasets, not for {sweep.data.name}; "
-            "--model FILE saves the trained network"
+            "--format python writes scripts for digits and images of tensorflow-datasets with a test part, not for "
+            f"{sweep.data.name}; --model FILE saves the trained network"
         )
     assert study.facts is not None, "a study that optbench made knows its data set"
     if trial.hyperparameters.get(LABEL_SMOOTHING):

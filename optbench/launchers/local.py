@@ -11,7 +11,7 @@ from pathlib import Path
 
 from optbench.launchers import Status
 from optbench.worker.session import Options
-from optbench.worker.stop import OWNER, SIGNALS, Stop
+from optbench.worker.stop import OWNER, SIGNALS, Stop, StopRequest
 
 PREFIX = "optbench: "  # the beginning of every problem that a worker prints; log lines begin with a time
 STOPPED = tuple(128 + number for number in SIGNALS)  # the exit codes of workers that a signal stopped
@@ -80,17 +80,19 @@ class LocalWorkers:
     def run(self, stop: Stop, look: Callable[[], None]) -> list[str]:
         """The problems of the workers, one line each, after starting them and waiting until all have ended.
 
-        Meanwhile it calls `look` and passes signals on. A worker that was stopped has no problem.
+        Meanwhile it calls `look` and passes stop requests on. A worker that was stopped has no problem.
         """
         for number, cores in enumerate(divide_cores(self.count), start=1):
             output = Path(self.folder.name) / f"worker-{number}.log"
             process = LocalProcess(self.url, self._arguments(stop), cores, output)
             self.processes.append(process)
             process.start()
+        passed_on: StopRequest | None = None
         while any(process.status is Status.RUNNING for process in self.processes):
-            for number in stop.new_signals():
+            if stop.signal is not None and (request := stop()) is not passed_on:
+                passed_on = request
                 for process in self.processes:
-                    process.stop(number)
+                    process.stop(signal.SIGINT if request is StopRequest.DRAIN else signal.SIGTERM)
             look()
             time.sleep(0.2)
         return list(dict.fromkeys(line for process in self.processes for line in _problems(process)))
@@ -107,7 +109,8 @@ class LocalWorkers:
             "timeout": None if stop.deadline is None else max(stop.deadline - time.monotonic(), 0.001),
         }
         words = [f"--{key}={value}" for key, value in options.items() if value is not None]
-        return [*words, *(["--allow-code"] if given.allow_code else []), "--", self.study]
+        flags = {"--allow-code": given.allow_code, "--drain": stop.drain}
+        return [*words, *(flag for flag, wanted in flags.items() if wanted), "--", self.study]
 
 
 def divide_cores(count: int) -> list[set[int]]:

@@ -59,7 +59,7 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
         training.run(study, request.sweep.trials)
         study = find_study(storage, request.study)
         done = study.finished >= request.sweep.trials
-        if done and study.state is StudyState.DONE and request.sweep.finals is not None and not stop():
+        if done and study.state is StudyState.DONE and request.sweep.finals is not None:
             done = training.run_finals(study, request.sweep.finals)
         return Outcome(find_study(storage, request.study), training.trained, done, tuple(training.problems))
     finally:
@@ -82,6 +82,8 @@ class Training:
         if study.finished >= total:
             return
         self.trained = True
+        if self.stop():
+            return
         request, options = self.request, replace(self.request.options, trials=total)
         if request.workers == 1:
             with self.screen.busy("loading TensorFlow"):
@@ -99,8 +101,12 @@ class Training:
     def run_finals(self, search: StudyRecord, finals: Finals) -> bool:
         """Whether the search's finals are finished, after training them. Says so in a line if it cannot have any.
 
+        After a stop request none are opened.
+
         Raises StudyError if the finals were asked for with numbers that the search does not have.
         """
+        if self.stop():
+            return search.finals is not None and search.finals.done
         try:
             study = open_finals(self.storage, search, finals, self.data.digests, self.data.facts)
         except StudyError as problem:

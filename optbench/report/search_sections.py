@@ -13,7 +13,7 @@ from optbench.report.model import Figure, Section
 from optbench.report.style import REFERENCE, tint
 from optbench.scheduler.states import State
 from optbench.statistics.search import audit, diverged_fraction
-from optbench.storage import TrialRecord, best_trials
+from optbench.storage import TrialRecord, best_trials, winner_first
 from optbench.storage.study_records import COUNTED
 
 DEPTH = 0.08  # how far the accuracy axis reaches below the best trial, so that good trials can be distinguished
@@ -31,7 +31,7 @@ def spaces(arms: Sequence[Arm]) -> list[Section]:
 
 def _space(arms: Sequence[Arm], arm: Arm) -> Section:
     study, trials = arm.source.study, arm.source.trials
-    crossed = edges(study, arm.best)
+    crossed = edges(study, winner_first(study.finals, trials))
     diverged = sum(t.state is State.DIVERGED for t in trials)
     too_many = diverged_fraction(diverged, study.finished).too_many
     ranges = any(isinstance(d, Float) for d in arm.source.sweep.space.values())
@@ -70,7 +70,9 @@ def _key(trials: Sequence[TrialRecord], low: float) -> str:
     below = sum(t.last is not None and t.last < low and t.state in COUNTED for t in trials)
     if below:
         parts.append(f"and triangles at the end of the axis stand for {below} trials below {percent(low)} %")
-    return f"In the figures, {', '.join(parts)}; the star is the best trial."
+    return (
+        f"In the figures, {', '.join(parts)}. Symbols are smaller the sooner a trial ended; the star is the best trial."
+    )
 
 
 def rate_and_epsilon(arms: Sequence[Arm]) -> Section | None:
@@ -80,7 +82,9 @@ def rate_and_epsilon(arms: Sequence[Arm]) -> Section | None:
         both = [t for t in arm.source.trials if t.last is not None and {"learning_rate", "epsilon"} <= t.params.keys()]
         if not both:
             continue
-        best = next((trial for trial in arm.best if trial in both), both[0])
+        best = next((trial for trial in arm.best if trial.params.keys() >= {"learning_rate", "epsilon"}), None)
+        if best is None:
+            continue
         points = [_map_point(trial) for trial in both]
         plot = figures.map_of(points, _map_point(best), "learning_rate", "epsilon", "accuracy")
         caption = f"Every trial of {arm.name}: the colour is its validation accuracy, the star marks the best"

@@ -14,17 +14,22 @@ from optbench.scheduler.states import State
 SYMBOLS = {State.COMPLETE: "circle", State.PRUNED: "x", State.DIVERGED: "square-open"}
 BELOW_AXIS = "triangle-down"
 LABEL_HEIGHT = 13  # pixels
+SIZES = 4, 9  # pixels of a trial that was pruned at once, and of one that was trained to its end
 HEADROOM = 0.003  # between the best trial and the upper end of the axis
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A trial in a slice: the value of a hyperparameter, the objective, the trial's state and what it is called."""
+    """A trial in a slice: the value of a hyperparameter, the objective, the trial's state and what it is called.
+
+    `trained` is the fraction of the epochs that it was trained for.
+    """
 
     x: float
     y: float
     state: State
     text: str
+    trained: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +64,8 @@ def slice_of(
                 x=[p.x for p in of_state], y=[max(p.y, floor) for p in of_state], mode="markers", name=str(state),
                 text=[f"{p.text}: {100 * p.y:.2f} %" for p in of_state], hoverinfo="text", cliponaxis=False,
                 showlegend=False, marker={
-                    "color": tint, "size": 8, "opacity": 1 if state is State.COMPLETE else 0.5,
+                    "color": tint, "size": [_size(p) for p in of_state],
+                    "opacity": 1 if state is State.COMPLETE else 0.5,
                     "symbol": [BELOW_AXIS if p.y < floor else symbol for p in of_state],
                 },
             )  # fmt: skip
@@ -93,3 +99,8 @@ def with_warnings(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
         text = f"{crossed[0].name}<br>best trials at its {' and '.join(edge.end for edge in crossed)} end"
         figure.update_xaxes(title={"text": text, "font": {"color": WARNING}})
     return figure
+
+
+def _size(point: Point) -> float:
+    smallest, largest = SIZES
+    return smallest + (largest - smallest) * point.trained

@@ -16,7 +16,7 @@ from optbench.report.slice_figures import Mark, Point, slice_of, with_warnings
 from optbench.report.style import REFERENCE, Scale, colour, shade
 from optbench.scheduler.states import State, StudyState
 from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
-from optbench.storage import StudyRecord, TrialRecord, best_first
+from optbench.storage import StudyRecord, TrialRecord, winner_first
 from optbench.storage.study_records import COUNTED
 from optbench.training.contract import Epoch
 
@@ -42,7 +42,7 @@ def every_curve(
 ) -> Any:
     """The curve of every trial, with the best ones in front; None where no trial has one."""
     counted = [trial for trial in records if trial.state in COUNTED and trial.trial_id in curves]
-    best = [trial for trial in best_first(study.finals, records) if trial.trial_id in curves][:TOP]
+    best = [trial for trial in winner_first(study.finals, records) if trial.trial_id in curves][:TOP]
     front = [
         line(f"trial {t.number}: {100 * (t.value or 0):.2f} %", [curves[t.trial_id]], shade(tint, rank))
         for rank, t in enumerate(best)
@@ -82,24 +82,30 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
 
     A red axis warns where the best trials sit at an end of the range. `low` is where the objective's axis begins.
     """
-    space = study.sweep.space if study.sweep else {}
-    ranked = best_first(study.finals, records)
+    space, epochs = (study.sweep.space, study.sweep.epochs) if study.sweep else ({}, 1)
+    ranked = winner_first(study.finals, records)
     crossed = edges(study, ranked)
     shown = [r for r in records if r.state in COUNTED and r.last is not None]
     drawn = {}
     for name, dimension in space.items():
-        points = [_point(r, name) for r in shown if name in r.params]
+        points = [_point(r, name, epochs) for r in shown if name in r.params]
         if points and isinstance(dimension, Float):
-            best = next((_point(r, name) for r in ranked if name in r.params), None)
+            best = next((_point(r, name, epochs) for r in ranked if name in r.params), None)
             marks = list(_marks(study.optimizer, name, dimension))
             figure = slice_of(points, best, marks, name, dimension, study.metric, colour(study.optimizer), low)
             drawn[name] = with_warnings(figure, [edge for edge in crossed if edge.name == name])
     return drawn
 
 
-def _point(trial: TrialRecord, name: str) -> Point:
+def _point(trial: TrialRecord, name: str, epochs: int) -> Point:
     ended = f", {trial.state} after {counted(trial.epochs, 'epoch')}" if trial.state is not State.COMPLETE else ""
-    return Point(x=trial.params[name], y=trial.last or 0.0, state=trial.state, text=f"trial {trial.number}{ended}")
+    return Point(
+        x=trial.params[name],
+        y=trial.last or 0.0,
+        state=trial.state,
+        text=f"trial {trial.number}{ended}",
+        trained=min(1.0, trial.epochs / epochs),
+    )
 
 
 def _marks(optimizer: str, name: str, dimension: Float) -> Iterator[Mark]:

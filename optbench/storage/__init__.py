@@ -37,6 +37,7 @@ from optbench.storage.trial_records import (
     trial_record,
     trials,
     trials_of,
+    winner_first,
 )
 from optbench.storage.worker_records import WorkerRecord, study_workers
 from optbench.storage.workers import HEARTBEAT_TIMEOUT
@@ -83,5 +84,6 @@ __all__ = [
     "trial_record",
     "trials",
     "trials_of",
+    "winner_first",
     "write_plan",
 ]

@@ -226,6 +226,16 @@ def best_first(finals: FinalsRecord | None, records: Sequence[TrialRecord]) -> l
     return [*finalists, *(record for record in best_trials(records) if record.number not in order)]
 
 
+def winner_first(finals: FinalsRecord | None, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The complete trials by the value of their single runs, after the winner of the search's finals if they are done.
+
+    The other finalists have no place of their own: a known setting is one of them, however bad it is.
+    """
+    winner = finals.winner.trial if finals is not None and finals.winner is not None else None
+    chosen = [record for record in records if record.number == winner]
+    return [*chosen, *(record for record in best_trials(records) if record.number != winner)]
+
+
 def best_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The complete trials of optbench, best value first. Pruned and diverged trials are left out."""
     complete = [record for record in records if record.state is State.COMPLETE and record.hyperparameters]

@@ -29,7 +29,7 @@ def main() -> int:
         retries=given.retries,
         allow_code=given.allow_code,
     )
-    with Stop(given.timeout) as stop:
+    with Stop(given.timeout, drain=given.drain) as stop:
         try:
             set_up()
             storage = open_storage(storage_url())
@@ -56,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--retries", type=int, default=usual.retries)
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--allow-code", action="store_true")
+    parser.add_argument("--drain", action="store_true")
     return parser.parse_args()
 
 

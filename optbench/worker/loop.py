@@ -38,7 +38,7 @@ class Loop:
     def run(self, stop: Callable[[], StopRequest | None]) -> None:
         """Trains until no trial is left, or until `stop`, called before each round, asks to stop.
 
-        Whatever happens, no trial is left running.
+        Whatever happens, no trial is left running, unless the database no longer answers.
         """
         reason = STOPPED
         try:
@@ -50,6 +50,8 @@ class Loop:
                 self._round()
                 self.listener(RoundFinished())
         except StorageError:
+            for lane in self._assigned:
+                self.trainer.release(lane)
             self._assigned.clear()  # nothing can be written: others take the trials over after the heartbeat timeout
             raise
         except Exception as problem:
@@ -80,8 +82,8 @@ class Loop:
             trained[job.number] = epoch
             if (decision := self.study.decide(job, epoch)) is not Decision.CONTINUE:
                 endings[job.number] = self._ending(decision, epoch, lane)
-        self._record(trained, endings)
         self._epochs |= {number: epoch.epoch for number, epoch in trained.items()}
+        self._record(trained, endings)
 
     def _record(self, trained: Mapping[int, Epoch], endings: Mapping[int, Ending]) -> None:
         """Stores epochs and endings, by trial number, and frees the lanes of trials that ended or were lost."""
@@ -90,6 +92,7 @@ class Loop:
             if job.number in lost or job.number in endings:
                 self.trainer.release(lane)
                 del self._assigned[lane]
+                self._epochs.pop(job.number, None)
             if job.number in lost:
                 self.listener(TrialLost(job.number))
                 continue

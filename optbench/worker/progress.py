@@ -21,7 +21,7 @@ from optbench.worker.tally import Tally
 LOOK_SECONDS = 0.5
 ENDING = {
     StopRequest.NOW: "stopping after this epoch",
-    StopRequest.DRAIN: "the time limit is reached: running trials finish",
+    StopRequest.DRAIN: "running trials finish, and no others start; Ctrl-C ends them",
 }
 
 
@@ -75,6 +75,8 @@ class Progress:
         """Reads and shows what is new, at most twice a second unless `now` is true."""
         if not now and time.monotonic() - self.looked < LOOK_SECONDS:
             return
+        if self.stop() is StopRequest.DRAIN:
+            self._change_note(ENDING[StopRequest.DRAIN])
         before = self.tally.done
         for done, trial in enumerate(self.tally.update(), start=before + 1):
             if not self.screen.live:

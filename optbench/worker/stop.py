@@ -41,25 +41,26 @@ class StopRequest(enum.Enum):
 class Stop:
     """Listens for signals inside its `with` block. Calling it returns the stop request, or None.
 
-    The first signal asks for an orderly end, and a second one ends the process at once. Signals that are ignored, for
-    example under nohup, stay ignored. Outside the main thread Python allows no handlers, so no signal is noticed.
+    The first signal asks for an orderly end, and the next one ends the process at once. With `drain` the first Ctrl-C
+    lets running trials finish, and the second one asks for an orderly end; other signals mean what they always do.
+    Signals that are ignored, for example under nohup, stay ignored. Outside the main thread Python allows no handlers,
+    so no signal is noticed. `signal` is the last one.
     """
 
-    def __init__(self, timeout: float | None = None, signals: Sequence[int] = SIGNALS) -> None:
+    def __init__(self, timeout: float | None = None, signals: Sequence[int] = SIGNALS, *, drain: bool = False) -> None:
         self.deadline = None if timeout is None else time.monotonic() + timeout
+        self.drain, self.draining, self.ending = drain, False, False
         self.signal: int | None = None
         self.owner = int(os.environ.get(OWNER, 0))
         self.signals = signals
-        self.unread: list[int] = []
 
     def __enter__(self) -> "Stop":
         main = threading.current_thread() is threading.main_thread()
         heard = [number for number in self.signals if main and signal.getsignal(number) != signal.SIG_IGN]
         self.before = {number: signal.signal(number, self._hear) for number in heard}
-        if interrupts:
-            self.signal = interrupts[-1]
-            self.unread.append(self.signal)
-            interrupts.clear()
+        for number in interrupts[:2]:
+            self._request(number)
+        interrupts.clear()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,20 +68,22 @@ class Stop:
             signal.signal(number, handler)
 
     def __call__(self) -> StopRequest | None:
-        """NOW after a signal or after the owner has ended, DRAIN after the time limit, else None."""
-        if self.owner and os.getppid() != self.owner:
-            self.signal = self.signal or signal.SIGTERM
-        if self.signal is not None:
+        """NOW if an orderly end was asked for or the owner has ended, DRAIN if only running trials are to finish."""
+        if self.owner and not self.ending and os.getppid() != self.owner:
+            self.signal, self.ending = signal.SIGTERM, True
+        if self.ending:
             return StopRequest.NOW
-        return StopRequest.DRAIN if self.deadline is not None and time.monotonic() >= self.deadline else None
-
-    def new_signals(self) -> list[int]:
-        """The signals since the last call."""
-        new, self.unread = self.unread, []
-        return new
+        over = self.deadline is not None and time.monotonic() >= self.deadline
+        return StopRequest.DRAIN if over or self.draining else None
 
     def _hear(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None:
+        if self.ending:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        self._request(number)
+
+    def _request(self, number: int) -> None:
         self.signal = number
-        self.unread.append(number)
+        if self.drain and not self.draining and number == signal.SIGINT:
+            self.draining = True
+        else:
+            self.ending = True

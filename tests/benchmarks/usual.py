@@ -1,5 +1,6 @@
 """The usual way to tune a Keras model with Optuna, as a tutorial would write it: what benchmarks compare with."""
 
+import math
 import time
 
 import optuna
@@ -11,17 +12,27 @@ SPACE = {
 }
 
 
-def optimize(split, url, *, epochs, seconds, batch=128, seed=0, on_epoch=None, on_trial=None, **compiled):
-    """Search AdaDelta's hyperparameters for so many seconds: a Keras model, a callback, TPE and the median pruner.
+def tutorial(shape, classes):
+    """The network of the tutorial."""
+    import keras
 
-    `on_epoch()` is called after every epoch, and `on_trial(study, trial)` after every trial. `compiled` are further
-    arguments of `model.compile`.
+    layers = [keras.layers.Input(shape), keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
+    return keras.Sequential([*layers, keras.layers.Dense(classes)])
+
+
+def optimize(
+    split, url, *, epochs, seconds=math.inf, trials=None, batch=128, seed=0, build=tutorial, on_epoch=None,
+    on_trial=None, **compiled,
+):  # fmt: skip
+    """Search AdaDelta's hyperparameters: a Keras model, a callback, TPE and the median pruner.
+
+    It ends after so many trials or seconds. `build` gives a model from a shape and the number of classes, as
+    `[model] build` does. `on_epoch()` is called after every epoch, and `on_trial(study, trial)` after every trial.
+    `compiled` are further arguments of `model.compile`.
     """
     import keras
-    import numpy as np
 
-    train = split.train.inputs.astype(np.float32) / 255
-    held = split.validation.inputs.astype(np.float32) / 255
+    train, held = (scaled(split, part) for part in (split.train, split.validation))
     end = time.perf_counter() + seconds
 
     class Report(keras.callbacks.Callback):
@@ -38,15 +49,11 @@ def optimize(split, url, *, epochs, seconds, batch=128, seed=0, on_epoch=None, o
 
     def objective(trial):
         keras.backend.clear_session()
-        layers = [
-            keras.layers.Input((train.shape[1],)),
-            keras.layers.Dense(128, activation="relu"),
-            keras.layers.Dense(10, "softmax"),
-        ]
-        model = keras.Sequential(layers)
+        model = build(split.facts.shape, len(split.facts.classes))
         drawn = {name: trial.suggest_float(name, **range_) for name, range_ in SPACE.items()}
         optimizer = keras.optimizers.Adadelta(drawn["learning_rate"], 1 - drawn["one_minus_rho"], drawn["epsilon"])
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **compiled)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=["accuracy"], **compiled)
         history = model.fit(
             train, split.train.labels, batch_size=batch, epochs=epochs, verbose=0,
             validation_data=(held, split.validation.labels), callbacks=[Report(trial)],
@@ -57,4 +64,17 @@ def optimize(split, url, *, epochs, seconds, batch=128, seed=0, on_epoch=None, o
     study = optuna.create_study(
         storage=url, direction="maximize", pruner=pruner, sampler=optuna.samplers.TPESampler(seed=seed)
     )
-    study.optimize(objective, timeout=seconds, callbacks=[on_trial] if on_trial else None)
+    timeout = None if math.isinf(seconds) else seconds
+    study.optimize(objective, n_trials=trials, timeout=timeout, callbacks=[on_trial] if on_trial else None)
+
+
+def scaled(split, examples):
+    """The inputs, scaled as optbench scales them, in the shape that a model takes."""
+    import numpy as np
+
+    inputs = examples.inputs.astype(np.float32)
+    if split.scale == "unit":
+        inputs /= 255
+    else:
+        inputs = (inputs - split.train.inputs.mean(axis=0)) / split.train.inputs.std(axis=0)
+    return inputs.reshape(-1, *split.facts.shape)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optbench.cli.tables.trials import LOST, ranked
+from optbench.comparison.selection import finalist_json
 from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import State
 from optbench.storage import FinalsRecord, StudyRecord, TrialRecord, WorkerRecord
@@ -51,10 +52,8 @@ def _finals_json(finals: FinalsRecord) -> dict[str, Any]:
         "finalists": [
             {
                 "trial": one.trial,
-                "mean": one.mean,
-                "margin": one.interval.margin if len(one.scores) > 1 else None,
+                **finalist_json(one),
                 "scores": {str(seed): value for seed, value in one.scores.items()},
-                "single_run": one.searched,
                 "rounds": one.rounds,
             }
             for one in finals.finalists

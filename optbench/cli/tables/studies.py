@@ -6,6 +6,7 @@ from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, optimism, percent, score
 from optbench.comparison.selection import in_finals, mean_in_percent
 from optbench.optimizers.spelling import on_one_line
+from optbench.scheduler.finals import Finalist
 from optbench.storage import StudyRecord, TrialRecord
 
 
@@ -56,16 +57,19 @@ def studies(records: Sequence[StudyRecord]) -> Fitted:
         Column("trials", [f"{s.finished}/{s.total or '?'}" for s in records]),
         Column("best", [_best(s) for s in records]),
         Column("rests on", [_basis(s) for s in records], rank=1),
+        *_optimism([s.finals.winner if s.finals else None for s in records]),
         Column("optimizer", [s.optimizer for s in records], rank=2, text=True),
         Column("by state", [s.by_state or NOTHING for s in records], rank=3, text=True),
         Column("epochs", [str(s.epochs) for s in records], rank=4),
         Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=7, text=True),
         Column("changed (UTC)", changed, rank=6),
     ]
-    winners = [s.finals.winner if s.finals else None for s in records]
-    if any(winners):
-        columns.insert(5, Column("single run - mean", [optimism(winner) for winner in winners], rank=5))
     return Fitted(columns)
+
+
+def _optimism(winners: Sequence[Finalist | None]) -> list[Column]:
+    """The column that compares winners of finals with their single runs; none where no study has such a winner."""
+    return [Column("single run - mean", [optimism(one) for one in winners], rank=5)] if any(winners) else []
 
 
 def _best(study: StudyRecord) -> str:

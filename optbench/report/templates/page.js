@@ -34,9 +34,23 @@ function markWideTables() {
   }
 }
 
-draw(false);
+async function loadPlotly() {
+  const packed = Uint8Array.from(atob(document.getElementById("plotly").text), (letter) => letter.charCodeAt(0));
+  const unpacking = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(unpacking).text();
+  document.head.append(script);
+}
+
 markWideTables();
-darkScheme.addEventListener("change", () => draw(false));
 window.addEventListener("resize", markWideTables);
-window.addEventListener("beforeprint", () => draw(true));
-window.addEventListener("afterprint", () => draw(false));
+loadPlotly().then(() => {
+  draw(false);
+  darkScheme.addEventListener("change", () => draw(false));
+  window.addEventListener("beforeprint", () => draw(true));
+  window.addEventListener("afterprint", () => draw(false));
+}).catch((problem) => {
+  console.error(problem);
+  for (const plot of document.querySelectorAll(".plot"))
+    plot.textContent = "This browser cannot draw the figures; one of 2023 or later can.";
+});
