@@ -1,7 +1,9 @@
 """The hyperparameters that every optimizer has beside those of its rule, through a whole study and in exports."""
 
 import json
+import math
 import re
+from contextlib import closing
 
 import keras
 import optuna
@@ -13,9 +15,15 @@ from optbench.definition.stored import read_sweep
 from optbench.errors import DefinitionError
 from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.knobs import KNOBS, knobs_of
+from optbench.report.edges import edges
+from optbench.report.importance import importances
+from optbench.report.study_figures import slices
 from optbench.scheduler.states import State
+from optbench.storage import best_trials, find_study, open_storage, trials
+from optbench.worker.creation import create_study
 from tests.commands import in_process, run_page
-from tests.conftest import ROOT, TINY, write_toml
+from tests.conftest import ROOT, TINY, sweep_of, write_toml
+from tests.filled import fill
 
 
 def test_every_optimizer_has_every_knob_unless_its_rule_has_it():
@@ -178,3 +186,27 @@ def test_another_programs_parameters_are_shown_as_they_are(tmp_path):
     shown = in_process("show", "other", cwd=tmp_path)
     assert "0.25" in shown
     assert re.search("cosine|step", shown)
+
+
+def test_figures_importances_and_warnings_know_the_knobs(tmp_path):
+    space = {
+        "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+        "weight_decay": {"low": 1e-6, "high": 1e-3, "log": True},
+        "warmup": {"low": 0.0, "high": 0.3},
+        "schedule": ["constant", "cosine"],
+        "batch": [16, 32],
+    }
+    changes = {"optimizer": "adam", "trials": 40, "space": space, "sampler": {"name": "random"}}
+    with closing(open_storage(f"sqlite:///{tmp_path}/x.db", create=True)) as storage:
+        sweep = sweep_of(**changes, pruner={"name": "none"}, known=False, finals=False)
+        study = create_study(storage, sweep, "knobs", {})
+        fill(storage, study, lambda job: 0.9 + 0.01 * math.log10(job.hparams["weight_decay"]))
+        study = find_study(storage, "knobs")
+        records = trials(storage, study.study_id)
+    assert slices(study, records).keys() == {"learning_rate", "weight_decay", "warmup"}
+    found = importances(records, sweep.space)
+    assert set(found.by_method) == {"PED-ANOVA", "fANOVA"}
+    assert all(max(each, key=each.get) == "weight_decay" for each in found.by_method.values())
+    assert {"batch", "schedule", "warmup"} < found.by_method["fANOVA"].keys()
+    (edge,) = [one for one in edges(study, best_trials(records)) if one.name == "weight_decay"]
+    assert (edge.end, edge.high > 1e-3) == ("high", True)
