@@ -11,8 +11,9 @@ from rich.console import Console
 from optbench.cli import tables
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.trials import seconds_left
-from optbench.cli.tables.words import as_written, duration, score
+from optbench.cli.tables.words import duration, score
 from optbench.data.dataset import facts_of_earlier
+from optbench.definition.plain import as_written, toml
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 from tests.conftest import sweep_of
@@ -171,6 +172,7 @@ def test_if_no_table_fits_each_row_becomes_a_block_of_lines():
 
 
 def test_numbers_and_durations_are_readable():
+    assert toml({"one_minus_rho": 1 - 0.95}) == "one_minus_rho = 0.05\n"
     assert as_written({"rho": [1 - 0.95, 1 / 3], "n": 3, "s": "x"}) == {
         "rho": [0.05, 0.333333333333333],
         "n": 3,

@@ -1,9 +1,12 @@
 """Writes the parts of a sweep as plain data, for a study's definition and its fingerprint."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+import tomli_w
 
 from optbench.definition.space import Dimension, Float
 from optbench.optimizers.spelling import spelled
@@ -86,3 +89,20 @@ def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + key] = value
     return found
+
+
+def toml(plain: Mapping[str, Any]) -> str:
+    """The tables as a person would write them in a sweep file. Floats have 15 digits: this is for reading, not to run."""
+    return tomli_w.dumps(as_written(plain))
+
+
+def as_written(value: Any) -> Any:
+    """The value, or the values in a table or list, with floats as people write them: 0.05, not 0.050000000000000044.
+
+    Floats of at most 15 significant digits, which people type, do not change.
+    """
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.15g}")
+    if isinstance(value, dict):
+        return {key: as_written(item) for key, item in value.items()}
+    return [as_written(item) for item in value] if isinstance(value, list | tuple) else value

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import tomli_w
-
 from optbench import __version__
 from optbench.comparison.arms import Arm, Comparison, Source, percent
 from optbench.comparison.rows import Row
 from optbench.comparison.verdict import Pair
+from optbench.definition.plain import toml
 from optbench.report.budget_section import budgets
 from optbench.report.model import Page, StudyDetails, Table
 from optbench.report.render import render
@@ -112,7 +111,7 @@ def details(source: Source) -> StudyDetails:
             "Versions": ", ".join(f"{name} {number}" for name, number in study.versions.items()),
             **{_HASHES.get(key, key): value for key, value in hashes.items()},
         },
-        definition=tomli_w.dumps(source.sweep.definition()),
+        definition=toml(source.sweep.definition()),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import optuna
-import tomli_w
 
 from optbench.comparison.selection import in_finals
+from optbench.definition.plain import toml
 from optbench.errors import StorageError
 from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.attributes import StudyAttribute
@@ -103,7 +103,7 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
     commands = [f"optbench {command} --storage {place}" for command in offered]
     parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
     definition = study.sweep.definition() if study.sweep else {}
-    return "\n".join([*parts, f"```toml\n{tomli_w.dumps(definition)}```", ""])
+    return "\n".join([*parts, f"```toml\n{toml(definition)}```", ""])
 
 
 def _best(study: StudyRecord, trial: TrialRecord) -> str:

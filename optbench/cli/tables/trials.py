@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import tomli_w
 from rich.console import RenderableType
 from rich.text import Text
 
 from optbench.cli.tables.finals import finals, one_run
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.studies import counts, fixed
-from optbench.cli.tables.words import NOTHING, as_written, duration, hyperparameter, is_accuracy, percent, score
+from optbench.cli.tables.words import NOTHING, duration, hyperparameter, is_accuracy, percent, score
 from optbench.data.dataset import Facts
+from optbench.definition.plain import toml
 from optbench.optimizers import ONE_MINUS
 from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import STOPPED, State
@@ -48,7 +48,7 @@ def show(
     if study.sweep is not None:
         yield from _data(study.facts)
         yield Text("\ndefinition", style="bold")
-        yield Text(tomli_w.dumps(as_written(study.sweep.definition())))
+        yield Text(toml(study.sweep.definition()))
     if study.versions:
         yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
 

@@ -1,6 +1,5 @@
 """Numbers and times in words for people."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,18 +28,6 @@ def score(metric: str, value: float | None) -> str:
 def optimism(one: "Finalist | None") -> str:
     """By how many percentage points a finalist's single run was above its mean over fresh seeds."""
     return NOTHING if one is None or one.optimism is None else f"{100 * one.optimism:+.2f}"
-
-
-def as_written(value: Any) -> Any:
-    """The value, or the values in a table or list, with floats as people write them: 0.05, not 0.050000000000000044.
-
-    Floats of at most 15 significant digits, which people type, do not change.
-    """
-    if isinstance(value, float) and math.isfinite(value):
-        return float(f"{value:.15g}")
-    if isinstance(value, dict):
-        return {key: as_written(item) for key, item in value.items()}
-    return [as_written(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def hyperparameter(value: Any) -> str:
