@@ -92,7 +92,7 @@ def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def toml(plain: Mapping[str, Any]) -> str:
-    """The tables as a person would write them in a sweep file. Floats have 15 digits: this is for reading, not to run."""
+    """The tables as a person would write them in a sweep file. Floats have 15 digits: it is to be read, not run."""
     return tomli_w.dumps(as_written(plain))
 
 
