@@ -192,6 +192,21 @@ PART = {"values": np.ones((8, 2, 3), np.float64), "yes": np.arange(8) % 2}
         ),
         ({"values": feature((2, 3), "object"), "yes": LABEL}, {}, "expected one input of a fixed shape"),
         ({"text": feature(()), "yes": LABEL}, {}, "expected one input of a fixed shape"),
+        (
+            {"values": feature((2, 3)), "yes": feature((), "int64", num_classes=1, names=["no"])},
+            {},
+            "and a label of classes",
+        ),
+        (
+            {"values": feature((2, 3)), "yes": LABEL},
+            {"train": PART | {"yes": PART["yes"] - 1}, "test": PART},
+            "'mine' has 4 labels outside its 2 classes in the part train",
+        ),
+        (
+            {"values": feature((2, 3)), "yes": LABEL},
+            {"train": PART, "test": PART | {"yes": PART["yes"] - 1}},
+            "'mine' has 4 labels outside its 2 classes in the part test",
+        ),
     ],
 )
 def test_any_data_set_of_tensorflow_datasets_with_one_dense_input_and_classes(features, parts, message, monkeypatch):

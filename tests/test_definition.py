@@ -99,6 +99,11 @@ def test_a_definition_is_frozen(tiny):
 RANGE = {"low": 1e-3, "high": 1.0}
 INVALID = {
     "unknown key": ({"epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
+    "a schedule outside the space": (
+        {"schedule": {"name": "cosine"}},
+        "it belongs into [space]: `optbench docs knobs`",
+    ),
+    "dropout outside the space": ({"dropout": 0.2}, "unknown key 'dropout' here; it belongs into [space]"),
     "unknown data key": ({"data": {"name": "digits", "validation": 9, "split": 1}}, "[data]: unknown key 'split'"),
     "misspelt required key": ({"epochs": None, "epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
     "a pruner for fixed trials": (

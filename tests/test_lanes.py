@@ -1,6 +1,7 @@
 """Properties that only lanes have, and the contract of trainers on one lane and on four."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,6 +53,38 @@ class TestOneLane(Contract):
 
 class TestFourLanes(Contract):
     make = staticmethod(lanes(4))
+
+
+def test_lanes_in_one_group_as_on_a_gpu_train_as_single_ones(digits):
+    given = {"learning_rate"}
+    with mock.patch("optbench.training.tensorflow.lanes.device", return_value="GPU"):
+        together = Lanes(3, "adam", MODEL, 64, digits, given)
+    assert [group.width for group in together.groups] == [3]
+    jobs = [job("adam", seed=lane, learning_rate=10.0**-lane) for lane in range(1, 4)]
+    for lane, one in enumerate(jobs):
+        together.assign(lane, one)
+    rounds = [together.train() for _ in range(3)]
+    for lane, one in enumerate(jobs):
+        alone = curve(Lanes(1, "adam", MODEL, 64, digits, given), one)
+        losses = [row.train_loss for row in alone]
+        assert [found[lane].train_loss for found in rounds] == pytest.approx(losses, rel=2e-3)
+        assert rounds[-1][lane].validation_accuracy == pytest.approx(alone[-1].validation_accuracy, abs=0.01)
+
+
+def test_each_batch_size_is_traced_once(digits):
+    trainer = Lanes(2, "sgd", MODEL, 64, digits, {"learning_rate", "batch"})
+    before = trainer.program.traces
+    for sizes in ((16, 32), (32, 16), (64, 32)):
+        for lane, batch in enumerate(sizes):
+            trainer.assign(lane, job("sgd", learning_rate=0.01, batch=batch))
+        assert {lane: row.finite for lane, row in trainer.train().items()} == {0: True, 1: True}
+    assert trainer.program.traces == before + 3
+
+
+def test_trainers_of_one_process_share_the_data(digits):
+    one, other = (Lanes(2, optimizer, MODEL, 64, digits) for optimizer in ("adam", "sgd"))
+    assert all(mine is theirs for mine, theirs in zip(one.train_set, other.train_set, strict=True))
+    assert one.validation_set[0] is other.validation_set[0]
 
 
 @pytest.mark.parametrize("lane", [0, 3])

@@ -4,6 +4,7 @@ import decimal
 import json
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pyarrow
 import pytest
@@ -293,6 +294,18 @@ def test_a_study_of_own_data_is_confirmed_replayed_and_saved(folder):
     assert keras.models.load_model(folder / "m.keras")(split.train.inputs).shape == (36, 3)
     error = in_process("export", "penguins", "--format", "python", cwd=folder, code=2)
     assert "--model FILE saves the trained network" in error
+    schema = json.loads((ROOT / "optbench/exports/schema.json").read_text())
+    jsonschema.validate(json.loads(in_process("export", "penguins", cwd=folder)), schema)
+
+
+def test_a_trial_that_diverged_counts_as_guessing_among_its_own_classes(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep = optbench.load(folder / "penguins.toml")
+    fixed = {"optimizer": "sgd", "learning_rate": 1e30, "label": "too large", "seeds": [0]}
+    data = {"file": sweep.data.file.path, "target": "species", "drop": ["id"], "validation": 12}
+    study = optbench.run({"name": "far", "epochs": 2, "batch": 8, "data": data, "trial": [fixed]}, progress=False)
+    (trial,) = study.trials
+    assert (trial.state, trial.value) == ("diverged", pytest.approx(1 / 3))
 
 
 def test_a_file_that_moved_is_the_same_data_and_one_that_changed_is_refused(folder, tmp_path):
@@ -303,6 +316,14 @@ def test_a_file_that_moved_is_the_same_data_and_one_that_changed_is_refused(fold
     (moved / "penguins.toml").write_text(text.replace("penguins.csv", "renamed.csv"))
     url = f"sqlite:///{folder}/storage/optbench.db"
     assert "6/6 trials, done" in in_process("sweep", "penguins.toml", "--storage", url, cwd=moved)
+    aside = (folder / "penguins.csv").rename(folder / "aside.csv")
+    try:
+        command = ("replay", "penguins", 0, "--storage", url)
+        assert "if it moved, name the folder that it is in now: --data-dir" in in_process(*command, code=2)
+        (moved / "penguins.csv").write_bytes(aside.read_bytes())
+        assert "compared exactly" in in_process(*command, "--data-dir", moved)
+    finally:
+        aside.rename(folder / "penguins.csv")
     with (moved / "renamed.csv").open("a") as file:
         file.write("Adelie,3000,Dream,false,99\n")
     error = in_process("sweep", "penguins.toml", "--storage", url, cwd=moved, code=2)
@@ -363,6 +384,7 @@ def test_arrays_in_python_are_kept_in_a_file_so_that_the_study_outlives_the_prog
     assert "compared exactly" in in_process("replay", "arrays", 0, cwd=tmp_path)
 
 
+@pytest.mark.filterwarnings("error")
 def test_arrays_in_python_that_do_not_belong_together_are_refused(tmp_path):
     assert optbench.Dataset(X, np.array(["a", "b"] * 3, object)).arrays["y"].dtype.kind == "U"
     flat, square = (optbench.Dataset(np.zeros((6, *shape)), Y) for shape in ((4,), (2, 2)))
@@ -370,6 +392,23 @@ def test_arrays_in_python_that_do_not_belong_together_are_refused(tmp_path):
     for arguments, message in [
         ({"y": Y[:5]}, r"y \(5,\); expected"),
         ({"y": Y, "x_test": X}, "only one of x_test and y_test"),
+        ({"y": ["a", "b", np.nan] * 2}, "y has values of the types float, str; expected texts, whole numbers or"),
+        ({"y": np.array(["a", None, "b"] * 2, object)}, "y has values of the types NoneType, str; expected"),
+        ({"x": [[1], [1, 2], [], [3], [4], [5]], "y": Y}, "Dataset: x is no array: "),
+        ({"y": [[1], [1, 2], [], [3], [4], [5]]}, "y has values of the types list; expected"),
+        ({"x": X + 1e300, "y": Y}, "12 inputs are NaN or infinite"),
     ]:
-        with pytest.raises(DataError, match=message):
-            optbench.Dataset(X, **arguments)
+        with pytest.raises(DataError, match=message) as caught:
+            optbench.Dataset(**{"x": X} | arguments)
+        assert len(str(caught.value).splitlines()) == 1
+    whole = optbench.Dataset(X, np.array([np.int64(3), 4] * 3, object))
+    assert whole.arrays["y"].tolist() == [3, 4] * 3
+    assert optbench.Dataset(X, [0, 1.0] * 3).arrays["y"].tolist() == [0, 1] * 3
+    assert whole.save(tmp_path).is_file()
+
+
+def test_names_may_be_given_for_any_number_of_classes(tmp_path):
+    names = [f"class {n}" for n in range(1200)]
+    dataset = optbench.Dataset(np.zeros((3600, 2)), np.arange(3600) % 1200, classes=names)
+    split = load(source(dataset.save(tmp_path), 0.2), 0)
+    assert split.facts.classes == tuple(names)

@@ -1,5 +1,6 @@
 """A network of one's own function: in lanes, in the reference, through a whole study, and what is refused."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -8,10 +9,12 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 
+import jsonschema
 import keras
 import numpy as np
 import pytest
 
+import optbench
 from optbench.data import load
 from optbench.data.dataset import facts_of_earlier
 from optbench.definition import load as load_sweep
@@ -127,6 +130,24 @@ def random_weights(shape, classes):
     start = keras.initializers.Constant(np.random.normal())
     return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, kernel_initializer=start)])
 
+class OnlyEager(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        if training and tf.reduce_mean(inputs) > 0:
+            return inputs
+        return 2 * inputs
+
+def only_eager(shape, classes):
+    return keras.Sequential([layers.Input(shape), OnlyEager(), layers.Flatten(), layers.Dense(classes)])
+
+class BrokenInTraining(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        return {}["scale"] * inputs if training else inputs
+
+def broken_in_training(shape, classes):
+    return keras.Sequential([
+        layers.Input(shape), layers.Dropout(0.5), BrokenInTraining(), layers.Flatten(), layers.Dense(classes),
+    ])
+
 class Subclassed(keras.Model):
     def __init__(self, classes, drop):
         super().__init__()
@@ -241,6 +262,8 @@ def test_making_networks_leaves_pythons_random_numbers_alone(digits):
         ("leaving", "raised SystemExit: bye"),
         ("half", "has weights of type float16; expected float32"),
         ("random_weights", "made other initial values the second time"),
+        ("only_eager", "raised OperatorNotAllowedInGraphError in training: "),
+        ("broken_in_training", "raised KeyError in training: "),
     ],
 )
 def test_a_function_that_makes_no_such_network_is_refused(function, message, digits):
@@ -379,11 +402,19 @@ def test_its_script_trains_the_same_network(tmp_path):
     changes = {"name": "scripted", "trials": 2, "model": {"build": "models.py:dense", "arguments": {"units": 8}}}
     write_toml(tmp_path / "scripted.toml", TINY | changes)
     in_process("sweep", "scripted.toml", "--storage", "own.db", cwd=tmp_path)
+    assert [trial.xla for trial in optbench.open_study("scripted", str(tmp_path / "own.db")).trials] == [True, True]
     script = in_process("export", "scripted", "--format", "python", "--storage", "own.db", cwd=tmp_path)
     model = {}
     exec(script.replace("model.fit(", "(lambda *a, **k: None)("), model)
     assert [layer.name.split("_")[0] for layer in model["model"].layers] == ["rescaling", "reshape", "sequential"]
     assert model["model"].output_shape == (None, 10)
+
+
+def test_the_json_of_its_best_trial_matches_the_schema(swept):
+    schema = json.loads((ROOT / "optbench/exports/schema.json").read_text())
+    exported = json.loads(in_process("export", "own", "--storage", "own.db", cwd=swept))
+    jsonschema.validate(exported, schema)
+    assert exported["model"]["build"].endswith("models.py:dropped")
 
 
 def test_its_network_is_saved_with_its_accuracy(swept, tmp_path):

@@ -3,13 +3,14 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from optbench.data.arrays import examples_of
 from optbench.data.dataset import named_digest
-from optbench.errors import OutputError
+from optbench.errors import DataError, OutputError
 from optbench.files import write
 
 FOLDER = Path("storage") / "data"  # below the working directory
@@ -33,7 +34,7 @@ class Dataset:
         classes: Sequence[str] | None = None,
     ) -> None:
         given = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "classes": classes}
-        arrays = {name: np.asarray(value) for name, value in given.items() if value is not None}
+        arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
         train, test = examples_of(arrays, "Dataset")
         self.arrays = {"x": train.inputs, "y": train.targets}
         if test is not None:
@@ -59,3 +60,14 @@ class Dataset:
             np.savez_compressed(content, allow_pickle=False, **self.arrays)
             write(content.getvalue(), path)
         return path
+
+
+def _array(name: str, given: ArrayLike) -> np.ndarray[Any, np.dtype[Any]]:
+    """Raises DataError for lists of different lengths.
+
+    A list of targets keeps its objects: numpy would make the text "nan" of a missing one among texts.
+    """
+    try:
+        return np.asarray(given, object if name.startswith("y") and isinstance(given, list | tuple) else None)
+    except ValueError as problem:
+        raise DataError(f"Dataset: {name} is no array: {str(problem).splitlines()[0]}") from problem

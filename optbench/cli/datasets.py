@@ -88,7 +88,7 @@ def _set_up(data: "DataSource") -> None:
 
 
 def _plain(data: "DataSource", split: "Split", test: "Examples") -> dict[str, object]:
-    from optbench.cli.tables.datasets import counts
+    from optbench.cli.tables.datasets import counts, memory
 
     return {
         "data": data.identity,
@@ -96,5 +96,6 @@ def _plain(data: "DataSource", split: "Split", test: "Examples") -> dict[str, ob
         "scale": split.scale,
         "stratified": split.stratified,
         "counts": counts(split, test),
+        "bytes": memory(split, test),
         "digests": dict(split.digests),
     }

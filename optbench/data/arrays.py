@@ -67,14 +67,25 @@ def _raw(x: Array, y: Array, where: str) -> Raw:
         raise DataError(f"{where}: x has the shape {x.shape} and y {y.shape}; expected [n, ...] and [n]")
     if x.dtype.kind not in "biuf":
         raise DataError(f"{where}: x has {x.dtype} values; expected numbers")
-    if y.dtype.kind == "O" and all(isinstance(value, str) for value in y):
-        y = y.astype(str)
+    if y.dtype.kind == "O":
+        y = _alike(y, where)
     if x.dtype != np.uint8:
-        x = x.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            x = x.astype(np.float32)
         strange = np.count_nonzero(~np.isfinite(x))
         if strange:
             raise DataError(f"{where}: {strange:,} inputs are NaN or infinite; expected finite numbers")
     return Raw(x, y)
+
+
+def _alike(y: Array, where: str) -> Array:
+    """Python objects as an array of texts, numbers or booleans. Raises DataError for a mixture of them."""
+    values = [value.item() if isinstance(value, np.generic) else value for value in y]
+    kinds = {type(value) for value in values}
+    if kinds not in ({str}, {bool}) and not kinds <= {int, float}:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"{where}: y has values of the types {names}; expected texts, whole numbers or booleans only")
+    return np.array(values)
 
 
 def _class_names(given: Array | None, where: str) -> tuple[str, ...] | None:

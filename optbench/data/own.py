@@ -60,7 +60,7 @@ def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Whole:
     names = raw.classes or tuple(map(str, values.tolist()))
     if len(names) < 2:
         raise DataError(f"{data.name} has one class only, {names[0]!r}; expected two or more")
-    if len(names) > MAX_CLASSES:
+    if raw.classes is None and len(names) > MAX_CLASSES:
         raise DataError(
             f"the target of {data.name} has {len(names):,} different values; expected at most {MAX_CLASSES:,} classes; "
             "regression is not supported"

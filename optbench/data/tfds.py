@@ -17,7 +17,7 @@ import numpy as np
 from optbench.data.arrays import UNREADABLE, Raw
 from optbench.data.dataset import Examples, Facts
 from optbench.data.scikit import NAMES
-from optbench.errors import DataError, OutputError, nearest, tolerated
+from optbench.errors import DataError, OutputError, counted, nearest, tolerated
 from optbench.files import make
 
 log = logging.getLogger(__name__)
@@ -92,12 +92,17 @@ def _is_current(kept: Path) -> bool:
 
 
 def _decoded(builder: Any, part: str) -> Examples:
+    """The examples of a part. Raises DataError for inputs and labels that cannot be trained on."""
     data = builder.as_dataset(split=part, batch_size=-1)
     inputs, labels = (data[key].numpy() for key in _columns(builder))
     if inputs.dtype != np.uint8:
         inputs = inputs.astype(np.float32)
         if not np.isfinite(inputs).all():
             raise DataError(f"data set {builder.name!r} has inputs that are NaN or infinite; expected finite numbers")
+    classes = len(_shape_and_classes(builder)[1])
+    if strange := int(np.count_nonzero((labels < 0) | (labels >= classes))):
+        found = f"{counted(strange, 'label')} outside its {classes} classes"
+        raise DataError(f"data set {builder.name!r} has {found} in the part {part}")
     return Examples(inputs.reshape(len(labels), -1), labels.astype(np.int32))
 
 
@@ -108,7 +113,7 @@ def _columns(builder: Any) -> tuple[str, str]:
     if names:
         given, label = (features[name] for name in names)
         dense = isinstance(given.shape, tuple) and given.shape and None not in given.shape
-        if dense and np.dtype(given.np_dtype).kind in "biuf" and getattr(label, "num_classes", None):
+        if dense and np.dtype(given.np_dtype).kind in "biuf" and (getattr(label, "num_classes", None) or 0) > 1:
             return names[0], names[1]
     held = ", ".join(f"{name} {getattr(feature, 'shape', '')}" for name, feature in features.items())
     raise DataError(

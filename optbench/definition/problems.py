@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from optbench.definition import models
 from optbench.definition.sweep import PRUNERS, SAMPLERS
 from optbench.errors import DefinitionError, nearest
+from optbench.optimizers.knobs import KNOBS
 
 Path = Sequence[int | str]
 
@@ -55,6 +56,8 @@ def problem(
     path = _path(error["loc"])
     key, home = str(path[-1]), place(path[:-1], where)
     if error["type"] == "extra_forbidden":
+        if len(path) == 1 and key in KNOBS:
+            return DefinitionError(f"{home}: unknown key {key!r} here; it belongs into [space]: `optbench docs knobs`")
         return DefinitionError(f"{home}: unknown key {key!r}; {nearest(key, _keys(error['loc']))}")
     if error["type"] == "missing":
         return DefinitionError(f"{home}: {key!r} is missing; expected {MISSING.get(key, 'a whole number')}")

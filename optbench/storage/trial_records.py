@@ -50,6 +50,7 @@ class TrialRecord:
     trainer: str | None
     device: str | None
     numerics: int  # the version of the trainer's arithmetic
+    xla: bool | None  # whether XLA compiled its training; None if Keras decided, and for trials of earlier versions
     reason: str | None
     audit: int | None  # the epoch after which it would have been pruned, had the audit not let it run on
     started: datetime | None  # in local time, as is `ended`
@@ -173,6 +174,7 @@ def trial_record(trial: FrozenTrial, trained: int = 0, seconds: float = 0.0) -> 
         trainer=attrs.get(TrialAttribute.TRAINER),
         device=attrs.get(TrialAttribute.DEVICE),
         numerics=attrs.get(TrialAttribute.NUMERICS, 1),
+        xla=attrs.get(TrialAttribute.XLA),
         reason=reason,
         audit=trial.system_attrs.get(TrialSystemAttribute.AUDIT),
         started=trial.datetime_start,

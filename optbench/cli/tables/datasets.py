@@ -24,17 +24,20 @@ SCALED = {
 def dataset(data: DataSource, split: "Split", test: "Examples") -> Iterator[RenderableType]:
     """The facts of a data set in lines, and its classes with the number of their examples in each part."""
     inputs, shape = split.train.inputs, "x".join(map(str, split.facts.shape))
-    size = sum(part.inputs.nbytes for part in (split.train, split.validation, test) if part is not None)
     yield Text(f"{data.name}: inputs of shape {shape}, {inputs.dtype}, {SCALED[split.scale]}")
     yield Text(f"{len(split.facts.classes)} classes, so guessing uniformly reaches {100 * split.facts.chance:.3g} %")
-    yield Text(
-        f"split {'with the classes in proportion' if split.stratified else 'at random'}, {size:,} bytes in memory"
-    )
+    how = "with the classes in proportion" if split.stratified else "at random"
+    yield Text(f"split {how}, {memory(split, test):,} bytes in memory")
     found = counts(split, test)
     columns = [Column("class", list(split.facts.classes), text=True)]
     columns += [Column(part, [f"{number:,}" for number in numbers]) for part, numbers in found.items()]
     yield Fitted(columns)
     yield Text(", ".join(f"{key} {value}" for key, value in split.digests.items()), style="dim")
+
+
+def memory(split: "Split", test: "Examples") -> int:
+    """The bytes of the inputs of all parts."""
+    return sum(part.inputs.nbytes for part in (split.train, split.validation, test) if part is not None)
 
 
 def counts(split: "Split", test: "Examples") -> Mapping[str, list[int]]:

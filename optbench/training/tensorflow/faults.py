@@ -30,6 +30,7 @@ def fault(network: Any, again: Callable[[], Any], shape: tuple[int, ...], classe
         or _in_inputs(network, shape)
         or _in_outputs(network, shape, classes)
         or _in_seeds(network, again)
+        or _in_training(again(), shape)
     )
 
 
@@ -73,17 +74,30 @@ def _in_seeds(network: Any, again: Callable[[], Any]) -> str | None:
     return "made other initial values the second time; expected random numbers only from Keras' layers"
 
 
-def in_xla(network: Any, shape: tuple[int, ...]) -> bool:
-    """Whether XLA has every operation of the network's training. It translates the graph, and compiles nothing."""
+def _in_training(network: Any, shape: tuple[int, ...]) -> str | None:
+    """What fails in a training step only, for example a Python `if` on a tensor. Nothing is computed."""
+    try:
+        _gradients(network, jit_compile=False).get_concrete_function(tf.TensorSpec((2, *shape)))
+    except Exception as problem:
+        return f"raised {type(problem).__name__} in training: {first_line(problem)}"
+    return None
+
+
+def _gradients(network: Any, jit_compile: bool) -> Any:
+    """The gradients of a training step, to be traced."""
 
     def gradients(inputs: Any) -> Any:
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(network(inputs, training=True))
         return tape.gradient(total, network.trainable_variables)
 
-    traced = tf.function(gradients, jit_compile=True, autograph=False)
+    return tf.function(gradients, jit_compile=jit_compile, autograph=False)
+
+
+def in_xla(network: Any, shape: tuple[int, ...]) -> bool:
+    """Whether XLA has every operation of the network's training. It translates the graph, and compiles nothing."""
     try:
-        traced.experimental_get_compiler_ir(tf.zeros((2, *shape)))(stage="hlo")
+        _gradients(network, jit_compile=True).experimental_get_compiler_ir(tf.zeros((2, *shape)))(stage="hlo")
     except (ValueError, tf.errors.OpError) as problem:
         log.info("trained without XLA: %s", first_line(problem))
         return False
