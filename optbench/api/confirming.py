@@ -49,15 +49,14 @@ def confirm(
 
     Raises StudyError if a study is not a search, or, with `until_decided`, if the searches do not compare.
     """
-    from optbench.comparison.rounds import MAX_SEEDS, ConfirmationRequest, plans
-    from optbench.comparison.rounds import until_decided as train_until_decided
+    from optbench.comparison import rounds
 
     check_counts(flags=False, top=top, epochs=epochs, lanes=lanes, workers=workers)
     names = names_of(studies)
     check_rounds(False, len(set(names)), until_decided, seeds, max_seeds, equal)
     url = one_database(studies, storage)
-    asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or MAX_SEEDS) if until_decided else None
-    request = ConfirmationRequest(names, top, seeds, epochs, asked)
+    asked = UntilDecided(equal=equal or EQUAL, max_seeds=max_seeds or rounds.MAX_SEEDS) if until_decided else None
+    request = rounds.ConfirmationRequest(names, top, seeds, epochs, asked)
     options = Options(lanes=lanes, data_dir=None if data_dir is None else Path(data_dir), allow_code=allow_code)
     screen = suitable_screen() if progress else Silent()
 
@@ -68,12 +67,12 @@ def confirm(
 
     if asked is None:
         with opened(url) as database:
-            found = plans(database, request)
+            found = rounds.plans(database, request)
         train(found)
     else:
-        train_until_decided(lambda: opened(url, read_only=False), request, train, screen.line)
+        rounds.until_decided(lambda: opened(url, read_only=False), request, train, screen.line)
     with opened(url) as database:
-        return [Study(one.name, url) for one in plans(database, request)]
+        return [Study(one.name, url) for one in rounds.plans(database, request)]
 
 
 def request_of(one: "Plan", request: "ConfirmationRequest", url: str, options: Options, workers: int) -> Request:
