@@ -11,7 +11,7 @@ from contextlib import closing
 
 import optuna
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 
 from optbench.errors import StorageError
 from optbench.storage import (
@@ -152,6 +152,19 @@ def test_several_threads_may_create_the_tables_of_an_empty_file_at_once(file):
         empty.touch()
         together(lambda url=f"sqlite:///{empty}": open_storage(url, create=True).close(), 4)
         open_storage(f"sqlite:///{empty}").close()
+
+
+def test_a_file_gets_its_write_ahead_log_once_nobody_reads_it(file):
+    """SQLite refuses the switch at once, whatever the timeout of the connection is."""
+    with closing(sqlite3.connect(file, check_same_thread=False)) as reader:
+        reader.execute("CREATE TABLE t (x)")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM t")
+        release = threading.Timer(0.3, reader.rollback)
+        release.start()
+        with closing(engine.engine_options(make_url(f"sqlite:///{file}"))["creator"]()) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        release.join()
 
 
 def test_the_doctor_finds_a_damaged_file(file, storage, writer):

@@ -1,6 +1,7 @@
 """An open database: sessions, Optuna's storage on the same engine, and retries while it cannot be reached."""
 
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from optbench.errors import StorageError
 from optbench.storage import schema  # noqa: F401  registers our tables with Optuna's metadata
 
 BUSY_SECONDS = 60
+SWITCH_SECONDS = 0.05  # at most, between two tries to switch a file to a write-ahead log
+PRIMARY = 0xFF  # the bits of SQLite's error codes that name the kind of error
 RETRY_SECONDS = 1.0
 LASTING = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY)  # SQLite's: a table is missing, or the file is read-only
 SERVERS: dict[str, dict[str, Any]] = {
@@ -131,9 +134,28 @@ def _connect(path: str) -> sqlite3.Connection:
         isolation_level="IMMEDIATE",
         check_same_thread=False,
     )
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    _write_ahead(connection)
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Give the file a write-ahead log, unless it has one.
+
+    Whoever switches needs the file for itself. SQLite does not wait for that, whatever the connection's timeout is:
+    two connections that switch at once would wait for each other.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0, SWITCH_SECONDS))
+        else:
+            return
 
 
 def connect_to_read(path: str) -> sqlite3.Connection:
