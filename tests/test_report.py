@@ -85,7 +85,35 @@ def test_the_proposed_range_of_epsilon_ends_where_it_only_scales_the_learning_ra
     run(storage, search(space=space, sampler={"name": "qmc"}), "adadelta", lambda job: job.hparams["epsilon"])
     (arm,) = collect(storage, []).arms
     (edge,) = [edge for edge in edges(arm.source.study, arm.best) if edge.name == "epsilon"]
-    assert (edge.end, edge.low, edge.high) == ("high", 1e-9, 1.0)
+    assert (edge.end, edge.proposal) == ("high", (1e-9, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "expected"),
+    [
+        ([16, 32, 64, 128], 128, "batch: the best trials have 128, the largest of its list; try larger ones, too."),
+        ([16, 32, 64, 128], 16, "batch: the best trials have 16, the smallest of its list; try smaller ones, too."),
+        ([16, 32, 64, 128], 64, None),
+        ([16, 32], 32, None),
+        ([1, 32, 64], 1, None),
+    ],
+)
+def test_a_list_has_a_slice_and_warns_if_the_best_trials_have_its_first_or_last_number(
+    values, better, expected, storage
+):
+    space = SPACES["adadelta"] | {"batch": values, "schedule": ["constant", "cosine"]}
+    sweep = search(space=space, sampler={"name": "random"}, pruner={"name": "none"})
+    run(storage, sweep, "adadelta", lambda job: 0.9 if job.hparams.get("batch", 64) == better else 0.5)
+    (section,) = spaces(collect(storage, ["adadelta"]).arms)
+    assert [line for line in section.warnings if line.startswith("batch")] == [expected] * bool(expected)
+    assert not [line for line in section.warnings if line.startswith("schedule")]
+    plots = {figure.caption.rpartition(" against ")[2]: figure.plot for figure in section.figures}
+    assert list(plots["batch"].layout.xaxis.ticktext) == [str(value) for value in values]
+    assert list(plots["schedule"].layout.xaxis.ticktext) == ["constant", "cosine"]
+    places = [x for trace in plots["batch"].data if trace.name == "complete" for x in trace.x]
+    assert {round(x) for x in places} == set(range(len(values)))
+    assert max(abs(x - round(x)) for x in places) <= 0.3
+    assert ("end" in plots["batch"].layout.xaxis.title.text) == bool(expected)
 
 
 def test_budget_curves_end_where_their_band_does(comparison_url):

@@ -1,13 +1,14 @@
-"""Finds the ends of ranges at which the best trials of a search sit, and proposes wider ranges."""
+"""Finds the ends of ranges and lists at which the best trials of a search sit, and proposes wider ranges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from optbench.definition.space import Float
-from optbench.optimizers import ONE_MINUS, OPTIMIZERS
-from optbench.statistics.search import End, boundary, wider
+from optbench.definition.space import Choice, Float
+from optbench.optimizers import ONE_MINUS, OPTIMIZERS, Kind
+from optbench.statistics.search import TOP, End, boundary, wider
 from optbench.storage import StudyRecord, TrialRecord
 
+LISTED = 3  # values of a list; the best trial of two is always at an end
 USEFUL: Mapping[str, float] = {"epsilon": 1.0}
 """The largest values that are proposed. A larger epsilon outweighs the average that it is added to, and only scales the
 learning rate.
@@ -16,33 +17,58 @@ learning rate.
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """An end of a hyperparameter's range, at `bound`, where the best trials sit; `low` to `high` is a wider range."""
+    """An end of a hyperparameter's range or list, at `bound`, where the best trials sit.
+
+    `proposal` is a wider range; None if the values are a list.
+    """
 
     name: str
     end: End
     bound: float
-    low: float
-    high: float
+    proposal: tuple[float, float] | None = None
 
     @property
     def sentence(self) -> str:
         """The warning in words."""
-        return f"{self.name}: the best trials sit at its {self.end} end; try {self.low:.2g} to {self.high:.2g}."
+        if self.proposal is None:
+            which, more = ("smallest", "smaller") if self.end == "low" else ("largest", "larger")
+            return f"{self.name}: the best trials have {self.bound:g}, the {which} of its list; try {more} ones, too."
+        low, high = self.proposal
+        return f"{self.name}: the best trials sit at its {self.end} end; try {low:.2g} to {high:.2g}."
 
 
 def edges(study: StudyRecord, best: Sequence[TrialRecord]) -> list[Edge]:
-    """Every end of a range at which the study's best trials sit (best first), unless no wider range is useful."""
-    found = []
+    """Every end of a range or list at which the study's best trials sit (best first), unless it cannot be wider."""
+    found: list[Edge] = []
     for name, dimension in study.sweep.space.items() if study.sweep else ():
-        if not isinstance(dimension, Float):
-            continue
-        units = [dimension.unit(trial.params[name]) for trial in best if name in trial.params]
-        for end in boundary(units).ends if units else ():
-            low, high = _proposal(study.optimizer, name, dimension, end)
-            if (low, high) != (dimension.low, dimension.high):
-                bound = dimension.low if end == "low" else dimension.high
-                found.append(Edge(name=name, end=end, bound=bound, low=low, high=high))
+        values = [trial.params[name] for trial in best if name in trial.params]
+        if values and isinstance(dimension, Float):
+            found += _of_range(study.optimizer, name, dimension, values)
+        elif values and isinstance(dimension, Choice):
+            found += _of_list(study.optimizer, name, dimension, values)
     return found
+
+
+def _of_range(optimizer: str, name: str, dimension: Float, values: Sequence[float]) -> Iterator[Edge]:
+    for end in boundary([dimension.unit(value) for value in values]).ends:
+        proposal = _proposal(optimizer, name, dimension, end)
+        if proposal != (dimension.low, dimension.high):
+            bound = dimension.low if end == "low" else dimension.high
+            yield Edge(name=name, end=end, bound=bound, proposal=proposal)
+
+
+def _of_list(optimizer: str, name: str, dimension: Choice, values: Sequence[float]) -> Iterator[Edge]:
+    """The end that the best trial and at least half of the ten best have, in a list of three numbers or more."""
+    known = OPTIMIZERS[optimizer].hyperparameters[name.removeprefix(ONE_MINUS)]
+    if len(dimension.values) < LISTED or known.kind in (Kind.FLAG, Kind.NAME):
+        return
+    limits = (0.0, 1.0) if name.startswith(ONE_MINUS) else (known.low, known.high)
+    top, smallest, largest = values[:TOP], min(dimension.values), max(dimension.values)
+    crowded = 2 * top.count(top[0]) >= len(top)
+    if crowded and top[0] == smallest > max(limits[0], 1 if known.kind is Kind.COUNT else limits[0]):
+        yield Edge(name=name, end="low", bound=smallest)
+    if crowded and top[0] == largest < limits[1]:
+        yield Edge(name=name, end="high", bound=largest)
 
 
 def _proposal(optimizer: str, name: str, dimension: Float, end: End) -> tuple[float, float]:

@@ -55,6 +55,35 @@ def slice_of(
     The `best` trial is a star; `marks` are dotted lines. `low` is where the y axis begins; trials below it are drawn
     there, as triangles.
     """
+    figure = _trials(points, best, tint, low)
+    for line, mark in enumerate(marks):
+        figure.add_vline(x=mark.x, line_dash="dot", line_color=REFERENCE)
+        place = math.log10(mark.x) if space.log else mark.x  # annotations on a logarithmic axis are placed by exponent
+        figure.add_annotation(
+            x=place, y=1, yref="paper", yanchor="bottom", yshift=LABEL_HEIGHT * line, showarrow=False, text=mark.name,
+            font={"size": 11},
+        )  # fmt: skip
+    first, last = (math.log10(end) if space.log else end for end in (space.low, space.high))
+    figure.update_xaxes(range=[first - 0.03 * (last - first), last + 0.03 * (last - first)])
+    if space.log:
+        figure.update_xaxes(POWERS_OF_TEN | {"dtick": decades(space.low, space.high)})
+    return styled(figure, x, y, log_x=space.log)
+
+
+def list_slice_of(
+    points: Sequence[Point], best: Point | None, x: str, names: Sequence[str], y: str, tint: str, low: float | None
+) -> go.Figure:
+    """The objective against a hyperparameter with a list of values, as `slice_of` draws it.
+
+    Points have the position of their value in the list, give or take a fraction, and `names` are the values in words.
+    """
+    figure = _trials(points, best, tint, low)
+    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=list(names), range=[-0.5, len(names) - 0.5])
+    return styled(figure, x, y)
+
+
+def _trials(points: Sequence[Point], best: Point | None, tint: str, low: float | None) -> go.Figure:
+    """The trials of a slice, and its y axis."""
     figure = go.Figure()
     floor = 0.0 if low is None else low
     for state, symbol in SYMBOLS.items():
@@ -74,27 +103,17 @@ def slice_of(
             x=[best.x], y=[best.y], mode="markers", name="best", hoverinfo="skip", showlegend=False, cliponaxis=False,
             marker={"symbol": "star-open", "size": 18, "color": REFERENCE, "line": {"width": 2}},
         )  # fmt: skip
-    for line, mark in enumerate(marks):
-        figure.add_vline(x=mark.x, line_dash="dot", line_color=REFERENCE)
-        place = math.log10(mark.x) if space.log else mark.x  # annotations on a logarithmic axis are placed by exponent
-        figure.add_annotation(
-            x=place, y=1, yref="paper", yanchor="bottom", yshift=LABEL_HEIGHT * line, showarrow=False, text=mark.name,
-            font={"size": 11},
-        )  # fmt: skip
     if low is not None:
         figure.update_yaxes(range=[low, max(p.y for p in points) + HEADROOM])
-    first, last = (math.log10(end) if space.log else end for end in (space.low, space.high))
-    figure.update_xaxes(range=[first - 0.03 * (last - first), last + 0.03 * (last - first)])
-    if space.log:
-        figure.update_xaxes(POWERS_OF_TEN | {"dtick": decades(space.low, space.high)})
     figure.update_yaxes(PERCENT)
-    return styled(figure, x, y, log_x=space.log)
+    return figure
 
 
 def with_warnings(figure: go.Figure, crossed: Sequence[Edge]) -> go.Figure:
-    """The slice with a line at each end of its range at which the best trials sit, and an axis title that says so."""
+    """The slice with an axis title that says at which end the best trials sit, and in a range a line at that end."""
     for edge in crossed:
-        figure.add_vline(x=edge.bound, line_color=WARNING, line_width=2)
+        if edge.proposal is not None:
+            figure.add_vline(x=edge.bound, line_color=WARNING, line_width=2)
     if crossed:
         text = f"{crossed[0].name}<br>best trials at its {' and '.join(edge.end for edge in crossed)} end"
         figure.update_xaxes(title={"text": text, "font": {"color": WARNING}})

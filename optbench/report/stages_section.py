@@ -107,7 +107,7 @@ def _arms(rows: Sequence[Row]) -> Table:
     cells = [
         [
             row.arm.name, interval(row.tuned), interval(row.default), interval(row.paper),
-            row.arm.selection.in_words, percent(row.arm.selection.accuracy), percent(row.arm.selection.single),
+            row.arm.selection.in_words, row.arm.selection.in_percent, percent(row.arm.selection.single),
             "-" if row.optimism is None else f"{100 * row.optimism:+.2f}",
             str(row.arm.trials), str(row.arm.consumed),
         ]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from optbench.comparison.arms import explores
-from optbench.definition.space import Float
+from optbench.definition.space import Choice, Dimension, Float
 from optbench.errors import counted
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS
 from optbench.report.edges import edges
 from optbench.report.figures import Line, lines
-from optbench.report.slice_figures import Mark, Point, slice_of, with_warnings
+from optbench.report.slice_figures import Mark, Point, list_slice_of, slice_of, with_warnings
 from optbench.report.style import REFERENCE, Scale, colour, shade
 from optbench.scheduler.states import State, StudyState
 from optbench.statistics.budget import band_of_k, best_of_k_unbiased, largest_k, median_of_k
@@ -80,7 +80,7 @@ def _of_settings(records: Sequence[TrialRecord], curves: Mapping[int, list[Epoch
 def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None = None) -> dict[str, Any]:
     """The objective against each hyperparameter that was searched, by the hyperparameter's name.
 
-    A red axis warns where the best trials sit at an end of the range. `low` is where the objective's axis begins.
+    A red axis warns where the best trials sit at an end of the range or list. The objective's axis begins at `low`.
     """
     space, epochs = (study.sweep.space, study.sweep.epochs) if study.sweep else ({}, 1)
     ranked = winner_first(study.finals, records)
@@ -88,19 +88,48 @@ def slices(study: StudyRecord, records: Sequence[TrialRecord], low: float | None
     shown = [r for r in records if r.state in COUNTED and r.last is not None]
     drawn = {}
     for name, dimension in space.items():
-        points = [_point(r, name, epochs) for r in shown if name in r.params]
-        if points and isinstance(dimension, Float):
-            best = next((_point(r, name, epochs) for r in ranked if name in r.params), None)
-            marks = list(_marks(study.optimizer, name, dimension))
-            figure = slice_of(points, best, marks, name, dimension, study.metric, colour(study.optimizer), low)
+        own = [r for r in shown if name in r.params]
+        best = next((r for r in ranked if name in r.params), None)
+        if own and (isinstance(dimension, Float) or len(dimension.values) > 1):
+            figure = _slice(study, name, dimension, own, best, epochs, low)
             drawn[name] = with_warnings(figure, [edge for edge in crossed if edge.name == name])
     return drawn
 
 
-def _point(trial: TrialRecord, name: str, epochs: int) -> Point:
+def _slice(
+    study: StudyRecord,
+    name: str,
+    dimension: Dimension,
+    records: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    epochs: int,
+    low: float | None,
+) -> Any:
+    """The slice of one hyperparameter."""
+    tint = colour(study.optimizer)
+    if isinstance(dimension, Choice):
+        values = sorted(dimension.values)
+        places = {r.number: values.index(r.params[name]) + _aside(r.number) for r in records}
+        points = [_point(r, places[r.number], epochs) for r in records]
+        star = None if best is None else _point(best, values.index(best.params[name]) + _aside(best.number), epochs)
+        known = OPTIMIZERS[study.optimizer].hyperparameters[name.removeprefix(ONE_MINUS)]
+        names = [str(w).lower() if isinstance(w := known.written(v), bool | str) else f"{w:g}" for v in values]
+        return list_slice_of(points, star, name, names, study.metric, tint, low)
+    points = [_point(r, r.params[name], epochs) for r in records]
+    star = None if best is None else _point(best, best.params[name], epochs)
+    marks = list(_marks(study.optimizer, name, dimension))
+    return slice_of(points, star, marks, name, dimension, study.metric, tint, low)
+
+
+def _aside(number: int) -> float:
+    """How far from its value a trial is drawn, so that those of one value do not cover each other: -0.3 to 0.3."""
+    return 0.6 * (number * 0.618034 % 1 - 0.5)
+
+
+def _point(trial: TrialRecord, x: float, epochs: int) -> Point:
     ended = f", {trial.state} after {counted(trial.epochs, 'epoch')}" if trial.state is not State.COMPLETE else ""
     return Point(
-        x=trial.params[name],
+        x=x,
         y=trial.last or 0.0,
         state=trial.state,
         text=f"trial {trial.number}{ended}",
