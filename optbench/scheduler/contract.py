@@ -47,7 +47,10 @@ class Writer(Protocol):
         """The trials that may have changed since the last call or the last claim."""
 
     def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
-        """A new running trial for the slot that `choose` returns, or None. No two workers get the same slot."""
+        """A new running trial for the slot that `choose` returns, or None. No two workers get the same slot.
+
+        `choose` gets updates, and may be called more than once before a slot is taken.
+        """
 
     def begin(
         self,

@@ -1,6 +1,7 @@
 """Reads trials as Optuna's FrozenTrials, and follows a study as it changes: no finished trial is read twice."""
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -17,14 +18,22 @@ from optbench.storage.optuna_private import local_time, models, trial_id_of, tri
 from optbench.storage.schema import TOKEN
 
 FEW = 500  # trials; up to this many are read by their ids, which is quicker in a large study
+FEW_RUNNING = 64  # trials; up to this many are read whole every time
+SHARE = 0.01  # of a reader's time that may go into reading more running trials than that
+UNFINISHED = TrialState.RUNNING, TrialState.WAITING
 
 
 class Follower:
-    """Remembers what one reader has seen of a study. `count` is the number that the next trial gets."""
+    """Remembers what one reader has seen of a study. `count` is the number that the next trial gets.
+
+    It finds every new trial and every end at once. What running trials have reached may be older where many run,
+    because to read them all takes most of a second for a thousand.
+    """
 
     def __init__(self, storage: Storage, study_id: int, name: str) -> None:
         self.storage, self.study_id, self.name = storage, study_id, name
         self.last, self.unfinished, self.count = -1, set[int](), 0
+        self.due = 0.0  # when many running trials are read again, by the monotonic clock
         self.identity: Any = None  # the study's name and token (as JSON) at the first read
 
     @property
@@ -33,16 +42,47 @@ class Follower:
         return json.loads(self.identity[1]) if self.identity and self.identity[1] else None
 
     def updates(self) -> Sequence[FrozenTrial]:
-        """The trials that are new or were unfinished when they were last read, by number. Raises StudyError."""
-        return self.storage.read(self.read)
+        """The trials that are new, have ended, or run and may have changed since the last call, by number.
 
-    def read(self, session: Session) -> Sequence[FrozenTrial]:
-        """The updates, read in an open session."""
+        Raises StudyError.
+        """
+        return self.storage.read(self._read)
+
+    def newer(self, session: Session) -> Sequence[FrozenTrial]:
+        """The trials that were added since the last call of either kind, by number. Running ones lack their parameters.
+
+        It is for the study's lock, which everybody waits for: it reads nothing else. Raises StudyError.
+        """
         self.check(session)
-        trial_id = models.TrialModel.trial_id
+        trial = models.TrialModel
+        added = select(trial.trial_id, trial.state).where(trial.study_id == self.study_id, trial.trial_id > self.last)
+        rows = session.execute(added).all()
+        running = [row.trial_id for row in rows if row.state == TrialState.RUNNING]
+        others = [row.trial_id for row in rows if row.state != TrialState.RUNNING]
+        found = read_trials(session, [self.study_id], trial.trial_id.in_(running), narrow=True) if running else {}
+        more = read_trials(session, [self.study_id], trial.trial_id.in_(others)) if others else {}
+        both = [*found.get(self.study_id, ()), *more.get(self.study_id, ())]
+        return self._noted(sorted(both, key=lambda frozen: frozen.number))
+
+    def _read(self, session: Session) -> Sequence[FrozenTrial]:
+        self.check(session)
+        begin, trial = time.monotonic(), models.TrialModel
         oldest = min(self.unfinished, default=self.last + 1)  # the index on ids skips every trial before it
-        wanted = or_(trial_id > self.last, trial_id.in_(self.unfinished))
-        found = read_trials(session, [self.study_id], trial_id >= oldest, wanted)[self.study_id]
+        own = trial.study_id == self.study_id, trial.trial_id >= oldest
+        still = set(session.scalars(select(trial.trial_id).where(*own, trial.state.in_(UNFINISHED))))
+        ended = self.unfinished - still
+        whole = len(still) <= FEW_RUNNING or begin >= self.due
+        again = self.unfinished if whole else ended
+        wanted = or_(trial.trial_id > self.last, trial.trial_id.in_(again))
+        found = self._noted(read_trials(session, [self.study_id], trial.trial_id >= oldest, wanted)[self.study_id])
+        self.unfinished -= ended
+        if whole:
+            now = time.monotonic()
+            self.due = now + (now - begin) / SHARE
+        return found
+
+    def _noted(self, found: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
+        """The trials, after noting which are the last, and which have to be read again."""
         for frozen in found:
             own_id = trial_id_of(frozen)
             self.last = max(self.last, own_id)
@@ -63,8 +103,13 @@ class Follower:
             )
 
 
-def read_trials(session: Session, study_ids: Collection[int], *where: ColumnElement[bool]) -> dict[int, list[Any]]:
-    """The FrozenTrials of each study that meet all conditions `where`, by number; at most seven queries."""
+def read_trials(
+    session: Session, study_ids: Collection[int], *where: ColumnElement[bool], narrow: bool = False
+) -> dict[int, list[Any]]:
+    """The FrozenTrials of each study that meet all conditions `where`, by number; at most seven queries.
+
+    With `narrow` they have their user attributes only, which takes two.
+    """
     trial = models.TrialModel
     wanted = and_(trial.study_id.in_(study_ids), *where)
     columns = trial.study_id, trial.trial_id, trial.number, trial.state, *trial_times()
@@ -74,7 +119,7 @@ def read_trials(session: Session, study_ids: Collection[int], *where: ColumnElem
         return trials
     if len(rows) <= FEW:
         wanted = trial.trial_id.in_([row.trial_id for row in rows])
-    parts = _Parts(session, wanted)
+    parts = _Parts(session, wanted, narrow)
     for study_id, *row in rows:
         trials[study_id].append(parts.trial(*row))
     return trials
@@ -83,10 +128,13 @@ def read_trials(session: Session, study_ids: Collection[int], *where: ColumnElem
 class _Parts:
     """Everything that belongs to the trials that meet a condition, by trial id."""
 
-    def __init__(self, session: Session, wanted: Any) -> None:
+    def __init__(self, session: Session, wanted: Any, narrow: bool) -> None:
+        self.user_attrs = _read(session, wanted, models.TrialUserAttributeModel, "key", "value_json")
+        self.values = self.params = self.system_attrs = self.points = defaultdict[int, list[Any]](list)
+        if narrow:
+            return
         self.values = _read(session, wanted, models.TrialValueModel, "objective", "value", "value_type")
         self.params = _read(session, wanted, models.TrialParamModel, "param_name", "param_value", "distribution_json")
-        self.user_attrs = _read(session, wanted, models.TrialUserAttributeModel, "key", "value_json")
         self.system_attrs = _read(session, wanted, models.TrialSystemAttributeModel, "key", "value_json")
         point = models.TrialIntermediateValueModel
         self.points = _read(session, wanted, point, "step", "intermediate_value", "intermediate_value_type")

@@ -6,7 +6,7 @@ import socket
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,12 @@ class Worker:
         self.seen = time.monotonic()  # this worker's last heartbeat, by its own monotonic clock
         self.watched: dict[str, tuple[datetime, float]] = {}  # other workers: heartbeat, and since when it is unchanged
 
+    def rejoin(self, session: Session) -> None:
+        """Write a heartbeat if this worker's have stopped, or if another worker took it for dead and removed it."""
+        late = time.monotonic() - self.seen >= self.heartbeat_timeout / 2
+        if late or session.scalar(select(workers.c.worker).where(workers.c.worker == self.name)) is None:
+            self.heartbeat(session)
+
     def heartbeat(self, session: Session) -> None:
         """Write this worker's heartbeat."""
         mine = workers.c.worker == self.name
@@ -51,24 +57,32 @@ class Worker:
     def reap(self, session: Session) -> None:
         """End the running trials of this study's dead workers, so that their slots become free.
 
-        The trials are read before the workers: a worker that joins in between has no trial among them.
+        Every worker watches the others, but only one of them reaps: the live one whose name comes first. It locks the
+        trials of the dead and no others.
         """
-        found = running(session, self.study_id, lock=True)
-        rows = session.execute(select(workers).where(workers.c.study_id == self.study_id)).all()
-        dead = self._dead(rows, clock(session))
-        present = {row.worker for row in rows if row not in dead}
-        for trial, worker in found:
-            if worker not in present:
-                _interrupt(session, trial, f"worker {worker} died")
+        columns = workers.c.worker, workers.c.heartbeat, workers.c.timeout
+        rows = session.execute(select(*columns).where(workers.c.study_id == self.study_id)).all()
+        now = clock(session)
+        dead = self._dead(rows, now)
+        if self.name != min(row.worker for row in rows if row not in dead and _lives(row, now)):
+            return
+        # The trials are read before the workers, again: a worker that joins in between has no trial among them.
+        found = workers_of_running(session, self.study_id)
+        present = set(session.scalars(select(workers.c.worker).where(workers.c.study_id == self.study_id)))
+        present -= {row.worker for row in dead}
+        lost = [trial_id for trial_id, worker in found.items() if worker not in present]
+        for trial, worker in _locked(session, lost):
+            _interrupt(session, trial, f"worker {worker} died")
         for row in dead:
             unchanged = workers.c.worker == row.worker, workers.c.heartbeat == row.heartbeat
             session.execute(delete(workers).where(*unchanged))
 
     def leave(self, session: Session) -> None:
         """Remove this worker. Trials that it still has, for example claimed and never begun, end as interrupted."""
-        for trial, worker in running(session, self.study_id, lock=True):
-            if worker == self.name:
-                _interrupt(session, trial, f"worker {worker} left")
+        found = workers_of_running(session, self.study_id)
+        own = [trial_id for trial_id, worker in found.items() if worker == self.name]
+        for trial, worker in _locked(session, own):
+            _interrupt(session, trial, f"worker {worker} left")
         session.execute(delete(workers).where(workers.c.worker == self.name))
 
     def _dead(self, rows: Sequence[Any], now: datetime) -> list[Any]:
@@ -116,15 +130,28 @@ def alive_by_study(session: Session) -> dict[int, set[str]]:
     return found
 
 
-def running(session: Session, study_id: int, lock: bool = False) -> list[tuple[Any, str]]:
-    """The running trials of a study, each with its worker's name. Trials of other programs are left out."""
+def workers_of_running(session: Session, study_id: int) -> dict[int, str]:
+    """The worker of each running trial of a study, by the trial's id. Trials of other programs are left out."""
+    trial, held = models.TrialModel, models.TrialUserAttributeModel
+    query = (
+        select(trial.trial_id, held.value_json)
+        .join(held, held.trial_id == trial.trial_id)
+        .where(trial.study_id == study_id, trial.state == TrialState.RUNNING, held.key == TrialAttribute.WORKER.value)
+    )
+    return {trial_id: json.loads(text) for trial_id, text in session.execute(query)}
+
+
+def _locked(session: Session, trial_ids: Collection[int]) -> list[tuple[Any, str]]:
+    """Those of the trials that still run, each with its worker's name, after locking them."""
+    if not trial_ids:
+        return []
     query = (
         select(models.TrialModel)
-        .where(models.TrialModel.study_id == study_id, models.TrialModel.state == TrialState.RUNNING)
+        .where(models.TrialModel.trial_id.in_(trial_ids), models.TrialModel.state == TrialState.RUNNING)
         .options(selectinload(models.TrialModel.user_attributes))
         .order_by(models.TrialModel.trial_id)
     )
-    found = session.scalars(query.with_for_update() if lock else query).all()
+    found = session.scalars(query.with_for_update()).all()
     return [(trial, worker) for trial in found if (worker := attribute(trial, TrialAttribute.WORKER)) is not None]
 
 

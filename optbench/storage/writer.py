@@ -121,11 +121,15 @@ class Writer:
         return self.follower.updates()
 
     def claim(self, choose: Callable[[Sequence[FrozenTrial]], int | None]) -> Claim | None:
-        """A new running trial for the slot that `choose` returns, or None. No two workers get the same slot."""
+        """A new running trial for the slot that `choose` returns, or None. No two workers get the same slot.
+
+        `choose` gets everything that has changed before this worker waits for the study's lock, and then what was
+        added meanwhile. The lock is held for a few short statements.
+        """
 
         def work(session: Session) -> Claim | None:
             session.get(models.StudyModel, self.study_id, with_for_update=True)
-            updates = self.follower.read(session)
+            updates = self.follower.newer(session)
             slot = choose(updates)
             for trial in updates:  # one that was claimed in a transaction whose answer was lost
                 ours = trial.user_attrs.get(TrialAttribute.WORKER) == self.worker.name
@@ -133,9 +137,11 @@ class Writer:
                     return Claim(trial_id_of(trial), trial.number, trial.user_attrs[TrialAttribute.SLOT])
             if slot is None:
                 return None
-            self.worker.heartbeat(session)
+            self.worker.rejoin(session)
             return Claim(*self._row(session, slot), slot)
 
+        if choose(self.updates()) is None:
+            return None
         claim = self.storage.write(work)
         if claim is not None:
             self.claimed.add(claim.trial_id)
