@@ -16,9 +16,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from optbench.api import Comparison, Dataset, Study, Table, compare, confirm, load, open_study, run, studies
+    from optbench.api import (
+        Arrays,
+        Comparison,
+        Dataset,
+        Study,
+        Table,
+        compare,
+        confirm,
+        load,
+        load_data,
+        open_study,
+        run,
+        studies,
+    )
 
 __all__ = [
+    "Arrays",
     "Comparison",
     "Dataset",
     "Study",
@@ -27,6 +41,7 @@ __all__ = [
     "compare",
     "confirm",
     "load",
+    "load_data",
     "open_study",
     "run",
     "studies",

@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import pydoc
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, Choice, choose, frameworks
 from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers.knobs import SCHEDULES
 from optbench.scheduler.finals import Finalist
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord
@@ -77,9 +79,17 @@ def test_the_name_of_a_study_cannot_inject_code_into_a_script(name):
     assert repr(name) in script.splitlines()[0]
 
 
-def keras_displacement(optimizer, hparams):
+def with_steps(optimizer, hparams):
+    """A choice of a trial that takes 50 steps."""
     choice = choice_of(optimizer)
-    content = json.loads(FORMATS["keras"]([replace(choice, trial=replace(choice.trial, hyperparameters=hparams))]))
+    sweep = replace(choice.study.sweep, epochs=STEPS, batch=1200)
+    return replace(
+        choice, study=replace(choice.study, sweep=sweep), trial=replace(choice.trial, hyperparameters=hparams)
+    )
+
+
+def keras_displacement(optimizer, hparams):
+    content = json.loads(FORMATS["keras"]([with_steps(optimizer, hparams)]))
     rule = keras.saving.deserialize_keras_object(content)
     if optimizer != "lamb":  # Keras 3.15 cannot deserialize it by name
         assert type(keras.optimizers.deserialize(content)) is type(rule)
@@ -89,21 +99,43 @@ def keras_displacement(optimizer, hparams):
     return np.asarray(variable) - START
 
 
+def built(content, *first):
+    """The object that exported JSON describes, called with the arguments `first` before its own."""
+    arguments = {name: made_of(value, *first) for name, value in content["arguments"].items()}
+    return pydoc.locate(content["class"])(*first, **arguments)
+
+
+def made_of(value, *first):
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [built(one, *first) for one in value]
+    return built(value, *first) if isinstance(value, dict) else value
+
+
 def torch_displacement(optimizer, hparams):
+    """What the exported configuration does in PyTorch in 50 steps, used as its knobs say."""
     torch = pytest.importorskip("torch")
-    found = frameworks.torch(optimizer, hparams, STEPS)
+    found = json.loads(FORMATS["torch"]([with_steps(optimizer, hparams)]))
+    knobs = {one["knob"]: one for one in found["knobs"]}
     weight = torch.nn.Parameter(torch.tensor(START))
-    rule = getattr(torch.optim, found.name.removeprefix("torch.optim."))([weight], **found.arguments)
+    rule = built(found, [weight])
+    scheduler = built(knobs["schedule"], rule) if "schedule" in knobs else None
     for gradient in GRADIENTS:
         weight.grad = torch.tensor(gradient)
+        if "global_clipnorm" in knobs:
+            built(knobs["global_clipnorm"], [weight])
         rule.step()
+        if scheduler is not None:
+            scheduler.step()
     return weight.detach().numpy() - START, found
 
 
 def optax_displacement(optimizer, hparams):
+    """What the exported configuration does in optax in 50 steps, used as its knobs say."""
     optax = pytest.importorskip("optax")
-    found = frameworks.optax(optimizer, hparams, STEPS)
-    rule = getattr(optax, found.name.removeprefix("optax."))(**found.arguments)
+    found = json.loads(FORMATS["optax"]([with_steps(optimizer, hparams)]))
+    before = [built(one) for one in found["knobs"] if "before the optimizer" in one["use"]]
+    after = [built(one) for one in found["knobs"] if "after the optimizer" in one["use"]]
+    rule = optax.chain(*before, built(found), *after)
     weight, state = START, rule.init(START)
     for gradient in GRADIENTS:
         deltas, state = rule.update(gradient, state, weight)
@@ -132,11 +164,79 @@ def test_a_translation_is_exact_or_says_what_differs(optimizer, changes, displac
         return
     ours, (theirs, found) = keras_displacement(optimizer, hparams), displacement(optimizer, hparams)
     relative_difference = np.max(np.abs(theirs - ours)) / np.max(np.abs(ours))
-    if found.difference is None:
+    if found["exact"]:
         assert relative_difference < 2e-4
     else:
         assert 2e-4 < relative_difference < 0.5
-        assert "epsilon" in found.difference or "momentum" in found.difference
+        assert "epsilon" in found["difference"] or "momentum" in found["difference"]
+
+
+COSINE, LINEAR, EXPONENTIAL = (float(SCHEDULES.index(name)) for name in ("cosine", "linear", "exponential"))
+KNOB_VARIANTS = [
+    ("adadelta", {"global_clipnorm": 1.5}),
+    ("adadelta", {"schedule": COSINE, "warmup": 0.2, "final": 0.1}),
+    ("adagrad", {"schedule": COSINE}),
+    ("adagrad", {"schedule": LINEAR, "final": 0.3, "global_clipnorm": 2.0}),
+    ("adagrad", {"schedule": EXPONENTIAL, "final": 0.05}),
+    ("sgd", {"momentum": 0.0, "warmup": 0.5}),
+    ("nadam", {"weight_decay": 0.2, "schedule": COSINE, "final": 0.2}),
+    ("adam", {"weight_decay": 0.2, "schedule": LINEAR}),
+]
+
+
+@pytest.mark.parametrize("displacement", [torch_displacement, optax_displacement])
+@pytest.mark.parametrize(("optimizer", "knobs"), KNOB_VARIANTS)
+def test_knobs_are_translated_to_what_frameworks_have_for_them(optimizer, knobs, displacement):
+    """Adam's epsilon stands elsewhere there, and optax' Nadam warms no momentum up, which the translations say."""
+    hparams = hparams_of(optimizer, epsilon=1e-7, **knobs)
+    ours, (theirs, found) = keras_displacement(optimizer, hparams), displacement(optimizer, hparams)
+    relative_difference = np.max(np.abs(theirs - ours)) / np.max(np.abs(ours))
+    assert relative_difference < (2e-4 if found["exact"] else 0.3)
+
+
+@pytest.mark.parametrize(("optimizer", "changes"), [("sgd", {}), ("rmsprop", {"momentum": 0.8}), ("lion", {})])
+def test_optax_decays_weights_after_any_rule_also_while_the_learning_rate_changes(optimizer, changes):
+    decay = {"weight_decay": 0.5, "schedule": COSINE, "final": 0.1}
+    hparams = hparams_of(optimizer, **changes, **decay, **({"momentum": 0.0} if optimizer == "sgd" else {}))
+    theirs, found = optax_displacement(optimizer, hparams)
+    assert found["exact"]
+    assert theirs == pytest.approx(keras_displacement(optimizer, hparams), rel=2e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("displacement", [torch_displacement, optax_displacement])
+def test_a_schedule_of_momentum_is_said_to_differ(displacement):
+    hparams = hparams_of("sgd", momentum=0.9, schedule=LINEAR)
+    ours, (theirs, found) = keras_displacement("sgd", hparams), displacement("sgd", hparams)
+    assert "momentum" in found["difference"]
+    assert np.max(np.abs(theirs - ours)) / np.max(np.abs(ours)) > 2e-4
+
+
+def test_optax_lamb_says_which_weights_its_trust_ratio_takes():
+    hparams = hparams_of("lamb", weight_decay=0.5)
+    theirs, found = optax_displacement("lamb", hparams)
+    assert "trust ratio" in found["difference"]
+    assert theirs == pytest.approx(keras_displacement("lamb", hparams), rel=0.01, abs=0.01)
+
+
+def test_decoupled_weight_decay_that_pytorch_lacks_is_refused():
+    message = "PyTorch has no sgd with decoupled weight decay, and this trial has weight_decay = 0.1; expected another"
+    with pytest.raises(StudyError, match=message):
+        torch_displacement("sgd", hparams_of("sgd", weight_decay=0.1))
+
+
+def test_label_smoothing_is_the_loss_that_each_framework_has_for_it():
+    torch, optax = pytest.importorskip("torch"), pytest.importorskip("optax")
+    hparams = hparams_of("sgd", label_smoothing=0.2)
+    logits = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
+    labels = np.array([0, 3, 1, 2, 2, 0])
+    one_hot = np.eye(4, dtype=np.float32)[labels]
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)(one_hot, logits)
+    [knob] = json.loads(FORMATS["torch"]([with_steps("sgd", hparams)]))["knobs"]
+    theirs = built(knob)(torch.tensor(logits), torch.tensor(labels))
+    assert float(theirs) == pytest.approx(float(expected), rel=1e-5)
+    [knob] = json.loads(FORMATS["optax"]([with_steps("sgd", hparams)]))["knobs"]
+    smoothed = built(knob, one_hot)
+    assert float(optax.softmax_cross_entropy(logits, smoothed).mean()) == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("change", [{"initial_accumulator_value": 0.0}, {"momentum": 0.0}, {"nesterov": 0.0}])
@@ -200,7 +300,7 @@ def test_a_toml_export_is_a_sweep_of_the_same_trials(optimizer):
 
 
 def test_an_exported_script_trains(tmp_path):
-    choice = choice_of("sgd")
+    choice = choice_of("sgd", label_smoothing=0.1, schedule=COSINE)
     script = FORMATS["python"]([choice])
     file = tmp_path / "train.py"
     file.write_text(script)

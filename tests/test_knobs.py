@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import subprocess
 from contextlib import closing
 
 import keras
@@ -21,7 +22,7 @@ from optbench.report.study_figures import slices
 from optbench.scheduler.states import State
 from optbench.storage import best_trials, find_study, open_storage, trials
 from optbench.worker.creation import create_study
-from tests.commands import in_process, run_page
+from tests.commands import COMMAND, in_process, run_page
 from tests.conftest import ROOT, TINY, sweep_of, write_toml
 from tests.filled import fill
 
@@ -68,15 +69,30 @@ def test_a_knob_out_of_its_bounds_is_refused(given, message):
 
 def test_the_manuals_example_runs_as_it_is_written_and_its_best_trial_is_replayed_and_exported(tmp_path):
     outputs = run_page((ROOT / "optbench/docs/knobs.md").read_text(), tmp_path, toml="knobs.toml")
-    assert len(outputs) == 3
+    assert len(outputs) == 4
     assert "16/16 trials, done" in outputs[0]
     assert "weight_decay" in outputs[1]
     arguments = json.loads(outputs[2])["config"]
     assert arguments["weight_decay"] > 0
     assert "label_smoothing" not in arguments
+    assert "weight_decay" in {one["knob"] for one in json.loads(outputs[3])["knobs"]}
     assert "compared exactly" in in_process("replay", "knobs", "best", cwd=tmp_path)
     refused = in_process("export", "knobs", "--format", "torch", cwd=tmp_path, code=2)
-    assert re.search("PyTorch has no sgd with .*weight_decay = ", refused)
+    assert "PyTorch has no sgd with decoupled weight decay, and this trial has weight_decay = " in refused
+
+
+def test_the_loss_of_label_smoothing_is_named_where_keras_optimizers_cannot_hold_it(tmp_path):
+    space = {"learning_rate": 0.01, "label_smoothing": 0.1}
+    write_toml(tmp_path / "tiny.toml", TINY | {"optimizer": "adam", "space": space, "trials": 1})
+    in_process("sweep", "tiny.toml", cwd=tmp_path)
+    loss = "keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)"
+    command = [*COMMAND, "export", "tiny", "--format", "keras"]
+    exported = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"which belongs to the loss: {loss}" in exported.stderr
+    assert "label_smoothing" not in exported.stdout
+    script = in_process("export", "tiny", "--format", "python", cwd=tmp_path)
+    assert f"loss = {loss}" in script
+    assert "keras.utils.to_categorical(y, 10)" in script
 
 
 def test_a_schedule_goes_through_a_whole_study_by_its_name(tmp_path):
@@ -203,10 +219,10 @@ def test_figures_importances_and_warnings_know_the_knobs(tmp_path):
         fill(storage, study, lambda job: 0.9 + 0.01 * math.log10(job.hparams["weight_decay"]))
         study = find_study(storage, "knobs")
         records = trials(storage, study.study_id)
-    assert slices(study, records).keys() == {"learning_rate", "weight_decay", "warmup"}
+    assert slices(study, records).keys() == space.keys()
     found = importances(records, sweep.space)
     assert set(found.by_method) == {"PED-ANOVA", "fANOVA"}
     assert all(max(each, key=each.get) == "weight_decay" for each in found.by_method.values())
     assert {"batch", "schedule", "warmup"} < found.by_method["fANOVA"].keys()
     (edge,) = [one for one in edges(study, best_trials(records)) if one.name == "weight_decay"]
-    assert (edge.end, edge.high > 1e-3) == ("high", True)
+    assert (edge.end, edge.proposal[1] > 1e-3) == ("high", True)

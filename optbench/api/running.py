@@ -77,6 +77,7 @@ def run(
     drain: bool = False,
     trainer: str = TrainerName.LANES,
     data_dir: str | Path | None = None,
+    allow_code: bool = False,
     heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
     retries: int = RETRIES,
     progress: bool = True,
@@ -85,8 +86,8 @@ def run(
 
     `sweep` is what `load` takes; `trials`, `epochs` and `seed` override its keys. `name` is the study's name, by
     default the sweep's. `lanes` is the number of trials that train side by side, `workers` the number of processes that
-    share them, and `timeout` the seconds after which no trial starts. Progress is shown in a notebook, in a terminal,
-    or as plain lines.
+    share them, and `timeout` the seconds after which no trial starts. `allow_code` lets a model's function run as the
+    database holds it. Progress is shown in a notebook, in a terminal, or as plain lines.
 
     Ctrl-C stops after the running epoch, stores what was trained, and raises KeyboardInterrupt, so that a script
     does not go on with half a search; the same call continues the study. A second one stops at once. With `drain` the
@@ -105,6 +106,7 @@ def run(
         data_dir=None if data_dir is None else Path(data_dir),
         heartbeat_timeout=heartbeat_timeout,
         retries=retries,
+        allow_code=allow_code,
     )
     request = Request(
         sweep=found, study=name or found.name, storage=storage_url(storage), options=options, workers=workers

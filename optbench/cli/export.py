@@ -45,7 +45,7 @@ def export(
     allow_code: AllowCode = False,
 ) -> None:
     """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
-    from optbench.exports import FORMATS, Format, chosen
+    from optbench.exports import FORMATS, Format, chosen, loss_notes
     from optbench.files import check_writable
     from optbench.storage import find_study
 
@@ -66,7 +66,12 @@ def export(
         print(
             f"optbench: {study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}", file=sys.stderr
         )
-    _write_choices(study, choices, FORMATS[Format(form or Format.JSON)](choices), output)
+    chosen_form = Format(form or Format.JSON)
+    text = FORMATS[chosen_form](choices)
+    if chosen_form is Format.KERAS:
+        for note in loss_notes(choices):
+            print(f"optbench: {note}", file=sys.stderr)
+    _write_choices(study, choices, text, output)
 
 
 def _write_choices(study: str, choices: "Sequence[Choice]", text: str, output: Path | None) -> None:

@@ -159,6 +159,12 @@ DimensionTable = Annotated[
 ]
 
 
+class OnlyData(Table):
+    """The table [data] by itself."""
+
+    data: DataValue
+
+
 class SweepTable(Table):
     """A sweep: what is searched, on which data, with which model and budget."""
 

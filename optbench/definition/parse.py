@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optbench.choices import Missing, Scale
-from optbench.definition.data import DataSource, TableFile
 from optbench.definition.function import function_model
 from optbench.definition.known import is_known, with_known
 from optbench.definition.network import BuiltModel, MlpModel, Model
+from optbench.definition.parse_data import data_of
 from optbench.definition.parts import dimensions, fixed_trials
 from optbench.definition.rounds import smallest, too_small, trainings
 from optbench.definition.space import grid_size
@@ -19,7 +17,6 @@ from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.knobs import DROPOUT
 
 if TYPE_CHECKING:
-    from optbench.definition.data_models import DataTable, FileTable
     from optbench.definition.models import BuiltTable, MlpTable, SweepTable
 
 MAX_NAME = 300  # characters of a study's name
@@ -85,7 +82,7 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         epochs=read.epochs,
         batch=read.batch,
         seed=read.seed,
-        data=_data(read.data),
+        data=data_of(read.data),
         model=_model(read.model, f"{where} [model]"),
         sampler=sampler_of(read.sampler),
         pruner=pruner_of(read.pruner, read.epochs) if space else NoPruner(),
@@ -98,21 +95,6 @@ def _sweep(read: "SweepTable", where: str) -> Sweep:
         known=read.known if space else False,
         finals=_finals(read) if space else None,
     )
-
-
-def _data(read: "DataTable | FileTable") -> DataSource:
-    """The data of a file. Its path is made absolute, because a worker elsewhere has another working directory."""
-    held = read.model_dump()
-    shared = {key: held.pop(key) for key in ("validation", "resplit", "test", "stratify")}
-    shared["scale"] = None if held["scale"] is None else Scale(held["scale"])
-    if "name" in held:
-        return DataSource(name=held["name"], **shared)
-    path, test_file = (None if held[key] is None else str(Path(held[key]).absolute()) for key in ("file", "test_file"))
-    missing = None if held["missing"] is None else Missing(held["missing"])
-    file = TableFile(
-        path=str(path), target=held["target"], drop=tuple(held["drop"]), missing=missing, test_file=test_file
-    )
-    return DataSource.of_file(file, **shared)
 
 
 def _model(read: "MlpTable | BuiltTable", where: str) -> Model:

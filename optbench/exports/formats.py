@@ -15,9 +15,10 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
+from optbench.exports.companions import Companion, optax_companions, torch_companions
 from optbench.exports.script import as_python
 from optbench.optimizers import OPTIMIZERS, Translation
-from optbench.optimizers.knobs import batch_of
+from optbench.optimizers.knobs import LABEL_SMOOTHING, WEIGHT_DECAY, batch_of
 from optbench.optimizers.spelling import spelled
 from optbench.storage import StudyRecord, TrialRecord
 
@@ -68,6 +69,16 @@ def as_keras(choices: Sequence[Choice]) -> str:
     return _dump(contents)
 
 
+def loss_notes(choices: Sequence[Choice]) -> list[str]:
+    """A sentence for each trial with label smoothing, which belongs to the loss and not to an optimizer of Keras."""
+    smoothed = [(c.trial.number, s) for c in choices if (s := c.trial.hyperparameters.get(LABEL_SMOOTHING))]
+    return [
+        f"trial {number} has label_smoothing = {smoothing:g}, which belongs to the loss: "
+        f"keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing={smoothing!r}) on one-hot labels"
+        for number, smoothing in smoothed
+    ]
+
+
 def _serialized(module: str, found: Translation, name: str) -> dict[str, Any]:
     """An object as Keras serializes it."""
     config = {
@@ -78,13 +89,24 @@ def _serialized(module: str, found: Translation, name: str) -> dict[str, Any]:
 
 
 def as_torch(choices: Sequence[Choice]) -> str:
-    """The class in `torch.optim`, its keyword arguments, and what differs from the trial's rule, if anything does."""
-    return _translated(choices, frameworks.torch)
+    """The class in `torch.optim`, what differs from the trial's rule, if anything, and what its knobs are there."""
+    contents = []
+    for choice in choices:
+        trial, steps = choice.trial, steps_of(choice.study, choice.trial)
+        found = frameworks.torch(trial.optimizer, trial.hyperparameters, steps)
+        contents.append(_translated(choice, found, torch_companions(trial.hyperparameters, steps)))
+    return _dump(contents)
 
 
 def as_optax(choices: Sequence[Choice]) -> str:
-    """The function in `optax`, its keyword arguments, and what differs from the trial's rule, if anything does."""
-    return _translated(choices, frameworks.optax)
+    """The function in `optax`, what differs from the trial's rule, if anything, and what its knobs are there."""
+    contents = []
+    for choice in choices:
+        trial, steps = choice.trial, steps_of(choice.study, choice.trial)
+        found = frameworks.optax(trial.optimizer, trial.hyperparameters, steps)
+        decays = WEIGHT_DECAY in found.arguments
+        contents.append(_translated(choice, found, optax_companions(trial.hyperparameters, steps, decays)))
+    return _dump(contents)
 
 
 FORMATS: Mapping[Format, Callable[[Sequence[Choice]], str]] = {
@@ -112,20 +134,21 @@ def steps_of(study: StudyRecord, trial: TrialRecord) -> int:
     return sweep.epochs * math.ceil(trained / batch_of(trial.hyperparameters, sweep.batch))
 
 
-def _translated(choices: Sequence[Choice], translate: Callable[..., Translation]) -> str:
-    contents = []
-    for choice in choices:
-        found = translate(choice.trial.optimizer, choice.trial.hyperparameters, steps_of(choice.study, choice.trial))
-        contents.append(
-            {
-                "class": found.name,
-                "arguments": found.arguments,
-                "exact": found.difference is None,
-                "difference": found.difference,
-                "from": _comment(choice),
-            }
-        )
-    return _dump(contents)
+def _translated(choice: Choice, found: Translation, companions: Sequence[Companion]) -> dict[str, Any]:
+    return {
+        **_plain(found),
+        "exact": found.difference is None,
+        "difference": found.difference,
+        "knobs": [{"knob": one.knob, **_plain(one.translation), "use": one.use} for one in companions],
+        "from": _comment(choice),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """An argument of a translation, or a translation with its own arguments, as JSON can hold it."""
+    if isinstance(value, Translation):
+        return {"class": value.name, "arguments": {name: _plain(one) for name, one in value.arguments.items()}}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _record(choice: Choice) -> dict[str, Any]:

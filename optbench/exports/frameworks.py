@@ -1,26 +1,25 @@
 """Translates a configuration for Keras, PyTorch or optax, and says what differs if their update rule does."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from optbench.errors import StudyError
+from optbench.exports.companions import optax_schedule
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.optimizers.contract import Translate
 from optbench.optimizers.knobs import (
-    BATCH,
-    DROPOUT,
     SCHEDULE,
     SCHEDULES,
+    WEIGHT_DECAY,
     after_warmup,
-    in_effect,
+    changes_rate,
     knobs_of,
     warmup_steps,
 )
 from optbench.optimizers.spelling import spelled
 
 Hparams = Mapping[str, float]
-ELSEWHERE = {BATCH, DROPOUT}
-"""Knobs of the training and of the model, which no translation of an optimizer needs."""
 
 
 def keras(optimizer: str, hparams: Hparams, steps: int) -> Translation:
@@ -49,31 +48,45 @@ def _schedule(hparams: Hparams, steps: int) -> Translation | None:
 
 
 def torch(optimizer: str, hparams: Hparams, steps: int) -> Translation:
-    """The class in `torch.optim` and its arguments, in a training of so many steps. Raises StudyError."""
-    return _translated("PyTorch", OPTIMIZERS[optimizer].translations.torch, optimizer, hparams, steps)
+    """The class in `torch.optim` and its arguments, in a training of so many steps; `torch_companions` has the rest.
+
+    Raises StudyError, also for decoupled weight decay where PyTorch has none.
+    """
+    found = _translated("PyTorch", OPTIMIZERS[optimizer].translations.torch, optimizer, hparams, steps)
+    if (decay := hparams.get(WEIGHT_DECAY)) and WEIGHT_DECAY not in found.arguments:
+        raise StudyError(
+            f"PyTorch has no {optimizer} with decoupled weight decay, and this trial has weight_decay = {decay:g}; "
+            "expected another --format: optax, keras, json or toml"
+        )
+    return found
 
 
 def optax(optimizer: str, hparams: Hparams, steps: int) -> Translation:
-    """The function in `optax` and its arguments, in a training of so many steps. Raises StudyError."""
-    return _translated("optax", OPTIMIZERS[optimizer].translations.optax, optimizer, hparams, steps)
+    """The function in `optax` and its arguments, in a training of so many steps; `optax_companions` has the rest.
+
+    Raises StudyError.
+    """
+    found = _translated("optax", OPTIMIZERS[optimizer].translations.optax, optimizer, hparams, steps)
+    if not changes_rate(hparams):
+        return found
+    rate = optax_schedule(hparams, steps, hparams["learning_rate"])
+    return replace(found, arguments={**found.arguments, "learning_rate": rate})
 
 
 def _translated(
     framework: str, translate: Translate | None, optimizer: str, hparams: Hparams, steps: int
 ) -> Translation:
-    known, effective = OPTIMIZERS[optimizer], in_effect(hparams)
-    turned = any(effective.get(name) for name in knobs_of(known) - ELSEWHERE)  # no framework has the knobs
-    found = None if translate is None or turned else translate(known.complete(hparams), steps)
+    found = None if translate is None else translate(OPTIMIZERS[optimizer].complete(hparams), steps)
     return found or _missing(framework, optimizer, hparams)
 
 
 def _missing(framework: str, optimizer: str, hparams: Hparams) -> NoReturn:
-    optional = {name for name, known in OPTIMIZERS[optimizer].hyperparameters.items() if known.optional} - ELSEWHERE
-    set_ = {name: value for name, value in in_effect(hparams).items() if name in optional and value}
-    given = spelled(optimizer, set_)
+    known = OPTIMIZERS[optimizer]
+    optional = {name for name, hparam in known.hyperparameters.items() if hparam.optional} - knobs_of(known)
+    given = spelled(optimizer, {name: value for name, value in hparams.items() if name in optional and value})
     words = " and ".join(
         f"{name} = {value if isinstance(value, str) else f'{value:g}'}" for name, value in given.items()
     )
     words = f" with {words}" if words else ""
-    others = "json or toml" if OPTIMIZERS[optimizer].translations.keras is None else "keras, json or toml"
+    others = "json or toml" if known.translations.keras is None else "keras, json or toml"
     raise StudyError(f"{framework} has no {optimizer}{words}; expected another --format: {others}")

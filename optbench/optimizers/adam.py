@@ -76,6 +76,8 @@ def optax_arguments(h: Hparams) -> dict[str, Argument]:
 
 
 def torch(h: Hparams, steps: int) -> Translation:
+    if decay := h.get("weight_decay"):
+        return Translation("torch.optim.AdamW", torch_arguments(h) | {"weight_decay": decay}, epsilon_hat(h, steps))
     return Translation("torch.optim.Adam", torch_arguments(h), epsilon_hat(h, steps))
 
 

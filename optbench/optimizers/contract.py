@@ -19,6 +19,7 @@ Tensors = Mapping[str, Tensor]
 Hparams = Mapping[str, float]
 Written = float | bool | str
 Argument = Written | Sequence[float]
+Arguments = Mapping[str, "Argument | Translation | Sequence[Translation]"]
 
 MAX_COUNT = 1_000_000
 ONE_MINUS = "one_minus_"  # one_minus_rho = 0.05 means rho = 0.95: a decay rate matters by its distance from 1
@@ -155,10 +156,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Translation:
-    """A class or function with its arguments, some of them classes, too; `difference` is None if its rule is Keras'."""
+    """A class or function with its arguments, some of them such, too; `difference` is None if its rule is Keras'."""
 
     name: str
-    arguments: "Mapping[str, Argument | Translation]"
+    arguments: Arguments
     difference: str | None = None
 
 

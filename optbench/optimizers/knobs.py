@@ -49,6 +49,11 @@ def in_effect(hparams: Hparams) -> dict[str, float]:
     return {name: value for name, value in hparams.items() if name != FINAL or hparams.get(SCHEDULE)}
 
 
+def changes_rate(hparams: Hparams) -> bool:
+    """Whether the learning rate changes with the steps of a trial."""
+    return bool(hparams.get(SCHEDULE) or hparams.get(WARMUP))
+
+
 def warmup_steps(hparams: Hparams, steps: int) -> int:
     """The number of steps in which the learning rate rises, in a trial of so many steps."""
     return round(hparams.get(WARMUP, 0.0) * steps)

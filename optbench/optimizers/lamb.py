@@ -37,8 +37,14 @@ def effective_lr(ops: Ops, weight: Tensor, state: State, hparams: Tensors, step:
     return trust_ratio * hparams["learning_rate"] / root
 
 
+DECAY = (
+    "the trust ratio takes the norm of the weights before their decay here, and after it in Keras, where it is smaller "
+    "by the factor 1 - learning_rate * weight_decay"
+)
+
+
 def optax(h: Hparams, steps: int) -> Translation:
-    return Translation("optax.lamb", adam.optax_arguments(h))
+    return Translation("optax.lamb", adam.optax_arguments(h), DECAY if h.get("weight_decay") else None)
 
 
 LAMB = Optimizer(

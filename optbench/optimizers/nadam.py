@@ -40,7 +40,10 @@ WARM = (
 
 
 def torch(h: Hparams, steps: int) -> Translation:
-    return Translation("torch.optim.NAdam", adam.torch_arguments(h) | {"momentum_decay": 1.0})
+    arguments = adam.torch_arguments(h) | {"momentum_decay": 1.0}
+    if decay := h.get("weight_decay"):
+        arguments |= {"weight_decay": decay, "decoupled_weight_decay": True}
+    return Translation("torch.optim.NAdam", arguments)
 
 
 def optax(h: Hparams, steps: int) -> Translation:

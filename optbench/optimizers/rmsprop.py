@@ -19,6 +19,7 @@ from optbench.optimizers.contract import (
     Translation,
     Translations,
 )
+from optbench.optimizers.sgd import momentum_difference
 
 
 def update(
@@ -49,7 +50,8 @@ ROOT = (
 
 def torch(h: Hparams, steps: int) -> Translation:
     arguments = {"lr": h["learning_rate"], "alpha": h["rho"], "eps": math.sqrt(h["epsilon"])}
-    return Translation("torch.optim.RMSprop", {**arguments, **_variant(h)}, ROOT.format(h["epsilon"]))
+    differences = [ROOT.format(h["epsilon"]), momentum_difference(h)]
+    return Translation("torch.optim.RMSprop", {**arguments, **_variant(h)}, "; ".join(filter(None, differences)))
 
 
 def optax(h: Hparams, steps: int) -> Translation:

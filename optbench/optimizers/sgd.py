@@ -13,6 +13,12 @@ from optbench.optimizers.contract import (
     Translation,
     Translations,
 )
+from optbench.optimizers.knobs import changes_rate
+
+MOMENTUM = (
+    "the learning rate multiplies the whole momentum here, and in Keras each gradient before it enters the momentum: "
+    "steps differ while a schedule changes the rate"
+)
 
 
 def update(
@@ -30,12 +36,17 @@ def effective_lr(ops: Ops, weight: Tensor, state: State, hparams: Tensors, step:
 def torch(h: Hparams, steps: int) -> Translation:
     nesterov = bool(h["nesterov"] and h["momentum"])  # PyTorch refuses Nesterov's without momentum
     arguments = {"lr": h["learning_rate"], "momentum": h["momentum"], "nesterov": nesterov}
-    return Translation("torch.optim.SGD", arguments)
+    return Translation("torch.optim.SGD", arguments, momentum_difference(h))
 
 
 def optax(h: Hparams, steps: int) -> Translation:
     arguments = {name: h[name] for name in ("learning_rate", "momentum")} | {"nesterov": bool(h["nesterov"])}
-    return Translation("optax.sgd", arguments)
+    return Translation("optax.sgd", arguments, momentum_difference(h))
+
+
+def momentum_difference(h: Hparams) -> str | None:
+    """What differs where a framework multiplies the momentum by the learning rate; None if nothing does."""
+    return MOMENTUM if h["momentum"] and changes_rate(h) else None
 
 
 SGD = Optimizer(
