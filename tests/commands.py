@@ -35,12 +35,13 @@ def optbench(*arguments, cwd=None, code=0, **environment):
 def run_page(page, folder, **files):
     """What each `sh` command of a page of the manual printed, run in the folder after its blocks were saved there.
 
-    `files` has the name of the file for the only block of a language.
+    `files` has the names of the files for the blocks of a language, in their order.
     """
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    for language, name in files.items():
-        (text,) = [text for kind, text in blocks if kind == language]
-        (folder / name).write_text(text)
+    for language, names in files.items():
+        texts = [text for kind, text in blocks if kind == language]
+        for name, text in zip(names.split(), texts, strict=True):
+            (folder / name).write_text(text)
     lines = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
     return [in_process(*shlex.split(line)[1:], cwd=folder) for line in lines]
 

@@ -59,6 +59,8 @@ def test_resplit_gives_every_seed_its_own_split_of_the_same_images(digits):
     assert rows(first.validation) == rows(again.validation)
     assert rows(first.validation) != rows(other.validation)
     assert digits.of(7) is digits
+    assert own.resplit() is own
+    assert all(part.inputs.base is own.pool.inputs for part in (own.train, own.validation))
 
 
 def test_no_test_image_is_a_training_image(digits):
@@ -93,6 +95,19 @@ def test_missing_original_files_are_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_without_a_network_the_error_says_how_fashion_mnist_is_prepared(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("optbench.data.tfds.getproxies", dict)
+    monkeypatch.setattr("optbench.data.tfds.socket.create_connection", unreachable)
+    with pytest.raises(DataError, match=r"fashion_mnist is not prepared in .*Network is unreachable") as refused:
+        load(DataSource("fashion_mnist", 10_000), 0, tmp_path)
+    assert "with the original files in DIR, type `optbench data prepare fashion_mnist --from DIR`" in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_read_only_data_folder_is_refused(tmp_path):
     for file in MNIST_FILES:
         (tmp_path / file).touch()

@@ -2,6 +2,8 @@
 
 import decimal
 import json
+import re
+import shutil
 from dataclasses import replace
 
 import jsonschema
@@ -15,10 +17,11 @@ from optbench.choices import Missing, Scale
 from optbench.data import load, load_test
 from optbench.data.scaling import scaling
 from optbench.definition.data import DataSource, TableFile
-from optbench.errors import DataError
+from optbench.errors import DataError, OptbenchError
 from tests.commands import in_process, run_page
-from tests.conftest import ROOT, TINY, write_toml
+from tests.conftest import KEPT, ROOT, TINY, write_toml
 
+PALMER = KEPT.parent / "penguins.csv"  # of three species, by Gorman, Williams and Fraser (2014), CC0
 ROWS = 60
 PENGUINS = {
     "species": ["Adelie", "Chinstrap", "Gentoo"] * (ROWS // 3),
@@ -292,8 +295,8 @@ def test_a_study_of_own_data_is_confirmed_replayed_and_saved(folder):
 
     split = load(source(folder / "penguins.csv", 0.25, target="species", drop=("id",)), 0)
     assert keras.models.load_model(folder / "m.keras")(split.train.inputs).shape == (36, 3)
-    error = in_process("export", "penguins", "--format", "python", cwd=folder, code=2)
-    assert "--model FILE saves the trained network" in error
+    script = in_process("export", "penguins", "--format", "python", cwd=folder)
+    assert "optbench.load_data({" in script
     schema = json.loads((ROOT / "optbench/exports/schema.json").read_text())
     jsonschema.validate(json.loads(in_process("export", "penguins", cwd=folder)), schema)
 
@@ -339,35 +342,55 @@ def test_data_show_prints_what_a_sweep_would_see(folder):
     out = in_process("data", "show", "penguins.csv", "--target", "species", "--drop", "id", cwd=folder)
     assert "3 classes, so guessing uniformly reaches 33.3 %" in out
     assert "inputs of shape 4, float32, standardized by the training part" in out
+    split = load(source(folder / "penguins.csv", 0.2, target="species", drop=("id",)), 0)
+    test = load_test(source(folder / "penguins.csv", 0.2, target="species", drop=("id",)))
+    size = sum(part.inputs.nbytes for part in (split.train, split.validation, test))
+    assert f"{size:,} bytes in memory" in out
+    for key, value in split.digests.items():
+        assert f"{key} {value}" in " ".join(out.split())
     plain = json.loads(in_process("data", "show", "penguins.toml", "--json", cwd=folder))
     assert plain["counts"] == {"training": [12, 12, 12], "validation": [4, 4, 4], "test": [4, 4, 4]}
     assert (plain["shape"], plain["classes"]) == ([4], ["Adelie", "Chinstrap", "Gentoo"])
     assert "--target is for files" in in_process("data", "show", "iris", "--target", "x", cwd=folder, code=2)
 
 
-def penguins(folder):
-    """A table with the columns of the Palmer penguins, some of which lack values."""
-    rng = np.random.default_rng(0)
-    species = rng.choice(["Adelie", "Chinstrap", "Gentoo"], 120)
-    size = np.array([{"Adelie": 0.0, "Chinstrap": 2.0, "Gentoo": 4.0}[name] for name in species])
-    numbers = {
-        name: size + rng.normal(size=120)
-        for name in ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
-    }
-    sex = [None if row % 20 == 0 else ("male", "female")[row % 2] for row in range(120)]
-    island = rng.choice(["Biscoe", "Dream", "Torgersen"], 120)
-    table_file(
-        folder, "penguins.csv", {"species": species, "island": island, **numbers, "sex": sex, "year": [2007] * 120}
-    )
-
-
 def test_the_manuals_example_runs_as_it_is_written(tmp_path):
-    penguins(tmp_path)
-    outputs = run_page((ROOT / "optbench/docs/data.md").read_text(), tmp_path, toml="penguins.toml")
-    assert len(outputs) == 4
+    shutil.copy(PALMER, tmp_path / "penguins.csv")
+    page = (ROOT / "optbench/docs/data.md").read_text()
+    outputs = run_page(page, tmp_path, toml="penguins.toml penguins-sgd.toml")
+    assert len(outputs) == 8
     assert "inputs of shape 10, float32" in outputs[0]
     assert "32/32 trials, done" in outputs[1]
     assert "penguins: " in outputs[3]
+    assert "penguins-sgd" in outputs[6]
+    assert "over 12 paired seeds" in outputs[6]
+    assert (tmp_path / "penguins.html").stat().st_size > 100_000
+
+
+def test_the_manual_shows_what_it_prints_of_the_palmer_penguins(tmp_path):
+    shutil.copy(PALMER, tmp_path / "penguins.csv")
+    shown = in_process("data", "show", "penguins.csv", "--target", "species", "--missing", "drop", cwd=tmp_path)
+    page = (ROOT / "optbench/docs/data.md").read_text()
+    (printed,) = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert shown.split() == printed.split()
+    refused = in_process("data", "show", "penguins.csv", "--target", "species", cwd=tmp_path, code=2)
+    assert "missing" in refused
+
+
+def test_the_arrays_of_a_data_set_are_loaded_as_networks_get_them(tmp_path):
+    found = optbench.load_data({"name": "wine", "validation": 0.3, "test": 0.25})
+    assert (found.x.shape, found.x_test.shape) == ((134, 13), (44, 13))
+    assert found.x.std(axis=0) == pytest.approx([1] * 13, abs=1e-4)
+    assert {*found.y} == {*found.y_test} == {*range(len(found.classes))}
+    images = optbench.load_data({"name": "digits"})
+    assert (images.x.shape, images.x_test.shape, images.x.max()) == ((1500, 28, 28), (297, 28, 28), 1.0)
+    for given, message in [
+        ({"nme": "wine"}, "unknown key 'nme'"),
+        ({"file": str(tmp_path / "x.csv"), "target": "y"}, "there is no file"),
+        (["wine"], "expected a table of keys"),
+    ]:
+        with pytest.raises(OptbenchError, match=message):
+            optbench.load_data(given)
 
 
 def test_arrays_in_python_are_kept_in_a_file_so_that_the_study_outlives_the_program(tmp_path, monkeypatch):

@@ -1,12 +1,13 @@
 """A network of one's own function: in lanes, in the reference, through a whole study, and what is refused."""
 
+import io
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from dataclasses import replace
 
 import jsonschema
@@ -404,10 +405,42 @@ def test_its_script_trains_the_same_network(tmp_path):
     in_process("sweep", "scripted.toml", "--storage", "own.db", cwd=tmp_path)
     assert [trial.xla for trial in optbench.open_study("scripted", str(tmp_path / "own.db")).trials] == [True, True]
     script = in_process("export", "scripted", "--format", "python", "--storage", "own.db", cwd=tmp_path)
-    model = {}
-    exec(script.replace("model.fit(", "(lambda *a, **k: None)("), model)
-    assert [layer.name.split("_")[0] for layer in model["model"].layers] == ["rescaling", "reshape", "sequential"]
-    assert model["model"].output_shape == (None, 10)
+    names: dict[str, object] = {}
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(script, names)
+    assert [layer.name.split("_")[0] for layer in names["model"].layers] == ["rescaling", "sequential"]
+    assert names["model"].output_shape == (None, 10)
+    assert float(printed.getvalue().rpartition("test accuracy ")[2]) > 0.1
+
+
+def test_its_script_loads_data_that_optbench_splits_through_optbench(swept):
+    script = in_process("export", "own", "--format", "python", "--storage", "own.db", cwd=swept)
+    names: dict[str, object] = {}
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(script, names)
+    assert [len(names[name]) for name in ("x_train", "x_test")] == [120, 30]
+    assert names["x_train"].mean(axis=0) == pytest.approx([0] * 4, abs=1e-5)
+    assert float(printed.getvalue().rpartition("test accuracy ")[2]) > 1 / 3
+
+
+def test_the_same_function_in_another_folder_joins_the_study(swept, tmp_path):
+    """A worker elsewhere has the sweep and its function in a folder of its own: its own file is what it trusts."""
+    url = f"sqlite:///{tmp_path}/own.db"
+    sweep = replace(load_sweep(str(swept / "own.toml"), {}), name="joined", trials=2)
+    data = load_data(sweep, "lanes", None)
+    sweep = replace(sweep, model=replace(sweep.model, build=f"{tmp_path}/gone/models.py:dropped"))
+    for name in ("joined", "refused"):
+        with closing(open_storage(url, create=True)) as storage:
+            make_study(storage, replace(sweep, name=name), name, data.digests, Relations(), data.facts)
+    for name in ("models.py", "own.toml"):
+        shutil.copy(swept / name, tmp_path / name)
+    command = ("sweep", "own.toml", "--study", "joined", "--trials", 2, "--workers", 2, "--storage", url)
+    assert "joined: 2/2 trials, done" in in_process(*command, cwd=tmp_path)
+    assert "--allow-code" in in_process("resume", "refused", "--storage", url, code=2)
+    study = optbench.open_study("refused", url)
+    with pytest.raises(StudyError, match="--allow-code"):
+        optbench.run(study.sweep, url, name="refused", progress=False)
+    assert optbench.run(study.sweep, url, name="refused", allow_code=True, progress=False).state == "done"
 
 
 def test_the_json_of_its_best_trial_matches_the_schema(swept):
@@ -439,10 +472,11 @@ def test_a_network_that_is_refused_leaves_no_database(tmp_path):
 def test_the_manuals_example_runs_as_it_is_written(tmp_path):
     page = (ROOT / "optbench/docs/models.md").read_text()
     outputs = run_page(page, tmp_path, python="models.py", toml="own-network.toml")
-    assert len(outputs) == 4
+    assert len(outputs) == 5
     assert "16/16 trials, done" in outputs[0]
     assert "models.py:network" in outputs[1].replace("\n", "")
     assert "saved in own-network.keras" in outputs[3]
+    assert "written to own-network.py" in outputs[4]
 
 
 def test_the_example_of_a_convolutional_network_is_shipped():

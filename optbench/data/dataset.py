@@ -58,8 +58,8 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Array) -> "Examples":
-        """The examples at these positions."""
+    def take(self, index: Array | slice) -> "Examples":
+        """The examples at these positions; a slice of them shares their memory."""
         return Examples(self.inputs[index], self.labels[index])
 
 
@@ -81,10 +81,16 @@ class Split:
     pool: Examples | None = None
 
     def resplit(self) -> "Split":
-        """The same examples, of which every trial validates on others, drawn by its seed."""
+        """The same examples, of which every trial validates on others, drawn by its seed.
+
+        Both parts are views of the pool then, so that memory holds each example once if this split is dropped.
+        """
+        if self.pool is not None:
+            return self
         assert self.validation is not None, "a definition with resplit has validation examples"
         inputs = np.concatenate([self.train.inputs, self.validation.inputs])
-        return replace(self, pool=Examples(inputs, np.concatenate([self.train.labels, self.validation.labels])))
+        pool, n = Examples(inputs, np.concatenate([self.train.labels, self.validation.labels])), len(self.train)
+        return replace(self, train=pool.take(slice(n)), validation=pool.take(slice(n, None)), pool=pool)
 
     def of(self, seed: int) -> "Split":
         """The split of a trial with this seed."""

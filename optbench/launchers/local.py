@@ -106,6 +106,7 @@ class LocalWorkers:
             "trials": given.trials,
             "heartbeat-timeout": given.heartbeat_timeout,
             "retries": given.retries,
+            "trusted-code": given.trusted_code,
             "timeout": None if stop.deadline is None else max(stop.deadline - time.monotonic(), 0.001),
         }
         words = [f"--{key}={value}" for key, value in options.items() if value is not None]

@@ -7,6 +7,7 @@ from optbench.errors import StudyError
 from optbench.launchers.local import LocalWorkers
 from optbench.scheduler.states import StudyState
 from optbench.storage import Follower, Storage, StudyRecord, check, find_study, open_storage
+from optbench.worker.code import text_of
 from optbench.worker.creation import Relations, create_study
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.finals import open_finals
@@ -52,6 +53,8 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
     with screen.busy(f"loading {request.sweep.data.name}"):
         options = request.options
         data = load_data(request.sweep, options.trainer, options.data_dir, options.allow_code)
+    # The study may have been made with the same function in another folder, where this worker finds no file.
+    request = replace(request, options=replace(options, trusted_code=text_of(request.sweep.model)))
     storage = open_storage(request.storage, create=request.sweep.start is None)
     try:
         training = Training(storage, request, data, stop, screen)
@@ -114,5 +117,7 @@ class Training:
                 raise
             self.screen.line(f"no finals, so the best rests on one run: {problem}")
             return True
+        if finals.resplit:
+            self.data = replace(self.data, split=self.data.split.resplit())  # the search's parts are dropped
         self.run(study, study.total or 0)
         return find_study(self.storage, study.name).state is StudyState.DONE

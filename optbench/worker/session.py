@@ -33,7 +33,7 @@ class Options:
     side by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
     seconds. Hyperparameters that crashed a worker are tried again up to `retries` times. The worker waits up to
     `patience` seconds for a database that does not answer. `allow_code` lets the database's text of a model's function
-    run (see check_code).
+    run, and `trusted_code` that with this SHA-256 (see check_code).
     """
 
     trainer: TrainerName = TrainerName.LANES
@@ -44,6 +44,7 @@ class Options:
     retries: int = RETRIES
     patience: float = SECONDS
     allow_code: bool = False
+    trusted_code: str | None = None
 
 
 def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
@@ -85,10 +86,14 @@ class Session:
         self.storage.outage = Patience(stop, self._notify, self.options.patience)
         record = find_study(self.storage, self.name)
         sweep = self._sweep(record)
-        check_code(sweep.model, self.options.allow_code)  # the database may hold another function than the request had
+        options = self.options
+        # The database may hold another function than the request had.
+        check_code(sweep.model, options.allow_code, options.trusted_code)
         total = self._total(record)
         if record.finished < total:
-            data = self.data or load_data(sweep, self.options.trainer, self.options.data_dir, self.options.allow_code)
+            data = self.data or load_data(
+                sweep, options.trainer, options.data_dir, options.allow_code, options.trusted_code
+            )
             check_fingerprint(record, data.digests)
             self._notify(StudyOpened(record.name, total, record.finished))
             self._train(record, sweep, data, stop)
