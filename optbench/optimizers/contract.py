@@ -55,10 +55,9 @@ class Kind(enum.Enum):
 class Hyperparameter:
     """Keras' default of a hyperparameter, and the open interval that it must lie in.
 
-    `closed` includes `low`, and `closed_high` includes `high`. A flag is 1.0 or 0.0. One that has `names` is the position
-    of a name. An `optional` hyperparameter was added when studies without it existed. A trial's row has it only if the
-    definition gives it, and a row without it means the default. `argument` says whether the optimizer's class in Keras
-    takes it.
+    `closed` includes `low`, and `closed_high` includes `high`. A flag is 1.0 or 0.0. One that has `names` is the
+    position of a name. An `optional` hyperparameter was added when studies without it existed: a trial's row has it
+    only if the definition gives it, and else it is the default. `argument` says whether Keras' class takes it.
     """
 
     default: float
