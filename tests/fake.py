@@ -20,7 +20,7 @@ class Fake:
     the seed. After `stop_after` evaluations in all, the process gets a SIGINT, as from Ctrl-C.
     """
 
-    name, device, lanes, xla = "fake", "CPU", 2, None
+    name, device, lanes, threads, xla = "fake", "CPU", 2, None, None
 
     def __init__(self, levels, noise=0.001, stop_after=None):
         self.levels, self.noise, self.stop_after = levels, noise, stop_after

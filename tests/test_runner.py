@@ -13,7 +13,7 @@ from optbench.worker.stop import StopRequest
 class FakeTrainer:
     """A trainer whose accuracy is a tenth of the epoch's number, and whose test accuracy is 0.5."""
 
-    name, device, xla = "fake", "CPU", None
+    name, device, threads, xla = "fake", "CPU", None, None
 
     def __init__(self, lanes):
         self.lanes, self.assigned, self.log = lanes, {}, []

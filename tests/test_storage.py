@@ -1,7 +1,7 @@
 """The storage on SQLite, PostgreSQL and MariaDB: slots, heartbeats, reaping, outages, other programs, the doctor."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import optuna
 import pytest
@@ -18,6 +18,7 @@ from optbench.storage import (
     curve,
     engine,
     find_study,
+    follow,
     open_storage,
     open_study,
     set_total,
@@ -81,10 +82,11 @@ def age_heartbeat(storage, worker, minutes=10):
     storage.write(work)
 
 
-def watch(writer, seconds=600):
-    """Pretend that the writer saw the others' heartbeats unchanged for so many seconds, and let it reap."""
-    watched = writer.worker.watched
-    writer.worker.watched = {name: (heartbeat, since - seconds) for name, (heartbeat, since) in watched.items()}
+def watch(writer, dead=None, seconds=600):
+    """Pretend that the writer saw the heartbeat of `dead`, or of all others, unchanged for so long, and let it reap."""
+    for name, (heartbeat, since) in writer.worker.watched.items():
+        if dead is None or name == dead.worker.name:
+            writer.worker.watched[name] = heartbeat, since - seconds
     writer.heartbeat()
 
 
@@ -230,6 +232,107 @@ def test_trials_of_a_dead_worker_are_reaped_and_dropped_if_it_comes_back(storage
     again = claim(dead)
     writer.heartbeat()
     assert states(writer)[again.number] == TrialState.RUNNING
+
+
+def test_one_live_worker_reaps_and_the_next_one_if_it_is_dead(storage, writer):
+    """The one whose name comes first. Every worker watches, so that the next one knows at once who is dead."""
+    dead, *live = sorted((Writer(storage, writer.study_id, "s") for _ in range(3)), key=lambda one: one.worker.name)
+    writer.leave()
+    own = claim(dead)
+    age_heartbeat(storage, dead.worker)
+    for one in live:
+        one.heartbeat()
+    watch(live[1], dead)
+    assert states(writer)[own.number] == TrialState.RUNNING, "the first of the living reaps"
+    watch(live[0], dead)
+    assert states(writer)[own.number] == TrialState.FAIL
+    own = claim(live[0])
+    age_heartbeat(storage, live[0].worker)
+    live[1].heartbeat()
+    watch(live[1], live[0])
+    assert states(writer)[own.number] == TrialState.FAIL
+
+
+def test_the_worker_with_the_shortest_timeout_reaps(storage, writer):
+    """A first name with a timeout of a day would write a heartbeat every four hours."""
+    writer.leave()
+    slow = [Writer(storage, writer.study_id, "s", heartbeat_timeout=86_400) for _ in range(3)]
+    dead, quick = Writer(storage, writer.study_id, "s"), Writer(storage, writer.study_id, "s")
+    own = claim(dead)
+    age_heartbeat(storage, dead.worker)
+    for one in slow:
+        one.heartbeat()
+        watch(one, dead)
+    assert states(writer)[own.number] == TrialState.RUNNING
+    quick.heartbeat()
+    watch(quick, dead)
+    assert states(writer)[own.number] == TrialState.FAIL
+
+
+def test_a_worker_that_was_frozen_between_its_heartbeat_and_the_clock_goes_on(storage, writer, monkeypatch):
+    own = claim(writer)
+    late = iter([datetime(2026, 1, 1), datetime(2026, 1, 1, 1)])
+    monkeypatch.setattr("optbench.storage.workers.clock", lambda _: next(late))
+    writer.heartbeat()
+    assert states(writer) == {own.number: TrialState.RUNNING}
+
+
+def test_a_worker_that_was_taken_for_dead_joins_again_with_its_next_claim(storage, writer):
+    other = Writer(storage, writer.study_id, "s")
+    other.leave()
+    own = claim(other)
+    writer.heartbeat()
+    assert states(writer) == {own.number: TrialState.RUNNING}
+    age_heartbeat(storage, other.worker)
+    writer.heartbeat()
+    claim(other)
+    watch(writer)
+    assert set(states(writer).values()) == {TrialState.RUNNING}
+
+
+def test_a_trial_that_ends_while_a_claim_reads_it_is_read_again_with_its_value(storage, writer, monkeypatch):
+    other = Writer(storage, writer.study_id, "s")
+    own = claim(other)
+    other.begin(own.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
+    read_trials = follow.read_trials
+
+    def late(*arguments, narrow=False):
+        if narrow:
+            other.record({own.trial_id: epoch(1, 0.7)}, {own.trial_id: Ending(Decision.COMPLETE, 0.7, 1)}, {})
+        return read_trials(*arguments, narrow=narrow)
+
+    monkeypatch.setattr(follow, "read_trials", late)
+    assert [trial.state for trial in storage.read(writer.follower.added)] == [TrialState.RUNNING]
+    assert [(trial.state, trial.value) for trial in writer.updates()] == [(TrialState.COMPLETE, 0.7)]
+
+
+def test_many_running_trials_are_read_whole_only_now_and_then(storage, writer, monkeypatch):
+    monkeypatch.setattr("optbench.storage.follow.FEW_RUNNING", 0)
+    other = Writer(storage, writer.study_id, "s")
+    own, another = claim(writer), claim(writer)
+    for one in (own, another):
+        writer.begin(one.trial_id, {"learning_rate": 0.3}, RATE, {"seed": 5})
+    assert {trial.number for trial in other.updates()} == {0, 1}
+    other.follower.due = float("inf")
+    writer.record({own.trial_id: epoch(1, 0.6)}, {}, {})
+    assert other.updates() == []
+    writer.record({}, {another.trial_id: Ending(Decision.PRUNED, 0.5, 1)}, {})
+    assert [(trial.number, trial.state) for trial in other.updates()] == [(1, TrialState.PRUNED)]
+    third = claim(writer)
+    assert [trial.params for trial in other.updates()] == [{}]
+    writer.begin(third.trial_id, {"learning_rate": 0.4}, RATE, {"seed": 5})
+    assert [trial.params for trial in other.updates()] == [{"learning_rate": 0.4}]
+    assert other.updates() == []
+    other.follower.due = 0.0
+    assert [trial.intermediate_values for trial in other.updates() if trial.number == 0] == [{1: 0.6}]
+
+
+def test_a_process_keeps_one_connection_to_a_server(storage):
+    if storage.path:
+        return
+    with storage.engine.connect(), storage.engine.connect(), storage.engine.connect():
+        assert storage.engine.pool.checkedout() == 3
+    assert storage.engine.pool.checkedin() == 1
 
 
 def test_a_worker_within_its_heartbeat_timeout_keeps_its_trials(storage, writer):

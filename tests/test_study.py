@@ -16,7 +16,7 @@ from optbench.training.contract import Epoch
 from tests.conftest import TINY, sweep_of, train
 
 CHANCE = 0.25  # of four classes
-TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1, xla=None)
+TRAINER = SimpleNamespace(name="fake", device="CPU", lanes=1, threads=None, xla=None)
 
 
 @pytest.fixture

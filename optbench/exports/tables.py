@@ -43,6 +43,7 @@ def trial_columns(records: Sequence[TrialRecord]) -> Columns:
         "lanes": [r.lanes for r in records],
         "trainer": [r.trainer for r in records],
         "device": [r.device for r in records],
+        "threads": [r.threads for r in records],
         "xla": [r.xla for r in records],
         "worker": [r.worker for r in records],
         "reason": [r.reason for r in records],

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from optbench.cores import cores
 from optbench.launchers import Status
 from optbench.worker.session import Options
 from optbench.worker.stop import OWNER, SIGNALS, Stop, StopRequest
@@ -82,9 +83,9 @@ class LocalWorkers:
 
         Meanwhile it calls `look` and passes stop requests on. A worker that was stopped has no problem.
         """
-        for number, cores in enumerate(divide_cores(self.count), start=1):
+        for number, assigned in enumerate(divide_cores(self.count), start=1):
             output = Path(self.folder.name) / f"worker-{number}.log"
-            process = LocalProcess(self.url, self._arguments(stop), cores, output)
+            process = LocalProcess(self.url, self._arguments(stop), assigned, output)
             self.processes.append(process)
             process.start()
         passed_on: StopRequest | None = None
@@ -106,7 +107,7 @@ class LocalWorkers:
             "trials": given.trials,
             "heartbeat-timeout": given.heartbeat_timeout,
             "retries": given.retries,
-            "trusted-code": given.trusted_code,
+            "code": given.code,
             "timeout": None if stop.deadline is None else max(stop.deadline - time.monotonic(), 0.001),
         }
         words = [f"--{key}={value}" for key, value in options.items() if value is not None]
@@ -118,10 +119,10 @@ def divide_cores(count: int) -> list[set[int]]:
     """The cores of each worker: different ones if there are enough. Empty sets if the system cannot assign cores."""
     if not hasattr(os, "sched_getaffinity"):
         return [set() for _ in range(count)]
-    cores = sorted(os.sched_getaffinity(0))
-    if count > len(cores):
-        return [{cores[index % len(cores)]} for index in range(count)]
-    return [set(cores[index::count]) for index in range(count)]
+    usable = sorted(os.sched_getaffinity(0))[: cores()]
+    if count > len(usable):
+        return [{usable[index % len(usable)]} for index in range(count)]
+    return [set(usable[index::count]) for index in range(count)]
 
 
 def _problems(process: LocalProcess) -> list[str]:

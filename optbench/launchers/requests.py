@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 
+from optbench.definition.network import BuiltModel
 from optbench.definition.sweep import Finals, Sweep
 from optbench.errors import StudyError
 from optbench.launchers.local import LocalWorkers
 from optbench.scheduler.states import StudyState
-from optbench.storage import Follower, Storage, StudyRecord, check, find_study, open_storage
-from optbench.worker.code import text_of
+from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
 from optbench.worker.creation import Relations, create_study
-from optbench.worker.data import StudyData, load_data
+from optbench.worker.data import load_data
 from optbench.worker.finals import open_finals
 from optbench.worker.loading import load_tensorflow
 from optbench.worker.patience import Patience
@@ -50,15 +50,14 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
     The study is made if there is none. Raises an OptbenchError. If the request is invalid, nothing is written.
     """
     check(request.storage, create=request.sweep.start is None)
-    with screen.busy(f"loading {request.sweep.data.name}"):
-        options = request.options
-        data = load_data(request.sweep, options.trainer, options.data_dir, options.allow_code)
-    # The study may have been made with the same function in another folder, where this worker finds no file.
-    request = replace(request, options=replace(options, trusted_code=text_of(request.sweep.model)))
-    storage = open_storage(request.storage, create=request.sweep.start is None)
+    model = request.sweep.model
+    if isinstance(model, BuiltModel):
+        request = replace(request, options=replace(request.options, code=model.place))
+    training = Training(request, stop, screen)
+    storage = training.storage
     try:
-        training = Training(storage, request, data, stop, screen)
-        study = create_study(storage, request.sweep, request.study, data.digests, request.relations, data.facts)
+        digests, facts = training.data.digests, training.data.facts
+        study = create_study(storage, request.sweep, request.study, digests, request.relations, facts)
         training.run(study, request.sweep.trials)
         study = find_study(storage, request.study)
         done = study.finished >= request.sweep.trials
@@ -72,11 +71,16 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
 class Training:
     """Trains what a request asks for, one study after another, in this process or in several.
 
+    It loads the data, and holds it for all of them. Then it opens the database.
     `trained` is whether anything was left to train, and `problems` has a line for each worker process that failed.
     """
 
-    def __init__(self, storage: Storage, request: Request, data: StudyData, stop: Stop, screen: Screen) -> None:
-        self.storage, self.request, self.data, self.stop, self.screen = storage, request, data, stop, screen
+    def __init__(self, request: Request, stop: Stop, screen: Screen) -> None:
+        self.request, self.stop, self.screen = request, stop, screen
+        with screen.busy(f"loading {request.sweep.data.name}"):
+            options = request.options
+            self.data = load_data(request.sweep, options.trainer, options.data_dir, options.allow_code)
+        self.storage = open_storage(request.storage, create=request.sweep.start is None)
         self.trained = False
         self.problems: list[str] = []
 
@@ -117,7 +121,7 @@ class Training:
                 raise
             self.screen.line(f"no finals, so the best rests on one run: {problem}")
             return True
-        if finals.resplit:
+        if finals.resplit and self.request.workers == 1:
             self.data = replace(self.data, split=self.data.split.resplit())  # the search's parts are dropped
         self.run(study, study.total or 0)
         return find_study(self.storage, study.name).state is StudyState.DONE

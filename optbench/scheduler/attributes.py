@@ -45,6 +45,9 @@ class TrialAttribute(enum.StrEnum):
     LANES = "lanes"
     TRAINER = "trainer"
     DEVICE = "device"
+    THREADS = (
+        "threads"  # that share an operation; None where nobody chose, and for trials of earlier versions, which had 1
+    )
     XLA = "xla"  # whether XLA compiled the training; None if Keras decided
     NUMERICS = "numerics"  # the version of the trainer's arithmetic; a trial without it has version 1
     LABEL = "label"

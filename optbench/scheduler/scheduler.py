@@ -115,6 +115,7 @@ class Scheduler:
             TrialAttribute.LANES: trainer.lanes,
             TrialAttribute.TRAINER: trainer.name,
             TrialAttribute.DEVICE: trainer.device,
+            TrialAttribute.THREADS: trainer.threads,
             TrialAttribute.XLA: trainer.xla,
             TrialAttribute.NUMERICS: job.numerics,
         }

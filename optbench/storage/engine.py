@@ -122,7 +122,9 @@ def engine_options(url: URL, read_only: bool = False) -> dict[str, Any]:
         return {"creator": partial(connect_to_read, str(url.database)), "poolclass": NullPool}
     if backend == "sqlite":
         return {"creator": partial(_connect, str(url.database))}
-    return {"pool_pre_ping": True, "isolation_level": "READ COMMITTED", "connect_args": SERVERS.get(backend, {})}
+    # A process keeps one connection. Its heartbeats open another one if they come while that one is used.
+    pool = {"pool_size": 1, "max_overflow": 10, "pool_pre_ping": True}
+    return {**pool, "isolation_level": "READ COMMITTED", "connect_args": SERVERS.get(backend, {})}
 
 
 def _connect(path: str) -> sqlite3.Connection:

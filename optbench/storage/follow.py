@@ -33,6 +33,7 @@ class Follower:
     def __init__(self, storage: Storage, study_id: int, name: str) -> None:
         self.storage, self.study_id, self.name = storage, study_id, name
         self.last, self.unfinished, self.count = -1, set[int](), 0
+        self.bare = set[int]()  # running trials that had no parameters yet
         self.due = 0.0  # when many running trials are read again, by the monotonic clock
         self.identity: Any = None  # the study's name and token (as JSON) at the first read
 
@@ -46,36 +47,39 @@ class Follower:
 
         Raises StudyError.
         """
-        return self.storage.read(self._read)
+        return self.storage.read(self._changed)
 
-    def newer(self, session: Session) -> Sequence[FrozenTrial]:
-        """The trials that were added since the last call of either kind, by number. Running ones lack their parameters.
+    def added(self, session: Session) -> Sequence[FrozenTrial]:
+        """The trials that were added since the last call of either kind, by number.
 
-        It is for the study's lock, which everybody waits for: it reads nothing else. Raises StudyError.
+        It is for the study's lock, which everybody waits for, so it reads as little as it can: those that ran at first
+        sight come with their user attributes only, as running, and the next updates have them again. Raises StudyError.
         """
         self.check(session)
         trial = models.TrialModel
-        added = select(trial.trial_id, trial.state).where(trial.study_id == self.study_id, trial.trial_id > self.last)
-        rows = session.execute(added).all()
+        new = select(trial.trial_id, trial.state).where(trial.study_id == self.study_id, trial.trial_id > self.last)
+        rows = session.execute(new).all()
         running = [row.trial_id for row in rows if row.state == TrialState.RUNNING]
         others = [row.trial_id for row in rows if row.state != TrialState.RUNNING]
-        found = read_trials(session, [self.study_id], trial.trial_id.in_(running), narrow=True) if running else {}
-        more = read_trials(session, [self.study_id], trial.trial_id.in_(others)) if others else {}
-        both = [*found.get(self.study_id, ()), *more.get(self.study_id, ())]
-        return self._noted(sorted(both, key=lambda frozen: frozen.number))
+        found: list[FrozenTrial] = []
+        if running:
+            found += read_trials(session, [self.study_id], trial.trial_id.in_(running), narrow=True)[self.study_id]
+        for frozen in found:
+            frozen.state = TrialState.RUNNING  # one may have ended between the two statements
+        if others:
+            found += read_trials(session, [self.study_id], trial.trial_id.in_(others))[self.study_id]
+        return self._noted(sorted(found, key=lambda frozen: frozen.number))
 
-    def _read(self, session: Session) -> Sequence[FrozenTrial]:
+    def _changed(self, session: Session) -> Sequence[FrozenTrial]:
         self.check(session)
         begin, trial = time.monotonic(), models.TrialModel
         oldest = min(self.unfinished, default=self.last + 1)  # the index on ids skips every trial before it
         own = trial.study_id == self.study_id, trial.trial_id >= oldest
         still = set(session.scalars(select(trial.trial_id).where(*own, trial.state.in_(UNFINISHED))))
-        ended = self.unfinished - still
         whole = len(still) <= FEW_RUNNING or begin >= self.due
-        again = self.unfinished if whole else ended
+        again = self.unfinished if whole else (self.unfinished - still) | self.bare
         wanted = or_(trial.trial_id > self.last, trial.trial_id.in_(again))
         found = self._noted(read_trials(session, [self.study_id], trial.trial_id >= oldest, wanted)[self.study_id])
-        self.unfinished -= ended
         if whole:
             now = time.monotonic()
             self.due = now + (now - begin) / SHARE
@@ -88,6 +92,8 @@ class Follower:
             self.last = max(self.last, own_id)
             self.count = max(self.count, frozen.number + 1)
             (self.unfinished.discard if frozen.state.is_finished() else self.unfinished.add)(own_id)
+            bare = frozen.state == TrialState.RUNNING and not frozen.params
+            (self.bare.add if bare else self.bare.discard)(own_id)
         return found
 
     def check(self, session: Session) -> None:

@@ -49,6 +49,9 @@ class TrialRecord:
     lanes: int | None
     trainer: str | None
     device: str | None
+    threads: (
+        int | None
+    )  # that share an operation; None if nobody chose, and for trials of earlier versions, which had 1
     numerics: int  # the version of the trainer's arithmetic
     xla: bool | None  # whether XLA compiled its training; None if Keras decided, and for trials of earlier versions
     reason: str | None
@@ -173,6 +176,7 @@ def trial_record(trial: FrozenTrial, trained: int = 0, seconds: float = 0.0) -> 
         lanes=attrs.get(TrialAttribute.LANES),
         trainer=attrs.get(TrialAttribute.TRAINER),
         device=attrs.get(TrialAttribute.DEVICE),
+        threads=attrs.get(TrialAttribute.THREADS),
         numerics=attrs.get(TrialAttribute.NUMERICS, 1),
         xla=attrs.get(TrialAttribute.XLA),
         reason=reason,

@@ -34,8 +34,8 @@ class Worker:
 
     def rejoin(self, session: Session) -> None:
         """Write a heartbeat if this worker's have stopped, or if another worker took it for dead and removed it."""
-        late = time.monotonic() - self.seen >= self.heartbeat_timeout / 2
-        if late or session.scalar(select(workers.c.worker).where(workers.c.worker == self.name)) is None:
+        last = session.scalar(select(workers.c.heartbeat).where(workers.c.worker == self.name))
+        if last is None or (clock(session) - last).total_seconds() >= self.heartbeat_timeout / 2:
             self.heartbeat(session)
 
     def heartbeat(self, session: Session) -> None:
@@ -57,14 +57,18 @@ class Worker:
     def reap(self, session: Session) -> None:
         """End the running trials of this study's dead workers, so that their slots become free.
 
-        Every worker watches the others, but only one of them reaps: the live one whose name comes first. It locks the
-        trials of the dead and no others.
+        Every worker watches the others, but only one of them reaps: of those whose last heartbeat is young, the one
+        with the shortest timeout, and then the first name. It locks the trials of the dead and no others.
         """
         columns = workers.c.worker, workers.c.heartbeat, workers.c.timeout
         rows = session.execute(select(*columns).where(workers.c.study_id == self.study_id)).all()
         now = clock(session)
         dead = self._dead(rows, now)
-        if self.name != min(row.worker for row in rows if row not in dead and _lives(row, now)):
+        young = {
+            (row.timeout, row.worker) for row in rows if abs((now - row.heartbeat).total_seconds()) < row.timeout / 2
+        }
+        own = self.heartbeat_timeout, self.name
+        if own != min(young - {(row.timeout, row.worker) for row in dead} | {own}):
             return
         # The trials are read before the workers, again: a worker that joins in between has no trial among them.
         found = workers_of_running(session, self.study_id)

@@ -129,7 +129,7 @@ class Writer:
 
         def work(session: Session) -> Claim | None:
             session.get(models.StudyModel, self.study_id, with_for_update=True)
-            updates = self.follower.newer(session)
+            updates = self.follower.added(session)
             slot = choose(updates)
             for trial in updates:  # one that was claimed in a transaction whose answer was lost
                 ours = trial.user_attrs.get(TrialAttribute.WORKER) == self.worker.name

@@ -76,6 +76,7 @@ class Trainer(Protocol):
     name: str
     lanes: int
     device: str
+    threads: int | None  # that share an operation, which may decide the last digits; None if nobody chose
     xla: bool | None  # whether XLA compiles the training; None if Keras decides
 
     def assign(self, lane: int, job: Job) -> None:

@@ -28,7 +28,7 @@ def main() -> int:
         heartbeat_timeout=given.heartbeat_timeout,
         retries=given.retries,
         allow_code=given.allow_code,
-        trusted_code=given.trusted_code,
+        code=given.code,
     )
     with Stop(given.timeout, drain=given.drain) as stop:
         try:
@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--retries", type=int, default=usual.retries)
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--allow-code", action="store_true")
-    parser.add_argument("--trusted-code", metavar="SHA256")
+    parser.add_argument("--code")
     parser.add_argument("--drain", action="store_true")
     return parser.parse_args()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optbench.choices import TrainerName
+from optbench.cores import cores
 from optbench.errors import DefinitionError, nearest
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -29,7 +30,11 @@ def check_counts(flags: bool, **given: int | None) -> None:
 
 
 def check_training(flags: bool, trainer: str, lanes: int | None, timeout: float | None) -> None:
-    """Raise DefinitionError for an unknown trainer, lanes that it does not have, or a time limit of 0 or less."""
+    """Raise DefinitionError for an unknown trainer, lanes that it does not have, or a time limit of 0 or less.
+
+    Also for a number of cores in the environment that is none.
+    """
+    cores()  # refuses a wrong OPTBENCH_CORES
     if trainer not in list(TrainerName):
         raise DefinitionError(f"{_shown('trainer', trainer, flags)}: no such trainer; {nearest(trainer, TrainerName)}")
     if trainer == TrainerName.REFERENCE and lanes not in (None, 1):

@@ -1,10 +1,10 @@
 """Decides whether the Python function that makes a study's networks may run in this process."""
 
-import hashlib
 import logging
 import os
 import shlex
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from optbench.definition.function import module_file, unsuitable
@@ -14,24 +14,26 @@ from optbench.errors import StudyError, tolerated
 log = logging.getLogger(__name__)
 
 
-def text_of(model: Model) -> str | None:
-    """The SHA-256 of the text of a model's function; None for dense layers."""
-    return hashlib.sha256(model.source.encode()).hexdigest() if isinstance(model, BuiltModel) else None
+def from_own_file(model: Model, place: str | None) -> Model:
+    """The model with its function taken from `place`, a file or module here, if that has the text that the study keeps.
+
+    The study may have been made with the same function in another folder, where this machine has no file.
+    """
+    if not isinstance(model, BuiltModel) or place is None:
+        return model
+    own = replace(model, build=f"{place}:{model.function}")
+    here = own.file or module_file(own.place)
+    return own if here is not None and here.is_file() and _has_text(here, model) else model
 
 
-def check_code(model: Model, allowed: bool, trusted: str | None = None) -> None:
+def check_code(model: Model, allowed: bool) -> None:
     """Raise StudyError unless the function's file here has the text that the study keeps, or `allowed` is true.
-
-    `trusted` is the SHA-256 of a text that a file of this user has, for example one beside the sweep that was started
-    here, while the study was made in another folder.
 
     Whoever can write to the database could otherwise run code on every worker. Path, function and arguments come from
     the database, too. So the file has to belong to this user or to root, nobody else may write it, and the function has
     to be one that makes models.
     """
     if not isinstance(model, BuiltModel) or allowed:
-        return
-    if text_of(model) == trusted and unsuitable(model.source, model.function) is None:
         return
     here = model.file or module_file(model.place)
     if here is None or not here.is_file():

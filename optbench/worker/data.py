@@ -38,9 +38,7 @@ class StudyData:
         return {**self.split.digests, "test.sha256": digest(self.test_set)}
 
 
-def load_data(
-    sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: bool = False, trusted_code: str | None = None
-) -> StudyData:
+def load_data(sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: bool = False) -> StudyData:
     """The data of a sweep, after checking that its model and its batches fit it.
 
     Raises DataError, DefinitionError if a batch is larger than the training set or the model does not go with the data,
@@ -52,7 +50,7 @@ def load_data(
 
     if needs_tensorflow(sweep.data):
         load_tensorflow(trainer)
-    check_code(sweep.model, allow_code, trusted_code)
+    check_code(sweep.model, allow_code)
     split = load(sweep.data, sweep.seed, data_dir)
     _check_model(sweep.model, split.facts, trainer)
     if (batch := _largest_batch(sweep)) > len(split.train):

@@ -13,8 +13,8 @@ UNUSED = ("jax", "sklearn")
 """Packages that TensorFlow and Keras import where they are installed, for converters and wrappers not used here."""
 
 
-def load_tensorflow(trainer: str) -> None:
-    """Imports TensorFlow and sets its threads for `trainer`. A second call does nothing."""
+def load_tensorflow(trainer: str, threads: int | None = None) -> None:
+    """Imports TensorFlow and sets its threads for `trainer`: `threads`, or one per core. A second call does nothing."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     logging.getLogger("absl").setLevel(logging.ERROR)
     if _own_process():
@@ -26,7 +26,7 @@ def load_tensorflow(trainer: str) -> None:
         from optbench.training.tensorflow.build import configure
 
     try:
-        configure(trainer)
+        configure(trainer, threads)
     except RuntimeError as problem:  # TensorFlow has already computed something here, for example in a notebook
         log.warning("TensorFlow was in use already, so lanes may train more slowly: %s", problem)
 

@@ -16,6 +16,7 @@ from optbench.scheduler.states import Metric
 from optbench.storage import StudyRecord, TrialRecord
 from optbench.training.contract import Epoch, Job, Trainer
 from optbench.worker.data import StudyData, load_data
+from optbench.worker.loading import load_tensorflow
 from optbench.worker.session import build_trainer
 
 TOLERANCE = 0.005
@@ -23,6 +24,8 @@ TOLERANCE = 0.005
 
 Rounding differs there (the lanes of earlier versions added in another order), and the difference grows.
 """
+THREADS_BEFORE = 1
+"""How many threads shared an operation before trials had this number."""
 
 
 class Tested(NamedTuple):
@@ -82,6 +85,7 @@ def replay(
     if trial.trainer == TrainerName.REFERENCE and lanes not in (None, 1):
         raise StudyError(f"trial {trial.number} of {study.name!r} was trained by the reference; leave --lanes out")
     sweep = replace(study.sweep, lanes=trial.lanes if lanes is None else lanes)
+    load_tensorflow(trial.trainer, trial.threads or THREADS_BEFORE)
     data = load_data(sweep, trial.trainer, data_dir, allow_code)
     _check_data(study, data)
     own = data.split.resplit() if sweep.data.resplit else data.split
@@ -118,6 +122,7 @@ def repeats_exactly(study: StudyRecord, trial: TrialRecord, trainer: Trainer) ->
     On a GPU they may not: XLA tries several kernels in every process, and chooses others for groups of other widths.
     """
     same = trial.numerics == NUMERICS or trial.trainer == TrainerName.REFERENCE
+    same = same and (trial.threads or THREADS_BEFORE) == (trainer.threads or THREADS_BEFORE)
     here = trainer.device == trial.device and not trainer.device.startswith("GPU")
     return same and here and study.versions.get("tensorflow") == version("tensorflow")
 

@@ -13,7 +13,7 @@ from optbench.errors import StudyError, counted
 from optbench.scheduler.scheduler import RETRIES, Scheduler
 from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials, sweep_of
 from optbench.training.contract import Trainer
-from optbench.worker.code import check_code
+from optbench.worker.code import check_code, from_own_file
 from optbench.worker.creation import check_fingerprint
 from optbench.worker.data import StudyData, load_data
 from optbench.worker.events import Event, Listener, RoundFinished, StudyLeft, StudyOpened, Waiting
@@ -33,7 +33,7 @@ class Options:
     side by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
     seconds. Hyperparameters that crashed a worker are tried again up to `retries` times. The worker waits up to
     `patience` seconds for a database that does not answer. `allow_code` lets the database's text of a model's function
-    run, and `trusted_code` that with this SHA-256 (see check_code).
+    run (see check_code). `code` is the file or module of the function here, if a study has the same text.
     """
 
     trainer: TrainerName = TrainerName.LANES
@@ -44,7 +44,7 @@ class Options:
     retries: int = RETRIES
     patience: float = SECONDS
     allow_code: bool = False
-    trusted_code: str | None = None
+    code: str | None = None
 
 
 def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
@@ -85,15 +85,11 @@ class Session:
         self.listeners = [log_event, *listeners]
         self.storage.outage = Patience(stop, self._notify, self.options.patience)
         record = find_study(self.storage, self.name)
-        sweep = self._sweep(record)
-        options = self.options
-        # The database may hold another function than the request had.
-        check_code(sweep.model, options.allow_code, options.trusted_code)
+        sweep, options = self._sweep(record), self.options
+        check_code(sweep.model, options.allow_code)  # the database may hold another function than the request had
         total = self._total(record)
         if record.finished < total:
-            data = self.data or load_data(
-                sweep, options.trainer, options.data_dir, options.allow_code, options.trusted_code
-            )
+            data = self.data or load_data(sweep, options.trainer, options.data_dir, options.allow_code)
             check_fingerprint(record, data.digests)
             self._notify(StudyOpened(record.name, total, record.finished))
             self._train(record, sweep, data, stop)
@@ -110,6 +106,7 @@ class Session:
         The list of finals has the trials of the rounds that were begun so far.
         """
         sweep = sweep_of(record)
+        sweep = replace(sweep, model=from_own_file(sweep.model, self.options.code))
         return self._as_asked(sweep, self._total(record) or sweep.trials)
 
     def _as_asked(self, sweep: Sweep, total: int) -> Sweep:

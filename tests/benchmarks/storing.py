@@ -101,7 +101,7 @@ def work(url, go):
         "sample_relative",
         "sample_independent",
     )
-    trainer, total = SimpleNamespace(name="none", device="CPU", lanes=1, xla=None), 0.0
+    trainer, total = SimpleNamespace(name="none", device="CPU", lanes=1, threads=None, xla=None), 0.0
     print("ready", flush=True)
     while not go.exists():
         time.sleep(0.01)

@@ -9,7 +9,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.definition.sweep import Sweep
 from optbench.optimizers import ONE_MINUS
 from optbench.training.contract import Trainer
-from optbench.training.tensorflow.device import cores, device
+from optbench.training.tensorflow.device import device, groups_at_once
 from optbench.training.tensorflow.keras_model import keras_model
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
@@ -19,14 +19,17 @@ from optbench.training.tensorflow.reference import Reference
 MAX_LANES = 16
 
 
-def configure(trainer: str) -> None:
-    """Set the process's TensorFlow threads. Call it before TensorFlow computes anything.
+def configure(trainer: str, threads: int | None = None) -> None:
+    """Set the process's TensorFlow threads, unless they are set. Call it before TensorFlow computes anything.
 
-    A lane group runs on one core, because operations that are spread over several cores wait for each other.
+    There are as many as lane groups, or as `threads` says. XLA runs the large operations of all groups on the same
+    threads: with one thread, the groups of a wide network train one after the other. How many threads share a product
+    may decide the last digits of its sums, for example in batches of thousands.
     """
-    if trainer == TrainerName.LANES:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(cores())
+    held = tf.config.threading
+    if trainer == TrainerName.LANES and not held.get_intra_op_parallelism_threads():
+        held.set_intra_op_parallelism_threads(threads or groups_at_once())
+        held.set_inter_op_parallelism_threads(groups_at_once())
     tf.config.experimental.enable_tensor_float_32_execution(False)  # its rounded products differ from those of a CPU
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -40,7 +43,7 @@ def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int)
     network = network_of(sweep.model, split.facts)
     if trainer == TrainerName.REFERENCE:
         return Reference(optimizer, network, sweep.batch, split)
-    usual = MAX_LANES if device() == "GPU" else min(cores(), MAX_LANES)
+    usual = MAX_LANES if device() == "GPU" else min(groups_at_once(), MAX_LANES)
     lanes = sweep.lanes or usual
     return Lanes(max(1, min(lanes, trials)), optimizer, network, sweep.batch, split, _given(sweep, optimizer))
 

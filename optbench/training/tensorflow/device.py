@@ -1,11 +1,12 @@
-"""The device that TensorFlow computes on, and how many cores there are."""
+"""The device that TensorFlow computes on, its threads, and how many lane groups it runs at once."""
 
-import os
 import platform
 import re
 from pathlib import Path
 
 import tensorflow as tf
+
+from optbench.cores import cores
 
 
 def device() -> str:
@@ -23,8 +24,11 @@ def device_name() -> str:
     return f"CPU {found[1] if found else platform.processor()}".rstrip()
 
 
-def cores() -> int:
-    """How many lane groups can run at once: the processors that this process may use, or 1 for a GPU."""
-    if device() == "GPU":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def threads() -> int:
+    """How many threads share an operation in this process."""
+    return tf.config.threading.get_intra_op_parallelism_threads() or cores()
+
+
+def groups_at_once() -> int:
+    """How many lane groups run at once: one on each core, or one on a GPU."""
+    return 1 if device() == "GPU" else cores()

@@ -23,7 +23,7 @@ from optbench.optimizers import OPTIMIZERS
 from optbench.optimizers.knobs import BATCH, batch_of
 from optbench.training.contract import Epoch, Job
 from optbench.training.order import Array, batches
-from optbench.training.tensorflow.device import cores, device, device_name
+from optbench.training.tensorflow.device import device, device_name, groups_at_once, threads
 from optbench.training.tensorflow.lane_group import LaneGroup
 from optbench.training.tensorflow.network import Network, Tensor
 from optbench.training.tensorflow.program import program_of
@@ -49,19 +49,21 @@ class Lanes:
     ) -> None:
         self.lanes, self.batch = lanes, batch
         self.device = device_name()
+        self.threads: int | None = threads()
         self.xla: bool | None = network.xla
         self.program = program_of(
             network, OPTIMIZERS[optimizer], None if given is None else frozenset(given), split.scale
         )
         alone = device() == "CPU" or BATCH in self.program.knobs
         self.groups = [LaneGroup(together, self.program) for together in divided(lanes, alone)]
-        self.threads = ThreadPoolExecutor(cores(), thread_name_prefix="lane")
+        self.executor = ThreadPoolExecutor(groups_at_once(), thread_name_prefix="lane")
         self.places = [(group, place) for group in self.groups for place in range(group.width)]
         self.assigned: dict[int, Job] = {}
         self.epochs = [0] * lanes
         self.size, self.validated = len(split.train), len(split.validation or ())
         self.train_set = _tensors(split.pool or split.train)
-        self.validation_set = _tensors(split.validation) if split.validation else None
+        shared = split.validation if split.pool is None else None  # else each trial draws its own from the pool
+        self.validation_set = _tensors(shared) if shared else None
         self.split = split
         self.scaling = scaling(split.scale, split.train.inputs)
         self.train_positions = {lane: np.arange(self.size) for lane in range(lanes)}
@@ -86,7 +88,7 @@ class Lanes:
         for lane in self.assigned:
             self.epochs[lane] += 1
         live = [group for group in self.groups if self.assigned.keys() & set(group.lanes)]
-        begun = [self.threads.submit(self._train_group, group) for group in live]
+        begun = [self.executor.submit(self._train_group, group) for group in live]
         try:
             figures = {group: future.result() for group, future in zip(live, begun, strict=True)}
         finally:

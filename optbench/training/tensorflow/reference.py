@@ -70,6 +70,7 @@ class Reference:
     def __init__(self, optimizer: str, network: Network, batch: int, split: Split) -> None:
         self.optimizer, self.network, self.batch, self.split = optimizer, network, batch, split
         self.device = device_name()
+        self.threads: int | None = None
         self.job: Job | None = None
         self.epoch = 0
 
