@@ -95,7 +95,6 @@ def test_missing_original_files_are_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_without_a_network_the_error_says_how_fashion_mnist_is_prepared(tmp_path, monkeypatch):
     def unreachable(*_, **__):
         raise OSError("Network is unreachable")
@@ -108,6 +107,7 @@ def test_without_a_network_the_error_says_how_fashion_mnist_is_prepared(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_read_only_data_folder_is_refused(tmp_path):
     for file in MNIST_FILES:
         (tmp_path / file).touch()

@@ -1,14 +1,17 @@
 """Exports match their schema, can be trained as sweeps and scripts, and equal the real frameworks over 50 steps."""
 
 import ast
+import io
 import json
 import math
 import pydoc
 import subprocess
 import sys
 import tomllib
+from contextlib import redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import keras
@@ -20,7 +23,7 @@ from optbench.data.dataset import facts_of_earlier
 from optbench.definition import parse
 from optbench.errors import StudyError
 from optbench.exports import FORMATS, Choice, choose, frameworks
-from optbench.optimizers import OPTIMIZERS
+from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.optimizers.knobs import SCHEDULES
 from optbench.scheduler.finals import Finalist
 from optbench.scheduler.states import State
@@ -111,6 +114,19 @@ def made_of(value, *first):
     return built(value, *first) if isinstance(value, dict) else value
 
 
+def plain(translation):
+    """A translation as it is exported."""
+    arguments = {
+        name: [plain(one) for one in value]
+        if isinstance(value, list) and value and isinstance(value[0], Translation)
+        else plain(value)
+        if isinstance(value, Translation)
+        else value
+        for name, value in translation.arguments.items()
+    }
+    return {"class": translation.name, "arguments": arguments}
+
+
 def torch_displacement(optimizer, hparams):
     """What the exported configuration does in PyTorch in 50 steps, used as its knobs say."""
     torch = pytest.importorskip("torch")
@@ -191,7 +207,7 @@ def test_knobs_are_translated_to_what_frameworks_have_for_them(optimizer, knobs,
     hparams = hparams_of(optimizer, epsilon=1e-7, **knobs)
     ours, (theirs, found) = keras_displacement(optimizer, hparams), displacement(optimizer, hparams)
     relative_difference = np.max(np.abs(theirs - ours)) / np.max(np.abs(ours))
-    assert relative_difference < (2e-4 if found["exact"] else 0.3)
+    assert relative_difference < (2e-4 if found["exact"] else 0.3 if optimizer == "nadam" else 0.02)
 
 
 @pytest.mark.parametrize(("optimizer", "changes"), [("sgd", {}), ("rmsprop", {"momentum": 0.8}), ("lion", {})])
@@ -310,6 +326,24 @@ def test_an_exported_script_trains(tmp_path):
     assert len(script.splitlines()) < 45
     with pytest.raises(StudyError, match="leave --top out"):
         FORMATS["python"]([choice, choice])
+
+
+def test_the_script_of_a_data_set_of_tensorflow_datasets_loads_its_images(monkeypatch):
+    rng = np.random.default_rng(0)
+    parts = {
+        part: (rng.integers(0, 256, (n, 28, 28, 1), np.uint8), rng.integers(0, 10, n))
+        for part, n in (("train", 64), ("test", 32))
+    }
+    fake = SimpleNamespace(load=lambda name, **_: parts, as_numpy=lambda value: value)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
+    choice = choice_of("sgd")
+    sweep = replace(choice.study.sweep, data=replace(choice.study.sweep.data, name="mnist"), epochs=1)
+    script = FORMATS["python"]([replace(choice, study=replace(choice.study, sweep=sweep))])
+    names: dict[str, object] = {}
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(script, names)
+    assert names["x_train"].shape == (64, 28, 28)
+    assert 0 <= float(printed.getvalue().rpartition("test accuracy ")[2]) <= 1
 
 
 def test_pruned_and_diverged_trials_are_never_chosen():

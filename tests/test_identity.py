@@ -178,9 +178,9 @@ def test_a_dead_worker_is_reaped_although_its_heartbeat_lies_in_the_future(stora
     storage.write(work)
     assert find_study(storage, "s").state == "running", "the study still has a live worker"
     assert trials(storage, study_id)[own.number].state == "interrupted"
-    watch(writer, 0)
+    watch(writer, seconds=0)
     assert storage.optuna.get_trial(own.trial_id).state.name == "RUNNING", "the other worker has only just seen it"
-    watch(writer, 40)
+    watch(writer, seconds=40)
     assert storage.optuna.get_trial(own.trial_id).user_attrs["reason"] == f"worker {dead.worker.name} died"
 
 
@@ -188,10 +188,10 @@ def test_a_worker_whose_heartbeat_stays_the_same_for_its_timeout_is_dead(storage
     study_id, _ = open_study(storage, "s", "validation accuracy", HELD)
     dead, writer = Writer(storage, study_id, "s"), Writer(storage, study_id, "s")
     own = claim(dead)
-    watch(writer, 0)
-    watch(writer, 40)
+    watch(writer, seconds=0)
+    watch(writer, seconds=40)
     assert storage.optuna.get_trial(own.trial_id).state.name == "RUNNING", "its heartbeat is recent"
-    watch(writer, 61)
+    watch(writer, seconds=61)
     assert storage.optuna.get_trial(own.trial_id).state.name == "FAIL"
 
 

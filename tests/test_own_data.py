@@ -377,13 +377,16 @@ def test_the_manual_shows_what_it_prints_of_the_palmer_penguins(tmp_path):
     assert "missing" in refused
 
 
-def test_the_arrays_of_a_data_set_are_loaded_as_networks_get_them(tmp_path):
+def test_the_arrays_of_a_data_set_are_loaded_as_networks_get_them(tmp_path, monkeypatch):
     found = optbench.load_data({"name": "wine", "validation": 0.3, "test": 0.25})
     assert (found.x.shape, found.x_test.shape) == ((134, 13), (44, 13))
     assert found.x.std(axis=0) == pytest.approx([1] * 13, abs=1e-4)
     assert {*found.y} == {*found.y_test} == {*range(len(found.classes))}
     images = optbench.load_data({"name": "digits"})
     assert (images.x.shape, images.x_test.shape, images.x.max()) == ((1500, 28, 28), (297, 28, 28), 1.0)
+    monkeypatch.chdir(tmp_path)
+    mine = optbench.load_data({"file": optbench.Dataset(found.x, found.y), "scale": "none"})
+    assert len(mine.x) + len(mine.x_test) == 134
     for given, message in [
         ({"nme": "wine"}, "unknown key 'nme'"),
         ({"file": str(tmp_path / "x.csv"), "target": "y"}, "there is no file"),

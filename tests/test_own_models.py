@@ -214,6 +214,31 @@ def test_lanes_train_as_fit_does(function, xla, digits):
         np.testing.assert_allclose(other.validation_loss, mine.validation_loss, rtol=2e-2)
 
 
+@pytest.mark.parametrize("knob", ["weight_decay", "global_clipnorm", "label_smoothing"])
+def test_knobs_work_on_a_network_of_ones_own_as_in_fit(knob, digits):
+    """Regularizers and batch statistics included: a norm is that of the trained weights' gradients."""
+    one = job("adam", learning_rate=0.01, **{knob: 0.1})
+    network = keras_model(model("normal"), digits.facts)
+    ours = curve(Lanes(1, "adam", network, 64, digits, {knob}), one, 2)
+    stock = curve(Reference("adam", network, 64, digits), one, 2)
+    plain = curve(lanes(1, digits, "normal"), job("adam", learning_rate=0.01), 2)
+    np.testing.assert_allclose([row.train_loss for row in stock], [row.train_loss for row in ours], rtol=5e-3)
+    assert abs(plain[-1].train_loss - ours[-1].train_loss) > 0.01 * ours[-1].train_loss
+
+
+def test_dropout_of_a_network_of_ones_own_trains_as_in_fit_on_average(digits):
+    """Both draw other random numbers, so that single trainings differ."""
+    network, jobs = (
+        keras_model(model("dropped"), digits.facts),
+        [job("adam", seed=s, learning_rate=0.01) for s in range(3)],
+    )
+    ours, stock = (
+        np.mean([curve(trainer, one, 3)[-1].train_loss for one in jobs])
+        for trainer in (Lanes(1, "adam", network, 64, digits), Reference("adam", network, 64, digits))
+    )
+    assert ours == pytest.approx(stock, rel=0.1)
+
+
 @pytest.mark.parametrize("function", ["dropped", "convolved"])
 def test_a_lane_repeats_bit_for_bit_beside_one_that_diverges_and_refills_make_no_trace(function, digits):
     trainer, one = lanes(3, digits, function), job("adam", learning_rate=0.01)
@@ -479,8 +504,10 @@ def test_the_manuals_example_runs_as_it_is_written(tmp_path):
     assert "written to own-network.py" in outputs[4]
 
 
-def test_the_example_of_a_convolutional_network_is_shipped():
+def test_the_example_of_a_convolutional_network_is_shipped_and_trains(digits):
     sweep = load_sweep("adam-cnn", {})
     network = keras_model(sweep.model, facts_of_earlier("mnist"))
     assert network.network.output_shape == (None, 10)
     assert network.xla is False
+    rows = curve(Lanes(1, "adam", network, 64, digits), job("adam", learning_rate=0.003), 2)
+    assert rows[-1].validation_accuracy > 0.5

@@ -1,9 +1,11 @@
 """Finals as studies: they are created once, grow by rounds with any number of workers, and decide a search's best."""
 
+import gc
 import math
 import re
 import shutil
 import signal
+import weakref
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -14,6 +16,7 @@ from optbench.data import Split
 from optbench.data.dataset import facts_of_earlier
 from optbench.definition.sweep import Finals
 from optbench.errors import StorageError, StudyError
+from optbench.launchers import requests
 from optbench.scheduler.states import Role, State, StudyState
 from optbench.storage import best_first, find_study, open_storage, rename_study, studies, trials
 from optbench.storage.copy import copy_study
@@ -24,7 +27,8 @@ from optbench.worker.finals import advance, candidates, open_finals
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import StopRequest
 from tests.commands import in_process
-from tests.conftest import statements, sweep_of, write_toml
+from tests.conftest import TINY, statements, sweep_of, write_toml
+from tests.fake import Fake
 from tests.filled import fill
 from tests.light import FakeTrainer, black
 from tests.test_storage import together
@@ -306,6 +310,27 @@ def test_a_total_that_was_given_up_becomes_the_number_of_finished_trials(storage
     assert find_study(storage, "tiny").state is not StudyState.DONE
     study = create_study(storage, sweep_of(**RACE), "tiny", {})
     assert (study.total, study.finished, study.state) == (32, 32, StudyState.DONE)
+
+
+def test_finals_in_the_same_process_hold_the_data_once(tmp_path, monkeypatch):
+    """The parts of the search's split are dropped before the finals train on a pool of both."""
+    held, alive = [], []
+
+    class Watched(Session):
+        def __init__(self, *given):
+            super().__init__(*given, build=self.make)
+
+        def make(self, trainer, sweep, optimizer, split, trials):
+            gc.collect()
+            alive.append([one() is not None for one in held])
+            held[:] = [weakref.ref(split.train)]
+            return Fake({"adadelta": 0.9})
+
+    monkeypatch.setattr(requests, "load_tensorflow", lambda trainer: None)
+    monkeypatch.setattr(requests, "Session", Watched)
+    write_toml(tmp_path / "tiny.toml", TINY | {"trials": 12, "finals": {"candidates": 2, "budget": 1.0}})
+    assert "finals" in in_process("sweep", "tiny.toml", cwd=tmp_path)
+    assert alive == [[], [False]]
 
 
 def test_finals_that_cannot_be_read_are_left_out_and_the_doctor_reports_them(storage, search):

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 from optbench.exports import frameworks
+from optbench.exports.companions import optax_schedule, torch_companions
 from optbench.optimizers.knobs import SCHEDULES, warmup_steps
 from optbench.training.tensorflow.schedules import Scheduled, factor
+from tests.test_exports import built, plain
 
 STEPS, RATE = 60, 0.3
 schedules = keras.optimizers.schedules
@@ -68,3 +70,26 @@ def test_an_exported_schedule_has_the_learning_rates_of_the_trial(name, warmup, 
     exported = getattr(schedules, found.name)(**found.arguments)
     expected = rates(name, warmup, final)
     np.testing.assert_allclose([float(exported(step)) for step in range(STEPS)], expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.25])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_pytorch_and_optax_have_the_same_learning_rates(name, warmup):
+    """Also those with a warmup that Keras lacks."""
+    torch = pytest.importorskip("torch")
+    hparams = {"learning_rate": RATE, "schedule": SCHEDULES.index(name), "warmup": warmup, "final": 0.1}
+    if name == "constant" and not warmup:
+        assert torch_companions(hparams, STEPS) == []
+        return
+    expected = rates(name, warmup, 0.1)
+    rule = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
+    scheduler = built(plain(torch_companions(hparams, STEPS)[0].translation), rule)
+    found = []
+    for _ in range(STEPS):
+        found.append(rule.param_groups[0]["lr"])
+        rule.step()
+        scheduler.step()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
+    pytest.importorskip("optax")
+    schedule = built(plain(optax_schedule(hparams, STEPS, RATE)))
+    np.testing.assert_allclose([float(schedule(step)) for step in range(STEPS)], expected, rtol=1e-5, atol=1e-8)

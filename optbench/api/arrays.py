@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optbench.api.dataset import Dataset
 from optbench.choices import TrainerName
 from optbench.definition.parse_data import parse_data
 
@@ -25,13 +26,16 @@ class Arrays:
 def load_data(data: Mapping[str, Any], *, data_dir: str | Path | None = None) -> Arrays:
     """The data that a sweep's `[data]` table means, scaled by the examples that are not for testing.
 
-    None of these is held back for validation, as in a confirmation. Raises DefinitionError and DataError.
+    None of these is held back for validation, as in a confirmation. The table's `file` may be a Dataset. Raises
+    DefinitionError and DataError.
     """
     from optbench.data import load, load_test
     from optbench.data.scaling import scaling
     from optbench.data.splits import needs_tensorflow
     from optbench.worker.loading import load_tensorflow
 
+    if isinstance(data, Mapping) and isinstance(data.get("file"), Dataset):
+        data = {**data, "file": str(data["file"].save())}
     source = replace(parse_data(data), validation=0, resplit=False)
     folder = None if data_dir is None else Path(data_dir)
     if needs_tensorflow(source):

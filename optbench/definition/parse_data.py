@@ -26,7 +26,10 @@ def parse_data(given: Mapping[str, Any], where: str = "data") -> DataSource:
 
 
 def data_of(read: "DataTable | FileTable") -> DataSource:
-    """The data of a file. Its path is made absolute, because a worker elsewhere has another working directory."""
+    """The record of a table that is valid by itself.
+
+    Paths are made absolute, because a worker elsewhere has another working directory.
+    """
     held = read.model_dump()
     shared = {key: held.pop(key) for key in ("validation", "resplit", "test", "stratify")}
     shared["scale"] = None if held["scale"] is None else Scale(held["scale"])

@@ -57,7 +57,7 @@ class Hyperparameter:
 
     `closed` includes `low`, and `closed_high` includes `high`. A flag is 1.0 or 0.0. One that has `names` is the
     position of a name. An `optional` hyperparameter was added when studies without it existed: a trial's row has it
-    only if the definition gives it, and else it is the default. `argument` says whether Keras' class takes it.
+    only if the definition gives it; otherwise the default holds. `argument` says whether Keras' class takes it.
     """
 
     default: float
@@ -154,7 +154,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Translation:
-    """A class or function with its arguments, some of them such, too; `difference` is None if its rule is Keras'."""
+    """A class or function; some arguments may be translations, too. `difference` is None if its rule is Keras'."""
 
     name: str
     arguments: Arguments

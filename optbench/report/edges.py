@@ -1,10 +1,12 @@
 """Finds the ends of ranges and lists at which the best trials of a search sit, and proposes wider ranges."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optbench.definition.space import Choice, Float
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS, Kind
+from optbench.optimizers.knobs import BATCH, GLOBAL_CLIPNORM
 from optbench.statistics.search import TOP, End, boundary, wider
 from optbench.storage import StudyRecord, TrialRecord
 
@@ -45,7 +47,8 @@ def edges(study: StudyRecord, best: Sequence[TrialRecord]) -> list[Edge]:
         if values and isinstance(dimension, Float):
             found += _of_range(study.optimizer, name, dimension, values)
         elif values and isinstance(dimension, Choice):
-            found += _of_list(study.optimizer, name, dimension, values)
+            most = study.facts.examples if name == BATCH and study.facts else math.inf
+            found += _of_list(study.optimizer, name, dimension, values, most)
     return found
 
 
@@ -57,8 +60,11 @@ def _of_range(optimizer: str, name: str, dimension: Float, values: Sequence[floa
             yield Edge(name=name, end=end, bound=bound, proposal=proposal)
 
 
-def _of_list(optimizer: str, name: str, dimension: Choice, values: Sequence[float]) -> Iterator[Edge]:
-    """The end that the best trial and at least half of the ten best have, in a list of three numbers or more."""
+def _of_list(optimizer: str, name: str, dimension: Choice, values: Sequence[float], most: float) -> Iterator[Edge]:
+    """The end that the best trial and at least half of the ten best have, in a list of three numbers or more.
+
+    Nothing is above `most`. A list of norms that has 0, which means none, has no largest one.
+    """
     known = OPTIMIZERS[optimizer].hyperparameters[name.removeprefix(ONE_MINUS)]
     if len(dimension.values) < LISTED or known.kind in (Kind.FLAG, Kind.NAME):
         return
@@ -67,7 +73,7 @@ def _of_list(optimizer: str, name: str, dimension: Choice, values: Sequence[floa
     crowded = 2 * top.count(top[0]) >= len(top)
     if crowded and top[0] == smallest > max(limits[0], 1 if known.kind is Kind.COUNT else limits[0]):
         yield Edge(name=name, end="low", bound=smallest)
-    if crowded and top[0] == largest < limits[1]:
+    if crowded and top[0] == largest < min(limits[1], most) and not (name == GLOBAL_CLIPNORM and smallest == 0):
         yield Edge(name=name, end="high", bound=largest)
 
 

@@ -41,7 +41,7 @@ def black(count):
 class FakeTrainer:
     """A trainer with two lanes. It computes accuracies from the trial's seed and the epoch, 10 ms a call."""
 
-    name, device, lanes, xla = "light", "CPU", 2, None
+    name, device, lanes, threads, xla = "light", "CPU", 2, None, None
 
     def __init__(self):
         self.assigned, self.epochs = {}, {}
