@@ -59,7 +59,7 @@ def use(monkeypatch, fake):
         def __init__(self, *given):
             super().__init__(*given, build=lambda *_: fake)
 
-    monkeypatch.setattr(requests, "load_tensorflow", lambda trainer: None)
+    monkeypatch.setattr(requests, "load_tensorflow", lambda trainer, threads=None: None)
     monkeypatch.setattr(requests, "Session", Faked)
     monkeypatch.setattr(cli, "refresh", lambda *_: None)
     monkeypatch.setattr(api, "_refresh", lambda *_: None)

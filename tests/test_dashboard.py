@@ -118,7 +118,8 @@ def test_a_refresh_updates_our_note_and_keeps_what_people_wrote(trained_url):
     assert (attributes["state"], attributes["finished"], attributes["best"]) == ("done", "6/6", handle.best_value)
     assert set(saved_plots(storage.optuna, 1)) == {
         "01-learning-curves",
-        "02-validation-accuracy-against-learning_rate",
+        "02-validation-accuracy-against-epsilon",
+        "03-validation-accuracy-against-learning_rate",
     }
     refresh(storage, find_study(storage, "fixed"))
     other = optuna.load_study(study_name="fixed", storage=storage.optuna)

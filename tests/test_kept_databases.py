@@ -140,6 +140,9 @@ def test_a_kept_study_is_resumed_without_its_file_and_gets_finals(kept):
 @pytest.mark.parametrize(("device", "exactly"), [("CPU X", True), ("GPU X", False)])
 def test_only_a_cpu_repeats_every_bit(device, exactly):
     study = SimpleNamespace(versions={"tensorflow": version("tensorflow")})
-    trial = SimpleNamespace(numerics=NUMERICS, trainer="lanes", device=device)
-    assert repeats_exactly(study, trial, SimpleNamespace(device=device)) is exactly
-    assert not repeats_exactly(study, trial, SimpleNamespace(device="CPU Y"))
+    trial = SimpleNamespace(
+        numerics=NUMERICS, trainer="lanes", device=device, threads=None
+    )  # before there were threads
+    assert repeats_exactly(study, trial, SimpleNamespace(device=device, threads=1)) is exactly
+    assert not repeats_exactly(study, trial, SimpleNamespace(device=device, threads=2))
+    assert not repeats_exactly(study, trial, SimpleNamespace(device="CPU Y", threads=1))

@@ -360,10 +360,10 @@ def test_the_manuals_example_runs_as_it_is_written(tmp_path):
     outputs = run_page(page, tmp_path, toml="penguins.toml penguins-sgd.toml")
     assert len(outputs) == 8
     assert "inputs of shape 10, float32" in outputs[0]
-    assert "32/32 trials, done" in outputs[1]
+    assert "16/16 trials, done" in outputs[1]
     assert "penguins: " in outputs[3]
     assert "penguins-sgd" in outputs[6]
-    assert "over 12 paired seeds" in outputs[6]
+    assert "over 10 paired seeds" in outputs[6]
     assert (tmp_path / "penguins.html").stat().st_size > 100_000
 
 

@@ -326,7 +326,7 @@ def test_finals_in_the_same_process_hold_the_data_once(tmp_path, monkeypatch):
             held[:] = [weakref.ref(split.train)]
             return Fake({"adadelta": 0.9})
 
-    monkeypatch.setattr(requests, "load_tensorflow", lambda trainer: None)
+    monkeypatch.setattr(requests, "load_tensorflow", lambda trainer, threads=None: None)
     monkeypatch.setattr(requests, "Session", Watched)
     write_toml(tmp_path / "tiny.toml", TINY | {"trials": 12, "finals": {"candidates": 2, "budget": 1.0}})
     assert "finals" in in_process("sweep", "tiny.toml", cwd=tmp_path)

@@ -29,7 +29,7 @@ def environment():
 def install():
     """Put the fake trainer in place of TensorFlow, and black images in place of scikit-learn's, in this process."""
     sys.modules["optbench.training.tensorflow.build"] = SimpleNamespace(
-        configure=lambda trainer: None, build=lambda *_: FakeTrainer()
+        configure=lambda trainer, threads=None: None, build=lambda *_: FakeTrainer()
     )
     splits.digits = SimpleNamespace(training_set=lambda: (black(FACTS.examples), FACTS))
 

@@ -1,10 +1,10 @@
 """Trains many trials side by side. Lane l belongs to one trial until the lane is released.
 
-On a CPU every lane is a group of its own: one trial, its own variables, and epochs that XLA compiles and one core runs.
-So is every lane whose trials may have other batch sizes than its neighbours'. Each batch size is compiled once.
-As many lanes train at a time as there are cores, and within an epoch no core waits for another. On a GPU all lanes are
-one group, which steps them in one call. All groups share one compiled epoch, whatever trials they train. The graphs are
-written without autograph, which would take two seconds to translate them.
+On a CPU every lane is a group of its own: one trial with its own variables. So is every lane whose trials may have
+other batch sizes than its neighbours'. Each batch size is compiled once. As many lanes train at a time as there are
+cores, and none waits for another within an epoch. On a GPU all lanes are one group, which steps them in one call. All
+groups share one compiled epoch, whatever trials they train. The graphs are written without autograph, which would take
+two seconds to translate them.
 """
 
 import math
