@@ -396,6 +396,24 @@ def test_the_arrays_of_a_data_set_are_loaded_as_networks_get_them(tmp_path, monk
             optbench.load_data(given)
 
 
+def test_the_manuals_arrays_are_trained_as_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "optbench/docs/data.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    exec(block, {})
+    study = optbench.open_study("mine")
+    assert (study.state, study.finals.done) == ("done", True)
+    assert study.best.value > 0.8
+    assert "2 classes" in in_process("data", "show", *map(str, tmp_path.glob("storage/data/*.npz")))
+
+
+def test_a_data_set_is_shown_by_its_name():
+    shown = in_process("data", "show", "iris")
+    assert "iris: inputs of shape 4, float32" in shown
+    assert "setosa" in shown
+
+
 def test_arrays_in_python_are_kept_in_a_file_so_that_the_study_outlives_the_program(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

@@ -28,7 +28,7 @@ from optbench.testing.trainers import DIVERGES, TrainerContract, curve, figures,
 from optbench.training.tensorflow.keras_model import KerasModel, keras_model
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.reference import Reference
-from optbench.worker.code import check_code
+from optbench.worker.code import check_code, from_own_file
 from optbench.worker.creation import Relations, make_study
 from optbench.worker.data import load_data
 from optbench.worker.session import Session
@@ -407,6 +407,31 @@ def test_a_file_that_others_control_does_not_run(change, tmp_path):
     with pytest.raises(StudyError, match="type `chmod o-w .*--allow-code" if change == "everybody" else "--allow-code"):
         check_code(held, allowed=False)
     check_code(held, allowed=True)
+
+
+def test_a_function_is_taken_from_ones_own_file_only_if_that_has_the_text(tmp_path):
+    """A database names neither the file that runs nor the folder that it finds its neighbours in."""
+    file = tmp_path / "models.py"
+    file.write_text(SOURCE)
+    held = BuiltModel("/elsewhere/models.py:dense", SOURCE, {"units": 3})
+    own = from_own_file(held, str(file))
+    assert (own.build, own.arguments) == (f"{file}:dense", {"units": 3})
+    check_code(own, allowed=False)
+    for other, place in ((replace(held, source=SOURCE + "# changed\n"), str(file)), (held, None), (held, "no_module")):
+        assert from_own_file(other, place) is other
+        with pytest.raises(StudyError, match="--allow-code"):
+            check_code(other, allowed=False)
+
+
+def test_other_arguments_or_another_text_make_another_study():
+    held = BuiltModel("models.py:dense", SOURCE)
+    sweep = parse(TINY, "x")
+    prints = [
+        replace(sweep, model=model).fingerprint({})
+        for model in (held, replace(held, arguments={"units": 3}), replace(held, source=SOURCE + "# changed\n"))
+    ]
+    assert prints[0] not in prints[1:]
+    assert replace(sweep, model=replace(held, build="other/models.py:dense")).fingerprint({}) == prints[0]
 
 
 def test_a_module_is_found_without_importing_the_packages_it_is_in(tmp_path, monkeypatch):
