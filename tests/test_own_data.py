@@ -403,7 +403,7 @@ def test_the_manuals_arrays_are_trained_as_they_are_written(tmp_path, monkeypatc
     )
     exec(block, {})
     study = optbench.open_study("mine")
-    assert (study.state, study.finals.done) == ("done", True)
+    assert study.state == "done"
     assert study.best.value > 0.8
     assert "2 classes" in in_process("data", "show", *map(str, tmp_path.glob("storage/data/*.npz")))
 
