@@ -36,7 +36,7 @@ def load_data(data: Mapping[str, Any], *, data_dir: str | Path | None = None) ->
 
     if isinstance(data, Mapping) and isinstance(data.get("file"), Dataset):
         data = {**data, "file": str(data["file"].save())}
-    source = replace(parse_data(data), validation=0, resplit=False)
+    source = replace(parse_data(data, "load_data"), validation=0, resplit=False)
     folder = None if data_dir is None else Path(data_dir)
     if needs_tensorflow(source):
         load_tensorflow(TrainerName.LANES)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optbench.definition.data_models import DataTable, FileTable
 
 
-def parse_data(given: Mapping[str, Any], where: str = "data") -> DataSource:
+def parse_data(given: Mapping[str, Any], where: str) -> DataSource:
     """The data that plain data defines, as in a sweep's table [data]. Raises DefinitionError."""
     from pydantic import ValidationError
 
