@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optbench.api.dataset import Dataset
+from optbench.api.dataset import with_file
 from optbench.choices import TrainerName
 from optbench.definition.parse_data import parse_data
 
@@ -34,9 +34,7 @@ def load_data(data: Mapping[str, Any], *, data_dir: str | Path | None = None) ->
     from optbench.data.splits import needs_tensorflow
     from optbench.worker.loading import load_tensorflow
 
-    if isinstance(data, Mapping) and isinstance(data.get("file"), Dataset):
-        data = {**data, "file": str(data["file"].save())}
-    source = replace(parse_data(data, "load_data"), validation=0, resplit=False)
+    source = replace(parse_data(with_file(data), "load_data"), validation=0, resplit=False)
     folder = None if data_dir is None else Path(data_dir)
     if needs_tensorflow(source):
         load_tensorflow(TrainerName.LANES)

@@ -1,7 +1,7 @@
 """Arrays as a data set, from a script or a notebook."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,13 @@ class Dataset:
             np.savez_compressed(content, allow_pickle=False, **self.arrays)
             write(content.getvalue(), path)
         return path
+
+
+def with_file(data: Any) -> Any:
+    """The table `[data]` as given, with a Dataset in it replaced by the file that it is saved in."""
+    if isinstance(data, Mapping) and isinstance(data.get("file"), Dataset):
+        return {**data, "file": str(data["file"].save())}
+    return data
 
 
 def _array(name: str, given: ArrayLike) -> np.ndarray[Any, np.dtype[Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from optbench import definition
-from optbench.api.dataset import Dataset
+from optbench.api.dataset import with_file
 from optbench.api.study import Study, opened
 from optbench.choices import TrainerName
 from optbench.defaults import storage_url
@@ -57,10 +57,7 @@ def _plain(value: Any) -> Any:
 
 def _with_files(sweep: Mapping[str, Any]) -> Mapping[str, Any]:
     """The sweep, with a Dataset in its data replaced by the file that it is saved in."""
-    data = sweep.get("data")
-    if not isinstance(data, Mapping) or not isinstance(data.get("file"), Dataset):
-        return sweep
-    return {**sweep, "data": {**data, "file": str(data["file"].save())}}
+    return {**sweep, "data": with_file(sweep["data"])} if "data" in sweep else sweep
 
 
 def run(

@@ -66,12 +66,9 @@ def export(
         print(
             f"optbench: {study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}", file=sys.stderr
         )
-    chosen_form = Format(form or Format.JSON)
-    text = FORMATS[chosen_form](choices)
-    if chosen_form is Format.KERAS:
-        for note in loss_notes(choices):
-            print(f"optbench: {note}", file=sys.stderr)
-    _write_choices(study, choices, text, output)
+    _write_choices(study, choices, FORMATS[Format(form or Format.JSON)](choices), output)
+    for note in loss_notes(choices) if form == Format.KERAS else ():
+        print(f"optbench: {note}", file=sys.stderr)
 
 
 def _write_choices(study: str, choices: "Sequence[Choice]", text: str, output: Path | None) -> None:

@@ -15,8 +15,8 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.exports import frameworks
 from optbench.exports.choice import Choice
-from optbench.exports.companions import Companion, optax_companions, torch_companions
-from optbench.exports.script import as_python
+from optbench.exports.companions import Companion, keras_loss, optax_companions, torch_companions
+from optbench.exports.script import as_call, as_python
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.optimizers.knobs import LABEL_SMOOTHING, WEIGHT_DECAY, batch_of
 from optbench.optimizers.spelling import spelled
@@ -73,8 +73,8 @@ def loss_notes(choices: Sequence[Choice]) -> list[str]:
     """A sentence for each trial with label smoothing, which belongs to the loss and not to an optimizer of Keras."""
     smoothed = [(c.trial.number, s) for c in choices if (s := c.trial.hyperparameters.get(LABEL_SMOOTHING))]
     return [
-        f"trial {number} has label_smoothing = {smoothing:g}, which belongs to the loss: "
-        f"keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing={smoothing!r}) on one-hot labels"
+        f"trial {number} has label_smoothing = {smoothing:g}, which belongs to the loss: keras.losses."
+        f"{as_call(keras_loss(smoothing))} on one-hot labels"
         for number, smoothing in smoothed
     ]
 

@@ -87,7 +87,7 @@ def as_python(choices: Sequence[Choice]) -> str:
         kind=found.name,
         arguments=_arguments(found, ",\n    "),
         layers="\n".join(f"        {layer}" for layer in [*scaled, *_layers(sweep.model, facts, hparams)]),
-        loss=f"{loss.name}({_arguments(loss, ', ')})",
+        loss=as_call(loss),
         batch=batch,
         shape=tuple(facts.shape),
         epochs=sweep.epochs,
@@ -106,12 +106,15 @@ def _load(sweep: Sweep, facts: Facts, ready: bool) -> str:
     return DIGITS if sweep.data.name == "digits" else TFDS.format(name=sweep.data.name, shape=tuple(facts.shape))
 
 
+def as_call(found: Translation) -> str:
+    """The class with its arguments, as Python calls it."""
+    return f"{found.name}({_arguments(found, ', ')})"
+
+
 def _arguments(found: Translation, between: str) -> str:
     """The keyword arguments, as Python."""
     return between.join(
-        f"{key}=keras.optimizers.schedules.{value.name}({_arguments(value, ', ')})"
-        if isinstance(value, Translation)
-        else f"{key}={value!r}"
+        f"{key}=keras.optimizers.schedules.{as_call(value)}" if isinstance(value, Translation) else f"{key}={value!r}"
         for key, value in found.arguments.items()
     )
 
