@@ -201,7 +201,7 @@ def test_searches_whose_trials_are_all_equal_can_be_compared(storage, changes, s
     assert (pair.conclusion, pair.difference.mean, pair.p) == ("undecided", 0.0, 1.0)
     assert pair.sentence.endswith(
         "difference +0.00 percentage points on each of 6 paired seeds: undecided: all differences are the same, so "
-        "nothing is known of their spread"
+        "nothing is known of their spread; a larger test set may tell the two apart"
     )
     assert (pair.equal.p, pair.seeds_to_decide) == (1.0, None)
     assert json.dumps(as_plain(comparison, rows(comparison), [pair], 0.1))
@@ -282,8 +282,8 @@ def test_a_verdict_names_the_tests_that_failed_and_how_many_seeds_would_decide(s
 def test_a_remark_says_what_the_intervals_leave_out(storage):
     two_searches(storage)
     (text,) = [text for text in remarks(collect(storage, [])) if "intervals" in text]
-    assert "not the finite test set (standard error 0.8" in text  # sqrt(0.98 * 0.02 / 297)
-    assert "of 297 test examples), nor the chance in the search itself (Bouthillier et al. 2021" in text
+    assert "not the finite test set (95 % interval 95." in text
+    assert "% of 297 test examples), nor the chance in the search itself (Bouthillier et al. 2021" in text
 
 
 def test_a_remark_names_the_next_command(storage):

@@ -377,11 +377,11 @@ def test_the_gain_from_tuning_is_tested_on_shared_seeds(storage):
     assert (default.over, default.difference.n, default.difference.mean) == ("default", 10, pytest.approx(0.11))
     assert default.sentence == (
         "adadelta: tuning gained +11.00 [+11.00, +11.00] percentage points over Keras' defaults "
-        "(p = 0.0039 over 10 paired seeds)"
+        "(p = 0.0039 by sign flips and corrected for 2 gains, over 10 paired seeds)"
     )
     assert paper.sentence == (
         "adadelta: no gain over the paper's setting is shown: +0.00 [+0.00, +0.00] percentage points "
-        "(p = 1 over 10 paired seeds)"
+        "(p = 1 by sign flips and corrected for 2 gains, over 10 paired seeds)"
     )
     plain = as_plain(comparison, rows(comparison), [], 0.1)
     assert [gain["sentence"] for gain in plain["gains"]] == [default.sentence, paper.sentence]
@@ -392,7 +392,7 @@ def test_too_few_seeds_to_show_a_gain_are_named(storage):
     known = [(OPTIMIZERS["adadelta"].defaults, 0.87)]
     confirm_with(storage, "adadelta", known, 0.98, seeds=5)
     (gain,) = gains(rows(collect(storage, ["adadelta"])))
-    assert gain.sentence.endswith("(p = 0.062 over 5 paired seeds); 5 seeds cannot show one, 6 can")
+    assert gain.sentence.endswith("(p = 0.062 by sign flips, over 5 paired seeds); 5 seeds cannot show one, 6 can")
 
 
 def test_a_setting_is_summarized_on_the_tuned_seeds_if_it_has_them():

@@ -40,6 +40,11 @@ def test_every_optimizer_has_every_knob_unless_its_rule_has_it():
         ({"label_smoothing": 0.7}, "label_smoothing = 0.7; expected 0 to 0.5"),
         ({"warmup": 1}, "warmup = 1; expected 0 to 0.9"),
         ({"schedule": "cosin"}, "schedule = 'cosin'; expected one of constant, cosine, linear, exponential"),
+        (
+            {"schedule": {"name": "cosine"}},
+            "a name or a list of names (constant, cosine, linear, exponential): try schedule",
+        ),
+        ({"schedule": {"low": 0, "high": 1, "log": 3}}, 'exponential): try schedule = "cosine"'),
         ({"schedule": ["cosine", 1]}, "schedule = 1; expected one of constant, cosine, linear, exponential"),
         ({"schedule": {"low": 0, "high": 1}}, 'or a list of them: try schedule = ["constant", "cosine"]'),
         ({"batch": [32, 0]}, "batch = 0; expected a whole number from 1 to 1,000,000"),

@@ -352,6 +352,8 @@ def test_data_show_prints_what_a_sweep_would_see(folder):
     assert plain["counts"] == {"training": [12, 12, 12], "validation": [4, 4, 4], "test": [4, 4, 4]}
     assert (plain["shape"], plain["classes"]) == ([4], ["Adelie", "Chinstrap", "Gentoo"])
     assert "--target is for files" in in_process("data", "show", "iris", "--target", "x", cwd=folder, code=2)
+    (folder / "people.xlsx").write_text("")
+    assert "people.xlsx is a file of another kind" in in_process("data", "show", "people.xlsx", cwd=folder, code=2)
 
 
 def test_the_manuals_example_runs_as_it_is_written(tmp_path):

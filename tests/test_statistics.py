@@ -15,7 +15,7 @@ from optbench.definition.sweep import FixedTrial
 from optbench.statistics.paired import equivalence, improvement, paired
 from optbench.statistics.power import seeds_to_decide
 from optbench.statistics.pvalues import holm, least_pairs, min_p
-from optbench.statistics.seeds import confirmation, finite, mean_interval, sampling_error
+from optbench.statistics.seeds import confirmation, finite, mean_interval, sampling_interval
 from optbench.storage import TrialRecord
 from tests.conftest import sweep_of
 
@@ -293,8 +293,8 @@ def test_seeds_to_decide_needs_a_deviation_and_a_margin():
         seeds_to_decide(0.1, 0.1, 0.0)
 
 
-def test_the_sampling_error_of_a_finite_test_set():
-    assert sampling_error(0.98, 10_000) == pytest.approx(0.0014)
-    assert sampling_error(1.0, 297) == 0
+def test_the_interval_of_a_finite_test_set_also_holds_where_all_are_right():
+    assert sampling_interval(0.98, 10_000) == pytest.approx((0.97706, 0.98257), abs=1e-5)
+    assert sampling_interval(1.0, 67) == pytest.approx((67 / (67 + 1.959964**2), 1.0))
     with pytest.raises(ValueError, match="an accuracy of 98 on 297 examples"):
-        sampling_error(98, 297)
+        sampling_interval(98, 297)

@@ -70,6 +70,10 @@ def _source(what: str, target: str | None, drop: list[str], missing: Missing | N
     if ending(what) in ENDINGS:
         file = TableFile(str(Path(what).absolute()), target=target, drop=tuple(drop), missing=missing)
         return DataSource.of_file(file, validation=VALIDATION), 0
+    if Path(what).is_file() and Path(what).suffix != ".toml":
+        raise DataError(
+            f"{what} is a file of another kind; expected one that ends with {', '.join((*ENDINGS, '.toml'))}"
+        )
     if given:
         raise DataError(f"{given[0]} is for files that end with {', '.join(ENDINGS)}, not for {what!r}; leave it out")
     if Path(what).suffix == ".toml":

@@ -8,7 +8,7 @@ from optbench.comparison.arms import Arm, Comparison, is_default, is_paper, perc
 from optbench.comparison.settings import measured
 from optbench.definition.sweep import Finals
 from optbench.errors import StudyError, counted
-from optbench.statistics.seeds import sampling_error
+from optbench.statistics.seeds import sampling_interval
 from optbench.worker.finals import plan_finals
 
 MOST = 2  # times as many seeds of finals in one arm as in another still count as the same selection
@@ -122,7 +122,7 @@ def _seeds(a: Arm, b: Arm, place: str) -> Iterator[str]:
 
 
 def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
-    """What the intervals do not cover, with the standard error of the test set where its size is known."""
+    """What the intervals do not cover, with the interval of the test set where its size is known."""
     best = max((_mean(arm) for arm in comparison.arms if arm.confirmed), default=None)
     if best is None:
         return
@@ -132,8 +132,8 @@ def _left_out_of_intervals(comparison: Comparison) -> Iterator[str]:
     size = next((one.test for one in facts if one is not None and one.test), None)
     known = ""
     if size is not None:
-        error = 100 * sampling_error(best, size)
-        known = f" (standard error {error:.2f} percentage points at {percent(best)} % of {size:,} test examples)"
+        low, high = (100 * end for end in sampling_interval(best, size))
+        known = f" (95 % interval {low:.2f} to {high:.2f} % for {percent(best)} % of {size:,} test examples)"
     yield (
         f"the intervals cover seeds only: not the finite test set{known}, nor the chance in the search itself "
         "(Bouthillier et al. 2021; `optbench sweep --repeat` measures it)"

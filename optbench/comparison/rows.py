@@ -89,7 +89,8 @@ class Gain:
         """The gain with its interval and its p-value."""
         d = self.difference
         size = f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}] percentage points"
-        p = f"(p = {self.p:.2g} over {d.n} paired seeds)"
+        tests = f" and corrected for {self.gains} gains" if self.gains > 1 else ""
+        p = f"(p = {self.p:.2g} by sign flips{tests}, over {d.n} paired seeds)"
         over = IN_WORDS[self.over]
         if self.p >= SIGNIFICANT or d.low <= 0 <= d.high:
             needed = least_pairs(SIGNIFICANT / self.gains)

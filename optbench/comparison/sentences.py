@@ -21,7 +21,7 @@ def sentence(pair: "Pair") -> str:
     if not pair.varies:
         return (
             f"{head} percentage points on each of {d.n} paired seeds: undecided: all differences are the same, so "
-            "nothing is known of their spread"
+            "nothing is known of their spread; a larger test set may tell the two apart"
         )
     if pair.statement is Statement.EVERY_LOOK:
         return f"{head} {_at_every_look(pair)}"

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from optbench.definition import models
 from optbench.definition.sweep import PRUNERS, SAMPLERS
 from optbench.errors import DefinitionError, nearest
-from optbench.optimizers.knobs import KNOBS
+from optbench.optimizers.knobs import KNOBS, SCHEDULE, SCHEDULES
 
 Path = Sequence[int | str]
 
@@ -43,6 +43,7 @@ MISSING = {
     "data": "a table of keys",
 }
 OF_A_SPACE = "{ low = .., high = .., log = true }, a list of different numbers, or a number"
+OF_A_SCHEDULE = f'a name or a list of names ({", ".join(SCHEDULES)}): try {SCHEDULE} = "cosine"'
 
 
 def problem(
@@ -55,6 +56,8 @@ def problem(
     error = min(errors, key=lambda error: error["type"] != "extra_forbidden")
     path = _path(error["loc"])
     key, home = str(path[-1]), place(path[:-1], where)
+    if path[:2] == ["space", SCHEDULE]:
+        return refused(SCHEDULE, table["space"][SCHEDULE], OF_A_SCHEDULE, place(path[:1], where), ())
     if error["type"] == "extra_forbidden":
         if len(path) == 1 and key in KNOBS:
             return DefinitionError(f"{home}: unknown key {key!r} here; it belongs into [space]: `optbench docs knobs`")

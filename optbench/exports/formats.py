@@ -18,7 +18,8 @@ from optbench.exports.choice import Choice
 from optbench.exports.companions import Companion, keras_loss, optax_companions, torch_companions
 from optbench.exports.script import as_call, as_python
 from optbench.optimizers import OPTIMIZERS, Translation
-from optbench.optimizers.knobs import LABEL_SMOOTHING, WEIGHT_DECAY, batch_of
+from optbench.optimizers.contract import Hparams
+from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of
 from optbench.optimizers.spelling import spelled
 from optbench.storage import StudyRecord, TrialRecord
 
@@ -90,23 +91,12 @@ def _serialized(module: str, found: Translation, name: str) -> dict[str, Any]:
 
 def as_torch(choices: Sequence[Choice]) -> str:
     """The class in `torch.optim`, what differs from the trial's rule, if anything, and what its knobs are there."""
-    contents = []
-    for choice in choices:
-        trial, steps = choice.trial, steps_of(choice.study, choice.trial)
-        found = frameworks.torch(trial.optimizer, trial.hyperparameters, steps)
-        contents.append(_translated(choice, found, torch_companions(trial.hyperparameters, steps)))
-    return _dump(contents)
+    return _dump([_translated(choice, frameworks.torch, torch_companions) for choice in choices])
 
 
 def as_optax(choices: Sequence[Choice]) -> str:
     """The function in `optax`, what differs from the trial's rule, if anything, and what its knobs are there."""
-    contents = []
-    for choice in choices:
-        trial, steps = choice.trial, steps_of(choice.study, choice.trial)
-        found = frameworks.optax(trial.optimizer, trial.hyperparameters, steps)
-        decays = WEIGHT_DECAY in found.arguments
-        contents.append(_translated(choice, found, optax_companions(trial.hyperparameters, steps, decays)))
-    return _dump(contents)
+    return _dump([_translated(choice, frameworks.optax, optax_companions) for choice in choices])
 
 
 FORMATS: Mapping[Format, Callable[[Sequence[Choice]], str]] = {
@@ -134,7 +124,15 @@ def steps_of(study: StudyRecord, trial: TrialRecord) -> int:
     return sweep.epochs * math.ceil(trained / batch_of(trial.hyperparameters, sweep.batch))
 
 
-def _translated(choice: Choice, found: Translation, companions: Sequence[Companion]) -> dict[str, Any]:
+def _translated(
+    choice: Choice,
+    translate: Callable[[str, Hparams, int], Translation],
+    companions_of: Callable[[Translation, Hparams, int], Sequence[Companion]],
+) -> dict[str, Any]:
+    """The optimizer's translation as JSON can hold it, with the companions of the trial's knobs."""
+    trial, steps = choice.trial, steps_of(choice.study, choice.trial)
+    found = translate(trial.optimizer, trial.hyperparameters, steps)
+    companions = companions_of(found, trial.hyperparameters, steps)
     return {
         **_plain(found),
         "exact": found.difference is None,

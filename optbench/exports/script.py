@@ -45,6 +45,10 @@ y_train, y_test = (keras.utils.to_categorical(y, {classes}) for y in (y_train, y
 SCRIPT = """# {title}
 # Trains on all training examples of {data} and prints the test accuracy. Weights and batch order differ between runs.
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log lines, while it loads
+
 import keras
 {function}{load}
 optimizer = keras.optimizers.{kind}(

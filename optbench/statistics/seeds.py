@@ -4,6 +4,7 @@ Every function is pure and takes accuracies as fractions from 0 to 1. docs/stati
 its formula and its paper.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,12 +100,16 @@ def confirmation(values: ArrayLike) -> Confirmation:
     )
 
 
-def sampling_error(accuracy: float, examples: int) -> float:
-    """The standard error of an accuracy that was measured on so many test examples: sqrt(p (1 - p) / n), a fraction.
+def sampling_interval(accuracy: float, examples: int) -> tuple[float, float]:
+    """The 95 % interval of an accuracy that was measured on so many test examples, as fractions.
 
     Raises ValueError for an accuracy outside 0 to 1, or no examples.
-    Binomial; docs/statistics.md.
+    Wilson (1927), which holds at 0 and 100 % too; docs/statistics.md.
     """
     if not 0 <= accuracy <= 1 or examples < 1:
         raise ValueError(f"an accuracy of {accuracy} on {examples} examples; expected 0 to 1 on at least one")
-    return float((accuracy * (1 - accuracy) / examples) ** 0.5)
+    z = float(special.ndtri(0.975))
+    center = accuracy + z**2 / (2 * examples)
+    half = z * math.sqrt(accuracy * (1 - accuracy) / examples + (z / (2 * examples)) ** 2)
+    low, high = ((center + side * half) / (1 + z**2 / examples) for side in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
