@@ -18,6 +18,10 @@ class DataError(OptbenchError):
     """A data set is unknown, not prepared, or not of the expected form."""
 
 
+class NotPreparedError(DataError):
+    """A data set is not on this machine, where another machine may have it."""
+
+
 class StorageError(OptbenchError):
     """A database cannot be opened, read or written. `passing` means that trying again may help."""
 
@@ -32,6 +36,10 @@ class OutputError(OptbenchError):
 
 class StudyError(OptbenchError):
     """A study or a trial does not exist, or does not allow what was asked for."""
+
+
+class CrashedError(StudyError):
+    """Trials of a study crashed their workers too often."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -325,7 +325,7 @@ def test_every_kind_of_database_is_upgraded_from_schema_3(url):
             connection.execute(OLD_LOG.insert().values(**row))
     with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade"):
         open_storage(url)
-    assert upgrade(url)[0] == "now has schema 4"
+    assert upgrade(url)[0] == "now has schema 5"
     with closing(open_storage(url)) as storage:
         search = find_study(storage, "search")
         assert (search.epochs, len(curves(storage, search.study_id))) == (4, 2)

@@ -146,3 +146,19 @@ def test_only_a_cpu_repeats_every_bit(device, exactly):
     assert repeats_exactly(study, trial, SimpleNamespace(device=device, threads=1)) is exactly
     assert not repeats_exactly(study, trial, SimpleNamespace(device=device, threads=2))
     assert not repeats_exactly(study, trial, SimpleNamespace(device="CPU Y", threads=1))
+
+
+def test_a_database_of_schema_4_says_what_to_type_and_then_resumes_submits_and_reports(tmp_path):
+    kept = KEPT.with_name("schema4")
+    (tmp_path / "storage").mkdir()
+    shutil.copy(kept / "optbench.db", tmp_path / "storage")
+    shutil.copy(kept / "search.toml", tmp_path)
+    assert "`optbench upgrade" in in_process("studies", cwd=tmp_path, code=2)
+    assert "now has schema 5" in in_process("upgrade", "--yes", cwd=tmp_path)
+    assert "no problems" in in_process("doctor", cwd=tmp_path)
+    assert "is in the queue" in in_process("submit", "search.toml", cwd=tmp_path)
+    assert "4/4 trials, done" in in_process("sweep", "search.toml", cwd=tmp_path)
+    assert in_process("queue", "--json", cwd=tmp_path) == "[]\n"
+    assert "same" in in_process("replay", "search", 0, cwd=tmp_path)
+    assert "search" in in_process("compare", "search", cwd=tmp_path)
+    assert "has all of its trials already" in in_process("submit", "search.toml", cwd=tmp_path)

@@ -108,7 +108,7 @@ def test_older_databases_are_refused_with_the_command_that_upgrades_them(name, m
             open_storage(f"sqlite:///{file}", create)
     assert file.read_bytes() == (DATA / name).read_bytes()
     done, copy = upgrade(f"sqlite:///{file}")
-    assert done == "now has schema 4"
+    assert done == "now has schema 5"
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(name)] == []
     with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(DATA / name)) as kept:
         assert list(old.iterdump()) == list(kept.iterdump())
@@ -143,7 +143,7 @@ def test_a_second_upgrade_keeps_a_second_copy(tmp_path):
     for _ in range(2):
         shutil.copy(DATA / "first.db", file)
         copies.append(upgrade(f"sqlite:///{file}")[1].name)
-    assert copies == ["first.db.before-schema-4", "first.db.before-schema-4-2"]
+    assert copies == ["first.db.before-schema-5", "first.db.before-schema-5-2"]
 
 
 def test_several_threads_may_create_the_tables_of_an_empty_file_at_once(file):
@@ -290,7 +290,7 @@ def test_a_database_of_schema_3_keeps_every_row_when_it_is_upgraded(tmp_path):
         log = old.execute('SELECT study, trial, "by", opened FROM optbench_openings ORDER BY id').fetchall()
     with pytest.raises(StorageError, match="has the schema 3 of an older optbench; `optbench upgrade --storage"):
         open_storage(f"sqlite:///{file}")
-    assert upgrade(f"sqlite:///{file}") == ("now has schema 4", tmp_path / "old.db.before-schema-4")
+    assert upgrade(f"sqlite:///{file}") == ("now has schema 5", tmp_path / "old.db.before-schema-5")
     with closing(sqlite3.connect(file)) as new:
         query = (
             "SELECT trial_id, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, seconds, "

@@ -121,7 +121,7 @@ def run_request(request: Request, stop: Stop, screen: Screen) -> Study:
         for name in filter(None, (request.study, request.relations.origin)):
             _refresh(request.storage, name)
     if not outcome.done:
-        reason = "stopped" if stop.signal else "the timeout is over" if stop() else "a worker failed"
+        reason = "stopped" if stop.signal else "the timeout is over" if stop() else outcome.why_unfinished
         screen.line(f"{reason}; the same call carries on")
     if stop.signal is not None:
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """Shared by all commands: the application, common options, and an open database."""
 
+import getpass
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typer.core import TyperGroup
 
 from optbench.cli.streams import print_error
 from optbench.defaults import STORAGE, STORAGE_VARIABLE, storage_url
-from optbench.errors import DefinitionError, OptbenchError
+from optbench.errors import DefinitionError, OptbenchError, tolerated
 
 if TYPE_CHECKING:
     from optbench.storage import Storage
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 ORDER = (
     "sweep", "confirm", "compare", "report", "studies", "show", "resume", "finals", "export", "replay", "dashboard",
+    "submit", "worker", "queue", "workers", "log", "pause", "stop", "priority", "drain",
     "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
 )  # fmt: skip
 
@@ -52,6 +54,9 @@ AllowCode = Annotated[
         "--allow-code", help="Run a model's function as the database holds it where its file is missing or differs."
     ),
 ]
+HeartbeatTimeout = Annotated[
+    int, typer.Option(metavar="SECONDS", help="A worker counts as dead once its last heartbeat is older.")
+]
 Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no more trials after this time.")]
 Drain = Annotated[
     bool, typer.Option("--drain", help="Let running trials finish after Ctrl-C. A second Ctrl-C ends them.")
@@ -61,6 +66,9 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir", metavar="DIR", help="Find data sets here, not in ~/tensorflow_datasets; files that moved, too."
     ),
+]
+Label = Annotated[
+    str | None, typer.Option(metavar="LABEL", help="Only workers with this label take studies with this label.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
@@ -104,6 +112,13 @@ def opened(url: str, read_only: bool = False) -> "Iterator[Storage]":
         yield storage
     finally:
         storage.close()
+
+
+def user() -> str:
+    """The name of the user who types the command."""
+    with tolerated(log, "the user has no name", OSError, KeyError):
+        return getpass.getuser()[:100]
+    return "unknown"
 
 
 def trial_number(study: str, given: str) -> int | None:

@@ -17,8 +17,9 @@ from optbench.cli.options import (
     Timeout,
     app,
     opened,
+    user,
 )
-from optbench.cli.output import console
+from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError, StudyError
 from optbench.worker.stop import Stop
 
@@ -44,14 +45,19 @@ def resume(
     allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Carry a study on from its definition in the database, without its file. Example: optbench resume quickstart"""
+    """Carry a study on without its file: here, or in the queue. Example: optbench resume quickstart"""
     from optbench.definition.parse import check_trials
     from optbench.launchers.requests import Request
     from optbench.storage import find_study, sweep_of
+    from optbench.storage.queue import find_place
     from optbench.worker.session import Options
 
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
+        queued = find_place(storage_, record.study_id)
+    if queued is not None:
+        _back_to_queue(storage, record, trials, as_json)
+        return
     sweep = sweep_of(record)
     if trials is not None and not sweep.searches:
         raise DefinitionError(f"--trials {trials}: {study!r} is a list of fixed trials; leave --trials out")
@@ -63,6 +69,27 @@ def resume(
         options=Options(lanes=lanes, data_dir=data_dir, allow_code=allow_code),
     )  # fmt: skip
     _run(request, timeout, drain, as_json)
+
+
+def _back_to_queue(url: str, record: "StudyRecord", trials: int | None, as_json: bool) -> None:
+    """Let the workers of the queue carry the study on."""
+    from optbench.cli import tables
+    from optbench.scheduler.states import Wish
+    from optbench.storage import find_study
+    from optbench.storage.queue import set_wish
+
+    if trials is not None:
+        raise DefinitionError(
+            f"--trials {trials}: {record.name!r} is in the queue; `optbench submit` changes its total"
+        )
+    with opened(url) as storage:
+        set_wish(storage, record.study_id, Wish.RUN, user())
+        record = find_study(storage, record.name)
+    if as_json:
+        print_json(tables.study_json(record))
+    else:
+        said = f"study {record.name!r} is back in the queue; its workers carry it on"
+        console.print(said, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.errors import StorageError, StudyError
 from optbench.launchers.requests import Outcome, Request, execute
+from optbench.scheduler.states import Wish
 from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, trials
 from optbench.worker.screens import Terminal
 from optbench.worker.stop import Stop
@@ -67,8 +68,11 @@ def _nothing_to_do(request: Request, study: StudyRecord) -> str:
 
 def _exit(outcome: Outcome, stop: Stop) -> None:
     if not outcome.done:
-        reason = "stopped" if stop.signal else "the --timeout is over" if stop() else "a worker failed"
-        console.print(f"{reason}; the same command carries on")
+        reason = "stopped" if stop.signal else "the --timeout is over" if stop() else outcome.why_unfinished
+        again = (
+            "the same command" if outcome.wish is Wish.RUN else f"`optbench resume {shlex.quote(outcome.study.name)}`"
+        )
+        console.print(f"{reason}; {again} carries on", markup=False, soft_wrap=True)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
     if outcome.problems and not outcome.done:

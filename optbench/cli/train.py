@@ -12,6 +12,7 @@ from optbench.cli.options import (
     AsJson,
     DataDir,
     Drain,
+    HeartbeatTimeout,
     StorageUrl,
     StudyName,
     Timeout,
@@ -40,9 +41,6 @@ SweepName = Annotated[
     typer.Argument(
         metavar="SWEEP", help="A TOML file, or the name of a definition in sweeps/.", autocompletion=complete_sweep
     ),
-]
-HeartbeatTimeout = Annotated[
-    int, typer.Option(metavar="SECONDS", help="A worker counts as dead once its last heartbeat is older.")
 ]
 Retries = Annotated[
     int, typer.Option(metavar="N", help="How often to try parameters again after they crashed a worker.")

@@ -11,7 +11,7 @@ from optbench.choices import Missing
 from optbench.data.arrays import Raw, read_arrays
 from optbench.data.dataset import Array
 from optbench.definition.data import TableFile, ending
-from optbench.errors import DataError, counted, nearest
+from optbench.errors import DataError, NotPreparedError, counted, nearest
 
 if TYPE_CHECKING:
     import pyarrow
@@ -38,7 +38,9 @@ def read_file(file: TableFile) -> tuple[Raw, Raw | None]:
     """
     for path in filter(None, (file.path, file.test_file)):
         if not Path(path).is_file():
-            raise DataError(f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR")
+            raise NotPreparedError(
+                f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR"
+            )
     if ending(file.path) == ".npz":
         return read_arrays(file.path)
     table = _table(file.path, None)

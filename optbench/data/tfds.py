@@ -17,7 +17,7 @@ import numpy as np
 from optbench.data.arrays import UNREADABLE, Raw
 from optbench.data.dataset import Examples, Facts
 from optbench.data.scikit import NAMES
-from optbench.errors import DataError, OutputError, counted, nearest, tolerated
+from optbench.errors import DataError, NotPreparedError, OutputError, counted, nearest, tolerated
 from optbench.files import make
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def _prepare(name: str, builder: Any, source: Path | None) -> None:
         advice = f"type `optbench data prepare {name} --from DIR` with the original files in DIR"
         if source is not None:
             advice = f"check that {source} has the original files of {name} and that {builder.data_dir} is writable"
-        raise DataError(f"{name} could not be prepared: {line.rstrip(':')}; {advice}") from problem
+        raise NotPreparedError(f"{name} could not be prepared: {line.rstrip(':')}; {advice}") from problem
 
 
 @contextmanager
@@ -188,7 +188,9 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         home.mkdir(parents=True, exist_ok=True)
         file = (home / ".optbench.lock").open("w")
     except OSError as problem:
-        raise DataError(f"{home} cannot be written ({problem.strerror}); expected a writable --data-dir") from problem
+        raise NotPreparedError(
+            f"{home} cannot be written ({problem.strerror}); expected a writable --data-dir"
+        ) from problem
     with file:
         with tolerated(log, f"{home} has no locks, so another process may prepare data at the same time", OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -206,7 +208,7 @@ def _check_reachable(name: str, builder: Any) -> None:
         try:
             socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
         except OSError as problem:
-            raise DataError(
+            raise NotPreparedError(
                 f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); {advice}"
                 "`optbench sweep quickstart` needs no download"
             ) from problem

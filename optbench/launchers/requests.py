@@ -6,8 +6,9 @@ from optbench.definition.network import BuiltModel
 from optbench.definition.sweep import Finals, Sweep
 from optbench.errors import StudyError
 from optbench.launchers.local import LocalWorkers
-from optbench.scheduler.states import StudyState
+from optbench.scheduler.states import StudyState, Wish
 from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
+from optbench.storage.queue import find_place, remove_finished
 from optbench.worker.creation import Relations, create_study
 from optbench.worker.data import load_data
 from optbench.worker.finals import open_finals
@@ -31,17 +32,27 @@ class Request:
     relations: Relations = field(default_factory=Relations)
 
 
+WISHED = {Wish.RUN: None, Wish.PAUSE: "the study was paused", Wish.STOP: "the study was stopped"}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The study afterwards, whether anything was left to train, and a line for each worker process that failed.
 
-    `done` is whether the study has its total and its finals, if it has any, are finished.
+    `done` is whether the study has its total and its finals, if it has any, are finished. `wish` is what people wish of
+    it: training ends if somebody pauses or stops a study of the queue.
     """
 
     study: StudyRecord
     trained: bool
     done: bool
     problems: tuple[str, ...] = ()
+    wish: Wish = Wish.RUN
+
+    @property
+    def why_unfinished(self) -> str:
+        """Why training ended before it was done, where neither a signal nor a time limit ended it."""
+        return WISHED[self.wish] or "a worker failed"
 
 
 def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
@@ -63,7 +74,16 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
         done = study.finished >= request.sweep.trials
         if done and study.state is StudyState.DONE and request.sweep.finals is not None:
             done = training.run_finals(study, request.sweep.finals)
-        return Outcome(find_study(storage, request.study), training.trained, done, tuple(training.problems))
+        if done:
+            remove_finished(storage, study.study_id, "by hand")
+        place = find_place(storage, study.study_id)
+        return Outcome(
+            study=find_study(storage, request.study),
+            trained=training.trained,
+            done=done,
+            problems=tuple(training.problems),
+            wish=Wish.RUN if place is None else place.wish,
+        )
     finally:
         storage.close()
 

@@ -31,6 +31,23 @@ class StudyState(enum.StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Wish(enum.StrEnum):
+    """What people want of a study in the queue. It is all that is stored: every state follows from it and the trials.
+
+    RUN: workers train it. PAUSE: running trials finish, and no others start. STOP: running trials end as interrupted.
+    """
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+class Need(enum.StrEnum):
+    """What a study's workers must have."""
+
+    GPU = "gpu"
+
+
 class Role(enum.StrEnum):
     """What a study is for.
 

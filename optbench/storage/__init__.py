@@ -8,6 +8,7 @@ upgrade.py upgrades the tables, and doctor.py finds what is wrong. optuna_privat
 
 from optbench.storage.check import check
 from optbench.storage.engine import Storage, one_line, shown
+from optbench.storage.facts import PENDING, complete_study
 from optbench.storage.finals_records import FinalsRecord, write_plan
 from optbench.storage.follow import Follower
 from optbench.storage.growth import append_fixed, note_until_decided
@@ -46,6 +47,7 @@ from optbench.storage.writer import Writer, open_study, set_total
 __all__ = [
     "COUNTED",
     "HEARTBEAT_TIMEOUT",
+    "PENDING",
     "FinalsRecord",
     "Follower",
     "Storage",
@@ -58,6 +60,7 @@ __all__ = [
     "best_first",
     "best_trials",
     "check",
+    "complete_study",
     "count_evaluations",
     "curve",
     "curves",

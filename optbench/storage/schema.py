@@ -1,12 +1,12 @@
 """Our tables, declared in the same metadata as Optuna's, so that both are created together."""
 
-from sqlalchemy import Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
+from sqlalchemy import Boolean, Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
 
 from optbench.scheduler.attributes import StudySystemAttribute
 from optbench.storage.optuna_private import models
 
 metadata = models.BaseModel.metadata
-VERSION = 4  # of our tables; upgrade.py brings older ones up to it
+VERSION = 5  # of our tables; upgrade.py brings older ones up to it
 TOKEN = StudySystemAttribute.TOKEN.value
 
 schema_version = Table("optbench_schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
@@ -58,6 +58,49 @@ test_evaluations = Table(
     Column("trial_number", Integer, nullable=False),
     Column("occasion", String(16), nullable=False),  # a test_log.Occasion
     Column("evaluated", DateTime, nullable=False),  # by the database's clock
+)
+
+queue = Table(  # the studies that people submitted and that are not finished
+    "optbench_queue",
+    metadata,
+    Column("study_id", ForeignKey("studies.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("study_token", String(32), nullable=False),  # the row counts only if the study has it: ids are used again
+    Column("wish", String(8), nullable=False),  # a states.Wish
+    Column("priority", Integer, nullable=False),
+    Column("max_workers", Integer),  # null: any number
+    Column("label", String(100)),
+    Column("needs", String(8)),  # a states.Need; null: nothing
+    Column("owner", String(100), nullable=False),
+    Column("submitted", DateTime, nullable=False),  # by the database's clock, as all times here
+    Column("asked", DateTime, nullable=False),  # when it was last submitted or resumed
+    Column("problem", String(1000)),  # why it can never run; null: none is known
+)
+
+pool = Table(  # the long-lived workers, each with the study that it trains
+    "optbench_pool",
+    metadata,
+    Column("worker", String(255), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("process", Integer, nullable=False),
+    Column("label", String(100)),
+    Column("gpu", Boolean, nullable=False),
+    Column("cores", Integer, nullable=False),
+    Column("started", DateTime, nullable=False),
+    Column("heartbeat", DateTime, nullable=False),
+    Column("timeout", Integer, nullable=False),
+    Column("draining", Boolean, nullable=False),  # whether it was asked to finish its trials and end
+    Column("study_id", Integer),  # null: it is idle
+)
+
+events = Table(
+    "optbench_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", DateTime, nullable=False),
+    Column("kind", String(24), nullable=False),  # an event_log.EventKind
+    Column("study_name", String(512)),
+    Column("worker", String(255)),
+    Column("text", String(1000), nullable=False),
 )
 
 KNOWN = frozenset(metadata.tables) | {"alembic_version"}

@@ -43,7 +43,7 @@ READ = [
 
 def studies(storage: Storage) -> list[StudyRecord]:
     """Every study, oldest first."""
-    return storage.read(lambda session: _records(session, None))
+    return storage.read(lambda session: read_records(session, None))
 
 
 def find_study(storage: Storage, name: str) -> StudyRecord:
@@ -56,7 +56,7 @@ def find_study(storage: Storage, name: str) -> StudyRecord:
         if not found:
             names = session.scalars(select(study.study_name)).all()
             raise StudyError(f"no study {name!r} in {shown(storage.url)}; {nearest(name, names)}")
-        return _records(session, found)[0]
+        return read_records(session, found)[0]
 
     return storage.read(work)
 
@@ -78,7 +78,7 @@ class _Trials:
             self.best = row.best if self.best is None else max(self.best, row.best)
 
 
-def _records(session: Session, study_ids: Collection[int] | None) -> list[StudyRecord]:
+def read_records(session: Session, study_ids: Collection[int] | None) -> list[StudyRecord]:
     """The records of these studies, or of all."""
     study = models.StudyModel
     named: dict[int, str] = {row[0]: row[1] for row in session.execute(select(study.study_id, study.study_name))}

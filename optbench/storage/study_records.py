@@ -82,6 +82,15 @@ class StudyRecord:
         return sum(self.counts[state] for state in COUNTED)
 
     @property
+    def free_slots(self) -> int:
+        """The number of trials that nobody runs and that are not finished; those of dead workers are among them."""
+        total, running = self.total or 0, self.counts[State.RUNNING]
+        listed = min(total, len(self.sweep.fixed)) if self.sweep and not self.sweep.searches else total
+        if not running and self.finished >= listed:
+            listed = total  # the next round of finals is still to be appended
+        return max(listed - self.finished - running, 0)
+
+    @property
     def unfinished(self) -> str | None:
         """The warning to print next to the best trial of an unfinished study; None once it is done."""
         if self.state is StudyState.DONE:

@@ -209,4 +209,8 @@ def _add_column(connection: Connection, name: str, kind: str) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {epochs.name} ADD COLUMN {name} {kind}")
 
 
-STEPS = {1: _to_2, 2: _to_3, 3: _to_4}
+def _to_5(_: Connection) -> None:
+    """Queue, pool and events are tables of their own, which are made at the end."""
+
+
+STEPS = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}

@@ -19,11 +19,12 @@ from optbench.definition.stored import read_sweep
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.contract import Claim
-from optbench.scheduler.states import Ending
+from optbench.scheduler.states import Ending, Wish
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
 from optbench.storage.identity import give_token, token_of
 from optbench.storage.optuna_private import models, trial_id_of
+from optbench.storage.queue import wish_of
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import epochs
 from optbench.storage.test_log import Occasion, log_evaluation
@@ -200,14 +201,18 @@ class Writer:
 
         return self.storage.write(work)
 
-    def heartbeat(self) -> None:
-        """Write this worker's heartbeat and reap dead workers. Does not wait for the end of an outage."""
+    def heartbeat(self) -> Wish:
+        """What people wish of the study, after writing this worker's heartbeat and reaping dead workers.
 
-        def work(session: Session) -> None:
+        Does not wait for the end of an outage.
+        """
+
+        def work(session: Session) -> Wish:
             self.worker.heartbeat(session)
             self.worker.reap(session)
+            return wish_of(session, self.study_id)
 
-        self.storage.write(work, patient=False)
+        return self.storage.write(work, patient=False)
 
     def leave(self) -> None:
         """Remove this worker. Does not wait for the end of an outage."""

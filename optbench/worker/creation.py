@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from optbench.data.dataset import Facts
 from optbench.definition.fingerprint import compact, differences
@@ -20,10 +20,12 @@ from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Metric, Role
 from optbench.storage import (
+    PENDING,
     Storage,
     StudyRecord,
     UntilDecided,
     append_fixed,
+    complete_study,
     find_study,
     glance,
     note_until_decided,
@@ -75,17 +77,26 @@ def create_study(
     """
     relations = relations or Relations()
     study_id, held = make_study(storage, sweep, name, digests, relations, facts)
+    if held.get(StudyAttribute.DATASET) == PENDING and facts is not None:
+        complete_study(storage, study_id, digests, facts)
+        held[StudyAttribute.FINGERPRINT] = find_study(storage, name).fingerprint
     if relations.role is Role.CONFIRMATION and StudyAttribute.FINGERPRINT in held:
         held[StudyAttribute.FINGERPRINT] = _extend(storage, name, sweep, digests, relations.until_decided).fingerprint
     study = find_study(storage, name)
     sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
-    _compare(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests), remedy)
-    if study.finished < sweep.trials:
-        set_total(storage, study_id, sweep.trials, {str(key): value for key, value in _changing(sweep).items()})
-    elif study.finished == sweep.trials != study.total:  # a larger total was given up
-        set_total(storage, study_id, sweep.trials, {})
+    compare_fingerprints(name, held.get(StudyAttribute.FINGERPRINT), sweep.fingerprint(digests), remedy)
+    continue_to(storage, study, sweep)
     return find_study(storage, name)
+
+
+def continue_to(storage: Storage, study: StudyRecord, sweep: Sweep) -> None:
+    """Give the study the sweep's total of trials, unless it has finished more."""
+    if study.finished < sweep.trials:
+        changing = {str(key): value for key, value in _changing(sweep).items()}
+        set_total(storage, study.study_id, sweep.trials, changing)
+    elif study.finished == sweep.trials != study.total:  # a larger total was given up
+        set_total(storage, study.study_id, sweep.trials, {})
 
 
 def make_study(
@@ -94,9 +105,12 @@ def make_study(
     name: str,
     digests: Mapping[str, str],
     relations: Relations,
-    facts: Facts | None = None,
+    facts: Facts | Literal["pending"] | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """The id and the attributes of the study `name`, made from the sweep if there is none."""
+    """The id and the attributes of the study `name`, made from the sweep if there is none.
+
+    `facts` are "pending" until a worker loads the data (see `complete_study`).
+    """
     _check_origin(storage, relations.origin, digests)
     validates = sweep.searches or sweep.data.validation > 0
     metric = Metric.VALIDATION_ACCURACY if validates else Metric.TEST_ACCURACY
@@ -110,7 +124,7 @@ def make_study(
         StudyAttribute.TRIALS: sweep.trials,
     }
     named = {
-        StudyAttribute.DATASET: None if facts is None else facts.plain(),
+        StudyAttribute.DATASET: facts.plain() if isinstance(facts, Facts) else facts,
         StudyAttribute.ROLE: relations.role or (Role.SEARCH if sweep.searches else Role.FIXED),
         StudyAttribute.ORIGIN: relations.origin,
         StudyAttribute.REPEAT_OF: relations.repeat_of,
@@ -151,14 +165,16 @@ def _extend(
     if known >= len(sweep.fixed):
         return study
     beginning = replace(sweep, fixed=sweep.fixed[:known])
-    _compare(name, study.fingerprint, beginning.fingerprint(digests), "rename or delete it")
+    compare_fingerprints(name, study.fingerprint, beginning.fingerprint(digests), "rename or delete it")
     append_fixed(storage, study.study_id, known, sweep.fixed[known:])
     return find_study(storage, name)
 
 
 def check_fingerprint(study: StudyRecord, digests: Mapping[str, str]) -> None:
     """Raises StudyError if this worker's data or libraries are not those that the study was made with."""
-    _compare(study.name, study.fingerprint, sweep_of(study).fingerprint(digests), "choose another name with --study")
+    compare_fingerprints(
+        study.name, study.fingerprint, sweep_of(study).fingerprint(digests), "choose another name with --study"
+    )
 
 
 def _changing(sweep: Sweep) -> dict[str, Any]:
@@ -169,7 +185,7 @@ def _changing(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _compare(name: str, held: Any, wanted: Mapping[str, Any], remedy: str) -> None:
+def compare_fingerprints(name: str, held: Any, wanted: Mapping[str, Any], remedy: str) -> None:
     if held is None:
         raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
     differing = differences(held, wanted)

@@ -9,9 +9,18 @@ from pathlib import Path
 from optbench.choices import TrainerName
 from optbench.data import Split
 from optbench.definition.sweep import Sweep
-from optbench.errors import StudyError, counted
+from optbench.errors import CrashedError, counted
 from optbench.scheduler.scheduler import RETRIES, Scheduler
-from optbench.storage import HEARTBEAT_TIMEOUT, Storage, StudyRecord, Writer, find_study, past_trials, sweep_of
+from optbench.storage import (
+    HEARTBEAT_TIMEOUT,
+    Storage,
+    StudyRecord,
+    Writer,
+    complete_study,
+    find_study,
+    past_trials,
+    sweep_of,
+)
 from optbench.training.contract import Trainer
 from optbench.worker.code import check_code, from_own_file
 from optbench.worker.creation import check_fingerprint
@@ -22,7 +31,7 @@ from optbench.worker.heartbeat import heartbeat
 from optbench.worker.log import log_event
 from optbench.worker.loop import Loop
 from optbench.worker.patience import SECONDS, Patience
-from optbench.worker.stop import StopRequest
+from optbench.worker.stop import StopRequest, strictest
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,9 @@ class Options:
     side by side (None: as the sweep says). A worker is dead once its last heartbeat is older than `heartbeat_timeout`
     seconds. Hyperparameters that crashed a worker are tried again up to `retries` times. The worker waits up to
     `patience` seconds for a database that does not answer. `allow_code` lets the database's text of a model's function
-    run (see check_code). `code` is the file or module of the function here, if a study has the same text.
+    run (see check_code). `code` is the file or module of the function here, if a study has the same text. A worker that
+    does not `linger` leaves once every trial that is not finished runs elsewhere; else it waits there, to take over the
+    trials of workers that die.
     """
 
     trainer: TrainerName = TrainerName.LANES
@@ -45,6 +56,7 @@ class Options:
     patience: float = SECONDS
     allow_code: bool = False
     code: str | None = None
+    linger: bool = True
 
 
 def build_trainer(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
@@ -90,6 +102,9 @@ class Session:
         total = self._total(record)
         if record.finished < total:
             data = self.data or load_data(sweep, options.trainer, options.data_dir, options.allow_code)
+            if record.facts is None:
+                complete_study(self.storage, record.study_id, data.digests, data.facts)
+                record = find_study(self.storage, self.name)
             check_fingerprint(record, data.digests)
             self._notify(StudyOpened(record.name, total, record.finished))
             self._train(record, sweep, data, stop)
@@ -122,39 +137,56 @@ class Session:
         """
         timeout, missing = self.options.heartbeat_timeout, self._total(record) - record.finished
         writer = Writer(self.storage, record.study_id, record.name, timeout)
-        with heartbeat(writer, timeout) as check:
+        with heartbeat(writer, timeout) as heartbeats:
             past = past_trials(self.storage, record.study_id) if sweep.start else []
             study = Scheduler(sweep, writer, self.options.retries, past)
 
             def observe(event: Event) -> None:
                 self._notify(event)
                 if isinstance(event, RoundFinished):
-                    check()
+                    heartbeats.check()
 
-            split = data.split.resplit() if sweep.data.resplit else data.split
-            loops = [
-                Loop(
-                    study=study,
-                    trainer=self.build(self.options.trainer, sweep, optimizer, split, missing),
-                    optimizer=optimizer,
-                    listener=observe,
-                    test_set=data.test_set,
-                )
-                for optimizer in sweep.optimizers
-            ]
-            while True:
+            def request() -> StopRequest | None:
+                return strictest(stop(), heartbeats.request())
+
+            loops = self._loops(study, data, missing, observe)
+            going_on = True
+            while going_on:
                 for loop in loops:
-                    loop.run(stop)
-                if stop():
-                    return
-                if study.others_run():
-                    check()
-                    self._notify(Waiting())
-                    time.sleep(1)
-                elif not study.slots.any_free and not self._next_round(study):
-                    break
-            if study.slots.given_up:
+                    loop.run(request)
+                going_on = not request() and self._goes_on(study)
+                heartbeats.check()
+            if study.slots.given_up and not request():
                 raise self._lacking(len(study.slots.given_up))
+
+    def _goes_on(self, study: Scheduler) -> bool:
+        """Whether trials are left that this worker trains, after waiting a second if others run the last ones."""
+        if not study.others_run():
+            return study.slots.any_free or self._next_round(study)
+        if self._may_leave():
+            return False
+        self._notify(Waiting())
+        time.sleep(1)
+        return True
+
+    def _loops(self, study: Scheduler, data: StudyData, missing: int, observe: Listener) -> list[Loop]:
+        """A loop for each optimizer of the study, which lacks so many trials."""
+        sweep = study.sweep
+        split = data.split.resplit() if sweep.data.resplit else data.split
+        return [
+            Loop(
+                study=study,
+                trainer=self.build(self.options.trainer, sweep, optimizer, split, missing),
+                optimizer=optimizer,
+                listener=observe,
+                test_set=data.test_set,
+            )
+            for optimizer in sweep.optimizers
+        ]
+
+    def _may_leave(self) -> bool:
+        """Whether the worker is not to wait for others and none of these is dead."""
+        return not self.options.linger and not find_study(self.storage, self.name).free_slots
 
     def _next_round(self, study: Scheduler) -> bool:
         """Whether the study has more trials now: those of the next round, appended by this worker or by another one."""
@@ -164,9 +196,9 @@ class Session:
         study.extend(self._as_asked(longer, len(longer.fixed)))
         return True
 
-    def _lacking(self, count: int) -> StudyError:
+    def _lacking(self, count: int) -> CrashedError:
         tries, name = self.options.retries, shlex.quote(self.name)
-        return StudyError(
+        return CrashedError(
             f"study {self.name!r} lacks {count} of its trials: their hyperparameters crashed a worker "
             f"{counted(tries + 1, 'time')}; `optbench show {name}` gives the reasons, `--retries {tries + 3}` tries "
             "them again"

@@ -38,6 +38,11 @@ class StopRequest(enum.Enum):
     DRAIN = "drain"  # let the running trials finish, and start no others
 
 
+def strictest(*requests: StopRequest | None) -> StopRequest | None:
+    """NOW if one of the requests is, else DRAIN if one is, else None."""
+    return next((kind for kind in StopRequest if kind in requests), None)
+
+
 class Stop:
     """Listens for signals inside its `with` block. Calling it returns the stop request, or None.
 
@@ -45,11 +50,17 @@ class Stop:
     lets running trials finish, and the second one asks for an orderly end; other signals mean what they always do.
     Signals that are ignored, for example under nohup, stay ignored. Outside the main thread Python allows no handlers,
     so no signal is noticed. `signal` is the last one.
+
+    With a `grace`, SIGTERM also lets running trials finish first, for so many seconds.
     """
 
-    def __init__(self, timeout: float | None = None, signals: Sequence[int] = SIGNALS, *, drain: bool = False) -> None:
+    def __init__(
+        self, timeout: float | None = None, signals: Sequence[int] = SIGNALS, *, drain: bool = False, grace: float = 0
+    ) -> None:
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self.drain, self.draining, self.ending = drain, False, False
+        self.grace = grace
+        self.last_moment: float | None = None  # when the grace is over, by the monotonic clock
         self.signal: int | None = None
         self.owner = int(os.environ.get(OWNER, 0))
         self.signals = signals
@@ -71,6 +82,8 @@ class Stop:
         """NOW if an orderly end was asked for or the owner has ended, DRAIN if only running trials are to finish."""
         if self.owner and not self.ending and os.getppid() != self.owner:
             self.signal, self.ending = signal.SIGTERM, True
+        if self.last_moment is not None and time.monotonic() >= self.last_moment:
+            self.ending = True
         if self.ending:
             return StopRequest.NOW
         over = self.deadline is not None and time.monotonic() >= self.deadline
@@ -85,5 +98,7 @@ class Stop:
         self.signal = number
         if self.drain and not self.draining and number == signal.SIGINT:
             self.draining = True
+        elif self.grace and self.last_moment is None and number == signal.SIGTERM:
+            self.draining, self.last_moment = True, time.monotonic() + self.grace
         else:
             self.ending = True

@@ -3,6 +3,7 @@
 from optbench.cli.tables.comparisons import arms
 from optbench.cli.tables.finals import finals
 from optbench.cli.tables.plain import replay_json, show_json, study_json, trial_json
+from optbench.cli.tables.queue import event, event_json, pool, pool_json, queue, queue_json
 from optbench.cli.tables.replays import agreement, curves
 from optbench.cli.tables.studies import best, counts, fixed, studies
 from optbench.cli.tables.trials import show
@@ -13,8 +14,14 @@ __all__ = [
     "best",
     "counts",
     "curves",
+    "event",
+    "event_json",
     "finals",
     "fixed",
+    "pool",
+    "pool_json",
+    "queue",
+    "queue_json",
     "replay_json",
     "show",
     "show_json",

@@ -1,0 +1,238 @@
+"""The commands of the queue: submit, queue, workers, log, pause, stop, priority, drain. None loads TensorFlow."""
+
+import shlex
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optbench.cli.options import (
+    DEFAULT_STORAGE,
+    AsJson,
+    Label,
+    StorageUrl,
+    StudyName,
+    app,
+    opened,
+    place,
+    user,
+)
+from optbench.cli.output import console, print_json
+from optbench.cli.train import SweepName
+from optbench.errors import DefinitionError, StudyError
+from optbench.scheduler.states import Need, Wish
+from optbench.worker.stop import Stop
+
+if TYPE_CHECKING:
+    from optbench.storage import Storage
+
+FOLLOWING = 1.0  # seconds between two looks at the log or at a study
+
+
+@app.command()
+def submit(
+    name: SweepName,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="The study's name. [default: the sweep's]")] = None,
+    trials: Annotated[int | None, typer.Option(metavar="N", help="The study's total number of trials.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of a trial that is not pruned.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="The seed of everything random.")] = None,
+    priority: Annotated[int, typer.Option(metavar="N", help="Workers take a study with a higher number first.")] = 0,
+    max_workers: Annotated[int | None, typer.Option(metavar="N", help="So many workers at most.")] = None,
+    needs: Annotated[Need | None, typer.Option(help="What its workers must have.")] = None,
+    label: Label = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it is finished.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a sweep into the queue, for the workers that wait there. Example: optbench submit quickstart"""
+    from optbench.cli import tables
+    from optbench.definition import check_study_name, load
+    from optbench.storage import open_storage
+    from optbench.storage.queue import Submission
+    from optbench.worker.bounds import check_counts
+    from optbench.worker.submission import submit as put
+
+    check_counts(flags=True, priority=priority, max_workers=max_workers)
+    given = {"trials": trials, "epochs": epochs, "seed": seed}
+    sweep = load(name, {key: value for key, value in given.items() if value is not None})
+    if study is not None:
+        check_study_name(study, "--study")
+    submission = Submission(owner=user(), priority=priority, max_workers=max_workers, label=label, needs=needs)
+    storage_ = open_storage(storage, create=sweep.start is None)
+    try:
+        found = put(storage_, sweep, study or sweep.name, submission)
+        if wait and not found.finished:
+            _wait(storage_, found.study.name, as_json)
+        if as_json:
+            from optbench.storage import find_study
+
+            print_json(tables.study_json(find_study(storage_, found.study.name)))
+        elif not wait:
+            console.print(_said(found.study.name, found.queued, found.finished, storage), markup=False, soft_wrap=True)
+    finally:
+        storage_.close()
+
+
+def _said(name: str, queued: bool, finished: bool, storage: str) -> str:
+    """What became of a submission, and what to type next."""
+    if finished:
+        return f"study {name!r} has all of its trials already: `optbench show {shlex.quote(name)}{place(storage)}`"
+    where = "is in the queue" if queued else "was in the queue already"
+    return f"study {name!r} {where}; `optbench worker{place(storage)}` starts a worker"
+
+
+def _wait(storage: "Storage", name: str, quiet: bool) -> None:
+    """Show the study's progress until it is finished with its finals. Exits with 1 if it cannot go on."""
+    from optbench.storage import Follower, find_study
+    from optbench.storage.queue import find_place
+    from optbench.worker.progress import Progress
+    from optbench.worker.screens import Silent, Terminal
+    from optbench.worker.submission import finished
+
+    with Stop() as stop:
+        while not stop():
+            study = find_study(storage, name)
+            follower = Follower(storage, study.study_id, study.name)
+            screen = Silent() if quiet else Terminal(console)
+            with Progress(screen, follower, study.total or 0, stop, study.plan) as progress:
+                while not stop() and (queued := find_place(storage, study.study_id)):
+                    if queued.problem is not None:
+                        raise StudyError(f"study {name!r} can never run: {queued.problem}")
+                    progress.look()
+                    time.sleep(FOLLOWING)
+                progress.look(now=True)
+            study = find_study(storage, name)
+            if finished(study) or study.finals is None or study.finals.done:
+                return
+            name = study.finals.study
+    console.print(f"study {name!r} stays in the queue", markup=False)
+    raise typer.Exit(130)
+
+
+@app.command()
+def queue(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """List the studies that run or wait, in the order of the queue. Example: optbench queue --json"""
+    from optbench.cli import tables
+    from optbench.storage.candidates import candidates
+
+    with opened(storage, read_only=True) as storage_:
+        found = storage_.read(candidates)
+    if as_json:
+        print_json([tables.queue_json(one) for one in found])
+        return
+    console.print(tables.queue(found))
+    for one in found:
+        if one.place.problem is not None:
+            console.print(f"{one.place.study}: {one.place.problem}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def workers(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """List the workers that take studies from the queue. Example: optbench workers --json"""
+    from optbench.cli import tables
+    from optbench.storage.pool import pool_workers
+
+    with opened(storage, read_only=True) as storage_:
+        found = pool_workers(storage_)
+    if as_json:
+        print_json([tables.pool_json(one) for one in found])
+    else:
+        console.print(tables.pool(found))
+
+
+@app.command()
+def log(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only what happened to this study.")] = None,
+    storage: StorageUrl = DEFAULT_STORAGE,
+    lines: Annotated[int, typer.Option(metavar="N", help="How many of the newest events to show.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new events, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what happened to studies and workers, newest last. Example: optbench log quickstart --follow"""
+    from optbench.cli import tables
+    from optbench.storage import find_study
+    from optbench.storage.event_log import recent_events
+    from optbench.worker.bounds import check_counts
+
+    check_counts(flags=True, lines=lines)
+    if follow and as_json:
+        raise DefinitionError("--follow prints lines, and --json one list; leave one of them out")
+    with opened(storage, read_only=True) as storage_, Stop() as stop:
+        if study is not None:
+            find_study(storage_, study)
+        found = recent_events(storage_, study, lines)
+        if as_json:
+            print_json([tables.event_json(one) for one in found])
+            return
+        newest = 0
+        while True:
+            for one in found:
+                console.print(tables.event(one), markup=False, soft_wrap=True)
+                newest = one.id
+            if not follow or stop():
+                return
+            time.sleep(FOLLOWING)
+            found = recent_events(storage_, study, lines, after=newest)
+
+
+@app.command()
+def pause(study: StudyName, storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """Let a study's running trials finish, and start no others. Example: optbench pause quickstart"""
+    _wish(study, storage, Wish.PAUSE, as_json, "its running trials finish, and no others start")
+
+
+@app.command()
+def stop(study: StudyName, storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """End a study's running trials as interrupted; `resume` trains them again. Example: optbench stop quickstart"""
+    _wish(study, storage, Wish.STOP, as_json, "its running trials end after their epoch, as interrupted")
+
+
+@app.command()
+def priority(
+    study: StudyName,
+    number: Annotated[int, typer.Argument(metavar="N", help="Workers take a study with a higher number first.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Change a study's priority in the queue. Example: optbench priority quickstart 10"""
+    from optbench.storage import find_study
+    from optbench.storage.queue import set_priority
+    from optbench.worker.bounds import check_counts
+
+    check_counts(flags=True, priority=number)
+    with opened(storage) as storage_:
+        set_priority(storage_, find_study(storage_, study).study_id, number, user())
+    _say({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
+
+
+@app.command()
+def drain(
+    worker: Annotated[str, typer.Argument(metavar="WORKER", help="The worker's name in `optbench workers`.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Let a worker of the pool finish its running trials and end. Example: optbench drain gpu1-4711-0a1b2c3d"""
+    from optbench.storage.pool import drain as ask
+
+    with opened(storage) as storage_:
+        ask(storage_, worker, user())
+    said = f"worker {worker!r} finishes its running trials and ends"
+    _say({"worker": worker, "draining": True}, said, as_json)
+
+
+def _wish(study: str, storage: str, wish: Wish, as_json: bool, what: str) -> None:
+    """Store a wish, and say what becomes of the study."""
+    from optbench.storage import find_study
+    from optbench.storage.queue import set_wish
+
+    with opened(storage) as storage_:
+        set_wish(storage_, find_study(storage_, study).study_id, wish, user())
+    again = f"`optbench resume {shlex.quote(study)}{place(storage)}` carries it on"
+    _say({"study": study, "wish": wish}, f"study {study!r}: {what}; {again}", as_json)
+
+
+def _say(plain: dict[str, object], said: str, as_json: bool) -> None:
+    if as_json:
+        print_json(plain)
+    else:
+        console.print(said, markup=False, soft_wrap=True)

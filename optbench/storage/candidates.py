@@ -1,0 +1,89 @@
+"""The studies in the queue that want workers, and which of them comes first."""
+
+import enum
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from optbench.scheduler.states import State, Wish
+from optbench.storage.queue import Place, read_places
+from optbench.storage.schema import pool
+from optbench.storage.study_reader import read_records
+from optbench.storage.study_records import StudyRecord
+from optbench.storage.workers import clock
+
+
+class QueueState(enum.StrEnum):
+    """The state of a study in the queue, which follows from the wish, the trials and the workers."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A study in the queue, with what decides whether a worker takes it."""
+
+    place: Place
+    record: StudyRecord
+    workers: int  # of the pool that train it
+
+    @property
+    def state(self) -> QueueState:
+        """What becomes of the study now."""
+        runs = bool(self.record.counts[State.RUNNING])
+        match self.place.wish:
+            case Wish.PAUSE:
+                return QueueState.PAUSING if runs else QueueState.PAUSED
+            case Wish.STOP:
+                return QueueState.STOPPING if runs else QueueState.STOPPED
+        if self.place.problem is not None:
+            return QueueState.FAILED
+        return QueueState.RUNNING if runs or self.workers or self.record.workers else QueueState.WAITING
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of its trials are finished."""
+        return self.record.finished >= (self.record.total or 0)
+
+    @property
+    def open(self) -> bool:
+        """Whether one more worker may train it, now or once a worker dies."""
+        most = self.place.submission.max_workers
+        runs = self.place.wish is Wish.RUN and self.place.problem is None
+        return runs and (most is None or self.workers < most)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether one more worker can do something now: train a free trial, or conclude the study."""
+        return self.open and (self.finished or self.record.free_slots > 0)
+
+
+def candidates(session: Session) -> list[Candidate]:
+    """The studies in the queue with their records and the number of live workers of the pool that train each."""
+    found = read_places(session)
+    if not found:
+        return []
+    now, busy = clock(session), dict[int, int]()
+    for row in session.execute(select(pool.c.study_id, pool.c.heartbeat, pool.c.timeout)):
+        if row.study_id is not None and abs((now - row.heartbeat).total_seconds()) < row.timeout:
+            busy[row.study_id] = busy.get(row.study_id, 0) + 1
+    records = {record.study_id: record for record in read_records(session, [place.study_id for place in found])}
+    return [
+        Candidate(place=place, record=records[place.study_id], workers=busy.get(place.study_id, 0)) for place in found
+    ]
+
+
+def in_order(one: Candidate) -> tuple[float, ...]:
+    """The key by which candidates are sorted: smaller is earlier.
+
+    The highest priority comes first, then the fewest workers for their maximum, then the oldest.
+    """
+    share = one.workers / (one.place.submission.max_workers or one.record.total or 1)
+    return -one.place.submission.priority, share, one.place.submitted.timestamp(), one.place.study_id

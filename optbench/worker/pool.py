@@ -1,0 +1,215 @@
+"""The program of a worker of the pool: it takes study after study from the queue, and loads TensorFlow once.
+
+`OPTBENCH_STORAGE=URL python -m optbench.worker.pool [options]`; a supervisor starts it (see launchers/supervisor.py).
+"""
+
+import argparse
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from optbench.cores import cores
+from optbench.defaults import storage_url
+from optbench.definition.sweep import Finals
+from optbench.errors import (
+    CrashedError,
+    DataError,
+    DefinitionError,
+    NotPreparedError,
+    OptbenchError,
+    StorageError,
+    StudyError,
+    tolerated,
+)
+from optbench.logs import set_up
+from optbench.scheduler.states import StudyState
+from optbench.storage import HEARTBEAT_TIMEOUT, StudyRecord, open_storage, shown
+from optbench.storage.candidates import Candidate
+from optbench.storage.pool import PoolWorker
+from optbench.storage.queue import Place, enqueue, remove_finished, set_problem
+from optbench.worker.finals import open_finals
+from optbench.worker.heartbeat import HEARTBEATS
+from optbench.worker.journal import Journal, say
+from optbench.worker.patience import Patience
+from optbench.worker.session import Options, Session
+from optbench.worker.stop import Stop, StopRequest, strictest
+
+log = logging.getLogger(__name__)
+POLL = 2.0  # seconds between two looks at the queue
+GRACE = 20.0  # seconds that running trials have to finish after SIGTERM
+NVIDIA = Path("/proc/driver/nvidia/gpus")
+
+Request = Callable[[], StopRequest | None]
+
+
+class Presence:
+    """Writes the heartbeats of a worker of the pool from a thread, and asks there whether it should leave its study."""
+
+    def __init__(self, worker: PoolWorker) -> None:
+        self.worker, self.leaving, self.over = worker, False, threading.Event()
+        self.thread = threading.Thread(target=self._look_after, daemon=True)
+
+    def __enter__(self) -> "Presence":
+        self.worker.heartbeat()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+        with tolerated(log, "this worker could not sign off", StorageError):
+            self.worker.leave()
+
+    def request(self) -> StopRequest | None:
+        """DRAIN if the worker should finish its running trials and leave its study."""
+        return StopRequest.DRAIN if self.leaving else None
+
+    def _look_after(self) -> None:
+        due = time.monotonic()
+        while not self.over.wait(POLL):
+            with tolerated(log, "the database does not answer", StorageError):
+                self.leaving = self.worker.should_leave()
+                if time.monotonic() >= due:
+                    self.worker.heartbeat()
+                    due = time.monotonic() + self.worker.heartbeat_timeout / HEARTBEATS
+
+
+class Pooled:
+    """Takes study after study until it is asked to stop, was idle for too long, or reaches the end of its life."""
+
+    def __init__(self, worker: PoolWorker, options: Options, idle_seconds: float | None = None) -> None:
+        self.storage, self.worker, self.options, self.idle_seconds = worker.storage, worker, options, idle_seconds
+        self.busy = time.monotonic()  # when a study last needed this worker
+
+    def run(self, stop: Request) -> None:
+        """Raises StorageError if the database does not answer within the patience."""
+        say(f"worker {self.worker.name} waits for studies in {shown(self.storage.url)}")
+        with Presence(self.worker) as presence:
+            self.busy = time.monotonic()
+            while stop() is None and not self.worker.draining():
+                presence.leaving = False
+                self.storage.outage = Patience(stop, Journal("queue"), self.options.patience)
+                taken = self.worker.take()
+                if taken is not None:
+                    self._work(taken, lambda: strictest(stop(), presence.request()))
+                    self.worker.release()  # with the patience of the study that it leaves
+                    self.busy = time.monotonic()
+                elif self._idle_for_too_long():
+                    return
+                else:
+                    _wait(stop)
+
+    def _idle_for_too_long(self) -> bool:
+        """Whether the worker is to end, because no study needed it for so long."""
+        if self.idle_seconds is None:
+            return False
+        if not self.worker.idle():
+            self.busy = time.monotonic()
+        return time.monotonic() - self.busy >= self.idle_seconds
+
+    def _work(self, taken: Candidate, stop: Request) -> None:
+        """Train the study's trials, and conclude it if all of them are finished; or say why it cannot run."""
+        place = taken.place
+        try:
+            study = Session(self.storage, place.study, self.options).run(stop, [Journal(place.study)])
+            if study.state is StudyState.DONE:
+                self._conclude(taken, study)
+        except NotPreparedError as problem:
+            self._decline(place, problem)
+        except (CrashedError, DataError, DefinitionError) as problem:
+            say(f"{place.study} can never run: {problem}")
+            set_problem(self.storage, place.study_id, str(problem), self.worker.name)
+        except StudyError as problem:
+            self._decline(place, problem)
+
+    def _decline(self, place: Place, problem: OptbenchError) -> None:
+        say(f"{place.study} is left to other workers: {problem}")
+        self.worker.decline(place, str(problem))
+
+    def _conclude(self, taken: Candidate, study: StudyRecord) -> None:
+        """Put the finals of a finished search into the queue, if it asks for any, and take the search out of it."""
+        outcome = f"{study.finished} trials"
+        if study.sweep is not None and study.sweep.finals is not None and study.searches:
+            outcome = self._open_finals(taken, study, study.sweep.finals)
+        elif study.best is not None:
+            outcome += f", best {100 * study.best:.2f} %"
+        say(f"{study.name} is done: {outcome}")
+        remove_finished(self.storage, study.study_id, outcome)
+
+    def _open_finals(self, taken: Candidate, study: StudyRecord, asked: Finals) -> str:
+        """What became of the finals, in words."""
+        try:
+            finals = open_finals(self.storage, study, asked, _digests(study), study.facts)
+        except StudyError as problem:
+            return f"{study.finished} trials; no finals: {problem}"
+        if finals.state is not StudyState.DONE:
+            enqueue(self.storage, finals.study_id, taken.place.submission)
+        return f"{study.finished} trials; its finals are {finals.name!r}"
+
+
+def _digests(study: StudyRecord) -> dict[str, str]:
+    """What the study's fingerprint has of its data beside the definition."""
+    own = study.sweep.fingerprint({}) if study.sweep else {}
+    return {key: value for key, value in study.fingerprint.items() if key not in own}
+
+
+def _wait(stop: Request) -> None:
+    """Wait until the next look at the queue, or a stop request."""
+    until = time.monotonic() + POLL
+    while stop() is None and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a graphics card that TensorFlow can use, as its driver says."""
+    return NVIDIA.is_dir() and any(NVIDIA.iterdir())
+
+
+def main() -> int:
+    """The exit code: 0, 2 (a problem, explained in one line), or 128 plus the number of the signal that stopped it."""
+    given = _arguments()
+    options = Options(
+        data_dir=given.data_dir,
+        heartbeat_timeout=given.heartbeat_timeout,
+        allow_code=given.allow_code,
+        linger=False,
+    )
+    with Stop(given.lifetime, drain=True, grace=given.grace) as stop:
+        try:
+            set_up()
+            storage = open_storage(storage_url())
+            logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
+            try:
+                worker = PoolWorker(
+                    storage,
+                    label=given.label,
+                    gpu=has_gpu(),
+                    cores=cores(),
+                    heartbeat_timeout=given.heartbeat_timeout,
+                )
+                Pooled(worker, options, given.exit_when_idle).run(stop)
+            finally:
+                storage.close()
+        except OptbenchError as problem:
+            print(f"optbench: {' '.join(str(problem).split())}", file=sys.stderr)
+            return 3 if isinstance(problem, StorageError) and problem.passing else 2
+    return 128 + stop.signal if stop.signal else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="A worker of the pool; `optbench worker` starts it.")
+    parser.add_argument("--label")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--exit-when-idle", type=float)
+    parser.add_argument("--lifetime", type=float)
+    parser.add_argument("--grace", type=float, default=GRACE)
+    parser.add_argument("--heartbeat-timeout", type=int, default=HEARTBEAT_TIMEOUT)
+    parser.add_argument("--allow-code", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

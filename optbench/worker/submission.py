@@ -1,0 +1,71 @@
+"""Puts a sweep into the queue: makes its study, without loading its data, and gives it a place."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from optbench.data.dataset import Facts
+from optbench.definition.known import known_as
+from optbench.definition.stored import as_begun
+from optbench.definition.sweep import Sweep
+from optbench.errors import StudyError
+from optbench.storage import PENDING, Storage, StudyRecord, find_study, sweep_of
+from optbench.storage.queue import Submission, enqueue
+from optbench.worker.creation import Relations, compare_fingerprints, continue_to, make_study
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The study, and whether it was made now, is new in the queue, and has anything left to train."""
+
+    study: StudyRecord
+    made: bool
+    queued: bool
+    finished: bool
+
+
+def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission) -> Submitted:
+    """The study of the sweep in the queue. What its first worker finds of the data becomes part of its fingerprint.
+
+    To submit the same again changes its place only, and gives it the sweep's total. Raises StudyError if a study of
+    that name has another definition. The message names the keys that differ.
+    """
+    made = not _exists(storage, name)
+    if made:
+        digests, facts = _known_data(storage, sweep)
+        make_study(storage, sweep, name, digests, Relations(), facts)
+    study = find_study(storage, name)
+    if study.sweep is None:
+        raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
+    sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
+    remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
+    compare_fingerprints(name, study.sweep.fingerprint({}), sweep.fingerprint({}), remedy)
+    continue_to(storage, study, sweep)
+    study = find_study(storage, name)
+    if finished(study):
+        return Submitted(study, made, queued=False, finished=True)
+    return Submitted(study, made, queued=enqueue(storage, study.study_id, submission), finished=False)
+
+
+def finished(study: StudyRecord) -> bool:
+    """Whether the study has its total, and its finals, if it asks for any, are finished."""
+    whole = study.finished >= (study.total or 0)
+    return whole and (sweep_of(study).finals is None or (study.finals is not None and study.finals.done))
+
+
+def _exists(storage: Storage, name: str) -> bool:
+    try:
+        find_study(storage, name)
+    except StudyError:
+        return False
+    return True
+
+
+def _known_data(storage: Storage, sweep: Sweep) -> tuple[Mapping[str, str], Facts | Literal["pending"] | None]:
+    """The digests and the facts of the sweep's data: those of the study whose trials it continues, or pending."""
+    if sweep.start is None or sweep.start.top is not None:
+        return {}, PENDING
+    source = find_study(storage, sweep.start.study)
+    own = sweep_of(source).fingerprint({})
+    return {key: value for key, value in source.fingerprint.items() if key not in own}, source.facts

@@ -1,0 +1,266 @@
+"""Workers of the pool as real processes with a fake trainer: priorities, pauses, kills, finals, and what cannot run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from optbench.scheduler.states import State, StudyState, Wish
+from optbench.storage import find_study, open_storage, trials
+from optbench.storage.candidates import candidates
+from optbench.storage.doctor import examine
+from optbench.storage.event_log import EventKind, recent_events
+from optbench.storage.pool import PoolState, drain, pool_workers
+from optbench.storage.queue import Submission, find_place, places, set_wish
+from optbench.worker.submission import submit
+from tests.commands import in_process, optbench, run_page
+from tests.conftest import ROOT, TINY, sweep_of, write_toml
+from tests.light import environment
+
+LONG = {"epochs": 20, "pruner": {"name": "none"}}  # 0.2 s a trial
+
+
+@pytest.fixture
+def storage(tmp_path):
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def workers(storage, count=1, *options):
+    """So many `optbench worker` processes. The end of `with` stops those that still run."""
+    command = [sys.executable, "-m", "optbench", "worker", *options]
+    held = environment() | {"OPTBENCH_STORAGE": str(storage.url)}
+    found = [
+        subprocess.Popen(command, env=held, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(count)
+    ]
+    try:
+        yield found
+    finally:
+        for one in found:
+            one.terminate()
+        for one in found:
+            one.communicate(timeout=60)
+
+
+def put(storage, name, changes=LONG, **asked):
+    return submit(storage, sweep_of(**changes), name, Submission(owner="ada", **asked)).study
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def begun(storage, name):
+    return [one for one in trials(storage, find_study(storage, name).study_id) if one.epochs]
+
+
+def counts(storage, name):
+    study = find_study(storage, name)
+    return {str(state): count for state, count in study.counts.items() if count}
+
+
+def kinds(storage, name=None):
+    return [str(one.kind) for one in recent_events(storage, name)]
+
+
+def test_two_workers_empty_the_queue_and_end_when_they_are_idle(storage):
+    for name in ("a", "b", "c"):
+        put(storage, name)
+    with workers(storage, 2, "--exit-when-idle=1") as found:
+        outputs = [one.communicate(timeout=120)[0].decode() for one in found]
+    assert [one.returncode for one in found] == [0, 0], outputs
+    assert places(storage) == []
+    assert [counts(storage, name) for name in "abc"] == [{"complete": 6}] * 3
+    assert [kinds(storage, name).count("done") for name in "abc"] == [1, 1, 1]
+    assert "a is done: 6 trials, best" in "".join(outputs)
+    assert pool_workers(storage) == []
+    assert examine(storage) == []
+
+
+def test_what_the_first_worker_finds_of_the_data_completes_the_study(storage):
+    put(storage, "a")
+    assert find_study(storage, "a").facts is None
+    assert "data.sha256" not in find_study(storage, "a").fingerprint
+    with workers(storage, 1, "--exit-when-idle=0") as found:
+        found[0].communicate(timeout=60)
+    study = find_study(storage, "a")
+    assert study.facts.shape == (28, 28)
+    by_hand = sweep_of(**LONG, name="b")
+    held = environment() | {"OPTBENCH_STORAGE": str(storage.url)}
+    file = write_toml(storage.path.parent / "b.toml", by_hand.definition())
+    subprocess.run([sys.executable, "-m", "optbench", "sweep", str(file)], env=held, check=True, capture_output=True)
+    assert find_study(storage, "b").fingerprint == study.fingerprint
+
+
+def test_a_higher_priority_takes_over_at_the_end_of_a_trial_and_nothing_is_killed(storage):
+    put(storage, "long", LONG | {"trials": 60, "epochs": 40})
+    with workers(storage):
+        until(lambda: begun(storage, "long"))
+        put(storage, "urgent", LONG, priority=1)
+        until(lambda: find_place(storage, find_study(storage, "urgent").study_id) is None)
+        assert find_study(storage, "long").finished < 60
+        assert set(counts(storage, "long")) <= {"complete", "running"}
+        until(lambda: find_study(storage, "long").counts[State.RUNNING])
+    assert kinds(storage, "long")[:3] == ["submitted", "taken", "taken"]
+
+
+def test_pause_lets_trials_finish_stop_ends_them_and_resume_carries_on(storage):
+    study = put(storage, "long", LONG | {"trials": 40, "epochs": 500})
+    with workers(storage, 1, "--heartbeat-timeout=5") as (one,):
+        until(lambda: begun(storage, "long"))
+        set_wish(storage, study.study_id, Wish.PAUSE, "ada")
+        until(lambda: [str(c.state) for c in storage.read(candidates)] == ["paused"])
+        assert set(counts(storage, "long")) == {"complete"}
+        set_wish(storage, study.study_id, Wish.RUN, "ada")
+        until(lambda: find_study(storage, "long").counts[State.RUNNING] == 2)
+        set_wish(storage, study.study_id, Wish.STOP, "ada")
+        until(lambda: [str(c.state) for c in storage.read(candidates)] == ["stopped"])
+        assert counts(storage, "long")["interrupted"] == 2
+        assert one.poll() is None
+
+
+def test_a_worker_that_is_killed_starts_again_and_the_total_stays_exact(storage):
+    put(storage, "long", LONG | {"trials": 30, "epochs": 40})
+    with workers(storage, 2, "--exit-when-idle=0", "--heartbeat-timeout=5") as found:
+        until(lambda: begun(storage, "long"))
+        victim = pool_workers(storage)[0]
+        os.kill(victim.process, signal.SIGKILL)
+        outputs = [one.communicate(timeout=180)[0].decode() for one in found]
+    assert [one.returncode for one in found] == [0, 0], outputs
+    assert "the worker was ended by SIGKILL; it starts again in 1 s" in "".join(outputs)
+    study = find_study(storage, "long")
+    assert (study.state, study.finished) == (StudyState.DONE, 30)
+    assert examine(storage) == []
+
+
+def test_a_drained_worker_ends_and_its_supervisor_does_not_start_it_again(storage):
+    put(storage, "long", LONG | {"trials": 200})
+    with workers(storage) as (one,):
+        until(lambda: begun(storage, "long"))
+        drain(storage, pool_workers(storage)[0].name, "ada")
+        assert [found.state for found in pool_workers(storage)] == [PoolState.DRAINING]
+        one.communicate(timeout=60)
+        assert one.returncode == 0
+    assert set(counts(storage, "long")) == {"complete"}
+
+
+def test_sigterm_gives_running_trials_the_time_of_the_grace(storage):
+    put(storage, "long", LONG | {"trials": 200, "epochs": 100})
+    with workers(storage) as (patient,):
+        until(lambda: begun(storage, "long"))
+        patient.terminate()
+        patient.communicate(timeout=60)
+        assert patient.returncode == 128 + signal.SIGTERM
+    assert set(counts(storage, "long")) == {"complete"}
+    put(storage, "longer", LONG | {"trials": 200, "epochs": 10_000}, priority=1)
+    with workers(storage, 1, "--grace=0.5") as (hasty,):
+        until(lambda: begun(storage, "longer"))
+        hasty.terminate()
+        hasty.communicate(timeout=60)
+    assert counts(storage, "longer") == {"interrupted": 2}
+
+
+def test_a_search_with_finals_puts_them_into_the_queue(storage):
+    put(storage, "search", LONG | {"trials": 12, "finals": {"candidates": 2, "budget": 0.5}}, priority=4)
+    with workers(storage, 2, "--exit-when-idle=1") as found:
+        for one in found:
+            one.communicate(timeout=120)
+    search = find_study(storage, "search")
+    assert search.finals.done
+    assert kinds(storage, "search/finals").count("done") == 1
+    (done,) = [one.text for one in recent_events(storage, "search") if one.kind is EventKind.DONE]
+    assert done == "12 trials; its finals are 'search/finals'"
+    assert places(storage) == []
+
+
+def test_a_study_that_can_never_run_is_marked_with_its_problem_and_one_without_its_data_is_left_to_others(storage):
+    put(storage, "large", {"batch": 1201})
+    data = {"file": str(storage.path.parent / "x.csv"), "target": "y", "validation": 0.2, "test": 0.2}
+    put(storage, "elsewhere", {"data": data})
+    with workers(storage, 1, "--exit-when-idle=3") as (one,):
+        one.communicate(timeout=60)
+    found = {one.place.study: one for one in storage.read(candidates)}
+    assert str(found["large"].state) == "failed"
+    assert found["large"].place.problem.startswith("batch = 1201, but digits leaves 1200 training examples")
+    assert str(found["elsewhere"].state) == "waiting"
+    (declined,) = [one for one in recent_events(storage, "elsewhere") if one.kind is EventKind.DECLINED]
+    assert "there is no file" in declined.text
+    assert kinds(storage, "large") == ["submitted", "taken", "failed"]
+
+
+def test_a_sweep_by_hand_joins_a_submitted_study_and_obeys_a_pause(storage):
+    study = put(storage, "tiny", LONG | {"trials": 400})
+    file = write_toml(storage.path.parent / "tiny.toml", TINY | LONG | {"trials": 400})
+    held = environment() | {"OPTBENCH_STORAGE": str(storage.url)}
+    command = [sys.executable, "-m", "optbench", "sweep", str(file), "--heartbeat-timeout=2"]
+    with subprocess.Popen(command, env=held, stdout=subprocess.PIPE, text=True) as process:
+        until(lambda: begun(storage, "tiny"))
+        set_wish(storage, study.study_id, Wish.PAUSE, "ada")
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "the study was paused; `optbench resume tiny` carries on" in output
+
+
+def test_the_commands_of_the_queue(tmp_path):
+    write_toml(tmp_path / "tiny.toml", TINY)
+    said = in_process("submit", "tiny.toml", "--priority", 2, "--max-workers", 1, "--label", "lab", cwd=tmp_path)
+    assert said == "study 'tiny' is in the queue; `optbench worker` starts a worker\n"
+    assert "was in the queue already" in in_process("submit", "tiny.toml", cwd=tmp_path)
+    assert "has another definition: seed is 0 there, 1 here" in in_process(
+        "submit", "tiny.toml", "--seed", 1, cwd=tmp_path, code=2
+    )
+    assert "its running trials finish" in in_process("pause", "tiny", cwd=tmp_path)
+    (row,) = json.loads(in_process("queue", "--json", cwd=tmp_path))
+    assert (row["study"], row["state"], row["wish"], row["priority"]) == ("tiny", "paused", "pause", 0)
+    assert "paused" in in_process("queue", cwd=tmp_path)
+    assert json.loads(in_process("stop", "tiny", "--json", cwd=tmp_path)) == {"study": "tiny", "wish": "stop"}
+    assert "back in the queue" in in_process("resume", "tiny", cwd=tmp_path)
+    assert "has priority 7" in in_process("priority", "tiny", 7, cwd=tmp_path)
+    events = json.loads(in_process("log", "tiny", "--json", cwd=tmp_path))
+    assert [one["kind"] for one in events] == ["submitted", "paused", "stopped", "resumed", "priority"]
+    assert "priority        tiny: 7 by " in in_process("log", cwd=tmp_path)
+    assert json.loads(in_process("workers", "--json", cwd=tmp_path)) == []
+    for refused, message in {
+        ("pause", "tinny"): "no study 'tinny'",
+        ("priority", "tiny", 5000): "--priority 5000; expected a whole number from -1000 to 1000",
+        ("submit", "tiny.toml", "--max-workers", 0): "--max-workers 0; expected a whole number from 1 to 10000",
+        ("submit", "tiny.toml", "--needs", "tpu"): "--needs tpu; expected",
+        ("drain", "nobody"): "no worker 'nobody' in the pool; there is none",
+        ("worker", "--cores", 0): "--cores 0; expected a whole number from 1 to 4096",
+        ("worker", "--grace", -1): "--grace -1; expected seconds, 0 or more",
+        ("log", "--follow", "--json"): "leave one of them out",
+        ("resume", "tiny", "--trials", 9): "`optbench submit` changes its total",
+    }.items():
+        assert message in in_process(*refused, cwd=tmp_path, code=2)
+
+
+def test_submit_waits_for_a_study_and_its_finals(tmp_path):
+    search = TINY | LONG | {"trials": 12, "finals": {"candidates": 2, "budget": 0.5}}
+    write_toml(tmp_path / "tiny.toml", search)
+    (tmp_path / "storage").mkdir()
+    storage = open_storage(f"sqlite:///{tmp_path}/storage/optbench.db", create=True)
+    with workers(storage):
+        waited = optbench("submit", "tiny.toml", "--wait", cwd=tmp_path)
+    assert "[12/12] trial" in waited
+    assert find_study(storage, "tiny").finals.done
+    storage.close()
+
+
+def test_the_pages_commands(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    page = (ROOT / "optbench" / "docs" / "queue.md").read_text()
+    said = run_page(page, tmp_path)
+    assert "first is done" not in said[2]
+    rows = {row["study"]: row for row in json.loads(in_process("queue", "--json", cwd=tmp_path))}
+    assert {name: (row["state"], row["priority"]) for name, row in rows.items()} == {"third": ("stopped", 10)}
+    assert said[4].index("done            second") < said[4].index("done            first")
