@@ -31,7 +31,7 @@ class StorageError(OptbenchError):
 
 
 class OutputError(OptbenchError):
-    """A file cannot be written."""
+    """A file, or what another program keeps, cannot be written."""
 
 
 class StudyError(OptbenchError):

@@ -10,6 +10,7 @@ import typer
 
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, write_text
+from optbench.cli.track import track
 from optbench.errors import DefinitionError, StudyError, counted, nearest
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def export(
     epochs: Annotated[
         Path | None, typer.Option(metavar="FILE.csv|.parquet", help="Write a table of every epoch of every trial.")
     ] = None,
+    to: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="mlflow URI|tensorboard DIR",
+            help="Write the study to MLflow or to a folder for TensorBoard, again only what is new.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
 ) -> None:
@@ -49,6 +57,10 @@ def export(
     from optbench.files import check_writable
     from optbench.storage import find_study
 
+    if to is not None:
+        others = (trial, top, form, output, model, trials, epochs, data_dir)
+        track(study, storage, *to, alone=others == (None,) * len(others) and not allow_code)
+        return
     tables = {option: path for option, path in (("--trials", trials), ("--epochs", epochs)) if path is not None}
     _check_options(trial, top, form, output, model, tables, data_dir)
     for path in filter(None, (output if str(output) != "-" else None, model, *tables.values())):
