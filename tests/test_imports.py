@@ -108,6 +108,14 @@ def test_only_storage_imports_sqlalchemy():
     assert all(name.startswith("storage/") for name in importers("sqlalchemy"))
 
 
+def test_only_the_exports_to_them_import_programs_that_track_experiments():
+    assert importers("mlflow", "tensorboard") == {
+        "exports/tracking/event_file.py",
+        "exports/tracking/mlflow_client.py",
+        "exports/tracking/to_mlflow.py",
+    }
+
+
 def test_only_the_dashboards_server_imports_optuna_dashboard_which_takes_two_seconds():
     assert importers("optuna_dashboard") == {"service/serve.py", "storage/optuna_private.py"}
     lines = (ROOT / "optbench/storage/optuna_private.py").read_text().splitlines()
