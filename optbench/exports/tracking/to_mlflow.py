@@ -131,13 +131,15 @@ def _write(client: "MlflowClient", found: Any, run: Run) -> int:
     params = [Param(name, _text(value)) for name, value in run.params.items() if name not in held.params]
     for steps in _requests(new):
         metrics = [
-            Metric(name, value, _ms(step.time), step.epoch) for step in steps for name, value in step.metrics.items()
+            Metric(key=name, value=value, timestamp=_ms(step.time), step=step.epoch)
+            for step in steps
+            for name, value in step.metrics.items()
         ]
         client.log_batch(run_id, metrics, params, [*changed, RunTag(EPOCHS, str(steps[-1].epoch))])
         params, changed = [], []
     last = run.steps[-1] if run.steps else Step(epoch=0, time=run.end or run.start, metrics={})
     results = [
-        Metric(name, value, _ms(run.end or last.time), last.epoch)
+        Metric(key=name, value=value, timestamp=_ms(run.end or last.time), step=last.epoch)
         for name, value in run.result.items()
         if name not in held.metrics
     ]
