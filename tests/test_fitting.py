@@ -16,6 +16,7 @@ from optbench.data.dataset import facts_of_earlier
 from optbench.definition.plain import as_written, toml
 from optbench.scheduler.states import State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
+from optbench.storage.about import About
 from tests.conftest import sweep_of
 
 ADAM = {"learning_rate": 2.60394e-05, "one_minus_beta_1": 0.1, "one_minus_beta_2": 1.23456e-06, "epsilon": 9.87654e-09}
@@ -34,7 +35,7 @@ def study_of(**changes):
     given = {
         "study_id": 1, "name": "narrow", "fingerprint": {}, "versions": {"optbench": "0.1.0"}, "total": 9,
         "metric": "validation accuracy", "best": 0.9789, "epochs": 18, "changed": None, "workers": 0,
-        "origin": None, "sweep": sweep, "finals": None, "plan": None, "facts": facts_of_earlier("digits"),
+        "origin": None, "about": About(owner="ada"), "sweep": sweep, "finals": None, "plan": None, "facts": facts_of_earlier("digits"),
         "counts": {"complete": 2, "pruned": 0, "diverged": 0, "running": 0, "failed": 0},
     }  # fmt: skip
     return StudyRecord(**({field.name: sweep.definition() for field in fields(StudyRecord)} | given | changes))

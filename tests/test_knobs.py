@@ -120,7 +120,9 @@ def test_a_schedule_goes_through_a_whole_study_by_its_name(tmp_path):
     exported = json.loads(in_process("export", "tiny", "--trial", 0, "--format", "json", cwd=tmp_path))
     assert exported["hyperparameters"]["schedule"] == "linear"
     refused = in_process("export", "tiny", "--trial", 0, "--format", "keras", cwd=tmp_path, code=2)
-    assert "Keras has no linear schedule with a warmup; expected another --format: json or toml" in refused
+    assert (
+        "Keras has no linear schedule with a warmup; expected another --format: torch, optax, json or toml" in refused
+    )
 
 
 def test_a_pruned_trial_with_a_schedule_is_replayed_with_the_steps_of_all_its_epochs(tmp_path):

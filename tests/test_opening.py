@@ -400,3 +400,19 @@ def test_the_optuna_storage_can_be_pickled_for_another_process(file, storage, wr
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     again.remove_session()
     again.engine.dispose()
+
+
+@pytest.mark.parametrize("size", [40_000, 120_000, 200_000, 260_000, 320_000, 400_000])
+def test_a_disk_that_fills_up_leaves_no_half_made_database(size, tmp_path):
+    if not shutil.which("prlimit"):
+        pytest.skip("prlimit is not installed; the test needs it to make the disk look full")
+    command = ["prlimit", f"--fsize={size}", sys.executable, "-m", "optbench", "submit", "quickstart"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    file = tmp_path / "storage" / "optbench.db"
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert len(done.stderr.splitlines()) == 1
+    if file.exists():
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert connection.execute("SELECT count(*) FROM optbench_schema").fetchone() == (1,)

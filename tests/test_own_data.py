@@ -17,7 +17,7 @@ from optbench.choices import Missing, Scale
 from optbench.data import load, load_test
 from optbench.data.scaling import scaling
 from optbench.definition.data import DataSource, TableFile
-from optbench.errors import DataError, OptbenchError
+from optbench.errors import DataError, DefinitionError, OptbenchError
 from tests.commands import in_process, run_page
 from tests.conftest import KEPT, ROOT, TINY, write_toml
 
@@ -182,12 +182,23 @@ WRONG = {
     "infinite": (
         {"mass": [float("inf")] * ROWS},
         {"target": "species"},
-        "the column 'mass' has infinite values; .*drop",
+        "the column 'mass' has infinite values, or some beyond float32's range; .*drop",
     ),
     "no row": (
-        {"mass": pyarrow.nulls(ROWS)},
+        {"mass": [None, 1.0] * (ROWS // 2), "id": [1, None] * (ROWS // 2)},
         {"target": "species", "missing": Missing.DROP},
         "has no examples: every row lacks a value",
+    ),
+    "no value": (
+        {"mass": pyarrow.nulls(ROWS)},
+        {"target": "species", "missing": Missing.MEAN},
+        r"the column 'mass' has no values; leave it out: \[data\] drop = \[\"mass\"\]",
+    ),
+    "target dropped": ({}, {"target": "species", "drop": ("species",)}, "drop has the target 'species'"),
+    "huge": (
+        {"mass": [1e300] * ROWS},
+        {"target": "species"},
+        "the column 'mass' has infinite values, or some beyond float32's range",
     ),
     "one class": ({"species": ["a"] * ROWS}, {"target": "species"}, "has one class only, 'a'; expected two or more"),
     "fractions": ({"mass": [0.5] * ROWS}, {"target": "mass"}, "not whole, such as 0.5; .*regression is not supported"),
@@ -234,7 +245,10 @@ X, Y = np.zeros((6, 2)), np.arange(6) % 2
     [
         ({"a": X}, "has the arrays a; expected x and y"),
         ({"x": X, "y": Y[:5]}, r"x has the shape \(6, 2\) and y \(5,\); expected \[n, ...\] and \[n\]"),
-        ({"x": np.full((6, 2), np.nan), "y": Y}, "12 inputs are NaN or infinite; expected finite numbers"),
+        (
+            {"x": np.full((6, 2), np.nan), "y": Y},
+            "x has 12 values that are NaN, infinite or beyond float32",
+        ),
         ({"x": X.astype(str), "y": Y}, "x has <U32 values; expected numbers"),
         ({"x": X, "y": Y, "x_test": X}, "has only one of x_test and y_test; expected both or none"),
         (
@@ -246,7 +260,12 @@ X, Y = np.zeros((6, 2)), np.arange(6) % 2
             "x_test has inputs of values of the type float32, x of uint8; expected the same",
         ),
         ({"x": X, "y": Y, "classes": ["a", "a"]}, "classes are a, a; expected a list of different names"),
-        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "has 3 labels outside its 2 classes, for example 2"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "the test part of x has 3 labels outside its 2 classes"),
+        ({"x": X[:0], "y": Y[:0]}, "has no examples"),
+        ({"x": X[:, :0], "y": Y}, "so that its examples have no features"),
+        ({"x": X, "y": [0, 1, np.nan] * 2}, r"y lacks 2 labels \(NaN\); leave these examples out"),
+        ({"x": X, "y": Y * 0}, "has one class only, 0; expected two or more"),
+        ({"x": X, "y": np.array(["a", "b"] * 3, object)}, r"y holds Python objects; .*: y.astype\(str\)"),
     ],
 )
 def test_what_is_wrong_with_arrays_is_said_in_one_line(arrays, message, tmp_path):
@@ -255,14 +274,64 @@ def test_what_is_wrong_with_arrays_is_said_in_one_line(arrays, message, tmp_path
         load(source(tmp_path / "x.npz", 2), 0)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("ä,y\n1,a\n2,b\n".encode("latin-1"), "is not UTF-8 text; save it as UTF-8"),
+        ("a,y\n1,a\n2,b\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+        (b"a;b;y\n1;2;a\n", "has semicolons between its columns; expected commas"),
+        (b"a\tb\ty\n1\t2\ta\n", "has tabs between its columns; expected commas"),
+        (b"a,a,y\n1,2,x\n", "has several columns named 'a'"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_is_wrong_with_a_csv_file_is_said_in_one_line(content, message, tmp_path):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load(source(tmp_path / "t.csv", target="y"), 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_test_file_with_another_class_is_named(tmp_path):
+    (tmp_path / "train.csv").write_text("a,y\n" + "1,u\n2,v\n" * 10)
+    (tmp_path / "new.csv").write_text("a,y\n1,w\n")
+    data = source(tmp_path / "train.csv", target="y", test_file=str(tmp_path / "new.csv"))
+    with pytest.raises(DataError, match=r"new.csv has 1 label outside its 2 classes, for example w"):
+        load(data, 0)
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path):
+    parquet.write_table(pyarrow.table([[1], [2], ["x"]], names=["a", "a", "y"]), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="several columns named 'a'"):
+        load(source(tmp_path / "t.parquet", target="y"), 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            {"file": np.zeros((400, 30)), "validation": 0.2},
+            "expected a path in quotes, or in Python an optbench.Dataset",
+        ),
+        ({"validation": 0.2}, "has neither name nor file; expected one of them"),
+        ({"name": "iris", "validation": 1.0}, "validation = 1.0; expected a number of examples, or a fraction below 1"),
+    ],
+)
+def test_wrong_data_of_a_sweep_is_said_in_one_short_line(data, message):
+    with pytest.raises(DefinitionError, match=message) as caught:
+        optbench.load(TINY | {"data": data})
+    assert len(str(caught.value)) < 500
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"nothing")
     (tmp_path / "x.parquet").write_bytes(b"nothing")
     np.savez(tmp_path / "cut.npz", x=X, y=Y)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:100])
     for name, message in [
-        ("x.npz", "cannot be read"),
-        ("cut.npz", "cannot be read"),
+        ("x.npz", "is not an .npz file, or a damaged one"),
+        ("cut.npz", "is not an .npz file, or a damaged one"),
         ("x.parquet", "cannot be read"),
         ("y.csv", "there is no file"),
     ]:
@@ -442,7 +511,7 @@ def test_arrays_in_python_that_do_not_belong_together_are_refused(tmp_path):
         ({"y": np.array(["a", None, "b"] * 2, object)}, "y has values of the types NoneType, str; expected"),
         ({"x": [[1], [1, 2], [], [3], [4], [5]], "y": Y}, "Dataset: x is no array: "),
         ({"y": [[1], [1, 2], [], [3], [4], [5]]}, "y has values of the types list; expected"),
-        ({"x": X + 1e300, "y": Y}, "12 inputs are NaN or infinite"),
+        ({"x": X + 1e300, "y": Y}, "x has 12 values that are NaN, infinite or beyond float32"),
     ]:
         with pytest.raises(DataError, match=message) as caught:
             optbench.Dataset(**{"x": X} | arguments)

@@ -16,18 +16,22 @@ import numpy as np
 import pytest
 
 import optbench
+from optbench.choices import Scale
 from optbench.data import load
 from optbench.data.dataset import facts_of_earlier
+from optbench.data.scaling import scaling
 from optbench.definition import load as load_sweep
 from optbench.definition import parse
 from optbench.definition.data import DataSource
 from optbench.definition.network import BuiltModel
-from optbench.errors import DefinitionError, StudyError
+from optbench.errors import DefinitionError, OutputError, StudyError
+from optbench.optimizers import OPTIMIZERS
 from optbench.storage import find_study, open_storage
 from optbench.testing.trainers import DIVERGES, TrainerContract, curve, figures, job
 from optbench.training.tensorflow.keras_model import KerasModel, keras_model
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.reference import Reference
+from optbench.training.tensorflow.saving import save
 from optbench.worker.code import check_code, from_own_file
 from optbench.worker.creation import Relations, make_study
 from optbench.worker.data import load_data
@@ -126,6 +130,14 @@ def bounded(shape, classes):
 
 def half(shape, classes):
     return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, dtype="float16")])
+
+def printing(shape, classes):
+    print("made a network")
+    return dense(shape, classes)
+
+def mixed(shape, classes):
+    last = layers.Dense(classes, dtype="mixed_float16")
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), last])
 
 def random_weights(shape, classes):
     start = keras.initializers.Constant(np.random.normal())
@@ -287,6 +299,7 @@ def test_making_networks_leaves_pythons_random_numbers_alone(digits):
         ("bounded", "has a constraint on its weights"),
         ("leaving", "raised SystemExit: bye"),
         ("half", "has weights of type float16; expected float32"),
+        ("mixed", "returns float16; expected float32"),
         ("random_weights", "made other initial values the second time"),
         ("only_eager", "raised OperatorNotAllowedInGraphError in training: "),
         ("broken_in_training", "raised KeyError in training: "),
@@ -302,7 +315,7 @@ def test_a_function_that_makes_no_such_network_is_refused(function, message, dig
     [
         ({"build": "models.py"}, "build = .*models.py'; expected a file or a module with a function"),
         ({"build": "missing.py:cnn"}, "missing.py cannot be read: No such file"),
-        ({"build": "models.py:dens"}, "has no function 'dens'; did you mean 'dense'"),
+        ({"build": "models.py:dens"}, r"defines no function 'dens' itself \(.*\); did you mean 'dense'"),
         ({"build": "broken.py:cnn"}, "broken.py is not valid Python: .* in line 1"),
         ({"build": "no_such_module.models:cnn"}, "Python finds no such module"),
         (
@@ -536,3 +549,18 @@ def test_the_example_of_a_convolutional_network_is_shipped_and_trains(digits):
     assert network.xla is False
     rows = curve(Lanes(1, "adam", network, 64, digits), job("adam", learning_rate=0.003), 2)
     assert rows[-1].validation_accuracy > 0.5
+
+
+def test_a_network_that_keras_cannot_save_is_refused_in_one_line(digits, tmp_path):
+    network = KerasModel(model("subclassed"), digits.facts)
+    hparams = OPTIMIZERS["adam"].defaults
+    scale = scaling(Scale.UNIT, digits.train.inputs)
+    with pytest.raises(OutputError, match=r"Keras cannot save this network: .*`--format python` writes a script"):
+        save(network.initial(0), network, "adam", hparams, scale, tmp_path / "x.keras")
+
+
+def test_what_a_function_prints_is_not_on_standard_output(digits, capsys):
+    KerasModel(model("printing"), digits.facts)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "made a network" in captured.err

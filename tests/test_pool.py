@@ -244,6 +244,26 @@ def test_the_commands_of_the_queue(tmp_path):
         assert message in in_process(*refused, cwd=tmp_path, code=2)
 
 
+def test_studies_are_listed_by_tag_owner_and_state_and_say_whose_they_are(tmp_path, monkeypatch):
+    write_toml(tmp_path / "tiny.toml", TINY)
+    for name, owner, tags in (("b", "ada", ["--tag", "x"]), ("a", "bob", ["--tag", "x", "--tag", "y"])):
+        monkeypatch.setenv("LOGNAME", owner)
+        in_process("submit", "tiny.toml", "--study", name, *tags, "--note", f"{name} is new", cwd=tmp_path)
+
+    def listed(*options):
+        return [one["name"] for one in json.loads(in_process("studies", "--json", *options, cwd=tmp_path))]
+
+    assert listed() == ["b", "a"]
+    assert listed("--sort", "name") == ["a", "b"]
+    assert listed("--tag", "x", "--tag", "y") == ["a"]
+    assert listed("--owner", "ada", "--state", "interrupted") == ["b"]
+    assert listed("--state", "done") == []
+    in_process("submit", "tiny.toml", "--study", "b", "--tag", "z", cwd=tmp_path)
+    assert "made by ada; #x, #z; b is new" in in_process("show", "b", cwd=tmp_path)
+    assert "expected up to 60 characters" in in_process("submit", "tiny.toml", "--tag", "a b", cwd=tmp_path, code=2)
+    assert "--state over; expected" in in_process("studies", "--state", "over", cwd=tmp_path, code=2)
+
+
 def test_submit_waits_for_a_study_and_its_finals(tmp_path):
     search = TINY | LONG | {"trials": 12, "finals": {"candidates": 2, "budget": 0.5}}
     write_toml(tmp_path / "tiny.toml", search)
@@ -262,5 +282,8 @@ def test_the_pages_commands(tmp_path, monkeypatch):
     said = run_page(page, tmp_path)
     assert "first is done" not in said[2]
     rows = {row["study"]: row for row in json.loads(in_process("queue", "--json", cwd=tmp_path))}
-    assert {name: (row["state"], row["priority"]) for name, row in rows.items()} == {"third": ("stopped", 10)}
+    states = {name: (row["state"], row["priority"]) for name, row in rows.items()}
+    assert states == {"third": ("stopped", 10), "fourth": ("waiting", 0)}
+    assert "fourth" in said[-1]
+    assert "first" not in said[-1]
     assert said[4].index("done            second") < said[4].index("done            first")

@@ -209,7 +209,10 @@ def test_a_known_setting_that_is_the_best_is_not_trained_twice(storage):
 def test_a_gain_that_is_not_known_is_said_and_a_confirmation_with_the_defaults_tells_it(storage):
     study = find_study(storage, "adam")
     plain = confirmation(study, trials(storage, study.study_id), 1, 6, None)
-    told = "adam: its gain over Keras' defaults is not known, because they share no seeds; type `optbench confirm adam`"
+    told = (
+        "adam: its gain over Keras' defaults is not known, because they share fewer than 2 seeds; type "
+        "`optbench confirm adam`"
+    )
     for sweep, known in ((plain, False), (with_known(plain), True)):
         name = f"adam/confirm-{len(sweep.fixed)}"
         run(storage, sweep, name, lambda job: 0.9 + 1e-6 * (job.seed % 100), "adam", test_set=True)

@@ -1,28 +1,71 @@
 """The commands that show studies: studies, show, dashboard. None of them loads TensorFlow."""
 
+import enum
+import math
 import webbrowser
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
+from optbench.scheduler.states import StudyState
+
+if TYPE_CHECKING:
+    from optbench.storage import StudyRecord
+
+
+class Order(enum.StrEnum):
+    """What `optbench studies --sort` sorts by."""
+
+    MADE = "made"
+    NAME = "name"
+    BEST = "best"
+    CHANGED = "changed"
 
 
 @app.command()
-def studies(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
-    """List every study with its state, trials and best value. Example: optbench studies --json"""
+def studies(
+    storage: StorageUrl = DEFAULT_STORAGE,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Only studies with this tag; repeatable.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(metavar="NAME", help="Only studies that this user made.")] = None,
+    state: Annotated[StudyState | None, typer.Option(help="Only studies in this state.")] = None,
+    sort: Annotated[Order, typer.Option(help="What comes first: the oldest, the first name, the best, the latest.")] = (
+        Order.MADE
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """List studies with their state, trials and best value. Example: optbench studies --state running"""
     from optbench.cli import tables
     from optbench.storage import studies as every
 
     with opened(storage, read_only=True) as storage_:
-        records = every(storage_)
+        records = [
+            one
+            for one in every(storage_)
+            if set(tag or ()) <= set(one.about.tags) and owner in (None, one.about.owner) and state in (None, one.state)
+        ]
+    records = _sorted(records, sort)
     if as_json:
         print_json([tables.study_json(record) for record in records])
     else:
         console.print(tables.studies(records))
+
+
+def _sorted(records: "list[StudyRecord]", order: Order) -> "list[StudyRecord]":
+    match order:
+        case Order.NAME:
+            return sorted(records, key=lambda one: one.name)
+        case Order.BEST:
+            return sorted(records, key=lambda one: -math.inf if one.best is None else one.best, reverse=True)
+        case Order.CHANGED:
+            return sorted(records, key=lambda one: one.changed or datetime.min, reverse=True)
+    return records
 
 
 @app.command()

@@ -22,6 +22,7 @@ from optbench.cli.options import (
 from optbench.cli.output import console
 from optbench.cli.streams import print_error
 from optbench.defaults import EQUAL
+from optbench.errors import counted
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _announced(url: str, request: "ConfirmationRequest") -> "list[Plan]":
         for note in notes(one, request.top, request.seeds):
             print_error(note)
         held = f"; {one.held} of these {one.wanted} trials are in it already" if one.held else ""
-        what = f"the best {one.configurations} on {request.seeds} seeds"
+        what = f"the best {one.configurations} on {counted(request.seeds, 'seed')}"
         if one.known_seeds:
             what += f", and the known settings on {min(request.seeds, one.known_seeds)}"
         text = f"{one.search.name}: {what}, as {one.name}{held}"

@@ -1,6 +1,5 @@
 """Shared by all commands: the application, common options, and an open database."""
 
-import getpass
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typer.core import TyperGroup
 
 from optbench.cli.streams import print_error
 from optbench.defaults import STORAGE, STORAGE_VARIABLE, storage_url
-from optbench.errors import DefinitionError, OptbenchError, tolerated
+from optbench.errors import DefinitionError, OptbenchError
 
 if TYPE_CHECKING:
     from optbench.storage import Storage
@@ -70,6 +69,8 @@ DataDir = Annotated[
 Label = Annotated[
     str | None, typer.Option(metavar="LABEL", help="Only workers with this label take studies with this label.")
 ]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for the study; repeatable.")]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for the study.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
 
@@ -112,13 +113,6 @@ def opened(url: str, read_only: bool = False) -> "Iterator[Storage]":
         yield storage
     finally:
         storage.close()
-
-
-def user() -> str:
-    """The name of the user who types the command."""
-    with tolerated(log, "the user has no name", OSError, KeyError):
-        return getpass.getuser()[:100]
-    return "unknown"
 
 
 def trial_number(study: str, given: str) -> int | None:

@@ -10,15 +10,17 @@ from optbench.cli.options import (
     DEFAULT_STORAGE,
     AsJson,
     Label,
+    Note,
     StorageUrl,
     StudyName,
+    Tags,
     app,
     opened,
     place,
-    user,
 )
 from optbench.cli.output import console, print_json
 from optbench.cli.train import SweepName
+from optbench.defaults import user_name
 from optbench.errors import DefinitionError, StudyError
 from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
@@ -41,6 +43,8 @@ def submit(
     max_workers: Annotated[int | None, typer.Option(metavar="N", help="So many workers at most.")] = None,
     needs: Annotated[Need | None, typer.Option(help="What its workers must have.")] = None,
     label: Label = None,
+    tag: Tags = None,
+    note: Note = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it is finished.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,6 +52,7 @@ def submit(
     from optbench.cli import tables
     from optbench.definition import check_study_name, load
     from optbench.storage import open_storage
+    from optbench.storage.about import About, check_about
     from optbench.storage.queue import Submission
     from optbench.worker.bounds import check_counts
     from optbench.worker.submission import submit as put
@@ -57,10 +62,12 @@ def submit(
     sweep = load(name, {key: value for key, value in given.items() if value is not None})
     if study is not None:
         check_study_name(study, "--study")
-    submission = Submission(owner=user(), priority=priority, max_workers=max_workers, label=label, needs=needs)
+    about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
+    check_about(about)
+    submission = Submission(owner=user_name(), priority=priority, max_workers=max_workers, label=label, needs=needs)
     storage_ = open_storage(storage, create=sweep.start is None)
     try:
-        found = put(storage_, sweep, study or sweep.name, submission)
+        found = put(storage_, sweep, study or sweep.name, submission, about)
         if wait and not found.finished:
             _wait(storage_, found.study.name, as_json)
         if as_json:
@@ -201,7 +208,7 @@ def priority(
 
     check_counts(flags=True, priority=number)
     with opened(storage) as storage_:
-        set_priority(storage_, find_study(storage_, study).study_id, number, user())
+        set_priority(storage_, find_study(storage_, study).study_id, number, user_name())
     _say({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
 
 
@@ -215,7 +222,7 @@ def drain(
     from optbench.storage.pool import drain as ask
 
     with opened(storage) as storage_:
-        ask(storage_, worker, user())
+        ask(storage_, worker, user_name())
     said = f"worker {worker!r} finishes its running trials and ends"
     _say({"worker": worker, "draining": True}, said, as_json)
 
@@ -226,7 +233,7 @@ def _wish(study: str, storage: str, wish: Wish, as_json: bool, what: str) -> Non
     from optbench.storage.queue import set_wish
 
     with opened(storage) as storage_:
-        set_wish(storage_, find_study(storage_, study).study_id, wish, user())
+        set_wish(storage_, find_study(storage_, study).study_id, wish, user_name())
     again = f"`optbench resume {shlex.quote(study)}{place(storage)}` carries it on"
     _say({"study": study, "wish": wish}, f"study {study!r}: {what}; {again}", as_json)
 

@@ -17,9 +17,9 @@ from optbench.cli.options import (
     Timeout,
     app,
     opened,
-    user,
 )
 from optbench.cli.output import console, print_json
+from optbench.defaults import user_name
 from optbench.errors import DefinitionError, StudyError
 from optbench.worker.stop import Stop
 
@@ -83,7 +83,7 @@ def _back_to_queue(url: str, record: "StudyRecord", trials: int | None, as_json:
             f"--trials {trials}: {record.name!r} is in the queue; `optbench submit` changes its total"
         )
     with opened(url) as storage:
-        set_wish(storage, record.study_id, Wish.RUN, user())
+        set_wish(storage, record.study_id, Wish.RUN, user_name())
         record = find_study(storage, record.name)
     if as_json:
         print_json(tables.study_json(record))

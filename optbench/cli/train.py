@@ -13,14 +13,17 @@ from optbench.cli.options import (
     DataDir,
     Drain,
     HeartbeatTimeout,
+    Note,
     StorageUrl,
     StudyName,
+    Tags,
     Timeout,
     app,
     opened,
     trial_number,
 )
 from optbench.cli.output import console, print_json
+from optbench.defaults import user_name
 from optbench.scheduler.states import Metric
 from optbench.worker.stop import Stop
 
@@ -69,11 +72,14 @@ def sweep(
     heartbeat_timeout: HeartbeatTimeout = 60,
     retries: Retries = 2,
     repeat: Repeat = 1,
+    tag: Tags = None,
+    note: Note = None,
     as_json: AsJson = False,
 ) -> None:
     """Run, join or continue a study, up to its total number of trials. Example: optbench sweep quickstart"""
     from optbench.cli.running import print_studies, run_all
     from optbench.launchers.requests import Request
+    from optbench.storage.about import About, check_about
     from optbench.worker.bounds import check_counts, check_training
     from optbench.worker.session import Options
 
@@ -81,6 +87,8 @@ def sweep(
     check_counts(flags=True, workers=workers, heartbeat_timeout=heartbeat_timeout, retries=retries, repeat=repeat)
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
+    about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
+    check_about(about)
     options = Options(
         trainer=TrainerName(trainer),
         lanes=lanes,
@@ -89,7 +97,15 @@ def sweep(
         retries=retries,
     )
     requests = [
-        Request(sweep=found, study=called, storage=storage, options=options, workers=workers, relations=relations)
+        Request(
+            sweep=found,
+            study=called,
+            storage=storage,
+            options=options,
+            workers=workers,
+            relations=relations,
+            about=about,
+        )
         for found, called, relations in _sweeps(name, study, repeat, overrides)
     ]
     console.stderr = as_json

@@ -101,7 +101,8 @@ def _without_defaults(comparison: Comparison, arm: Arm, place: str) -> Iterator[
     known = measured(comparison, arm, is_default)
     if len(known.keys() & arm.confirmed[0].scores.keys()) < 2:
         command = _confirm([arm.source.study.name], place)
-        yield f"{arm.name}: its gain over Keras' defaults is not known, because they share no seeds; type {command}"
+        why = "because they share fewer than 2 seeds"
+        yield f"{arm.name}: its gain over Keras' defaults is not known, {why}; type {command}"
 
 
 def _is_known(arm: Arm) -> Iterator[str]:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from optbench.data.dataset import Array
-from optbench.errors import DataError
+from optbench.errors import DataError, counted
 
+BEYOND = "has infinite values, or some beyond float32's range"
+FINITE = "expected finite numbers"
 UNREADABLE = (AttributeError, EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 """What numpy raises for a file that is no .npz file or a damaged one, and for one that lacks an array."""
 
@@ -32,10 +34,22 @@ def read_arrays(path: str) -> tuple[Raw, Raw | None]:
     try:
         with Path(path).open("rb") as opened:
             held = np.load(opened, allow_pickle=False)
-            arrays = {name: held[name] for name in held.files}
+            arrays = {name: _plain(held, name, path) for name in held.files}
     except UNREADABLE as problem:
-        raise DataError(f"{path} cannot be read as an .npz file: {str(problem).splitlines()[0]}") from problem
+        raise DataError(f"{path} is not an .npz file, or a damaged one; numpy.savez makes such files") from problem
     return examples_of(arrays, path)
+
+
+def _plain(held: Mapping[str, Array], name: str, path: str) -> Array:
+    """An array of a file. Raises DataError for one of Python objects, which numpy would have to run code for."""
+    try:
+        return held[name]
+    except ValueError as problem:
+        if "allow_pickle" not in str(problem):
+            raise
+        raise DataError(
+            f"{path}: {name} holds Python objects; save it as texts or numbers: {name}.astype(str)"
+        ) from problem
 
 
 def examples_of(arrays: Mapping[str, Array], where: str) -> tuple[Raw, Raw | None]:
@@ -63,7 +77,11 @@ def examples_of(arrays: Mapping[str, Array], where: str) -> tuple[Raw, Raw | Non
 
 
 def _raw(x: Array, y: Array, where: str) -> Raw:
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or not len(x):
+    if x.ndim >= 2 and len(x) == len(y) == 0:
+        raise DataError(f"{where} has no examples")
+    if x.ndim >= 2 and 0 in x.shape[1:]:
+        raise DataError(f"{where}: x has the shape {x.shape}, so that its examples have no features")
+    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
         raise DataError(f"{where}: x has the shape {x.shape} and y {y.shape}; expected [n, ...] and [n]")
     if x.dtype.kind not in "biuf":
         raise DataError(f"{where}: x has {x.dtype} values; expected numbers")
@@ -74,7 +92,7 @@ def _raw(x: Array, y: Array, where: str) -> Raw:
             x = x.astype(np.float32)
         strange = np.count_nonzero(~np.isfinite(x))
         if strange:
-            raise DataError(f"{where}: {strange:,} inputs are NaN or infinite; expected finite numbers")
+            raise DataError(f"{where}: x has {strange:,} values that are NaN, infinite or beyond float32; {FINITE}")
     return Raw(x, y)
 
 
@@ -100,6 +118,10 @@ def _class_names(given: Array | None, where: str) -> tuple[str, ...] | None:
 def _check_targets(held: Raw, where: str) -> None:
     """Raise DataError for targets that are no classes, or that have no name among those that were given."""
     values = np.unique(held.targets)
+    if values.dtype.kind == "f" and (lacking := int(np.isnan(held.targets).sum())):
+        raise DataError(f"{where}: y lacks {counted(lacking, 'label')} (NaN); leave these examples out")
+    if len(values) < 2:
+        raise DataError(f"{where} has one class only, {values[0]!s}; expected two or more")
     if values.dtype.kind == "f" and (strange := values[values != np.round(values)]).size:
         raise DataError(
             f"{where}: y has numbers that are not whole, such as {strange[0]:g}; regression is not supported"

@@ -74,9 +74,15 @@ def assemble(data: DataSource, raw: Raw, test: Raw | None) -> Whole:
     elif data.test is not None:
         raise has_test(data)
     else:
-        training, tested = whole, Examples(_flat(test.inputs), _labels(test.targets, values, data.name))
+        training, tested = whole, Examples(_flat(test.inputs), _labels(test.targets, values, _test_part(data)))
     facts = Facts(shape=raw.inputs.shape[1:], classes=names, examples=len(training))
     return Whole(training, tested, facts)
+
+
+def _test_part(data: DataSource) -> str:
+    """What messages call the test part."""
+    file = data.file.test_file if data.file else None
+    return f"the test part of {data.name}" if file is None else Path(file).name
 
 
 def has_test(data: DataSource) -> DataError:

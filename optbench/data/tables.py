@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optbench.choices import Missing
-from optbench.data.arrays import Raw, read_arrays
+from optbench.data.arrays import BEYOND, Raw, read_arrays
 from optbench.data.dataset import Array
 from optbench.definition.data import TableFile, ending
 from optbench.errors import DataError, NotPreparedError, counted, nearest
@@ -16,6 +16,8 @@ from optbench.errors import DataError, NotPreparedError, counted, nearest
 if TYPE_CHECKING:
     import pyarrow
 
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 MAX_VALUES = 100  # different values of a text column, each of which becomes an input
 
 
@@ -59,6 +61,7 @@ def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
     kinds = {} if like is None else {field.name: field.type for field in like}
     try:
         if ending(path) == ".parquet":
+            _check_names(parquet.read_schema(path).names, path)
             table = parquet.read_table(path)
         else:
             options = csv.ConvertOptions(strings_can_be_null=True, column_types=kinds)
@@ -68,15 +71,26 @@ def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
             kind = kinds.get(field.name, pyarrow.float64() if pyarrow.types.is_decimal(kind) else kind)
             if kind != field.type:
                 table = table.set_column(place, field.name, table.column(place).cast(kind))
+    except UnicodeDecodeError as problem:
+        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8") from problem
     except (pyarrow.ArrowException, OSError) as problem:
+        if ending(path) == ".csv" and Path(path).read_bytes()[:2] in UTF_16:
+            raise DataError(f"{path} is UTF-16 text; save it as UTF-8") from problem
         raise DataError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from problem
+    _check_names(table.column_names, path)
     return table
+
+
+def _check_names(names: Sequence[str], path: str) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path} has several columns named {twice[0]!r}; expected different names")
+    for separator, word in SEPARATORS.items():
+        if len(names) == 1 and separator in names[0] and ending(path) == ".csv":
+            raise DataError(f"{path} has {word} between its columns; expected commas")
 
 
 def _encoding(table: "pyarrow.Table", file: TableFile) -> Encoding:
     names, path = table.column_names, file.path
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{path} has several columns named {twice[0]!r}; expected different names")
     if file.target is None:
         raise DataError(
             f"[data] target is missing; expected the column of {path} to predict, one of {', '.join(names)}"
@@ -84,6 +98,8 @@ def _encoding(table: "pyarrow.Table", file: TableFile) -> Encoding:
     for key, name in (("target", file.target), *(("drop", name) for name in file.drop)):
         if name not in names:
             raise DataError(f"[data] {key}: {path} has no column {name!r}; {nearest(name, names)}")
+    if file.target in file.drop:
+        raise DataError(f"[data] drop has the target {file.target!r}; leave it out of drop, or name another target")
     kind = table.schema.field(file.target).type
     if not _is_text(kind) and not _is_number(kind):
         raise DataError(
@@ -132,6 +148,9 @@ def _raw(table: "pyarrow.Table", encoding: Encoding, file: TableFile, path: str)
     if absent := [name for name in used if name not in table.column_names]:
         raise DataError(f"{path} has no column {absent[0]!r}, which {file.path} has; expected the same columns")
     missing = {name: _nulls(table.column(name)) for name in used}
+    empty = next((name for name in used if missing[name].size and missing[name].all()), None)
+    if empty is not None and path == file.path:
+        raise DataError(f'{path}: the column {empty!r} has no values; leave it out: [data] drop = ["{empty}"]')
     if file.missing is Missing.DROP:
         table = table.filter(~np.any(list(missing.values()), axis=0))
     else:
@@ -147,7 +166,7 @@ def _raw(table: "pyarrow.Table", encoding: Encoding, file: TableFile, path: str)
     parts = [_inputs(table.column(name), encoding.values.get(name)) for name in encoding.columns]
     for name, part in zip(encoding.columns, parts, strict=True):
         if np.isinf(part).any():
-            raise DataError(f'{path}: the column {name!r} has infinite values; leave it out: [data] drop = ["{name}"]')
+            raise DataError(f'{path}: the column {name!r} {BEYOND}; leave it out: [data] drop = ["{name}"]')
     return Raw(np.concatenate(parts, axis=1), np.asarray(table.column(str(file.target)).to_pylist()))
 
 
@@ -158,7 +177,8 @@ def _nulls(column: Any) -> Array:
 def _inputs(column: Any, values: Sequence[str] | None) -> Array:
     """A column as inputs, float32 [n, 1], or [n, values] for a text column."""
     if values is None:
-        return np.asarray(column.to_numpy()).astype(np.float32)[:, None]  # null becomes NaN
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            return np.asarray(column.to_numpy()).astype(np.float32)[:, None]  # null becomes NaN
     import pyarrow
     from pyarrow import compute
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from optbench.choices import Missing, Scale
 from optbench.definition.strategies import Table
@@ -22,10 +22,19 @@ def _count_or_fraction(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
+def _not_the_whole(value: Any) -> Any:
+    """The value. Raises ValueError for 1.0, which is meant as a fraction, but would be one example."""
+    if isinstance(value, float) and value == 1:
+        raise ValueError("a whole number of examples, or a fraction below 1")
+    return value
+
+
 class SomeData(Table):
     """What every kind of data has."""
 
-    validation: Annotated[float, Field(ge=0, le=1_000_000_000), AfterValidator(_count_or_fraction)]
+    validation: Annotated[
+        float, Field(ge=0, le=1_000_000_000), AfterValidator(_count_or_fraction), BeforeValidator(_not_the_whole)
+    ]
     """How much of the training set is held back for validation: a number of examples, or a fraction below 1; 0 only in
     a list of fixed trials."""
     resplit: bool = False

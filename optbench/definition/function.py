@@ -56,7 +56,9 @@ def unsuitable(source: str, function: str) -> str | None:
     """
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     if function not in functions:
-        return f"has no function {function!r}; {nearest(function, functions)}"
+        return (
+            f"defines no function {function!r} itself (an imported one does not count); {nearest(function, functions)}"
+        )
     given = [argument.arg for argument in functions[function].args.args]
     if given[:2] != PARAMETERS:
         return f"has {function}({', '.join(given)}); expected {function}({', '.join(PARAMETERS)}, ...)"

@@ -11,6 +11,7 @@ from optbench.definition.sweep import PRUNERS, SAMPLERS
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers.knobs import KNOBS, SCHEDULE, SCHEDULES
 
+LONGEST = 300  # characters of a given value that a message repeats
 Path = Sequence[int | str]
 
 KINDS = {
@@ -26,6 +27,7 @@ EXPECTED = {
     "audit": "a fraction from 0 to 1",
     "budget": "a fraction from 0 to 1",
     "data": "a table of keys",
+    "file": "a path in quotes, or in Python an optbench.Dataset",
     "finals": "a table of keys, true or false",
     "hidden": "a list of whole numbers above 0, for example [128]",
     "published_test_accuracy": "0 to 1",
@@ -62,6 +64,8 @@ def problem(
         if len(path) == 1 and key in KNOBS:
             return DefinitionError(f"{home}: unknown key {key!r} here; it belongs into [space]: `optbench docs knobs`")
         return DefinitionError(f"{home}: unknown key {key!r}; {nearest(key, _keys(error['loc']))}")
+    if error["type"] == "missing" and path == ["data", "name"]:
+        return DefinitionError(f"{home} has neither name nor file; expected one of them")
     if error["type"] == "missing":
         return DefinitionError(f"{home}: {key!r} is missing; expected {MISSING.get(key, 'a whole number')}")
     if error["type"] == "union_tag_invalid":
@@ -82,7 +86,13 @@ def refused(key: str, given: Any, expected: str, where: str, flags: Collection[s
     """The error for a value that is not allowed. It names the file or the flag that the value came from."""
     if key in flags:
         return DefinitionError(f"--{key} {given}: expected {expected}")
-    return DefinitionError(f"{where}: {key} = {given!r}; expected {expected}")
+    shown = " ".join(repr(given).split())
+    return DefinitionError(f"{where}: {key} = {shortened(shown)}; expected {expected}")
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning if it is long."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def place(path: Path, where: str) -> str:

@@ -63,9 +63,14 @@ def trainings(fraction: float | None, trials: int) -> int:
     return math.floor(fraction * trials + 1e-9)
 
 
+def least_budget(trials: int, candidates: int) -> float:
+    """The smallest fraction of a search's trials in which finals of so many candidates fit; above 1 if none do."""
+    return math.ceil(100 * smallest(candidates) / trials) / 100
+
+
 def too_small(fraction: float | None, trials: int, candidates: int, needed: int) -> str:
     """The message for a budget in which finals of so many candidates do not fit."""
-    enough = math.ceil(100 * needed / trials) / 100
+    enough = least_budget(trials, candidates)
     given = "the default budget" if fraction is None else f"budget = {fraction:g}"
     expected = f"[finals] budget = {enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
     share = f"{given} of a search of {trials} trials is {counted(trainings(fraction, trials), 'training')}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from optbench.comparison.selection import in_finals
-from optbench.errors import StudyError
+from optbench.errors import StudyError, counted
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, distinct, lacks_best, studies, trials
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _with_scores(choice: Choice, found: "Configuration | None") -> Choice:
         low=None if c.n < 2 else c.low,
         high=None if c.n < 2 else c.high,
     )
-    return replace(choice, confirmed=confirmed, why=f"{choice.why}; confirmed on {c.n} seeds")
+    return replace(choice, confirmed=confirmed, why=f"{choice.why}; confirmed on {counted(c.n, 'seed')}")
 
 
 def _named(study: StudyRecord, records: Sequence[TrialRecord], number: int) -> TrialRecord:

@@ -42,7 +42,9 @@ def _schedule(hparams: Hparams, steps: int) -> Translation | None:
         return found if hparams.get(SCHEDULE) else None
     if found.name != "CosineDecay":
         name = SCHEDULES[int(hparams[SCHEDULE])]
-        raise StudyError(f"Keras has no {name} schedule with a warmup; expected another --format: json or toml")
+        raise StudyError(
+            f"Keras has no {name} schedule with a warmup; expected another --format: torch, optax, json or toml"
+        )
     warmup = {"initial_learning_rate": 0.0, "warmup_target": hparams["learning_rate"], "warmup_steps": rise}
     return Translation(found.name, {**found.arguments, **warmup})
 

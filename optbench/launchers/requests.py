@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 
+from optbench.defaults import user_name
 from optbench.definition.network import BuiltModel
 from optbench.definition.sweep import Finals, Sweep
 from optbench.errors import StudyError
 from optbench.launchers.local import LocalWorkers
 from optbench.scheduler.states import StudyState, Wish
 from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
+from optbench.storage.about import About, describe
 from optbench.storage.queue import find_place, remove_finished
 from optbench.worker.creation import Relations, create_study
 from optbench.worker.data import load_data
@@ -30,6 +32,7 @@ class Request:
     options: Options = field(default_factory=Options)
     workers: int = 1
     relations: Relations = field(default_factory=Relations)
+    about: About = field(default_factory=lambda: About(owner=user_name()))
 
 
 WISHED = {Wish.RUN: None, Wish.PAUSE: "the study was paused", Wish.STOP: "the study was stopped"}
@@ -69,6 +72,7 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
     try:
         digests, facts = training.data.digests, training.data.facts
         study = create_study(storage, request.sweep, request.study, digests, request.relations, facts)
+        describe(storage, study.study_id, request.about)
         training.run(study, request.sweep.trials)
         study = find_study(storage, request.study)
         done = study.finished >= request.sweep.trials

@@ -19,6 +19,9 @@ class StudyAttribute(enum.StrEnum):
     FINALS = "finals"  # in finals: their rounds and how many trials the search had (see scheduler/finals.py)
     UNTIL_DECIDED = "until_decided"  # in a confirmation whose seeds were added until decided: what was asked for
     REPEAT_OF = "repeat_of"  # in the repeats NAME/1 to NAME/R of a sweep: the NAME that they share
+    OWNER = "owner"  # who made it
+    TAGS = "tags"
+    NOTE = "note"
     STATE = "state"
     FINISHED = "finished"
     BY_STATE = "by state"

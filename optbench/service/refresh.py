@@ -15,6 +15,7 @@ from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.states import Role
 from optbench.service import artifacts
 from optbench.storage import Storage, StudyRecord, TrialRecord, best_first, curves, glance, one_line, shown, trials
+from optbench.storage.about import About
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import save_plot, saved_plots, study_id_of
 from optbench.storage.saved_plots import remove_plots
@@ -89,6 +90,7 @@ def _named(figures: "Mapping[str, Figure]", name: str, title: str) -> "dict[str,
 def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], verdict: Sequence[str]) -> str:
     """The study in words, as Markdown: summary, verdict, commands, definition."""
     parts = [f"\n{study.finished} of {study.total} trials are finished, in {study.epochs} epochs ({study.state})."]
+    parts += _about(study.about)
     if study.origin:
         did = "chooses among" if study.role is Role.FINALS else "confirms"
         parts.append(f"It {did} the best configurations of the study {study.origin}.")
@@ -104,6 +106,14 @@ def note(storage: Storage, study: StudyRecord, records: Sequence[TrialRecord], v
     parts += ["### Commands\n", "```sh\n" + "\n".join(commands) + "\n```", "### Definition\n"]
     definition = study.sweep.definition() if study.sweep else {}
     return "\n".join([*parts, f"```toml\n{toml(definition)}```", ""])
+
+
+def _about(about: About) -> list[str]:
+    """Whose the study is, with its tags and its note, where it has any."""
+    owner = f"It was made by {about.owner}." if about.owner else ""
+    tags = f"Tags: {', '.join(about.tags)}." if about.tags else ""
+    first = " ".join(filter(None, (owner, tags)))
+    return [part for part in (first, about.note and f"\n> {' '.join(about.note.split())}\n") if part]
 
 
 def _best(study: StudyRecord, trial: TrialRecord) -> str:

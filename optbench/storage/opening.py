@@ -1,10 +1,13 @@
 """Opens a database and, if asked, makes it: whole or not at all, even if several processes make it at the same time."""
 
+import errno
 import logging
+import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -68,10 +71,23 @@ def _create_file(url: URL, path: Path) -> None:
             new = Path(folder) / "new.db"
             new.touch()
             make_tables(url.set(database=str(new))).close()
+            _check_whole(new)
             with tolerated(log, "another process made the database first", FileExistsError):
                 publish(new, path)
     except OSError as problem:
         raise StorageError(f"{path} cannot be made: {problem.strerror}; choose another --storage") from problem
+
+
+def _check_whole(new: Path) -> None:
+    """Raise OSError if the disk was too full to close the file: its log then holds pages that the file lacks."""
+    try:
+        with closing(sqlite3.connect(new)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (found,) = connection.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.Error as problem:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from problem
+    if found != "ok":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError, nearest
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.states import Role, State
+from optbench.storage.about import read_about
 from optbench.storage.counts import of, trained_epochs
 from optbench.storage.engine import Storage, shown
 from optbench.storage.facts import facts_in
@@ -38,6 +39,9 @@ READ = [
     StudyAttribute.FINALS,
     StudyAttribute.UNTIL_DECIDED,
     StudyAttribute.REPEAT_OF,
+    StudyAttribute.OWNER,
+    StudyAttribute.TAGS,
+    StudyAttribute.NOTE,
 ]
 
 
@@ -149,6 +153,7 @@ def _record(study_id: int, ours: bool, read: _Read) -> StudyRecord:
         finals=finals,
         origin=_origin(own, read.named, read.tokens),
         origin_token=own.get(StudyAttribute.ORIGIN_TOKEN),
+        about=read_about(own),
         until_decided=_until_decided(own),
         repeat_of=repeat_of(
             own.get(StudyAttribute.REPEAT_OF), name, own.get(StudyAttribute.FINGERPRINT, {"version": 0})

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from optbench.errors import StudyError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Role, State, StudyState
+from optbench.storage.about import About
 from optbench.storage.finals_records import FinalsRecord
 
 COUNTED = (State.COMPLETE, State.PRUNED, State.DIVERGED)
@@ -57,6 +58,7 @@ class StudyRecord:
     epochs: int
     changed: datetime | None
     workers: int
+    about: About = field(default_factory=About)
     role: Role | None = None
     plan: FinalsPlan | None = None
     finals: FinalsRecord | None = None

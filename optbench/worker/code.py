@@ -12,6 +12,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError, tolerated
 
 log = logging.getLogger(__name__)
+ALLOW = "`optbench resume STUDY --allow-code` (finals, confirm, replay, export and worker have it, too)"
 
 
 def from_own_file(model: Model, place: str | None) -> Model:
@@ -43,13 +44,13 @@ def check_code(model: Model, allowed: bool) -> None:
     elif not _is_ours(here):
         raise StudyError(
             f"{here} does not run, because everybody can write it, or it belongs to another user; type "
-            f"`chmod o-w {shlex.quote(str(here))}` or copy it to a file of yours, or add --allow-code if you trust it"
+            f"`chmod o-w {shlex.quote(str(here))}` or copy it to a file of yours; if you trust it, {ALLOW}"
         )
     else:
         return
     raise StudyError(
         f"the study keeps the function {model.shown} (sha256 {model.sha256}), but {found}; restore the file, or if you "
-        "trust whoever can write to the database, let its text run: --allow-code"
+        f"trust whoever can write to the database, let its text run: {ALLOW}"
     )
 
 

@@ -4,12 +4,13 @@ Finals are a list of fixed trials with validation examples that grows. When a ro
 next one; of several workers one does, and the others find it.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from optbench.data.dataset import Facts
 from optbench.definition.known import known_trials
-from optbench.definition.rounds import MOST, fitting, rounds, smallest, too_small, trainings
+from optbench.definition.rounds import MOST, fitting, least_budget, rounds, smallest, too_small, trainings
 from optbench.definition.sweep import Finals, NoPruner, Sweep, Tpe
 from optbench.errors import StudyError, counted
 from optbench.scheduler.finals import Candidate, FinalsPlan, chosen, enters, first_round, next_round
@@ -26,6 +27,7 @@ from optbench.storage import (
     trials,
 )
 from optbench.storage import studies as every_study
+from optbench.storage.about import About, describe
 from optbench.worker.creation import Relations, free_name, make_study
 
 
@@ -67,6 +69,7 @@ def open_finals(
     made = find_study(storage, name)
     if made.role is not Role.FINALS or not made.derives_from(search):
         raise StudyError(f"there is a study {name!r} already, which is no finals of {search.name!r}; rename it first")
+    describe(storage, made.study_id, About(owner=search.about.owner, tags=search.about.tags))
     return made
 
 
@@ -160,5 +163,7 @@ def _count(search: StudyRecord, total: int, found: Sequence[Candidate], finals: 
     fewest = finals.candidates or min(max(2, known + 1), len(found), MOST)
     count = finals.candidates or fitting(len(found), budget)
     if count < fewest or not rounds(count, budget):
-        raise StudyError(f"finals of {name!r}: {too_small(finals.budget, total, fewest, smallest(fewest))}")
+        least = least_budget(total, fewest)
+        typed = f": `optbench finals {shlex.quote(name)} --budget {least:g}`" if least <= 1 else ""
+        raise StudyError(f"finals of {name!r}: {too_small(finals.budget, total, fewest, smallest(fewest))}{typed}")
     return count

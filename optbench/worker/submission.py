@@ -11,6 +11,7 @@ from optbench.definition.stored import as_begun
 from optbench.definition.sweep import Sweep
 from optbench.errors import StudyError
 from optbench.storage import PENDING, Storage, StudyRecord, find_study, sweep_of
+from optbench.storage.about import About, describe
 from optbench.storage.queue import Submission, enqueue
 from optbench.worker.creation import Relations, compare_fingerprints, continue_to, make_study
 
@@ -25,7 +26,7 @@ class Submitted:
     finished: bool
 
 
-def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission) -> Submitted:
+def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission, about: About | None = None) -> Submitted:
     """The study of the sweep in the queue. What its first worker finds of the data becomes part of its fingerprint.
 
     To submit the same again changes its place only, and gives it the sweep's total. Raises StudyError if a study of
@@ -42,6 +43,7 @@ def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission) ->
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
     compare_fingerprints(name, study.sweep.fingerprint({}), sweep.fingerprint({}), remedy)
     continue_to(storage, study, sweep)
+    describe(storage, study.study_id, about or About(owner=submission.owner))
     study = find_study(storage, name)
     if finished(study):
         return Submitted(study, made, queued=False, finished=True)

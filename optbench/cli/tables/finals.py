@@ -9,6 +9,7 @@ from rich.text import Text
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import optimism, percent
 from optbench.comparison.selection import mean_in_percent
+from optbench.definition.rounds import least_budget, smallest, trainings
 from optbench.scheduler.states import StudyState
 from optbench.storage import FinalsRecord, StudyRecord
 
@@ -35,7 +36,13 @@ def finals(study: StudyRecord) -> Iterator[RenderableType]:
 def one_run(study: StudyRecord) -> Iterator[RenderableType]:
     """For a search whose best trial rests on one run, what to type to choose it on several seeds."""
     if study.finals is None and study.searches and study.best is not None and study.state is StudyState.DONE:
-        command = f"`optbench finals {shlex.quote(study.name)}`"
+        total = study.total or 1
+        fewest = 3 if study.sweep and study.sweep.known else 2  # the known settings always take part
+        usual = trainings(study.sweep.finals.budget if study.sweep and study.sweep.finals else None, total)
+        option = "" if usual >= smallest(fewest) else f" --budget {least_budget(total, fewest):g}"
+        if least_budget(total, fewest) > 1:
+            return
+        command = f"`optbench finals {shlex.quote(study.name)}{option}`"
         yield Text(f"the best rests on one run; {command} chooses it on several seeds", style="dim")
 
 

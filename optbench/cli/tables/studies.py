@@ -59,12 +59,20 @@ def studies(records: Sequence[StudyRecord]) -> Fitted:
         Column("rests on", [_basis(s) for s in records], rank=1),
         *_optimism([s.finals.winner if s.finals else None for s in records]),
         Column("optimizer", [s.optimizer for s in records], rank=2, text=True),
+        *_whose(records),
         Column("by state", [s.by_state or NOTHING for s in records], rank=3, text=True),
         Column("epochs", [str(s.epochs) for s in records], rank=4),
         Column("sweep", [s.sweep.name if s.sweep else NOTHING for s in records], rank=7, text=True),
         Column("changed (UTC)", changed, rank=6),
     ]
     return Fitted(columns)
+
+
+def _whose(records: Sequence[StudyRecord]) -> list[Column]:
+    """Owners where there are several, and tags where there are any."""
+    owners, tags = [s.about.owner or NOTHING for s in records], [", ".join(s.about.tags) for s in records]
+    found = [Column("owner", owners, rank=8, text=True)] if len(set(owners)) > 1 else []
+    return found + ([Column("tags", [one or NOTHING for one in tags], rank=5, text=True)] if any(tags) else [])
 
 
 def _optimism(winners: Sequence[Finalist | None]) -> list[Column]:

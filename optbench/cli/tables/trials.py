@@ -18,6 +18,7 @@ from optbench.optimizers import ONE_MINUS
 from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_first
+from optbench.storage.about import About
 
 RECENT = 10  # of how many ended trials the speed is taken
 LOST = (State.FAILED, State.INTERRUPTED)
@@ -45,12 +46,20 @@ def show(
     if running and (left := seconds_left(study, records, datetime.now())) is not None:
         yield Text(f"at most about {duration(left)} to go")
     yield from _lost([record for record in records if record.state in LOST], top)
+    yield from _about(study.about)
     if study.sweep is not None:
         yield from _data(study.facts)
         yield Text("\ndefinition", style="bold")
         yield Text(toml(study.sweep.definition()))
     if study.versions:
         yield Text("versions: " + ", ".join(f"{name} {number}" for name, number in study.versions.items()))
+
+
+def _about(about: About) -> Iterator[RenderableType]:
+    """Whose the study is, its tags and its note, where it has any."""
+    parts = [about.owner and f"made by {about.owner}", ", ".join(f"#{tag}" for tag in about.tags), about.note]
+    if any(parts):
+        yield Text("\n" + "; ".join(filter(None, parts)))
 
 
 def _data(facts: Facts | None) -> Iterator[RenderableType]:

@@ -173,6 +173,8 @@ def _about_study(study: StudyRecord) -> Facts:
         role=study.role and str(study.role),
         origin=study.origin,
         sweep=sweep.name,
+        owner=study.about.owner,
+        tags=", ".join(study.about.tags) or None,
         optimizer=study.optimizer,
         metric=study.metric,
         trials=study.total,

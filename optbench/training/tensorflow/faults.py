@@ -57,11 +57,15 @@ def _in_inputs(network: Any, shape: tuple[int, ...]) -> str | None:
 def _in_outputs(network: Any, shape: tuple[int, ...], classes: int) -> str | None:
     inputs = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     try:
-        logits = np.asarray(network(inputs, training=False))
+        returned = network(inputs, training=False)
+        kind = keras.backend.standardize_dtype(returned.dtype)
+        logits = np.asarray(returned)
     except Exception as problem:
         return f"raised {type(problem).__name__}: {first_line(problem)}"
     if logits.shape != (4, classes):
         return f"returns shape {logits.shape} for 4 inputs; expected logits of shape (4, {classes})"
+    if kind != "float32":
+        return f"returns {kind}; expected float32: lanes train in single precision only"
     if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
         return "ends with a softmax; expected logits: leave the last activation out"
     return None

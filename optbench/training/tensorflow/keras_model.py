@@ -4,6 +4,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -108,9 +109,10 @@ class KerasModel:
         before, drawn = random.getstate(), generator(Purpose.WEIGHTS, seed)
         random.seed(int(drawn.integers(2**63)))
         try:
-            network = self.function(self.shape, self.classes, **self.model.arguments)
-            if isinstance(network, keras.Model) and not network.built:
-                network(keras.KerasTensor((None, *self.shape)))
+            with redirect_stdout(sys.stderr):  # standard output may be JSON
+                network = self.function(self.shape, self.classes, **self.model.arguments)
+                if isinstance(network, keras.Model) and not network.built:
+                    network(keras.KerasTensor((None, *self.shape)))
             return network
         except (Exception, SystemExit) as problem:
             raise self._error(f"raised {type(problem).__name__}: {first_line(problem)}") from problem
@@ -142,7 +144,8 @@ def _function(model: BuiltModel) -> Callable[..., Any]:
         module.__package__ = model.place.rpartition(".")[0]  # for its relative imports
     sys.modules[module.__name__] = module  # where dataclasses look their types up
     try:
-        exec(compile(model.source, model.place, "exec"), module.__dict__)
+        with redirect_stdout(sys.stderr):
+            exec(compile(model.source, model.place, "exec"), module.__dict__)
         return module.__dict__[model.function]  # type: ignore[no-any-return]
     except (Exception, SystemExit) as problem:
         what = f"raised {type(problem).__name__}: {first_line(problem)}"
