@@ -35,7 +35,8 @@ def study_of(**changes):
     given = {
         "study_id": 1, "name": "narrow", "fingerprint": {}, "versions": {"optbench": "0.1.0"}, "total": 9,
         "metric": "validation accuracy", "best": 0.9789, "epochs": 18, "changed": None, "workers": 0,
-        "origin": None, "about": About(owner="ada"), "sweep": sweep, "finals": None, "plan": None, "facts": facts_of_earlier("digits"),
+        "origin": None, "about": About(owner="ada"), "sweep": sweep, "finals": None, "plan": None,
+        "facts": facts_of_earlier("digits"),
         "counts": {"complete": 2, "pruned": 0, "diverged": 0, "running": 0, "failed": 0},
     }  # fmt: skip
     return StudyRecord(**({field.name: sweep.definition() for field in fields(StudyRecord)} | given | changes))
