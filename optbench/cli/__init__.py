@@ -14,7 +14,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from optbench import __version__
-from optbench.cli import browse, compare, confirm, datasets, docs, export, keep, queue, resume, schema, train, worker  # noqa: F401  they register their commands
+from optbench.cli import (  # noqa: F401  they register their commands
+    browse,
+    compare,
+    confirm,
+    datasets,
+    docs,
+    export,
+    keep,
+    notify,
+    queue,
+    resume,
+    schema,
+    train,
+    worker,
+)
 from optbench.cli.options import app, data_app
 from optbench.cli.output import console
 from optbench.cli.streams import drop_output, open_missing, print_error

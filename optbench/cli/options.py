@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 ORDER = (
     "sweep", "confirm", "compare", "report", "studies", "show", "resume", "finals", "export", "replay", "dashboard",
-    "submit", "worker", "queue", "workers", "log", "pause", "stop", "priority", "drain",
+    "submit", "worker", "queue", "workers", "log", "pause", "stop", "priority", "drain", "notify",
     "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
 )  # fmt: skip
 

@@ -4,11 +4,11 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
-from optbench.storage.schema import events
+from optbench.storage.schema import events, receivers
 from optbench.storage.workers import clock
 
 KEPT = 10_000
@@ -32,6 +32,7 @@ class EventKind(enum.StrEnum):
     WORKER_ENDED = "worker ended"
     WORKER_LOST = "worker lost"
     DRAINING = "draining"
+    OUTAGE = "database outage"  # never in the log, which is in the database
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,17 @@ def note(session: Session, kind: EventKind, text: str, *, study: str | None = No
         session.execute(events.delete().where(events.c.id <= number - KEPT))
 
 
-def recent_events(storage: Storage, study: str | None = None, count: int = 50, after: int = 0) -> list[EventRecord]:
-    """The newest events, oldest of them first: of one study or of all, and only those with a larger id than `after`."""
+def recent_events(
+    storage: Storage, study: str | None = None, count: int = 50, after: int = 0, oldest: bool = False
+) -> list[EventRecord]:
+    """So many events in their order: the newest, or the `oldest`, of those with a larger id than `after`.
+
+    Of one study, or of all.
+    """
 
     def work(session: Session) -> list[EventRecord]:
-        query = select(events).where(events.c.id > after).order_by(events.c.id.desc()).limit(count)
+        order = events.c.id if oldest else events.c.id.desc()
+        query = select(events).where(events.c.id > after).order_by(order).limit(count)
         if study is not None:
             query = query.where(events.c.study_name == study)
         return [
@@ -72,7 +79,7 @@ def recent_events(storage: Storage, study: str | None = None, count: int = 50, a
                 worker=row.worker,
                 text=row.text,
             )
-            for row in reversed(session.execute(query).all())
+            for row in sorted(session.execute(query), key=lambda row: row.id)
         ]
 
     return storage.read(work)
@@ -80,4 +87,27 @@ def recent_events(storage: Storage, study: str | None = None, count: int = 50, a
 
 def newest_event(storage: Storage) -> int:
     """The id of the newest event; 0 if there is none."""
-    return storage.read(lambda session: session.scalar(select(func.max(events.c.id))) or 0)
+    return storage.read(_newest)
+
+
+def position(storage: Storage, receiver: str) -> int:
+    """The id of the last event that the receiver got; the newest event's if it is new, from now on."""
+
+    def work(session: Session) -> int:
+        held = session.scalar(select(receivers.c.last_event).where(receivers.c.name == receiver))
+        if held is None:
+            held = _newest(session)
+            session.execute(insert(receivers).values(name=receiver, last_event=held))
+        return held
+
+    return storage.write(work)
+
+
+def set_position(storage: Storage, receiver: str, last: int) -> None:
+    """Store up to which event the receiver has got all of them."""
+    mine = receivers.c.name == receiver
+    storage.write(lambda session: session.execute(update(receivers).where(mine).values(last_event=last)))
+
+
+def _newest(session: Session) -> int:
+    return session.scalar(select(func.max(events.c.id))) or 0

@@ -103,4 +103,11 @@ events = Table(
     Column("text", String(1000), nullable=False),
 )
 
+receivers = Table(  # who is told of events, and how far they are
+    "optbench_receivers",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("last_event", Integer, nullable=False),
+)
+
 KNOWN = frozenset(metadata.tables) | {"alembic_version"}

@@ -1,0 +1,32 @@
+"""The command that tells people and programs what happened. It loads no TensorFlow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optbench.cli.options import DEFAULT_STORAGE, StorageUrl, app, opened
+from optbench.cli.output import console
+from optbench.errors import counted
+from optbench.worker.stop import Stop
+
+
+@app.command()
+def notify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML file that names the receivers.")],
+    storage: StorageUrl = DEFAULT_STORAGE,
+    once: Annotated[bool, typer.Option("--once", help="Send what is new, and end.")] = False,
+) -> None:
+    """Send webhooks, chat messages or mail about what happens. Example: optbench notify receivers.toml"""
+    from optbench.service.notify import Notifier
+    from optbench.service.receivers import read_receivers
+
+    receivers = read_receivers(file)
+    with opened(storage) as storage_, Stop() as stop:
+        notifier = Notifier(storage_, receivers)
+        if once:
+            console.print(f"{counted(notifier.step(), 'event')} sent")
+            return
+        names = ", ".join(receiver.name for receiver in receivers)
+        console.print(f"telling {names} what happens (Ctrl-C stops it)", markup=False, soft_wrap=True)
+        notifier.run(stop)

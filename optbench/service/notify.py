@@ -1,0 +1,161 @@
+"""Tells people and programs what happened: events of the log, sent to webhooks and through Apprise, at least once.
+
+The database keeps how far each receiver is. Addresses and secrets stay in a file of the person who runs this.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from optbench.errors import StorageError
+from optbench.storage import Storage
+from optbench.storage.event_log import EventKind, EventRecord, position, recent_events, set_position
+
+log = logging.getLogger(__name__)
+TIMEOUT = 10.0  # seconds that a receiver has to answer
+FIRST, LONGEST = 1.0, 60.0  # seconds before a receiver that failed is tried again; twice as many after each failure
+PAUSE = 2.0  # seconds between two looks at the log
+OUTAGE = 30.0  # seconds without the database after which that is worth a message
+BATCH = 100  # events
+SIGNATURE = "X-Optbench-Signature"
+USUAL = (EventKind.DONE, EventKind.FAILED, EventKind.WORKER_LOST, EventKind.OUTAGE)
+
+
+class Channel(Protocol):
+    """How a receiver is reached. It raises OSError if the event was not delivered."""
+
+    def send(self, event: EventRecord) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A URL that gets each event as JSON in a POST request, signed with `secret` (see `signature`)."""
+
+    url: str
+    secret: str = field(repr=False)
+
+    def send(self, event: EventRecord) -> None:
+        """Raises OSError unless the answer is a success."""
+        body = json.dumps({**vars(event), "at": f"{event.at.isoformat()}Z"}).encode()
+        headers = {"Content-Type": "application/json", SIGNATURE: signature(self.secret, body, int(time.time()))}
+        request = urllib.request.Request(self.url, body, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
+            pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppriseChannel:
+    """Everything that Apprise speaks: chat, mail and more, by its URL."""
+
+    url: str = field(repr=False)
+
+    def send(self, event: EventRecord) -> None:
+        """Raises OSError if Apprise could not deliver it."""
+        import apprise
+
+        sender = apprise.Apprise()
+        sender.add(self.url)
+        if not sender.notify(title=f"optbench: {event.kind}", body=in_words(event)):
+            raise OSError("Apprise could not deliver it")
+
+
+@dataclass(kw_only=True)
+class Receiver:
+    """Who gets which events. `position` is the last event that it has got; None until the database was asked."""
+
+    name: str
+    channel: Channel
+    kinds: Sequence[EventKind] = USUAL
+    wait: float = field(default=0.0, init=False)  # seconds before the next try, after a failure
+    due: float = field(default=0.0, init=False)  # when that is, by the monotonic clock
+
+    def send(self, event: EventRecord) -> bool:
+        """Whether the event was delivered. After a failure the receiver rests for a while."""
+        try:
+            self.channel.send(event)
+        except OSError as problem:
+            self.wait = min(2 * self.wait, LONGEST) if self.wait else FIRST
+            self.due = time.monotonic() + self.wait
+            log.warning("%s did not take event %d: %s; next try in %g s", self.name, event.id, problem, self.wait)
+            return False
+        self.wait = 0.0
+        return True
+
+
+class Notifier:
+    """Sends the events of one database to its receivers, each event in order and at least once to each of them.
+
+    A new receiver gets events from now on.
+    """
+
+    def __init__(self, storage: Storage, receivers: Sequence[Receiver]) -> None:
+        self.storage, self.receivers = storage, receivers
+        self.reached = time.monotonic()
+        self.told = False
+
+    def run(self, stop: Callable[[], object]) -> None:
+        """Go on until `stop` returns a request."""
+        while not stop():
+            self.step()
+            until = time.monotonic() + PAUSE
+            while not stop() and time.monotonic() < until:
+                time.sleep(0.1)
+
+    def step(self) -> int:
+        """The number of events that were delivered in one look at the log."""
+        try:
+            sent = sum(self._send_new(receiver) for receiver in self.receivers if time.monotonic() >= receiver.due)
+        except StorageError as problem:
+            self._without_database(problem)
+            return 0
+        self.reached, self.told = time.monotonic(), False
+        return sent
+
+    def _send_new(self, receiver: Receiver) -> int:
+        after, sent = position(self.storage, receiver.name), 0
+        for event in self._new(after):
+            if event.kind in receiver.kinds:
+                if not receiver.send(event):
+                    break
+                sent += 1
+            after = event.id
+        set_position(self.storage, receiver.name, after)
+        return sent
+
+    def _new(self, after: int) -> Iterator[EventRecord]:
+        while found := recent_events(self.storage, count=BATCH, after=after, oldest=True):
+            yield from found
+            after = found[-1].id
+
+    def _without_database(self, problem: StorageError) -> None:
+        """Say once that the database does not answer, if it has not for a while. The log cannot hold this event."""
+        if self.told or time.monotonic() - self.reached < OUTAGE:
+            return
+        self.told = True
+        now = datetime.now(UTC).replace(tzinfo=None)
+        event = EventRecord(id=0, at=now, kind=EventKind.OUTAGE, study=None, worker=None, text=str(problem))
+        for receiver in self.receivers:
+            if event.kind in receiver.kinds:
+                receiver.send(event)
+
+
+def signature(secret: str, body: bytes, seconds: int) -> str:
+    """The header that proves who sent `body` and when: t=SECONDS,v1=HEX.
+
+    HEX is the HMAC-SHA256 of "SECONDS." and the body, with the secret as its key. SECONDS are since 1970.
+    """
+    digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={digest}"
+
+
+def in_words(event: EventRecord) -> str:
+    """The event as a sentence for people."""
+    about = event.study or event.worker or "the database"
+    return f"{about}: {event.kind}{f' ({event.text})' if event.text else ''}"

@@ -1,0 +1,72 @@
+"""Reads the file that says who is to be told what (see notify.py)."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from optbench.errors import DefinitionError, OutputError
+from optbench.service.notify import USUAL, AppriseChannel, Channel, Receiver, Webhook
+from optbench.storage.event_log import EventKind
+
+SCHEMES = ("http://", "https://")
+SHORTEST_SECRET = 16  # characters
+
+
+class ReceiverTable(BaseModel):
+    """A table [[receiver]]: its name, a webhook with a secret or an address of Apprise, and which events it gets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    webhook: str | None = None
+    secret: Annotated[str, Field(min_length=SHORTEST_SECRET)] | None = None
+    apprise: str | None = None
+    events: Annotated[list[EventKind], Field(min_length=1)] = list(USUAL)
+
+
+class ReceiverFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    receiver: Annotated[list[ReceiverTable], Field(min_length=1)]
+
+
+def read_receivers(path: Path) -> Sequence[Receiver]:
+    """The receivers that the TOML file names. Raises DefinitionError, and OutputError where Apprise is missing."""
+    try:
+        tables = ReceiverFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).receiver
+    except OSError as problem:
+        raise DefinitionError(f"{path} cannot be read: {problem.strerror}") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise DefinitionError(f"{path} is not valid TOML: {problem}") from problem
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DefinitionError(f"{path}: {place}: {first['msg']}; see `optbench docs queue`") from None
+    names = [table.name for table in tables]
+    if len(set(names)) < len(names):
+        raise DefinitionError(f"{path}: several receivers have the same name; expected different names")
+    return [Receiver(name=table.name, channel=_channel(table, path), kinds=table.events) for table in tables]
+
+
+def _channel(table: ReceiverTable, path: Path) -> Channel:
+    where = f"{path}: receiver {table.name!r}"
+    if (table.webhook is None) == (table.apprise is None):
+        raise DefinitionError(f"{where} has both or neither of webhook and apprise; expected one of them")
+    if table.apprise is not None:
+        if find_spec("apprise") is None:
+            raise OutputError(f"{where}: apprise is not installed; type `pip install 'optbench[apprise]'`")
+        return AppriseChannel(url=table.apprise)
+    assert table.webhook is not None, "one of them is there"
+    if not table.webhook.startswith(SCHEMES):
+        raise DefinitionError(f"{where}: webhook = {table.webhook!r}; expected a URL: https://...")
+    if table.secret is None:
+        raise DefinitionError(
+            f"{where} has no secret; expected {SHORTEST_SECRET} characters or more that sign requests"
+        )
+    return Webhook(url=table.webhook, secret=table.secret)

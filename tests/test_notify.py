@@ -1,0 +1,195 @@
+"""Notifications: webhooks with signatures, retries, order and positions; Apprise; the file of receivers."""
+
+import hashlib
+import hmac
+import json
+import re
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from optbench.errors import StorageError
+from optbench.service import notify
+from optbench.service.notify import SIGNATURE, Notifier, Receiver, Webhook, signature
+from optbench.service.receivers import read_receivers
+from optbench.storage import open_storage
+from optbench.storage.event_log import EventKind, note
+from tests.commands import in_process
+from tests.conftest import ROOT
+
+SECRET = "0123456789abcdef"
+
+
+@pytest.fixture
+def storage(tmp_path):
+    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def listening(answers=()):
+    """A URL and a list that receives each request's headers and body. `answers` are the codes of the first ones."""
+    got, codes = [], list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append((self.headers, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(codes.pop(0) if codes else 204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def happen(storage, kind, text, **about):
+    storage.write(lambda session: note(session, kind, text, **about))
+
+
+def texts(got):
+    return [json.loads(body)["text"] for _, body in got]
+
+
+def receiver(url, name="ci", **changes):
+    return Receiver(name=name, channel=Webhook(url=url, secret=SECRET), **changes)
+
+
+def test_a_webhook_gets_what_happens_from_now_on_in_order_and_signed(storage):
+    happen(storage, EventKind.DONE, "before", study="old")
+    with listening() as (url, got):
+        notifier = Notifier(storage, [receiver(url)])
+        assert notifier.step() == 0
+        happen(storage, EventKind.DONE, "first", study="a/b")
+        happen(storage, EventKind.TAKEN, "not asked for", study="a/b")
+        happen(storage, EventKind.FAILED, "second", study="a/b", worker="w")
+        assert notifier.step() == 2
+        assert Notifier(storage, [receiver(url)]).step() == 0
+    assert texts(got) == ["first", "second"]
+    headers, body = got[1]
+    sent = json.loads(body)
+    assert (sent["kind"], sent["study"], sent["worker"]) == ("failed", "a/b", "w")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", sent["at"])
+    seconds, digest = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", headers[SIGNATURE]).groups()
+    assert hmac.new(SECRET.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest() == digest
+    assert signature(SECRET, b"{}", 5) != signature("another secret..", b"{}", 5)
+
+
+def test_a_receiver_that_fails_is_tried_again_and_keeps_nobody_waiting(storage, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(notify.time, "monotonic", lambda: clock[0])
+    with listening([500, 404]) as (url, got), listening() as (other, others):
+        notifier = Notifier(storage, [receiver(url), receiver(other, "other")])
+        notifier.step()
+        for text in ("one", "two"):
+            happen(storage, EventKind.DONE, text)
+        assert notifier.step() == 2
+        assert texts(others) == ["one", "two"]
+        assert texts(got) == ["one"]
+        assert notifier.step() == 0, "it rests for a second"
+        clock[0] = 1.5
+        assert notifier.step() == 0
+        clock[0] = 3.0
+        assert notifier.step() == 0, "then for two"
+        clock[0] = 4.0
+        assert notifier.step() == 2
+    assert texts(got) == ["one", "one", "one", "two"]
+
+
+def test_what_was_not_delivered_is_delivered_by_the_next_process(storage):
+    with listening([503]) as (url, got):
+        Notifier(storage, [receiver(url)]).step()
+        happen(storage, EventKind.WORKER_LOST, "its heartbeats stopped", worker="w")
+        assert Notifier(storage, [receiver(url)]).step() == 0
+        assert Notifier(storage, [receiver(url)]).step() == 1
+    assert len(got) == 2
+
+
+def test_an_outage_of_the_database_is_said_once_after_a_while(storage, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(notify.time, "monotonic", lambda: clock[0])
+    with listening() as (url, got):
+        notifier = Notifier(storage, [receiver(url)])
+        notifier.step()
+        whole = storage.write
+
+        def gone(*_):
+            raise StorageError("storage x: no connection", passing=True)
+
+        storage.write = gone
+        for clock[0] in (10.0, 40.0, 50.0):
+            notifier.step()
+        assert [json.loads(body)["kind"] for _, body in got] == ["database outage"]
+        storage.write = whole
+        notifier.step()
+        storage.write = gone
+        for clock[0] in (60.0, 100.0):
+            notifier.step()
+        storage.write = whole
+    assert len(got) == 2
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a library of Apprise's
+def test_apprise_sends_to_what_it_speaks(storage, tmp_path):
+    pytest.importorskip("apprise", reason="apprise is not installed: pip install 'optbench[apprise]'")
+    with listening() as (url, got):
+        file = tmp_path / "receivers.toml"
+        file.write_text(f'[[receiver]]\nname = "chat"\napprise = "{url.replace("http", "json", 1)}"\n')
+        in_process("notify", file, "--once", "--storage", storage.url)
+        happen(storage, EventKind.DONE, "6 trials", study="tiny")
+        assert in_process("notify", file, "--once", "--storage", storage.url) == "1 event sent\n"
+    sent = json.loads(got[0][1])
+    assert (sent["title"], sent["message"]) == ("optbench: done", "tiny: done (6 trials)")
+
+
+def test_the_manuals_file_is_read(tmp_path):
+    pytest.importorskip("apprise", reason="apprise is not installed: pip install 'optbench[apprise]'")
+    page = (ROOT / "optbench" / "docs" / "queue.md").read_text()
+    (tmp_path / "r.toml").write_text(re.search(r"```text\n(\[\[receiver.*?)```", page, re.DOTALL)[1])
+    ci, chat = read_receivers(tmp_path / "r.toml")
+    assert (ci.name, list(ci.kinds), chat.name, list(chat.kinds)) == (
+        "ci",
+        [EventKind.DONE, EventKind.FAILED],
+        "chat",
+        list(notify.USUAL),
+    )
+    assert "long random" not in repr(ci)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = ", "is not valid TOML"),
+        ("", "receiver: Field required"),
+        ("receiver = []", "at least 1 item"),
+        ('[[receiver]]\nname = "a"', "has both or neither of webhook and apprise"),
+        ('[[receiver]]\nname = "a"\nwebhook = "http://x"\napprise = "json://x"', "has both or neither"),
+        ('[[receiver]]\nname = "a"\nwebhook = "http://x"', "has no secret; expected 16 or more characters"),
+        (f'[[receiver]]\nname = "a"\nwebhook = "file:///etc"\nsecret = "{SECRET}"', "expected a URL: https://"),
+        ('[[receiver]]\nname = "a"\nwebhook = "http://x"\nsecret = "short"', "at least 16 characters"),
+        ('[[receiver]]\nname = "a"\nevents = ["over"]\napprise = "json://x"', "events.0: Input should be 'submitted'"),
+        ('[[receiver]]\nname = "a"\nwebhok = "x"', "webhok: Extra inputs are not permitted"),
+        ('[[receiver]]\nname = "a"\napprise = "json://x"\n' * 2, "several receivers have the same name"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_said_in_one_line(content, message, tmp_path):
+    (tmp_path / "r.toml").write_text(content)
+    said = in_process("notify", tmp_path / "r.toml", code=2, cwd=tmp_path)
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "storage").exists()
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    assert "r.toml cannot be read: No such file" in in_process("notify", "r.toml", code=2, cwd=tmp_path)
