@@ -66,7 +66,5 @@ def _channel(table: ReceiverTable, path: Path) -> Channel:
     if not table.webhook.startswith(SCHEMES):
         raise DefinitionError(f"{where}: webhook = {table.webhook!r}; expected a URL: https://...")
     if table.secret is None:
-        raise DefinitionError(
-            f"{where} has no secret; expected {SHORTEST_SECRET} characters or more that sign requests"
-        )
+        raise DefinitionError(f"{where} has no secret; expected {SHORTEST_SECRET} or more characters to sign with")
     return Webhook(url=table.webhook, secret=table.secret)
