@@ -1,6 +1,7 @@
 """The studies in the queue that want workers, and which of them comes first."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -56,8 +57,7 @@ class Candidate:
     def open(self) -> bool:
         """Whether one more worker may train it, now or once a worker dies."""
         most = self.place.submission.max_workers
-        runs = self.place.wish is Wish.RUN and self.place.problem is None
-        return runs and (most is None or self.workers < most)
+        return self.place.runs and (most is None or self.workers < most)
 
     @property
     def wanted(self) -> bool:
@@ -65,9 +65,12 @@ class Candidate:
         return self.open and (self.finished or self.record.free_slots > 0)
 
 
-def candidates(session: Session) -> list[Candidate]:
-    """The studies in the queue with their records and the number of live workers of the pool that train each."""
-    found = read_places(session)
+def candidates(session: Session, found: Sequence[Place] | None = None) -> list[Candidate]:
+    """The studies at these places of the queue, or at all, each with its record and the workers that train it.
+
+    Only live workers of the pool count.
+    """
+    found = read_places(session) if found is None else found
     if not found:
         return []
     now, busy = clock(session), dict[int, int]()

@@ -148,11 +148,14 @@ class PoolWorker:
         def work(session: Session) -> bool:
             if session.scalar(select(pool.c.draining).where(pool.c.worker == self.name)):
                 return True
-            own = next((p for p in read_places(session) if p.study_id == self.study_id), None)
+            found = read_places(session)
+            own = next((place for place in found if place.study_id == self.study_id), None)
             if own is None:
                 return False
-            best = next(iter(self._fitting(session)), None)
-            return best is not None and best.place.submission.priority > own.submission.priority
+            # Every worker asks this every two seconds, so the trials of studies are counted only if it matters.
+            least = own.submission.priority
+            higher = [p for p in found if p.submission.priority > least and p.runs and self._fits(p)]
+            return any(one.wanted for one in candidates(session, higher))
 
         return self.storage.read(work)
 
@@ -189,7 +192,8 @@ class PoolWorker:
 
     def _open(self, session: Session) -> list[Candidate]:
         """The studies that this worker may train."""
-        return [one for one in candidates(session) if one.open and self._fits(one.place)]
+        fitting = [place for place in read_places(session) if place.runs and self._fits(place)]
+        return [one for one in candidates(session, fitting) if one.open]
 
     def _fits(self, place: Place) -> bool:
         able = place.submission.needs is not Need.GPU or self.gpu

@@ -51,6 +51,11 @@ class Place:
     asked: datetime
     problem: str | None
 
+    @property
+    def runs(self) -> bool:
+        """Whether workers may train it: nobody wished otherwise, and it has no problem."""
+        return self.wish is Wish.RUN and self.problem is None
+
 
 def enqueue(storage: Storage, study_id: int, submission: Submission) -> bool:
     """Whether the study is new in the queue, after giving it a place there, or its place another submission."""

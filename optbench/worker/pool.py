@@ -38,7 +38,7 @@ from optbench.worker.session import Options, Session
 from optbench.worker.stop import Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
-POLL = 2.0  # seconds between two looks at the queue
+POLL, LONGEST = 2.0, 10.0  # seconds between two looks at the queue: more if nothing was there for a while
 GRACE = 20.0  # seconds that running trials have to finish after SIGTERM
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -88,19 +88,21 @@ class Pooled:
         """Raises StorageError if the database does not answer within the patience."""
         say(f"worker {self.worker.name} waits for studies in {shown(self.storage.url)}")
         with Presence(self.worker) as presence:
-            self.busy = time.monotonic()
+            self.busy, pause = time.monotonic(), POLL
             while stop() is None and not self.worker.draining():
                 presence.leaving = False
                 self.storage.outage = Patience(stop, Journal("queue"), self.options.patience)
                 taken = self.worker.take()
                 if taken is not None:
+                    pause = POLL
                     self._work(taken, lambda: strictest(stop(), presence.request()))
                     self.worker.release()  # with the patience of the study that it leaves
                     self.busy = time.monotonic()
                 elif self._idle_for_too_long():
                     return
                 else:
-                    _wait(stop)
+                    _wait(stop, pause)
+                    pause = min(1.5 * pause, LONGEST)
 
     def _idle_for_too_long(self) -> bool:
         """Whether the worker is to end, because no study needed it for so long."""
@@ -156,9 +158,9 @@ def _digests(study: StudyRecord) -> dict[str, str]:
     return {key: value for key, value in study.fingerprint.items() if key not in own}
 
 
-def _wait(stop: Request) -> None:
-    """Wait until the next look at the queue, or a stop request."""
-    until = time.monotonic() + POLL
+def _wait(stop: Request, seconds: float) -> None:
+    """Wait for so long, or until there is a stop request."""
+    until = time.monotonic() + seconds
     while stop() is None and time.monotonic() < until:
         time.sleep(0.1)
 
