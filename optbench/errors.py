@@ -38,6 +38,10 @@ class StudyError(OptbenchError):
     """A study or a trial does not exist, or does not allow what was asked for."""
 
 
+class NameTakenError(StudyError):
+    """A study of that name is there, with another definition."""
+
+
 class CrashedError(StudyError):
     """Trials of a study crashed their workers too often."""
 

@@ -23,12 +23,15 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: no permission; choose another file")
 
 
-def write(content: bytes, path: Path) -> None:
-    """Write the content to the file, all of it or nothing; directly to a pipe or device. Raises OutputError."""
-    make(lambda file: file.write(content), path)
+def write(content: bytes, path: Path, private: bool = False) -> None:
+    """Write the content to the file, all of it or nothing; directly to a pipe or device. Raises OutputError.
+
+    Other users can never read a `private` file.
+    """
+    make(lambda file: file.write(content), path, private)
 
 
-def make(fill: Callable[[BinaryIO], object], path: Path) -> None:
+def make(fill: Callable[[BinaryIO], object], path: Path, private: bool = False) -> None:
     """Make a file that `fill` writes, all of it or nothing; directly to a pipe or device. Raises OutputError."""
     check_writable(path)
     path = path.resolve()
@@ -41,6 +44,8 @@ def make(fill: Callable[[BinaryIO], object], path: Path) -> None:
             whole = Path(folder) / "whole"
             with whole.open("wb") as file:
                 fill(file)
+            if private:
+                whole.chmod(0o600)
             os.replace(whole, path)
     except OSError as problem:
         raise OutputError(f"{path} cannot be written: {problem.strerror}; choose another file") from problem

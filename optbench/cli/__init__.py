@@ -26,10 +26,11 @@ from optbench.cli import (  # noqa: F401  they register their commands
     queue,
     resume,
     schema,
+    serve,
     train,
     worker,
 )
-from optbench.cli.options import app, data_app
+from optbench.cli.options import app, data_app, token_app
 from optbench.cli.output import console
 from optbench.cli.streams import drop_output, open_missing, print_error
 from optbench.cli.usage import explain
@@ -90,7 +91,8 @@ def application(
 
 
 @data_app.callback(invoke_without_command=True)
-def data(context: typer.Context) -> None:
+@token_app.callback(invoke_without_command=True)
+def group(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         console.print(context.get_help(), markup=False)
 

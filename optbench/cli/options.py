@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 ORDER = (
     "sweep", "confirm", "compare", "report", "studies", "show", "resume", "finals", "export", "replay", "dashboard",
-    "submit", "worker", "queue", "workers", "log", "pause", "stop", "priority", "drain", "notify",
+    "submit", "worker", "serve", "token", "queue", "workers", "log", "pause", "stop", "priority", "drain", "notify",
     "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
 )  # fmt: skip
 
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets, and prepare them.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+token_app = typer.Typer(help="Make and remove the tokens of `optbench serve`.", rich_markup_mode=None)
+app.add_typer(token_app, name="token")
 
 DEFAULT_STORAGE = STORAGE
 StorageUrl = Annotated[

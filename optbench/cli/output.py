@@ -1,10 +1,8 @@
 """What the commands print with: a console for people, JSON for programs. Training goes on if the reader goes away."""
 
 import json
-import math
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -28,8 +26,10 @@ console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
 
 def print_json(content: Any) -> None:
     """Print plain data as JSON on standard output."""
+    from optbench.exports.records import finite
+
     plain = "utf" not in (sys.stdout.encoding or "").lower()
-    write_text(json.dumps(_finite(content), indent=2, ensure_ascii=plain, default=str, allow_nan=False) + "\n")
+    write_text(json.dumps(finite(content), indent=2, ensure_ascii=plain, default=str, allow_nan=False) + "\n")
 
 
 def write_text(text: str) -> None:
@@ -39,12 +39,3 @@ def write_text(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         drop_output()
-
-
-def _finite(content: Any) -> Any:
-    """The data with null instead of numbers that are not finite, which JSON does not have."""
-    if isinstance(content, float):
-        return content if math.isfinite(content) else None
-    if isinstance(content, Mapping):
-        return {str(key): _finite(value) for key, value in content.items()}
-    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content

@@ -79,16 +79,9 @@ class Guard:
         asking = [("WWW-Authenticate", 'Basic realm="optbench"')] if status.startswith("401") else []
         return answer(start, status, {"reason": reason}, asking)
 
-    def _own(self, name: str) -> bool:
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return name in (*LOOPBACK, self.host)
-        return address.is_loopback or self.host not in LOOPBACK
-
     def _refusal(self, environment: Environment) -> tuple[str, str] | None:
         host = environment.get("HTTP_HOST", "")
-        if self.password is None and not self._own(_name(host)):
+        if self.password is None and not is_own(host, self.host):
             return (
                 "403 Forbidden",
                 "this host name is not served: use the address, or start the dashboard with --host NAME",
@@ -99,11 +92,26 @@ class Guard:
             return None
         if self.read_only:
             return "403 Forbidden", "this dashboard is read-only"
-        origin = environment.get("HTTP_ORIGIN")
-        elsewhere = environment.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none")
-        if elsewhere or (origin is not None and origin.partition("://")[2] != host):
+        if from_elsewhere(environment):
             return "403 Forbidden", "requests from other sites may not change anything"
         return None
+
+
+def is_own(given: str, host: str) -> bool:
+    """Whether a Host header names a server that listens on `host`, and not another site (see Guard)."""
+    name = _name(given)
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in (*LOOPBACK, host)
+    return address.is_loopback or host not in LOOPBACK
+
+
+def from_elsewhere(environment: Environment) -> bool:
+    """Whether a page of another site made the browser send the request."""
+    origin = environment.get("HTTP_ORIGIN")
+    elsewhere = environment.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none")
+    return elsewhere or (origin is not None and origin.partition("://")[2] != environment.get("HTTP_HOST", ""))
 
 
 def _name(host: str) -> str:

@@ -11,6 +11,7 @@ from optbench.service.artifacts import Store, folder
 from optbench.service.guard import Guard, Password
 from optbench.service.refresh import refresh
 from optbench.service.rename import Rename
+from optbench.service.wsgi import Application
 from optbench.storage import Storage, StudyRecord, studies
 from optbench.storage.optuna_private import sort_saved_plots
 
@@ -29,25 +30,41 @@ def serve(
 ) -> None:
     """Serve until interrupted, and call `ready` with the address first. Raises DefinitionError if the port is taken."""
     import waitress
+
+    listener = listen(host, port)
+    inner = dashboard_application(storage)
+    ready(address(host, listener))
+    if not read_only:
+        threading.Thread(target=Refresher(storage).run, daemon=True).start()
+    guarded = Guard(inner, host, read_only, password)
+    waitress.serve(guarded, sockets=[listener], threads=8, _quiet=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises DefinitionError if the port is taken."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError, UnicodeError) as problem:
+        said = str(getattr(problem, "strerror", None) or problem)
+        why = said.partition(" (while")[0]  # the rest repeats the address
+        raise DefinitionError(f"cannot listen on {host}:{port}: {why}; choose another --host or --port") from problem
+
+
+def address(host: str, listener: socket.socket) -> str:
+    """The URL of a server on that host."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
+
+
+def dashboard_application(storage: Storage) -> Application:
+    """optuna-dashboard on the database, with our artifacts, and with renames that keep what belongs to a study."""
     from optuna_dashboard import wsgi
 
-    try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as problem:
-        why = str(problem.strerror).partition(" (while")[0]  # the rest repeats the address
-        raise DefinitionError(f"cannot listen on {host}:{port}: {why}; choose another --host or --port") from problem
     try:
         folder(storage).mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         log.warning("artifacts cannot be kept in %s: %s", folder(storage), problem.strerror)
     sort_saved_plots()
-    inner = wsgi(storage.optuna, artifact_store=Store(storage))
-    shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{listener.getsockname()[1]}/")
-    if not read_only:
-        threading.Thread(target=_refresh_for_ever, args=(Refresher(storage),), daemon=True).start()
-    guarded = Guard(Rename(inner, storage), host, read_only, password)
-    waitress.serve(guarded, sockets=[listener], threads=8, _quiet=True)
+    return Rename(wsgi(storage.optuna, artifact_store=Store(storage)), storage)
 
 
 class Refresher:
@@ -62,6 +79,12 @@ class Refresher:
         self.shown: dict[int, object] = {}  # the state in which each study was last brought up to date
         self.warned: dict[int, object] = {}
         self.outage = ""
+
+    def run(self) -> None:
+        """Look at every study again and again."""
+        while True:
+            self.round()
+            time.sleep(REFRESH_SECONDS)
 
     def round(self) -> None:
         """Look at every study once."""
@@ -90,12 +113,6 @@ class Refresher:
             self.warned[study.study_id] = state
         else:
             self.shown[study.study_id] = state
-
-
-def _refresh_for_ever(refresher: Refresher) -> None:
-    while True:
-        refresher.round()
-        time.sleep(REFRESH_SECONDS)
 
 
 def _line(problem: Exception) -> str:

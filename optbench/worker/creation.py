@@ -15,7 +15,7 @@ from optbench.definition.fingerprint import compact, differences
 from optbench.definition.known import known_as
 from optbench.definition.stored import as_begun
 from optbench.definition.sweep import Sweep
-from optbench.errors import StudyError
+from optbench.errors import NameTakenError, StudyError
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Metric, Role
@@ -186,11 +186,12 @@ def _changing(sweep: Sweep) -> dict[str, Any]:
 
 
 def compare_fingerprints(name: str, held: Any, wanted: Mapping[str, Any], remedy: str) -> None:
+    """Raise NameTakenError, which names the keys that differ, unless the fingerprints are the same."""
     if held is None:
-        raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
+        raise NameTakenError(f"study {name!r} was not made by optbench; choose another name with --study")
     differing = differences(held, wanted)
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         same_data = held.get("data.sha256") == wanted.get("data.sha256")
         what, advice = ("another definition", remedy) if same_data else ("other data", OTHER_DATA)
-        raise StudyError(f"study {name!r} has {what}: {'; '.join(differing[:3])}{more}; {advice}")
+        raise NameTakenError(f"study {name!r} has {what}: {'; '.join(differing[:3])}{more}; {advice}")

@@ -9,7 +9,7 @@ from optbench.data.dataset import Facts
 from optbench.definition.known import known_as
 from optbench.definition.stored import as_begun
 from optbench.definition.sweep import Sweep
-from optbench.errors import StudyError
+from optbench.errors import NameTakenError, StudyError
 from optbench.storage import PENDING, Storage, StudyRecord, find_study, sweep_of
 from optbench.storage.about import About, describe
 from optbench.storage.queue import Submission, enqueue
@@ -38,7 +38,7 @@ def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission, ab
         make_study(storage, sweep, name, digests, Relations(), facts)
     study = find_study(storage, name)
     if study.sweep is None:
-        raise StudyError(f"study {name!r} was not made by optbench; choose another name with --study")
+        raise NameTakenError(f"study {name!r} was not made by optbench; choose another name with --study")
     sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
     compare_fingerprints(name, study.sweep.fingerprint({}), sweep.fingerprint({}), remedy)

@@ -1,11 +1,9 @@
-"""The queue, the pool and the log: as tables for a terminal, and as JSON with stable keys."""
+"""The queue, the pool and the log: as tables for a terminal."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, score
-from optbench.scheduler.states import State
 from optbench.storage.candidates import Candidate
 from optbench.storage.event_log import EventRecord
 from optbench.storage.pool import PoolRecord
@@ -29,28 +27,6 @@ def queue(found: Sequence[Candidate]) -> Fitted:
     return Fitted(columns)
 
 
-def queue_json(one: Candidate) -> dict[str, Any]:
-    """A study's place in the queue as plain data."""
-    submission = one.place.submission
-    return {
-        "study": one.place.study,
-        "state": one.state,
-        "wish": one.place.wish,
-        "priority": submission.priority,
-        "finished": one.record.finished,
-        "running": one.record.counts[State.RUNNING],
-        "total": one.record.total,
-        "workers": one.workers,
-        "max_workers": submission.max_workers,
-        "best": one.record.best,
-        "label": submission.label,
-        "needs": submission.needs,
-        "owner": submission.owner,
-        "submitted": f"{one.place.submitted.isoformat()}Z",
-        "problem": one.place.problem,
-    }
-
-
 def pool(found: Sequence[PoolRecord]) -> Fitted:
     """One row per worker of the pool."""
     columns = [
@@ -66,20 +42,10 @@ def pool(found: Sequence[PoolRecord]) -> Fitted:
     return Fitted(columns)
 
 
-def pool_json(one: PoolRecord) -> dict[str, Any]:
-    """A worker of the pool as plain data."""
-    return {**vars(one), "state": one.state, "started": f"{one.started.isoformat()}Z"}
-
-
 def event(one: EventRecord) -> str:
     """An event in one line."""
     about = " ".join(filter(None, (one.study, f"({one.worker})" if one.worker else None)))
     return f"{one.at:%Y-%m-%d %H:%M:%S} {one.kind:14}  {about}{': ' if one.text else ''}{one.text}"
-
-
-def event_json(one: EventRecord) -> dict[str, Any]:
-    """An event as plain data."""
-    return {**vars(one), "at": f"{one.at.isoformat()}Z"}
 
 
 def _workers(one: Candidate) -> str:

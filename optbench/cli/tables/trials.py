@@ -14,19 +14,14 @@ from optbench.cli.tables.studies import counts, fixed
 from optbench.cli.tables.words import NOTHING, duration, hyperparameter, is_accuracy, percent, score
 from optbench.data.dataset import Facts
 from optbench.definition.plain import toml
+from optbench.exports.records import LOST, ranked
 from optbench.optimizers import ONE_MINUS
 from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import STOPPED, State
-from optbench.storage import StudyRecord, TrialRecord, WorkerRecord, best_first
+from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 from optbench.storage.about import About
 
 RECENT = 10  # of how many ended trials the speed is taken
-LOST = (State.FAILED, State.INTERRUPTED)
-
-
-def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The finalists and the other complete trials, best first; all by number if there are none to choose from."""
-    return (study.searches and best_first(study.finals, records)) or list(records)
 
 
 def show(

@@ -1,0 +1,168 @@
+"""The service as one WSGI application: the API, the pages, metrics and health, and optuna-dashboard behind them."""
+
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+
+from optbench.errors import StorageError
+from optbench.service.guard import READING
+from optbench.service.web import health, pages
+from optbench.service.web.bodies import NoQuery
+from optbench.service.web.call import BoundedRequest, Call, Service, answer, without_place
+from optbench.service.web.gate import COOKIE, CSRF_FIELD, Caller
+from optbench.service.web.metrics import CONTENT_TYPE, metrics
+from optbench.service.web.openapi import document
+from optbench.service.web.refusals import RefusalError
+from optbench.service.web.routes import ROUTES, NameConverter, Route
+from optbench.service.web.sessions import LIFETIME
+from optbench.service.web.tokens import Scope
+from optbench.service.wsgi import Application, Environment
+
+DASHBOARD = ("/dashboard", "/api/", "/static/", "/artifacts/", "/csv/", "/favicon.ico")
+"""The beginnings of optuna-dashboard's paths. Its pages name them, so that they cannot lie below another path."""
+RETRY = {"Retry-After": "5"}
+SANDBOX = [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
+"""For artifacts: people upload them, and a page among them must not act for whom looks at it."""
+log = logging.getLogger(__name__)
+
+View = Callable[[BoundedRequest], Response]
+
+
+class Web:
+    """A WSGI application; `dashboard` is optuna-dashboard's."""
+
+    def __init__(self, service: Service, dashboard: Application) -> None:
+        self.service, self.dashboard = service, dashboard
+        views: dict[str, tuple[tuple[str, ...], View]] = {
+            "/": (("GET",), self._overview),
+            "/act": (("POST",), self._act),
+            "/login": (("GET", "POST"), self._login),
+            "/logout": (("POST",), self._logout),
+            "/page.css": (("GET",), lambda _: pages.asset("page.css")),
+            "/page.js": (("GET",), lambda _: pages.asset("page.js")),
+            "/v1/docs": (("GET",), lambda _: pages.describe()),
+            "/v1/openapi.json": (("GET",), lambda _: answer(document())),
+            "/metrics": (("GET",), self._metrics),
+            "/healthz": (("GET",), lambda _: answer({"ready": True})),
+            "/readyz": (("GET",), lambda _: health.readiness(self.service)),
+        }
+        rules = [Rule(path, methods=methods, endpoint=view) for path, (methods, view) in views.items()]
+        rules += [Rule(route.rule, methods=[route.method], endpoint=route) for route in ROUTES]
+        self.map = Map(rules, merge_slashes=False, strict_slashes=True, converters={"name": NameConverter})
+
+    def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
+        request = BoundedRequest(environment)
+        if environment.get("PATH_INFO", "").startswith(DASHBOARD):
+            return self._pass_on(request, start)
+        return self._answered(request)(environment, start)
+
+    def _answered(self, request: BoundedRequest) -> Response:
+        """The answer, whatever happens."""
+        try:
+            return self._dispatched(request)
+        except RefusalError as refusal:
+            return answer({"error": str(refusal)}, refusal.status, refusal.headers)
+        except HTTPException as problem:
+            return _explained(problem, request)
+        except StorageError as problem:
+            log.info("a request was not answered: %s", problem)
+            said = {"error": without_place(self.service.storage, str(problem))}
+            return answer(said, HTTPStatus.SERVICE_UNAVAILABLE, RETRY)
+        except Exception as problem:  # the server goes on, whatever happens to one request
+            log.error("%s %s failed: %s", request.method, request.path, type(problem).__name__)
+            log.debug("the traceback of that", exc_info=problem)
+            return answer({"error": "the server failed; its log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _dispatched(self, request: BoundedRequest) -> Response:
+        endpoint, found = self.map.bind_to_environ(request.environ).match()
+        if not isinstance(endpoint, Route):
+            view: View = endpoint
+            return view(request)
+        caller = self.service.gate.admit(request, endpoint.scope)
+        if request.method not in READING:
+            self.service.gate.check_header(request, caller)
+        call = Call(service=self.service, request=request, caller=caller, name=found.get("name", ""))
+        if endpoint.query is NoQuery:
+            call.query(NoQuery)
+        return endpoint.run(call)
+
+    def _call(self, request: BoundedRequest, scope: Scope) -> Call:
+        return Call(service=self.service, request=request, caller=self.service.gate.admit(request, scope))
+
+    def _overview(self, request: BoundedRequest) -> Response:
+        try:
+            call = self._call(request, Scope.READ)
+        except RefusalError as refusal:
+            if refusal.status is HTTPStatus.UNAUTHORIZED and "Authorization" not in request.headers:
+                return pages.redirect("/login")
+            raise
+        return pages.overview(call)
+
+    def _act(self, request: BoundedRequest) -> Response:
+        return pages.act(self._call(request, Scope.SUBMIT))
+
+    def _login(self, request: BoundedRequest) -> Response:
+        gate = self.service.gate
+        if gate.tokens is None:
+            return pages.redirect("/")
+        if request.method in READING:
+            return pages.login()
+        gate.check_origin(request)
+        try:
+            identity = gate.log_in(request, request.form.get("token", ""))
+        except RefusalError as refusal:
+            found = pages.login(str(refusal), refusal.status)
+            found.headers.extend({key: value for key, value in refusal.headers.items() if key == "Retry-After"})
+            return found
+        found = pages.redirect("/")
+        secure = request.scheme == "https" or request.headers.get("X-Forwarded-Proto") == "https"
+        found.set_cookie(COOKIE, identity, max_age=int(LIFETIME), httponly=True, samesite="Strict", secure=secure)
+        return found
+
+    def _logout(self, request: BoundedRequest) -> Response:
+        gate = self.service.gate
+        caller: Caller = gate.identify(request)
+        gate.check_origin(request)
+        gate.check_form(caller, request.form.get(CSRF_FIELD, ""))
+        gate.sessions.end(caller.session or "")
+        found = pages.redirect("/login")
+        found.delete_cookie(COOKIE, httponly=True, samesite="Strict")
+        return found
+
+    def _metrics(self, request: BoundedRequest) -> Response:
+        self._call(request, Scope.READ)
+        return Response(metrics(self.service.snapshots.get()), content_type=CONTENT_TYPE)
+
+    def _pass_on(self, request: Request, start: Callable[..., Any]) -> Iterable[bytes]:
+        """What optuna-dashboard answers. Whoever changes something there may delete studies."""
+        try:
+            self.service.gate.admit(request, Scope.READ if request.method in READING else Scope.ADMIN)
+        except RefusalError as refusal:
+            if refusal.status is HTTPStatus.UNAUTHORIZED and request.path.startswith("/dashboard"):
+                return pages.redirect("/login")(request.environ, start)
+            said = {"error": str(refusal), "reason": str(refusal)}  # its pages show the reason
+            return answer(said, refusal.status, refusal.headers)(request.environ, start)
+        request.environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
+        more = SANDBOX if request.path.startswith("/artifacts/") else []
+
+        def begin(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start(status, [*headers, *more], *rest)
+
+        return self.dashboard(request.environ, begin)
+
+
+def _explained(problem: HTTPException, request: Request) -> Response:
+    """An error of werkzeug as JSON with one line."""
+    status = HTTPStatus(problem.code or 500)
+    said = {
+        HTTPStatus.NOT_FOUND: f"there is nothing at {request.path[:200]}; /v1/docs lists what there is",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not for {request.path[:200]}",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 1 MiB",
+    }.get(status, f"{status.phrase.lower()}: the request cannot be read")
+    allowed = problem.valid_methods if isinstance(problem, MethodNotAllowed) else None
+    return answer({"error": said}, status, {"Allow": ", ".join(sorted(allowed))} if allowed else {})

@@ -1,0 +1,106 @@
+"""What requests hold, as pydantic models. The OpenAPI document is made from them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from optbench.exports import Format
+from optbench.scheduler.states import Need, Wish
+from optbench.worker.bounds import BOUNDS
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected printable characters")
+    return text
+
+
+LOW, HIGH = BOUNDS["priority"]
+MOST_WORKERS = BOUNDS["max_workers"][1]
+MOST_LINES = BOUNDS["lines"][1]
+Priority = Annotated[int, Field(ge=LOW, le=HIGH)]
+Table = dict[str, JsonValue]
+Closed = ConfigDict(extra="forbid")
+
+
+class Asked(BaseModel):
+    """How a study is to be worked on."""
+
+    model_config = Closed
+    study: str | None = Field(default=None, description="The study's name; the sweep's unless given.")
+    priority: Priority = Field(default=0, description="Workers take a study with a higher number first.")
+    max_workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | None = Field(
+        default=None, description="So many workers at most."
+    )
+    label: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)] | None = Field(
+        default=None, description="Only workers with this label take it."
+    )
+    needs: Need | None = Field(default=None, description="What its workers must have.")
+
+
+class AskedWith(Asked):
+    """A sweep's definition, with how its study is to be worked on. In JSON; a definition in TOML is a body alone."""
+
+    definition: Table = Field(description="The keys of a sweep file.")
+
+
+class Change(BaseModel):
+    """What is to change of a study in the queue. What is left out stays."""
+
+    model_config = Closed
+    wish: Wish | None = Field(default=None, description="What people want of it.")
+    priority: Annotated[int, Field(ge=LOW, le=HIGH, strict=True)] | None = Field(
+        default=None, description="Its priority."
+    )
+    trials: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = Field(
+        default=None, description="The total number of trials of a search."
+    )
+
+
+class WorkerChange(BaseModel):
+    """What is to change of a worker: it can only be drained."""
+
+    model_config = Closed
+    draining: Literal[True] = Field(description="It finishes its running trials and ends.")
+
+
+class EventsQuery(BaseModel):
+    """Which events are asked for."""
+
+    model_config = Closed
+    count: Annotated[int, Field(ge=1, le=MOST_LINES)] = Field(default=50, description="How many of the newest.")
+    after: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=0, description="Only those with a larger id.")
+
+
+class TrialsQuery(BaseModel):
+    """Which trials are asked for."""
+
+    model_config = Closed
+    count: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1000, description="How many at most.")
+    after: Annotated[int, Field(ge=-1, le=2**31 - 1)] = Field(
+        default=-1, description="Only those with a larger number."
+    )
+
+
+class ShowQuery(BaseModel):
+    """How much of a study is asked for."""
+
+    model_config = Closed
+    top: Annotated[int, Field(ge=1, le=10_000)] = Field(default=10, description="How many of its best trials.")
+
+
+class ExportQuery(BaseModel):
+    """Which configurations are asked for, and in which form."""
+
+    model_config = Closed
+    format: Format = Field(default=Format.JSON, description="The form.")
+    trial: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        default=None, description="This trial; the best complete one unless given."
+    )
+    top: Annotated[int, Field(ge=1, le=10_000)] | None = Field(default=None, description="So many of the best.")
+
+
+class NoQuery(BaseModel):
+    """Nothing can be asked for."""
+
+    model_config = Closed

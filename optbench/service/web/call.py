@@ -1,0 +1,114 @@
+"""A request on its way through the service: what it asks for, who asks, and how it is answered."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from werkzeug import Request, Response
+
+from optbench.errors import StudyError, nearest
+from optbench.exports.records import finite
+from optbench.service.web.definitions import read_json
+from optbench.service.web.gate import Caller, Gate
+from optbench.service.web.refusals import RefusalError
+from optbench.service.web.snapshot import Snapshots
+from optbench.storage import Storage, StudyRecord, find_study, shown
+
+MAX_BODY = 1024 * 1024  # bytes
+JSON = "application/json"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class BoundedRequest(Request):
+    """A request of which at most MAX_BODY bytes are read: more raises an error of werkzeug that becomes 413."""
+
+    max_content_length = MAX_BODY
+    max_form_memory_size = MAX_BODY
+    max_form_parts = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What all requests share. `sweeps` is the resolved folder that files of definitions come from; None: nowhere."""
+
+    storage: Storage
+    gate: Gate
+    snapshots: Snapshots
+    sweeps: Path | None = None
+    submitting: threading.Lock = field(default_factory=threading.Lock)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request. `name` is the study or the worker in its path; empty if there is none."""
+
+    service: Service
+    request: Request
+    caller: Caller
+    name: str = ""
+
+    @property
+    def storage(self) -> Storage:
+        """The database."""
+        return self.service.storage
+
+    def study(self) -> StudyRecord:
+        """The study in the path. Raises RefusalError."""
+        try:
+            if self.name.isprintable():
+                return find_study(self.storage, self.name)
+            raise StudyError("there is no study of that name")
+        except StudyError as problem:
+            raise RefusalError(HTTPStatus.NOT_FOUND, without_place(self.storage, str(problem))) from problem
+
+    def query(self, model: type[Model]) -> Model:
+        """What the query asks for. Raises RefusalError."""
+        given = self.request.args
+        for key in given:
+            if len(given.getlist(key)) > 1:
+                raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{key!r} is there more than once")
+        return validated(model, dict(given))
+
+    def json(self, model: type[Model]) -> Model:
+        """What the body in JSON asks for. Raises RefusalError."""
+        if self.request.mimetype != JSON:
+            raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected a body with Content-Type: {JSON}")
+        return validated(model, read_json(self.request.get_data()))
+
+
+def validated(model: type[Model], given: object) -> Model:
+    """The given data as that model. Raises RefusalError, which names the key and what is expected."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as problem:
+        errors = problem.errors(include_url=False)
+    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
+    key = ".".join(map(str, first["loc"])) or "the body"
+    if first["type"] == "extra_forbidden":
+        said = f"unknown key {key!r}; {nearest(key, model.model_fields)}"
+    elif first["type"] == "missing":
+        said = f"{key!r} is missing"
+    else:
+        expected = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        said = f"{key} = {repr(first['input'])[:200]}; {expected[0].lower()}{expected[1:]}"
+    raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, said)
+
+
+def answer(content: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+    """A response in JSON."""
+    text = json.dumps(finite(content), default=str, allow_nan=False, ensure_ascii=False)
+    found = Response(text.encode("utf-8", "replace") + b"\n", status, content_type=JSON)
+    found.headers.extend({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})})
+    return found
+
+
+def without_place(storage: Storage, message: str) -> str:
+    """The message without the database's URL: who may use the API need not know where the database is."""
+    url = shown(storage.url)
+    return message.replace(f" in {url}", "").replace(f"storage {url}: ", "the database: ").replace(url, "the database")
