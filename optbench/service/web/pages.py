@@ -6,13 +6,13 @@ from datetime import datetime
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from werkzeug import Response
 
 from optbench import __version__
-from optbench.scheduler.states import State, StudyState, Wish
+from optbench.errors import counted
+from optbench.scheduler.states import Wish
 from optbench.service.web.bodies import Change
 from optbench.service.web.call import Call, validated
 from optbench.service.web.gate import CSRF_FIELD
@@ -22,7 +22,7 @@ from optbench.service.web.refusals import RefusalError
 from optbench.service.web.sweeps import steer
 from optbench.service.web.tokens import Scope
 from optbench.storage import StudyRecord
-from optbench.storage.candidates import QueueState
+from optbench.storage.candidates import Candidate
 from optbench.storage.pool import PoolState
 
 POLICY = (
@@ -45,7 +45,7 @@ def overview(call: Call, problem: str = "", status: HTTPStatus = HTTPStatus.OK) 
         snapshot=snapshot,
         studies=listed[:STUDIES],
         unlisted=max(0, len(listed) - STUDIES),
-        caller=caller,
+        who=caller,
         steers=changeable and caller.scope.includes(Scope.SUBMIT),
         drains=changeable and caller.scope.includes(Scope.ADMIN),
         read_only=gate.read_only,
@@ -132,11 +132,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"age": age, "score": score, "share": share, "path": quote, "plain": _plain, "schema": _schema}
-    made.globals |= {
-        "QueueState": QueueState, "PoolState": PoolState, "State": State, "StudyState": StudyState, "Wish": Wish,
-        "at": lambda moment: f"{moment:%m-%d %H:%M}",
-    }  # fmt: skip
+    made.filters |= {"age": age, "score": score, "share": share, "workers": workers, "plain": _plain, "schema": _schema}
+    made.globals |= {"PoolState": PoolState, "Wish": Wish, "at": lambda moment: f"{moment:%m-%d %H:%M}"}
     return made
 
 
@@ -153,6 +150,12 @@ def score(study: StudyRecord) -> str:
     if study.best is None:
         return "-"
     return f"{100 * study.best:.2f} %" if study.metric.endswith("accuracy") else f"{study.best:.6g}"
+
+
+def workers(one: Candidate) -> str:
+    """How many workers train the study, and how many may."""
+    most = one.place.submission.max_workers
+    return counted(one.workers, "worker") if most is None else f"{one.workers} of {counted(most, 'worker')}"
 
 
 def share(study: StudyRecord) -> int:
