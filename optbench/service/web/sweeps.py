@@ -31,7 +31,7 @@ def submit(call: Call) -> Response:
     """Makes the study of the definition in the body, and puts it into the queue."""
     asked, table = _asked(call)
     sweep = sweep_of(table, call.service.sweeps)
-    name = asked.study or sweep.name
+    name = sweep.name if asked.study is None else asked.study
     try:
         check_study_name(name, "study")
     except DefinitionError as problem:
