@@ -124,6 +124,12 @@ def test_only_the_dashboards_server_imports_optuna_dashboard_which_takes_two_sec
     ]
 
 
+def test_only_the_service_imports_what_serves_it():
+    found = importers("werkzeug", "prometheus_client")
+    assert found
+    assert all(name.startswith("service/web/") for name in found)
+
+
 def test_no_error_is_suppressed_without_a_log_line():
     files = {path.relative_to(ROOT / "optbench").as_posix() for path in MODULES if "suppress(" in path.read_text()}
     assert files == {"logs.py"}  # if standard error is closed, there is nowhere to log
@@ -133,7 +139,9 @@ def test_modules_stay_small():
     assert {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 250} == {}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["studies"], ["show", "x"], ["export", "x"], ["sweep", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["studies"], ["show", "x"], ["export", "x"], ["sweep", "--help"], ["serve", "--help"]]
+)
 def test_only_training_loads_tensorflow_and_help_loads_no_numpy(command, tmp_path):
     code = (
         "import sys; from optbench.cli import main\n"
