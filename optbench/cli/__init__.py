@@ -20,6 +20,7 @@ from optbench.cli import (  # noqa: F401  they register their commands
     confirm,
     datasets,
     docs,
+    events,
     export,
     keep,
     notify,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, opened
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, ServerUrl, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
 from optbench.scheduler.states import StudyState
@@ -38,12 +38,16 @@ def studies(
     sort: Annotated[Order, typer.Option(help="What comes first: the oldest, the first name, the best, the latest.")] = (
         Order.MADE
     ),
+    server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """List studies with their state, trials and best value. Example: optbench studies --state running"""
-    from optbench.cli import tables
+    from optbench.cli import remote, tables
     from optbench.storage import studies as every
 
+    if server is not None:
+        remote.studies(server, tag or [], owner, state, sort, as_json)
+        return
     with opened(storage, read_only=True) as storage_:
         records = [
             one
@@ -73,14 +77,18 @@ def show(
     study: StudyName,
     storage: StorageUrl = DEFAULT_STORAGE,
     top: Annotated[int, typer.Option(metavar="N", help="How many trials of each kind to show.")] = 10,
+    server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a study's trials, workers, failures and definition. Example: optbench show quickstart --top 5"""
-    from optbench.cli import tables
+    from optbench.cli import remote, tables
     from optbench.storage import find_study, study_workers, trials
 
     if top < 1:
         raise DefinitionError(f"--top {top}; expected a whole number of 1 or more")
+    if server is not None:
+        remote.show(server, study, top, as_json)
+        return
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
         records = trials(storage_, record.study_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, StorageUrl, StudyName, app, opened
+from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, ServerUrl, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, write_text
 from optbench.cli.track import track
 from optbench.errors import DefinitionError, StudyError, counted, nearest
@@ -50,9 +50,11 @@ def export(
         ),
     ] = None,
     data_dir: DataDir = None,
+    server: ServerUrl = None,
     allow_code: AllowCode = False,
 ) -> None:
     """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
+    from optbench.cli import remote
     from optbench.exports import FORMATS, Format, chosen, loss_notes
     from optbench.files import check_writable
     from optbench.storage import find_study
@@ -63,6 +65,11 @@ def export(
         return
     tables = {option: path for option, path in (("--trials", trials), ("--epochs", epochs)) if path is not None}
     _check_options(trial, top, form, output, model, tables, data_dir)
+    if server is not None:
+        if model is not None or tables:
+            raise DefinitionError("--server writes configurations only; leave it or --model, --trials and --epochs out")
+        remote.export(server, study, form, trial, top, output)
+        return
     for path in filter(None, (output if str(output) != "-" else None, model, *tables.values())):
         check_writable(path)
     with opened(storage, read_only=model is None) as storage_:

@@ -49,6 +49,15 @@ StorageUrl = Annotated[
     str,
     typer.Option("--storage", metavar="URL", envvar=STORAGE_VARIABLE, help="Use the database at this SQLAlchemy URL."),
 ]
+ServerUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        envvar="OPTBENCH_SERVER",
+        help="Use this `optbench serve` and OPTBENCH_TOKEN, not a database. [default: none]",
+    ),
+]
 AllowCode = Annotated[
     bool,
     typer.Option(

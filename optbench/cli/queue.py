@@ -1,4 +1,4 @@
-"""The commands of the queue: submit, queue, workers, log, pause, stop, priority, drain. None loads TensorFlow."""
+"""The commands of the queue: submit, queue, workers, pause, stop, priority, drain. None loads TensorFlow."""
 
 import shlex
 import time
@@ -11,6 +11,7 @@ from optbench.cli.options import (
     AsJson,
     Label,
     Note,
+    ServerUrl,
     StorageUrl,
     StudyName,
     Tags,
@@ -28,7 +29,7 @@ from optbench.worker.stop import Stop
 if TYPE_CHECKING:
     from optbench.storage import Storage
 
-FOLLOWING = 1.0  # seconds between two looks at the log or at a study
+FOLLOWING = 1.0  # seconds between two looks at a study
 
 
 @app.command()
@@ -46,10 +47,11 @@ def submit(
     tag: Tags = None,
     note: Note = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it is finished.")] = False,
+    server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a sweep into the queue, for the workers that wait there. Example: optbench submit quickstart"""
-    from optbench.cli import tables
+    from optbench.cli import remote, tables
     from optbench.definition import check_study_name, load
     from optbench.storage import open_storage
     from optbench.storage.about import About, check_about
@@ -59,7 +61,17 @@ def submit(
 
     check_counts(flags=True, priority=priority, max_workers=max_workers)
     given = {"trials": trials, "epochs": epochs, "seed": seed}
-    sweep = load(name, {key: value for key, value in given.items() if value is not None})
+    overrides = {key: value for key, value in given.items() if value is not None}
+    if server is not None:
+        if wait:
+            raise DefinitionError("--wait shows a study of a database; leave it or --server out")
+        asked = {
+            "study": study, "priority": priority, "max_workers": max_workers, "needs": needs, "label": label,
+            "tags": tag, "note": note,
+        }  # fmt: skip
+        remote.submit(server, name, overrides, asked, as_json)
+        return
+    sweep = load(name, overrides)
     if study is not None:
         check_study_name(study, "--study")
     about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
@@ -117,11 +129,14 @@ def _wait(storage: "Storage", name: str, quiet: bool) -> None:
 
 
 @app.command()
-def queue(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+def queue(storage: StorageUrl = DEFAULT_STORAGE, server: ServerUrl = None, as_json: AsJson = False) -> None:
     """List the studies that run or wait, in the order of the queue. Example: optbench queue --json"""
-    from optbench.cli import tables
+    from optbench.cli import remote, tables
     from optbench.storage.candidates import candidates
 
+    if server is not None:
+        remote.queue(server, as_json)
+        return
     with opened(storage, read_only=True) as storage_:
         found = storage_.read(candidates)
     if as_json:
@@ -148,50 +163,19 @@ def workers(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> N
 
 
 @app.command()
-def log(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only what happened to this study.")] = None,
-    storage: StorageUrl = DEFAULT_STORAGE,
-    lines: Annotated[int, typer.Option(metavar="N", help="How many of the newest events to show.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with new events, until Ctrl-C.")] = False,
-    as_json: AsJson = False,
+def pause(
+    study: StudyName, storage: StorageUrl = DEFAULT_STORAGE, server: ServerUrl = None, as_json: AsJson = False
 ) -> None:
-    """Show what happened to studies and workers, newest last. Example: optbench log quickstart --follow"""
-    from optbench.cli import tables
-    from optbench.storage import find_study
-    from optbench.storage.event_log import recent_events
-    from optbench.worker.bounds import check_counts
-
-    check_counts(flags=True, lines=lines)
-    if follow and as_json:
-        raise DefinitionError("--follow prints lines, and --json one list; leave one of them out")
-    with opened(storage, read_only=True) as storage_, Stop() as stop:
-        if study is not None:
-            find_study(storage_, study)
-        found = recent_events(storage_, study, lines)
-        if as_json:
-            print_json([tables.event_json(one) for one in found])
-            return
-        newest = 0
-        while True:
-            for one in found:
-                console.print(tables.event(one), markup=False, soft_wrap=True)
-                newest = one.id
-            if not follow or stop():
-                return
-            time.sleep(FOLLOWING)
-            found = recent_events(storage_, study, lines, after=newest)
-
-
-@app.command()
-def pause(study: StudyName, storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
     """Let a study's running trials finish, and start no others. Example: optbench pause quickstart"""
-    _wish(study, storage, Wish.PAUSE, as_json, "its running trials finish, and no others start")
+    _wish(study, storage, server, Wish.PAUSE, as_json, "its running trials finish, and no others start")
 
 
 @app.command()
-def stop(study: StudyName, storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+def stop(
+    study: StudyName, storage: StorageUrl = DEFAULT_STORAGE, server: ServerUrl = None, as_json: AsJson = False
+) -> None:
     """End a study's running trials as interrupted; `resume` trains them again. Example: optbench stop quickstart"""
-    _wish(study, storage, Wish.STOP, as_json, "its running trials end after their epoch, as interrupted")
+    _wish(study, storage, server, Wish.STOP, as_json, "its running trials end after their epoch, as interrupted")
 
 
 @app.command()
@@ -199,14 +183,19 @@ def priority(
     study: StudyName,
     number: Annotated[int, typer.Argument(metavar="N", help="Workers take a study with a higher number first.")],
     storage: StorageUrl = DEFAULT_STORAGE,
+    server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a study's priority in the queue. Example: optbench priority quickstart 10"""
+    from optbench.cli import remote
     from optbench.storage import find_study
     from optbench.storage.queue import set_priority
     from optbench.worker.bounds import check_counts
 
     check_counts(flags=True, priority=number)
+    if server is not None:
+        remote.priority(server, study, number, as_json)
+        return
     with opened(storage) as storage_:
         set_priority(storage_, find_study(storage_, study).study_id, number, user_name())
     _say({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
@@ -227,11 +216,15 @@ def drain(
     _say({"worker": worker, "draining": True}, said, as_json)
 
 
-def _wish(study: str, storage: str, wish: Wish, as_json: bool, what: str) -> None:
+def _wish(study: str, storage: str, server: str | None, wish: Wish, as_json: bool, what: str) -> None:
     """Store a wish, and say what becomes of the study."""
+    from optbench.cli import remote
     from optbench.storage import find_study
     from optbench.storage.queue import set_wish
 
+    if server is not None:
+        remote.wish(server, study, wish, as_json)
+        return
     with opened(storage) as storage_:
         set_wish(storage_, find_study(storage_, study).study_id, wish, user_name())
     again = f"`optbench resume {shlex.quote(study)}{place(storage)}` carries it on"

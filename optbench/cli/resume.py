@@ -12,6 +12,7 @@ from optbench.cli.options import (
     AsJson,
     DataDir,
     Drain,
+    ServerUrl,
     StorageUrl,
     StudyName,
     Timeout,
@@ -21,6 +22,7 @@ from optbench.cli.options import (
 from optbench.cli.output import console, print_json
 from optbench.defaults import user_name
 from optbench.errors import DefinitionError, StudyError
+from optbench.scheduler.states import Wish
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
@@ -43,15 +45,20 @@ def resume(
     drain: Drain = False,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
+    server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Carry a study on without its file: here, or in the queue. Example: optbench resume quickstart"""
+    from optbench.cli import remote
     from optbench.definition.parse import check_trials
     from optbench.launchers.requests import Request
     from optbench.storage import find_study, sweep_of
     from optbench.storage.queue import find_place
     from optbench.worker.session import Options
 
+    if server is not None:
+        remote.wish(server, study, Wish.RUN, as_json)
+        return
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
         queued = find_place(storage_, record.study_id)
@@ -74,7 +81,6 @@ def resume(
 def _back_to_queue(url: str, record: "StudyRecord", trials: int | None, as_json: bool) -> None:
     """Let the workers of the queue carry the study on."""
     from optbench.cli import tables
-    from optbench.scheduler.states import Wish
     from optbench.storage import find_study
     from optbench.storage.queue import set_wish
 

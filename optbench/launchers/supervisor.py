@@ -34,7 +34,8 @@ class Supervisor:
 
     def run(self) -> int:
         """See `keep`; passes signals on to the worker meanwhile. For the main thread of a process of its own."""
-        before = {number: signal.signal(number, lambda heard, _: self.stop(heard)) for number in SIGNALS}
+        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # not under nohup
+        before = {number: signal.signal(number, lambda heard, _: self.stop(heard)) for number in heeded}
         try:
             return self.keep()
         finally:

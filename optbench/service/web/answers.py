@@ -63,6 +63,9 @@ class Study(BaseModel):
     sweep: str | None
     optimizer: str
     state: StudyState
+    owner: str | None
+    tags: list[str]
+    note: str | None
     total: int | None
     trials: dict[State, int]
     metric: str

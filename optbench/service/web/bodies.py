@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from optbench.exports import Format
 from optbench.scheduler.states import Need, Wish
+from optbench.storage.about import LONGEST_NOTE, LONGEST_TAG
 from optbench.worker.bounds import BOUNDS
 
 
@@ -20,6 +21,7 @@ MOST_WORKERS = BOUNDS["max_workers"][1]
 MOST_LINES = BOUNDS["lines"][1]
 Priority = Annotated[int, Field(ge=LOW, le=HIGH)]
 Table = dict[str, JsonValue]
+Tag = Annotated[str, Field(pattern=rf"^[^\s,]{{1,{LONGEST_TAG}}}$"), AfterValidator(_printable)]
 Closed = ConfigDict(extra="forbid")
 
 
@@ -42,6 +44,8 @@ class AskedWith(Asked):
     """A sweep's definition, with how its study is to be worked on. In JSON; a definition in TOML is a body alone."""
 
     definition: Table = Field(description="The keys of a sweep file.")
+    tags: Annotated[list[Tag], Field(max_length=100)] = Field(default=[], description="Tags, added to the study's.")
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = Field(default=None, description="A note.")
 
 
 class Change(BaseModel):

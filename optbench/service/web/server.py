@@ -65,7 +65,9 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
         service.stopping.set()
         fleet.stop(number)
 
-    before = {number: signal.signal(number, hear) for number in SIGNALS}
+    # Signals that are ignored, for example under nohup, stay ignored.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, hear) for number in heeded}
     try:
         server.start()
         ready(address(setting.host, listener))

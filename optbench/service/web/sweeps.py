@@ -19,6 +19,7 @@ from optbench.service.web.definitions import read_json, read_toml, sweep_of
 from optbench.service.web.refusals import RefusalError
 from optbench.storage import StudyRecord, studies, study_workers, trials
 from optbench.storage import sweep_of as sweep_in
+from optbench.storage.about import About
 from optbench.storage.candidates import Candidate, candidates
 from optbench.storage.queue import Submission, set_priority, set_wish
 from optbench.worker.creation import continue_to
@@ -43,9 +44,12 @@ def submit(call: Call) -> Response:
         label=asked.label,
         needs=asked.needs,
     )
+    about = About(owner=call.caller.name)
+    if isinstance(asked, AskedWith):
+        about = About(owner=call.caller.name, tags=tuple(asked.tags), note=asked.note)
     try:
         with call.service.submitting:  # of two that submit the same, one makes the study
-            found = put(call.storage, sweep, name, submission)
+            found = put(call.storage, sweep, name, submission, about)
     except NameTakenError as problem:
         raise RefusalError(HTTPStatus.CONFLICT, without_place(call.storage, str(problem))) from problem
     except (StudyError, DefinitionError) as problem:  # for example, the study that it starts from is not there

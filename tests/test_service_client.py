@@ -1,0 +1,125 @@
+"""The commands with `--server`: they work through a server, without credentials of its database."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from optbench.cli.remote import Server
+from optbench.errors import DefinitionError, StorageError
+from optbench.service.web.tokens import Scope
+from optbench.storage import find_study
+from optbench.storage.queue import find_place
+from tests.commands import in_process
+from tests.conftest import TINY, write_toml
+from tests.filled import peak, run, search
+from tests.service import serving
+
+
+@pytest.fixture
+def client(tmp_path, monkeypatch):
+    """A server with a filled search, which the commands use by the environment, with a token that may submit."""
+    with serving(tmp_path) as made:
+        run(made.service.storage, search(trials=12), "adadelta", peak)
+        write_toml(tmp_path / "tiny.toml", TINY)
+        monkeypatch.setenv("OPTBENCH_SERVER", f"http://127.0.0.1:{made.port}")
+        monkeypatch.setenv("OPTBENCH_TOKEN", made.secrets[Scope.SUBMIT])
+        monkeypatch.setenv("OPTBENCH_STORAGE", "sqlite:////nowhere/x.db")
+        made.typed = lambda *words, code=0: in_process(*words, cwd=tmp_path, code=code)
+        yield made
+
+
+def test_sweeps_are_submitted_and_steered_through_a_server(client):
+    asked = "--priority", 2, "--seed", 3, "--tag", "night", "--note", "try this"
+    said = client.typed("submit", "tiny.toml", "--study", "team/x y", *asked)
+    assert said == f"study 'team/x y' is in the queue of http://127.0.0.1:{client.port}\n"
+    study = find_study(client.service.storage, "team/x y")
+    place = find_place(client.service.storage, study.study_id)
+    assert (study.sweep.seed, place.submission.priority, place.submission.owner) == (3, 2, "sue")
+    assert (study.about.owner, study.about.tags, study.about.note) == ("sue", ("night",), "try this")
+    assert [one["name"] for one in json.loads(client.typed("studies", "--tag", "night", "--json"))] == ["team/x y"]
+    assert "was in the queue already" in client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3)
+    assert client.typed("pause", "team/x y") == "study 'team/x y' pauses\n"
+    (row,) = json.loads(client.typed("queue", "--json"))
+    assert (row["study"], row["state"]) == ("team/x y", "paused")
+    assert "paused" in client.typed("queue")
+    assert json.loads(client.typed("stop", "team/x y", "--json")) == {"study": "team/x y", "wish": "stop"}
+    assert client.typed("resume", "team/x y") == "study 'team/x y' is back in the queue\n"
+    assert client.typed("priority", "team/x y", 7) == "study 'team/x y' has priority 7\n"
+    events = json.loads(client.typed("log", "team/x y", "--json"))
+    assert [one["kind"] for one in events] == ["submitted", "paused", "stopped", "resumed", "priority"]
+    assert "priority        team/x y: 7 by sue" in client.typed("log", "--lines", 1)
+
+
+def test_json_is_the_same_with_a_server_and_without(client, monkeypatch):
+    commands = (
+        ("studies", "--sort", "best", "--json"),
+        ("show", "adadelta", "--json"),
+        ("export", "adadelta", "--format", "keras"),
+    )
+    through = [client.typed(*words) for words in commands]
+    monkeypatch.delenv("OPTBENCH_SERVER")
+    monkeypatch.setenv("OPTBENCH_STORAGE", str(client.service.storage.url))
+    assert [client.typed(*words) for words in commands] == through
+
+
+def test_studies_are_shown_and_exported_through_a_server(client):
+    assert "adadelta" in client.typed("studies")
+    shown = client.typed("show", "adadelta", "--top", 2)
+    assert "adadelta: done," in shown
+    assert 'optimizer = "adadelta"' in shown
+    assert "written to best.toml" in client.typed("export", "adadelta", "--format", "toml", "-o", "best.toml")
+    assert "[[trial]]" in (client.folder / "best.toml").read_text()
+
+
+def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
+    here = f"optbench: server http://127.0.0.1:{client.port}: "
+    assert client.typed("show", "adadelt", code=2) == f"{here}no study 'adadelt'; did you mean 'adadelta'?\n"
+    assert "is not in the queue" in client.typed("pause", "adadelta", code=2)
+    client.typed("submit", "tiny.toml")
+    assert "has another definition: seed is 0 there, 1 here" in client.typed("submit", "tiny.toml", "--seed", 1, code=2)
+    assert "leave it or --server out" in client.typed("submit", "tiny.toml", "--wait", code=2)
+    assert "leave it or --model" in client.typed("export", "adadelta", "--trials", "x.csv", code=2)
+    write_toml(client.folder / "own.toml", TINY | {"model": {"build": "m.py:net"}})
+    assert "this server takes none" in client.typed("submit", "own.toml", "--study", "own", code=2)
+    monkeypatch.setenv("OPTBENCH_TOKEN", "wrong")
+    assert "expected a token in OPTBENCH_TOKEN" in client.typed("queue", code=2)
+    monkeypatch.setenv("OPTBENCH_TOKEN", client.secrets[Scope.READ])
+    assert "this needs a token with the scope submit" in client.typed("submit", "tiny.toml", code=2)
+    assert "does not answer" in client.typed("queue", "--server", "http://127.0.0.1:1", code=2)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "file:///etc/passwd", "http://"])
+def test_a_wrong_url_is_refused(url):
+    with pytest.raises(DefinitionError, match="expected a URL"):
+        Server(url)
+
+
+def test_a_token_follows_no_redirection_and_other_servers_are_refused(monkeypatch):
+    monkeypatch.setenv("OPTBENCH_TOKEN", "secret")
+    seen = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.path)
+            self.send_response(302 if "away" in self.path else 200)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"hi")
+
+        def log_message(self, *_):
+            """Print nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        other = Server(f"http://127.0.0.1:{server.server_port}/")
+        with pytest.raises(Exception, match="it answers 302"):
+            other.json("GET", "away")
+        with pytest.raises(StorageError, match="is no `optbench serve`"):
+            other.json("GET", "here")
+        server.shutdown()
+        thread.join()
+    assert seen == ["/v1/away", "/v1/here"]
