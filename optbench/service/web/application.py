@@ -11,15 +11,13 @@ from werkzeug.routing import Map, Rule
 
 from optbench.errors import StorageError
 from optbench.service.guard import READING
-from optbench.service.web import health, pages
+from optbench.service.web import health, logins, pages
 from optbench.service.web.bodies import NoQuery
 from optbench.service.web.call import BoundedRequest, Call, Service, answer, without_place
-from optbench.service.web.gate import COOKIE, CSRF_FIELD, Caller
 from optbench.service.web.metrics import CONTENT_TYPE, metrics
 from optbench.service.web.openapi import document
 from optbench.service.web.refusals import RefusalError
 from optbench.service.web.routes import ROUTES, NameConverter, Route
-from optbench.service.web.sessions import LIFETIME
 from optbench.service.web.tokens import Scope
 from optbench.service.wsgi import Application, Environment
 
@@ -41,15 +39,15 @@ class Web:
         views: dict[str, tuple[tuple[str, ...], View]] = {
             "/": (("GET",), self._overview),
             "/act": (("POST",), self._act),
-            "/login": (("GET", "POST"), self._login),
-            "/logout": (("POST",), self._logout),
+            "/login": (("GET", "POST"), lambda request: logins.log_in(service.gate, request)),
+            "/logout": (("POST",), lambda request: logins.log_out(service.gate, request)),
             "/page.css": (("GET",), lambda _: pages.asset("page.css")),
             "/page.js": (("GET",), lambda _: pages.asset("page.js")),
             "/v1/docs": (("GET",), lambda _: pages.describe()),
             "/v1/openapi.json": (("GET",), lambda _: answer(document())),
             "/metrics": (("GET",), self._metrics),
             "/healthz": (("GET",), lambda _: answer({"ready": True})),
-            "/readyz": (("GET",), lambda _: health.readiness(self.service)),
+            "/readyz": (("GET",), lambda _: health.readiness(service)),
         }
         rules = [Rule(path, methods=methods, endpoint=view) for path, (methods, view) in views.items()]
         rules += [Rule(route.rule, methods=[route.method], endpoint=route) for route in ROUTES]
@@ -105,34 +103,6 @@ class Web:
 
     def _act(self, request: BoundedRequest) -> Response:
         return pages.act(self._call(request, Scope.SUBMIT))
-
-    def _login(self, request: BoundedRequest) -> Response:
-        gate = self.service.gate
-        if gate.tokens is None:
-            return pages.redirect("/")
-        if request.method in READING:
-            return pages.login()
-        gate.check_origin(request)
-        try:
-            identity = gate.log_in(request, request.form.get("token", ""))
-        except RefusalError as refusal:
-            found = pages.login(str(refusal), refusal.status)
-            found.headers.extend({key: value for key, value in refusal.headers.items() if key == "Retry-After"})
-            return found
-        found = pages.redirect("/")
-        secure = request.scheme == "https" or request.headers.get("X-Forwarded-Proto") == "https"
-        found.set_cookie(COOKIE, identity, max_age=int(LIFETIME), httponly=True, samesite="Strict", secure=secure)
-        return found
-
-    def _logout(self, request: BoundedRequest) -> Response:
-        gate = self.service.gate
-        caller: Caller = gate.identify(request)
-        gate.check_origin(request)
-        gate.check_form(caller, request.form.get(CSRF_FIELD, ""))
-        gate.sessions.end(caller.session or "")
-        found = pages.redirect("/login")
-        found.delete_cookie(COOKIE, httponly=True, samesite="Strict")
-        return found
 
     def _metrics(self, request: BoundedRequest) -> Response:
         self._call(request, Scope.READ)
