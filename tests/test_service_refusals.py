@@ -37,6 +37,10 @@ def held(client):
     assert (studies(storage), places(storage), recent_events(storage)) == before
 
 
+def named(name):
+    return table(data={"name": name, "validation": 9})
+
+
 def body(definition=None, **asked):
     return json.dumps({"definition": TINY if definition is None else definition, **asked}).encode()
 
@@ -116,6 +120,10 @@ BODIES = {
     "a test file": (
         body(table(data={"name": "digits", "validation": 9, "test_file": "/etc/passwd"})), JSON, 403, "takes none",
     ),
+    "data whose code is elsewhere": (body(named("huggingface:mnist")), JSON, 403, "not the plain name of a data set"),
+    "data by a path": (body(named("../../mnist")), JSON, 403, "not the plain name of a data set"),
+    "data in a folder": (body(named("/etc/passwd")), JSON, 403, "not the plain name of a data set"),
+    "data of no name": (body(named("")), JSON, 403, "not the plain name of a data set"),
     "a file in TOML": (
         tomli_w.dumps(table(model={"build": "m.py:net"})).encode(), TOML, 403, "this server takes none",
     ),
@@ -257,6 +265,11 @@ def test_a_model_in_the_folder_is_accepted(homes, place):
     held = find_study(homes.service.storage, "x").sweep.model
     assert held.build.startswith(str(homes.inside.resolve()))
     assert held.source == MODEL
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion_mnist", "mnist:3.0.1", "emnist/letters:3.1.0"])
+def test_data_is_accepted_by_its_plain_name(homes, name):
+    assert homes.submit("x", data={"name": name, "validation": 9}).status == 201
 
 
 def test_data_in_the_folder_is_accepted(homes):

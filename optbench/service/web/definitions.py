@@ -1,6 +1,7 @@
 """Makes a sweep from the body of a request. Files come in only from the folder that the server was started with."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,6 +16,9 @@ from optbench.service.web.refusals import RefusalError
 WHERE = "the definition"
 FILES = {"data": ("file", "test_file"), "model": ("build",)}
 """The keys that name a file, by their tables; [model] build may name a module, too."""
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_-]+)?(:\d+(\.\d+){0,2})?")
+"""A data set's name, with its configuration and version. tensorflow-datasets runs code of others for names such as
+huggingface:mnist, and reads folders for names with dots."""
 
 
 def read_toml(body: bytes) -> dict[str, object]:
@@ -58,6 +62,13 @@ def _located(table: Mapping[str, object], folder: Path | None) -> dict[str, obje
                 key: _checked(f"[{name}] {key}", held[key], folder) for key in keys if isinstance(held.get(key), str)
             }
             found[name] = {**held, **own}
+    data = table.get("data")
+    named = data.get("name") if isinstance(data, Mapping) else None
+    if isinstance(named, str) and not PLAIN_NAME.fullmatch(named):
+        raise RefusalError(
+            HTTPStatus.FORBIDDEN,
+            f"[data] name = {named[:200]!r} is not the plain name of a data set, and this server takes no other",
+        )
     return found
 
 
