@@ -23,3 +23,19 @@ class Missing(StrEnum):
 
     MEAN = "mean"
     DROP = "drop"
+
+
+class Engine(StrEnum):
+    """What starts the workers of a sweep, and on which machines."""
+
+    LOCAL = "local"
+    RAY = "ray"
+    SLURM = "slurm"
+
+
+class ScriptKind(StrEnum):
+    """For what `optbench launch-script` writes a script."""
+
+    SLURM = "slurm"
+    KUBERNETES = "kubernetes"
+    SYSTEMD = "systemd"

@@ -148,7 +148,7 @@ def test_commands_and_options_in_the_text_exist():
     options |= {option for param in ROOT_COMMAND.params for option in param.opts} | {"--help"}
     for page, text in TEXTS.items():
         for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)):
-            if found := re.match(r"optbench (data |token )?([a-z]+)", code):
+            if found := re.match(r"optbench (data |token )?([a-z][a-z-]*)", code):
                 assert "".join(filter(None, found.groups())) in COMMANDS, f"{page}: {code}"
             if code.startswith(("optbench", "-")):
                 assert set(re.findall(r"(?<!\S)--[a-z-]+", code)) <= options, f"{page}: {code}"

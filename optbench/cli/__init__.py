@@ -23,6 +23,7 @@ from optbench.cli import (  # noqa: F401  they register their commands
     events,
     export,
     keep,
+    launch,
     notify,
     queue,
     resume,

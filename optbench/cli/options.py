@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 ORDER = (
     "sweep", "confirm", "compare", "report", "studies", "show", "resume", "finals", "export", "replay", "dashboard",
-    "submit", "worker", "serve", "token", "queue", "workers", "log", "pause", "stop", "priority", "drain", "notify",
+    "submit", "worker", "launch-script", "serve", "token", "queue", "workers", "log", "pause", "stop", "priority",
+    "drain", "notify",
     "data", "docs", "schema", "doctor", "backup", "copy", "rename", "upgrade", "delete",
 )  # fmt: skip
 

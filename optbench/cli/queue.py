@@ -1,7 +1,6 @@
 """The commands of the queue: submit, queue, workers, pause, stop, priority, drain. None loads TensorFlow."""
 
 import shlex
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +21,7 @@ from optbench.cli.options import (
 from optbench.cli.output import console, print_json
 from optbench.cli.train import SweepName
 from optbench.defaults import user_name
-from optbench.errors import DefinitionError, StudyError
+from optbench.errors import DefinitionError
 from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
 
@@ -102,28 +101,13 @@ def _said(name: str, queued: bool, finished: bool, storage: str) -> str:
 
 def _wait(storage: "Storage", name: str, quiet: bool) -> None:
     """Show the study's progress until it is finished with its finals. Exits with 1 if it cannot go on."""
-    from optbench.storage import Follower, find_study
-    from optbench.storage.queue import find_place
-    from optbench.worker.progress import Progress
+    from optbench.launchers.follow import follow
     from optbench.worker.screens import Silent, Terminal
-    from optbench.worker.submission import finished
 
     with Stop() as stop:
-        while not stop():
-            study = find_study(storage, name)
-            follower = Follower(storage, study.study_id, study.name)
-            screen = Silent() if quiet else Terminal(console)
-            with Progress(screen, follower, study.total or 0, stop, study.plan) as progress:
-                while not stop() and (queued := find_place(storage, study.study_id)):
-                    if queued.problem is not None:
-                        raise StudyError(f"study {name!r} can never run: {queued.problem}")
-                    progress.look()
-                    time.sleep(FOLLOWING)
-                progress.look(now=True)
-            study = find_study(storage, name)
-            if finished(study) or study.finals is None or study.finals.done:
-                return
-            name = study.finals.study
+        screen = Silent() if quiet else Terminal(console)
+        if follow(storage, name, stop, screen, lambda: stop() is not None):
+            return
     console.print(f"study {name!r} stays in the queue", markup=False)
     raise typer.Exit(130)
 

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import typer
 
@@ -13,11 +13,13 @@ from optbench.errors import StorageError, StudyError
 from optbench.launchers.requests import Outcome, Request, execute
 from optbench.scheduler.states import Wish
 from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, trials
-from optbench.worker.screens import Terminal
+from optbench.worker.screens import Screen, Terminal
 from optbench.worker.stop import Stop
 
+Train = Callable[[Request, Stop, Screen], Outcome]
 
-def run_all(requests: Sequence[Request], stop: Stop, summary: bool = True) -> list[str]:
+
+def run_all(requests: Sequence[Request], stop: Stop, summary: bool = True, train: Train = execute) -> list[str]:
     """The names of the studies that were started, after running them one after another until `stop` returns a request.
 
     Prints a `summary` of each and the next commands. Exits with 128 plus the number of a signal, or with 1 if worker
@@ -28,19 +30,19 @@ def run_all(requests: Sequence[Request], stop: Stop, summary: bool = True) -> li
         for request in requests:
             ran.append(request.study)
             origins = [one.relations.origin for one in requests if one.relations.origin]
-            _run(request, stop, origins if summary else None)
+            _run(request, stop, origins if summary else None, train)
             if stop():
                 break
     return ran
 
 
-def _run(request: Request, stop: Stop, origins: Sequence[str] | None) -> None:
+def _run(request: Request, stop: Stop, origins: Sequence[str] | None, train: Train) -> None:
     """Runs one request, and prints a summary unless `origins` is None.
 
     After a signal, a database that does not answer is not an error.
     """
     try:
-        outcome = execute(request, stop, Terminal(console))
+        outcome = train(request, stop, Terminal(console))
         for line in outcome.problems:
             print(line, file=sys.stderr)
         if not outcome.trained:
@@ -67,7 +69,7 @@ def _nothing_to_do(request: Request, study: StudyRecord) -> str:
 
 
 def _exit(outcome: Outcome, stop: Stop) -> None:
-    if not outcome.done:
+    if not outcome.done and not outcome.goes_on:
         reason = "stopped" if stop.signal else "the --timeout is over" if stop() else outcome.why_unfinished
         again = (
             "the same command" if outcome.wish is Wish.RUN else f"`optbench resume {shlex.quote(outcome.study.name)}`"

@@ -1,11 +1,11 @@
 """The commands that train: sweep and replay. They load TensorFlow when they run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optbench.choices import TrainerName
+from optbench.choices import Engine, TrainerName
 from optbench.cli.options import (
     DEFAULT_STORAGE,
     AllowCode,
@@ -24,12 +24,16 @@ from optbench.cli.options import (
 )
 from optbench.cli.output import console, print_json
 from optbench.defaults import user_name
+from optbench.errors import DefinitionError
 from optbench.scheduler.states import Metric
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
     from optbench.definition.sweep import Sweep
+    from optbench.launchers.cluster import Placement
+    from optbench.launchers.requests import Outcome, Request
     from optbench.worker.creation import Relations
+    from optbench.worker.screens import Screen
 
 
 def complete_sweep(begun: str) -> list[str]:
@@ -50,6 +54,14 @@ Retries = Annotated[
 ]
 Repeat = Annotated[
     int, typer.Option(metavar="R", help="Run it R times with different seeds, as the studies NAME/1 to NAME/R.")
+]
+
+
+On = Annotated[Engine, typer.Option("--on", help="What starts the workers: local, ray or slurm.")]
+WorkerCpus = Annotated[int, typer.Option("--worker-cpus", metavar="N", help="Cores for each worker elsewhere.")]
+WorkerGpus = Annotated[int, typer.Option("--worker-gpus", metavar="N", help="GPUs for each worker elsewhere.")]
+SlurmOptions = Annotated[
+    str | None, typer.Option("--slurm", metavar="OPTIONS", help='Options of sbatch, for example "--time=4:00:00".')
 ]
 
 
@@ -74,6 +86,10 @@ def sweep(
     repeat: Repeat = 1,
     tag: Tags = None,
     note: Note = None,
+    on: On = Engine.LOCAL,
+    worker_cpus: WorkerCpus = 1,
+    worker_gpus: WorkerGpus = 0,
+    slurm: SlurmOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Run, join or continue a study, up to its total number of trials. Example: optbench sweep quickstart"""
@@ -84,7 +100,14 @@ def sweep(
     from optbench.worker.session import Options
 
     check_training(flags=True, trainer=trainer, lanes=lanes, timeout=timeout)
-    check_counts(flags=True, workers=workers, heartbeat_timeout=heartbeat_timeout, retries=retries, repeat=repeat)
+    local = on is Engine.LOCAL
+    check_counts(
+        flags=True,
+        workers=workers if local else None,
+        heartbeat_timeout=heartbeat_timeout,
+        retries=retries,
+        repeat=repeat,
+    )
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
     about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
@@ -109,9 +132,57 @@ def sweep(
         for found, called, relations in _sweeps(name, study, repeat, overrides)
     ]
     console.stderr = as_json
-    ran = run_all(requests, Stop(timeout, drain=drain))
+    if local:
+        check_local(worker_cpus, worker_gpus, slurm)
+        ran = run_all(requests, Stop(timeout, drain=drain))
+    else:
+        ran = _on_cluster(requests, placement(on, workers, worker_cpus, worker_gpus, slurm), timeout, drain)
     if as_json:
         print_studies(storage, ran)
+
+
+def placement(on: Engine, workers: int, cpus: int, gpus: int, slurm: str | None) -> "Placement":
+    """Where the workers are to run. Raises DefinitionError."""
+    from optbench.launchers.cluster import Placement
+    from optbench.launchers.engines import check_workers
+    from optbench.launchers.slurm import check_slurm, split_slurm
+
+    check_workers(workers, cpus, gpus, least=0)
+    if slurm is not None and on is not Engine.SLURM:
+        raise DefinitionError("--slurm is for --on slurm; add that, or leave it out")
+    options = split_slurm(slurm)
+    check_slurm(options)
+    return Placement(engine=on, workers=workers, cpus=cpus, gpus=gpus, slurm=tuple(options))
+
+
+def check_local(cpus: int, gpus: int, slurm: str | None) -> None:
+    """Raises DefinitionError for an option that only workers on other machines have."""
+    for option, given in {"worker-cpus": cpus != 1, "worker-gpus": gpus != 0, "slurm": slurm is not None}.items():
+        if given:
+            raise DefinitionError(f"--{option} is for --on ray or --on slurm; add one of these, or leave it out")
+
+
+def _on_cluster(requests: "Iterable[Request]", where: "Placement", timeout: float | None, drain: bool) -> list[str]:
+    """The names of the studies that were trained by workers on other machines."""
+    from optbench.cli.running import run_all
+    from optbench.launchers.cluster import Driver
+    from optbench.launchers.engines import check_shared
+
+    asked = list(requests)
+    for request in asked:
+        check_shared(request.storage, f"--on {where.engine}")
+        if request.options.trainer is not TrainerName.LANES:
+            raise DefinitionError(f"--trainer {request.options.trainer} is not for --on {where.engine}")
+
+    def train(request: "Request", stop: Stop, screen: "Screen") -> "Outcome":
+        cluster = where.cluster(request.storage, request.study)
+        try:
+            driver = Driver(request=request, cluster=cluster, lifetime=timeout, stop=stop, screen=screen)
+            return driver.execute()
+        finally:
+            cluster.close()
+
+    return run_all(asked, Stop(drain=drain), train=train)
 
 
 def _sweeps(

@@ -1,12 +1,24 @@
 """The command that starts a worker of the pool. It stays light: the worker itself is a process of its own."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optbench.choices import Engine
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, HeartbeatTimeout, Label, StorageUrl, app
 from optbench.cli.streams import print_error
+from optbench.cli.train import Retries, WorkerCpus, WorkerGpus, check_local, placement
 from optbench.errors import DefinitionError
+from optbench.worker.stop import Stop
+
+if TYPE_CHECKING:
+    from optbench.launchers.pool_options import PoolOptions
+
+ExitWhenIdle = Annotated[float | None, typer.Option(metavar="SECONDS", help="End after so long without a study.")]
+Lifetime = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long, and end with the last one.")
+]
+Grace = Annotated[float, typer.Option(metavar="SECONDS", help="How long running trials may go on after SIGTERM.")]
 
 
 @app.command()
@@ -14,34 +26,66 @@ def worker(
     storage: StorageUrl = DEFAULT_STORAGE,
     label: Label = None,
     cores: Annotated[int | None, typer.Option(metavar="N", help="Use so many cores. [default: all]")] = None,
-    exit_when_idle: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End after so long without a study.")
-    ] = None,
-    lifetime: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long, and end with the last one.")
-    ] = None,
-    grace: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long running trials may go on after SIGTERM.")
-    ] = 20.0,
+    exit_when_idle: ExitWhenIdle = None,
+    lifetime: Lifetime = None,
+    grace: Grace = 20.0,
     heartbeat_timeout: HeartbeatTimeout = 60,
+    retries: Retries = 2,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
+    on: Annotated[Engine, typer.Option("--on", help="What starts it: local, or ray.")] = Engine.LOCAL,
+    workers: Annotated[int, typer.Option(metavar="N", help="How many, on a Ray cluster.")] = 1,
+    worker_cpus: WorkerCpus = 1,
+    worker_gpus: WorkerGpus = 0,
 ) -> None:
     """Take study after study from the queue, until Ctrl-C. Example: optbench worker --exit-when-idle 60"""
+    from optbench.launchers.pool_options import PoolOptions
     from optbench.launchers.supervisor import Supervisor, pool_command
     from optbench.storage import open_storage
     from optbench.worker.bounds import check_counts
 
-    check_counts(flags=True, cores=cores, heartbeat_timeout=heartbeat_timeout)
-    seconds = {"exit-when-idle": exit_when_idle, "lifetime": lifetime, "grace": grace}
-    for option, given in seconds.items():
-        if given is not None and not 0 <= given < float("inf"):
-            raise DefinitionError(f"--{option} {given:g}; expected seconds, 0 or more")
+    options = PoolOptions(
+        label=label,
+        exit_when_idle=exit_when_idle,
+        lifetime=lifetime,
+        grace=grace,
+        heartbeat_timeout=heartbeat_timeout,
+        retries=retries,
+        data_dir=None if data_dir is None else data_dir.absolute(),
+        allow_code=allow_code,
+    )
+    check_counts(flags=True, cores=cores)
+    options.check()
+    if on is not Engine.LOCAL:
+        if cores is not None:
+            raise DefinitionError("--cores is for a worker here; --worker-cpus says what each one on the cluster gets")
+        _on_cluster(storage, on, (workers, worker_cpus, worker_gpus), options)
+        return
+    if workers != 1:
+        raise DefinitionError("--workers is for --on ray; start the command again for one more worker here")
+    check_local(worker_cpus, worker_gpus, None)
     open_storage(storage, create=True).close()
-    folder = None if data_dir is None else data_dir.absolute()
-    options = {**seconds, "label": label, "data-dir": folder, "heartbeat-timeout": heartbeat_timeout}
-    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
     environment = {"OPTBENCH_STORAGE": storage} | ({} if cores is None else {"OPTBENCH_CORES": str(cores)})
-    flags = ["--allow-code"] if allow_code else []
-    code = Supervisor(pool_command([*words, *flags]), environment, print_error).run()
+    code = Supervisor(pool_command(options.words()), environment, print_error).run()
     raise typer.Exit(code)
+
+
+def _on_cluster(storage: str, on: Engine, given: tuple[int, int, int], options: "PoolOptions") -> None:
+    """Starts so many workers with so many cores and GPUs each, and returns once all have ended."""
+    from optbench.launchers.cluster import run_pool
+    from optbench.launchers.engines import check_shared
+    from optbench.storage import open_storage
+
+    if on is Engine.SLURM:
+        raise DefinitionError("--on slurm: `optbench launch-script slurm | sbatch` starts workers of the pool there")
+    check_shared(storage, f"--on {on}")
+    where = placement(on, *given, None)
+    open_storage(storage, create=True).close()
+    cluster = where.cluster(storage, "worker")
+    try:
+        with Stop(drain=True) as stop:
+            run_pool(cluster, options, stop, print_error)
+    finally:
+        cluster.close()
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)

@@ -5,15 +5,16 @@ from typing import Protocol
 
 
 class Status(enum.Enum):
-    """Whether a worker has been started and has ended."""
+    """Whether a worker has been started and has ended. One that is WAITING was started, and its engine has no room."""
 
     CREATED = "created"
+    WAITING = "waiting"
     RUNNING = "running"
     ENDED = "ended"
 
 
 class WorkerProcess(Protocol):
-    """One worker, wherever it runs."""
+    """One worker, wherever it runs, or several that are started and stopped together."""
 
     def start(self) -> None: ...
 

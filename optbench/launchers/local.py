@@ -19,17 +19,23 @@ STOPPED = tuple(128 + number for number in SIGNALS)  # the exit codes of workers
 
 
 class LocalProcess:
-    """A worker process on `cores` (empty: any). It ends when this process ends, and writes its output to a file."""
+    """A worker process on `cores` (empty: any). It ends when this process ends, and writes its output to a file.
 
-    def __init__(self, url: str, arguments: list[str], cores: set[int], output: Path) -> None:
+    `program` is the module that runs: a worker of one study, or of the pool.
+    """
+
+    def __init__(
+        self, url: str, arguments: list[str], cores: set[int], output: Path, program: str = "optbench.worker"
+    ) -> None:
         self.url, self.arguments, self.cores, self.output = url, arguments, cores, output
+        self.program = program
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts it in a separate session, so that Ctrl-C reaches it only through this process."""
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "optbench.worker", *self.arguments],
+                [sys.executable, "-m", self.program, *self.arguments],
                 env=os.environ | {"OPTBENCH_STORAGE": self.url, OWNER: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=file,

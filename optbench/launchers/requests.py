@@ -43,7 +43,8 @@ class Outcome:
     """The study afterwards, whether anything was left to train, and a line for each worker process that failed.
 
     `done` is whether the study has its total and its finals, if it has any, are finished. `wish` is what people wish of
-    it: training ends if somebody pauses or stops a study of the queue.
+    it: training ends if somebody pauses or stops a study of the queue. `goes_on` is whether its workers, on other
+    machines, go on without this process.
     """
 
     study: StudyRecord
@@ -51,6 +52,7 @@ class Outcome:
     done: bool
     problems: tuple[str, ...] = ()
     wish: Wish = Wish.RUN
+    goes_on: bool = False
 
     @property
     def why_unfinished(self) -> str:

@@ -6,19 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
+from optbench.launchers.notify import VARIABLES, Notifier
 from optbench.worker.stop import OWNER, SIGNALS
 
 FIRST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as many after each death
 STEADY = 600.0  # a worker that lived for so many seconds starts with the first wait again
 REFUSED = 2  # the exit code of a worker that explained in one line why it cannot work
+ONCE = 1.0  # the same signal within so many seconds is one request: batch systems signal a whole tree of processes
 ENDED = (0, REFUSED, *(128 + number for number in SIGNALS))
 
 
 class Supervisor:
     """Runs `command` with the environment `environment` until it ends in order.
 
-    `say` gets a line about each death. The worker runs on these `cores` (empty: on any).
+    `say` gets a line about each death. The worker runs on these `cores` (empty: on any), and its output is appended to
+    the file `output`, if there is one.
     """
 
     def __init__(
@@ -27,10 +31,14 @@ class Supervisor:
         environment: dict[str, str],
         say: Callable[[str], None],
         cores: Collection[int] = (),
+        output: Path | None = None,
     ) -> None:
-        self.command, self.environment, self.say, self.cores = command, environment, say, cores
+        self.command, self.environment, self.say = command, environment, say
+        self.cores, self.output = cores, output
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = False
+        self.passed_on: dict[int, float] = {}  # when each signal was last passed on
+        self.notifier = Notifier()
 
     def run(self) -> int:
         """See `keep`; passes signals on to the worker meanwhile. For the main thread of a process of its own."""
@@ -59,24 +67,46 @@ class Supervisor:
 
     def stop(self, number: int) -> None:
         """Pass a signal on to the worker, and do not start it again. Works from any thread."""
+        if not self.stopping:
+            self.notifier.stopping()
         self.stopping = True
+        now = time.monotonic()
+        if now - self.passed_on.get(number, -ONCE) < ONCE:
+            return
         if self.process is not None and self.process.poll() is None:
+            self.passed_on[number] = now
             self.process.send_signal(number)
 
     def _run_once(self) -> int:
         """The exit code of the worker after starting it once; negative if a signal killed it."""
         environment = os.environ | self.environment | {OWNER: str(os.getpid())}
-        self.process = subprocess.Popen(self.command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        environment = {name: value for name, value in environment.items() if name not in VARIABLES}
+        with open(self.output or os.devnull, "ab") as file:
+            self.process = subprocess.Popen(
+                self.command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=None if self.output is None else file,
+                stderr=None if self.output is None else subprocess.STDOUT,
+                start_new_session=True,
+            )
         if self.cores:
             os.sched_setaffinity(self.process.pid, self.cores)
         if self.stopping:  # the signal came before there was a process
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait()
+        self.notifier.ready()
+        while True:
+            self.notifier.alive()
+            try:
+                return self.process.wait(self.notifier.every)
+            except subprocess.TimeoutExpired:
+                continue
 
     def _sleep(self, seconds: float) -> bool:
         """Whether nobody asked to stop for so many seconds."""
         until = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < until:
+            self.notifier.alive()
             time.sleep(0.1)
         return not self.stopping
 

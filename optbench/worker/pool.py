@@ -5,6 +5,8 @@
 
 import argparse
 import logging
+import os
+import signal
 import sys
 import threading
 import time
@@ -35,7 +37,7 @@ from optbench.worker.heartbeat import HEARTBEATS
 from optbench.worker.journal import Journal, say
 from optbench.worker.patience import Patience
 from optbench.worker.session import Options, Session
-from optbench.worker.stop import Stop, StopRequest, strictest
+from optbench.worker.stop import SIGNALS, Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
 POLL, LONGEST = 2.0, 10.0  # seconds between two looks at the queue: more if nothing was there for a while
@@ -166,16 +168,22 @@ def _wait(stop: Request, seconds: float) -> None:
 
 
 def has_gpu() -> bool:
-    """Whether this machine has a graphics card that TensorFlow can use, as its driver says."""
-    return NVIDIA.is_dir() and any(NVIDIA.iterdir())
+    """Whether this process has a graphics card that TensorFlow can use, as the driver and CUDA_VISIBLE_DEVICES say.
+
+    Ray and Slurm set the variable for a worker that got none of the machine's cards.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles")
+    return not hidden and NVIDIA.is_dir() and any(NVIDIA.iterdir())
 
 
 def main() -> int:
     """The exit code: 0, 2 (a problem, explained in one line), or 128 plus the number of the signal that stopped it."""
     given = _arguments()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # Ray starts its processes, and so this one, without Ctrl-C
     options = Options(
         data_dir=given.data_dir,
         heartbeat_timeout=given.heartbeat_timeout,
+        retries=given.retries,
         allow_code=given.allow_code,
         linger=False,
     )
@@ -209,6 +217,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lifetime", type=float)
     parser.add_argument("--grace", type=float, default=GRACE)
     parser.add_argument("--heartbeat-timeout", type=int, default=HEARTBEAT_TIMEOUT)
+    parser.add_argument("--retries", type=int, default=Options.retries)
     parser.add_argument("--allow-code", action="store_true")
     return parser.parse_args()
 

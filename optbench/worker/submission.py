@@ -26,7 +26,14 @@ class Submitted:
     finished: bool
 
 
-def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission, about: About | None = None) -> Submitted:
+def submit(
+    storage: Storage,
+    sweep: Sweep,
+    name: str,
+    submission: Submission,
+    about: About | None = None,
+    relations: Relations | None = None,
+) -> Submitted:
     """The study of the sweep in the queue. What its first worker finds of the data becomes part of its fingerprint.
 
     To submit the same again changes its place only, and gives it the sweep's total. Raises StudyError if a study of
@@ -35,7 +42,7 @@ def submit(storage: Storage, sweep: Sweep, name: str, submission: Submission, ab
     made = not _exists(storage, name)
     if made:
         digests, facts = _known_data(storage, sweep)
-        make_study(storage, sweep, name, digests, Relations(), facts)
+        make_study(storage, sweep, name, digests, relations or Relations(), facts)
     study = find_study(storage, name)
     if study.sweep is None:
         raise NameTakenError(f"study {name!r} was not made by optbench; choose another name with --study")

@@ -1,0 +1,191 @@
+"""Starts workers of the pool as actors of a Ray cluster. Where they run, and again after a loss, is Ray's choice.
+
+What was learned of Ray 2.60: `ray.cancel` cannot wake an actor that waits, and `force=True` leaves trials running, so a
+second method of the actor stops it. What is put into a `runtime_env` is logged, so the URL goes by argument.
+"""
+
+import os
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optbench.errors import counted
+from optbench.launchers import Status, WorkerProcess
+from optbench.launchers.engines import EngineError
+from optbench.launchers.pool_options import PoolOptions
+from optbench.launchers.supervisor import Supervisor, pool_command
+
+LAST = 20_000  # characters of a worker's output that are kept for its owner
+MANY = 1_000_000  # more workers than any machine has room for
+ANSWER = 10.0  # seconds that an actor has to say what its worker printed
+
+
+class Seat:
+    """What an actor holds: the supervisor of one worker, whose process is started on the actor's machine."""
+
+    def __init__(self, options: PoolOptions, url: str, cpus: int) -> None:
+        folder = tempfile.mkdtemp(prefix="optbench-")
+        self.output = Path(folder) / "worker.log"
+        # Ray counts cores and binds nobody to them; the worker takes as many as Ray counts for it.
+        environment = {"OPTBENCH_STORAGE": url, "OPTBENCH_CORES": str(cpus)}
+        self.supervisor = Supervisor(pool_command(options.words()), environment, self._say, output=self.output)
+
+    def work(self) -> int:
+        """The worker's exit code, once it has ended in order. Ray calls this again elsewhere if the machine is lost."""
+        return self.supervisor.keep()
+
+    def process(self) -> tuple[str, int]:
+        """Where the worker runs, and the id of its process there (0: not yet)."""
+        return os.uname().nodename, 0 if self.supervisor.process is None else self.supervisor.process.pid
+
+    def stop(self, number: int) -> None:
+        self.supervisor.stop(number)
+
+    def logs(self) -> str:
+        return self.output.read_text(errors="replace")[-LAST:] if self.output.exists() else ""
+
+    def _say(self, line: str) -> None:
+        with self.output.open("a") as file:
+            file.write(f"optbench: {line}\n")
+
+
+class RayWorker:
+    """One worker as an actor with so many of Ray's cores and GPUs."""
+
+    def __init__(self, options: PoolOptions, url: str, cpus: int = 1, gpus: int = 0) -> None:
+        self.options, self.url, self.cpus, self.gpus = options, url, cpus, gpus
+        self.actor: Any = None
+        self.result: Any = None
+        self.began: Any = None
+        self.output = ""
+
+    def start(self) -> None:
+        """Asks Ray for the actor, which starts once there is room."""
+        import ray
+
+        kind = ray.remote(Seat).options(
+            num_cpus=self.cpus,
+            num_gpus=self.gpus,
+            max_restarts=-1,
+            max_task_retries=-1,
+            max_concurrency=4,  # work, and what is asked meanwhile
+            scheduling_strategy="SPREAD",
+        )
+        self.actor = kind.remote(self.options, self.url, self.cpus)
+        self.began = self.actor.process.remote()
+        self.result = self.actor.work.remote()
+
+    @property
+    def status(self) -> Status:
+        """WAITING until Ray has room for the actor."""
+        import ray
+
+        if self.result is None:
+            return Status.CREATED
+        if ray.wait([self.result], timeout=0)[0]:
+            return Status.ENDED
+        return Status.RUNNING if ray.wait([self.began], timeout=0)[0] else Status.WAITING
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Sends the signal to the worker; one that waits for room never starts."""
+        import ray
+
+        if self.status is Status.WAITING:
+            ray.kill(self.actor)
+        elif self.status is Status.RUNNING:
+            self.actor.stop.remote(number)
+
+    def logs(self) -> str:
+        """What the worker has printed so far on the machine where it is; what it printed before if Ray does not say."""
+        import ray
+
+        if self.actor is not None and self.status is not Status.WAITING:
+            try:
+                self.output = ray.get(self.actor.logs.remote(), timeout=ANSWER)
+            except ray.exceptions.RayError:  # the actor was killed, or is being restarted
+                return self.output
+        return self.output
+
+    def code(self) -> int:
+        """The worker's exit code; 143 if Ray ended its actor."""
+        import ray
+
+        try:
+            return int(ray.get(self.result))
+        except ray.exceptions.RayError:
+            return 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayCluster:
+    """A Ray cluster, and how many workers it is to start, with so many cores and GPUs each."""
+
+    url: str
+    count: int
+    cpus: int = 1
+    gpus: int = 0
+    stays: bool = False
+
+    def workers(self, options: PoolOptions) -> list[WorkerProcess]:
+        """One worker for each actor. Raises EngineError if there is no cluster, or no machine has room for one."""
+        connect()
+        if self.count and not room(self.cpus, self.gpus):
+            wanted = counted(self.cpus, "core") + (f" and {counted(self.gpus, 'GPU')}" if self.gpus else "")
+            raise EngineError(f"no machine of the Ray cluster has {wanted}; see `ray status`")
+        return [RayWorker(options, self.url, self.cpus, self.gpus) for _ in range(self.count)]
+
+    def started(self, workers: list[WorkerProcess]) -> str:
+        fit = room(self.cpus, self.gpus)
+        short = "" if fit >= self.count else f"; the cluster has room for {fit}, and the others start once it has more"
+        return f"Ray has {counted(self.count, 'worker')}{short}" if workers else "no worker was started"
+
+    def left(self, workers: list[WorkerProcess]) -> str:
+        return ""
+
+    def close(self) -> None:
+        disconnect()
+
+
+def connect() -> None:
+    """Joins the Ray cluster at RAY_ADDRESS, else the one that runs on this machine. Raises EngineError."""
+    try:
+        import ray
+    except ImportError as problem:
+        raise EngineError("--on ray: Ray is not installed; type `pip install 'optbench[ray]'`") from problem
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(
+            address=os.environ.get("RAY_ADDRESS", "auto"),
+            logging_level="error",
+            log_to_driver=False,  # the progress comes from the database
+            configure_logging=False,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as problem:
+        line = " ".join(str(problem).split())[:200]
+        raise EngineError(
+            f"--on ray: no Ray cluster answers ({line}); `ray start --head` starts one, RAY_ADDRESS names another"
+        ) from problem
+
+
+def disconnect() -> None:
+    """Leaves the cluster; the actors of this process end."""
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def room(cpus: int, gpus: int) -> int:
+    """For how many workers with so many cores and GPUs each the machines of the cluster have room in all."""
+    import ray
+
+    found = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            held = node["Resources"]
+            by_gpus = int(held.get("GPU", 0) // gpus) if gpus else MANY
+            found += min(int(held.get("CPU", 0) // cpus), by_gpus)
+    return found

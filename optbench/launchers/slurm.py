@@ -1,0 +1,132 @@
+"""Starts workers of the pool as a Slurm job array. The jobs go on when this process ends."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optbench.choices import ScriptKind
+from optbench.defaults import STORAGE_VARIABLE
+from optbench.errors import DefinitionError, counted
+from optbench.launchers import Status, WorkerProcess
+from optbench.launchers.engines import EngineError
+from optbench.launchers.pool_options import PoolOptions
+from optbench.launchers.scripts import Script, render
+
+LOOK = 5.0  # seconds between two questions to Slurm, which many people ask
+BEGINNING = ("PENDING", "REQUEUED", "CONFIGURING", "SUSPENDED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESIZING")
+
+
+class SlurmJobs:
+    """The job array of a script. `job` is its number once it was started."""
+
+    def __init__(self, script: Script, url: str) -> None:
+        if script.kind is not ScriptKind.SLURM:
+            raise DefinitionError(f"a script for {script.kind} starts no jobs of Slurm")
+        self.script, self.url = script, url
+        self.job: str | None = None
+        self.looked, self.states = -LOOK, list[str]()
+
+    def start(self) -> None:
+        """Submits the jobs. The URL goes through their environment, which only the user and Slurm can read."""
+        self.job = re.split(r"[;\s]", _ask("sbatch", "--parsable", text=render(self.script), url=self.url))[0]
+
+    @property
+    def status(self) -> Status:
+        """WAITING until one of the jobs runs, and again while all of them are in the queue of Slurm."""
+        if self.job is None:
+            return Status.CREATED
+        if time.monotonic() - self.looked >= LOOK:
+            self.states, self.looked = self._ask_states(), time.monotonic()
+        if not self.states:
+            return Status.ENDED
+        return Status.WAITING if all(state in BEGINNING for state in self.states) else Status.RUNNING
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Cancels jobs that wait, and sends the signal to the others: each of them ends its worker in order."""
+        if self.job is not None and self._ask_states():
+            self.looked = -LOOK
+            _ask("scancel", "--state=PENDING", self.job)
+            _ask("scancel", "--batch", f"--signal={signal.Signals(number).name.removeprefix('SIG')}", self.job)
+
+    def logs(self) -> str:
+        """What the workers have printed so far, as far as this machine sees their files."""
+        files = sorted(Path.cwd().glob(f"{self.script.name}-{self.job}-*.log"))
+        return "".join(file.read_text(errors="replace") for file in files)
+
+    def _ask_states(self) -> list[str]:
+        """The states of the jobs that have not ended."""
+        words = ("squeue", "--noheader", "--array", "--format=%T", f"--jobs={self.job}")
+        try:
+            return _ask(*words).split()
+        except EngineError as problem:
+            if "Invalid job id" in str(problem):  # it ended some minutes ago
+                return []
+            raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmCluster:
+    """Slurm, and how many workers it is to start: each is a job of the script's array."""
+
+    script: Script
+    url: str
+    count: int
+    stays: bool = True
+
+    def workers(self, options: PoolOptions) -> list[WorkerProcess]:
+        """The job array; nothing if no worker is wanted."""
+        return [SlurmJobs(replace(self.script, options=options), self.url)] if self.count else []
+
+    def started(self, workers: list[WorkerProcess]) -> str:
+        jobs = ", ".join(job_numbers(workers))
+        return f"Slurm has job {jobs}: {counted(self.count, 'worker')}" if jobs else "no worker was started"
+
+    def left(self, workers: list[WorkerProcess]) -> str:
+        jobs = " ".join(job_numbers(workers))
+        return f"the jobs go on; `scancel {jobs}` cancels them, and the same command with `--workers 0` shows the study"
+
+    def close(self) -> None:
+        """Nothing is to be closed: the jobs are Slurm's."""
+
+
+def job_numbers(workers: list[WorkerProcess]) -> list[str]:
+    """The numbers of those that were started."""
+    return [one.job for one in workers if isinstance(one, SlurmJobs) and one.job]
+
+
+def _ask(program: str, *words: str, text: str = "", url: str | None = None) -> str:
+    """What a program of Slurm answers. Raises EngineError if it refuses."""
+    if shutil.which(program) is None:
+        raise EngineError(f"there is no {program} on this machine; type this where Slurm is installed")
+    environment = dict(os.environ) if url is None else os.environ | {STORAGE_VARIABLE: url}
+    done = subprocess.run([program, *words], input=text, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise EngineError(f"{program}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
+    return done.stdout.strip()
+
+
+def check_slurm(options: Sequence[str]) -> None:
+    """Raises DefinitionError for options of sbatch that would break the workers' script."""
+    for option in options:
+        name = option.partition("=")[0]
+        if name in ("--array", "-a", "--wrap", "--signal", "--output", "-o", "--no-requeue", "--export"):
+            raise DefinitionError(f"--slurm: {option}: the workers' script decides this; leave it out")
+
+
+def split_slurm(given: str | None) -> list[str]:
+    """The options of sbatch, one a word. Raises DefinitionError for words that are none."""
+    try:
+        words = shlex.split(given or "")
+    except ValueError as problem:
+        raise DefinitionError(f"--slurm {given!r}: {problem}; expected options of sbatch") from problem
+    for word in words:
+        if not word.startswith("-"):
+            raise DefinitionError(f"--slurm: {word!r}; expected options with =, for example --partition=long")
+    return words

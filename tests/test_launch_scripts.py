@@ -1,0 +1,196 @@
+"""The scripts of `optbench launch-script`, which the programs that read them accept, and what systemd is told."""
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from optbench.choices import ScriptKind
+from optbench.errors import DefinitionError
+from optbench.launchers.notify import Notifier
+from optbench.launchers.pool_options import PoolOptions
+from optbench.launchers.scripts import Script, render
+from optbench.launchers.supervisor import Supervisor
+from tests.commands import in_process
+
+AWKWARD = 'a\'b "c" $HOME %i `d` \\ é #: x'
+URL = "postgresql+psycopg://u:p%20w$'\"@db.example.org/x"
+
+
+FAKE = """import os, signal, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os._exit(128 + number))
+{end}
+open("{ready}", "w").close()
+time.sleep(30)
+"""
+
+
+def documents(text):
+    yaml = pytest.importorskip("yaml")
+    return list(yaml.safe_load_all(text))
+
+
+@pytest.mark.parametrize("idle", [None, 5.0])
+def test_the_manifests_suit_the_schema_of_the_api(idle):
+    validate = pytest.importorskip("kubernetes_validate").validate
+    options = PoolOptions(label=AWKWARD, exit_when_idle=idle, grace=42.5, data_dir=Path("/data"))
+    found = documents(
+        render(
+            Script(
+                kind=ScriptKind.KUBERNETES,
+                workers=3,
+                cpus=2,
+                gpus=1,
+                memory="4G",
+                options=options,
+                image="registry.example.org/optbench:1",
+                url=URL,
+                claim="data",
+            )
+        )
+    )
+    assert [one["kind"] for one in found] == ["Secret", "Job" if idle else "Deployment"]
+    for one in found:
+        validate(one, "1.30", strict=True)
+    secret, workers = found
+    assert secret["stringData"]["OPTBENCH_STORAGE"] == URL
+    pod = workers["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 58
+    (container,) = pod["containers"]
+    assert container["command"][:2] == ["optbench", "worker"]
+    assert f"--label={AWKWARD}" in container["command"]
+    assert container["env"][0]["valueFrom"]["secretKeyRef"]["name"] == secret["metadata"]["name"]
+    assert workers["spec"]["parallelism" if idle else "replicas"] == 3
+
+
+def test_without_a_url_the_manifest_holds_no_secret():
+    (found,) = documents(render(Script(kind=ScriptKind.KUBERNETES, image="x")))
+    assert found["kind"] == "Deployment"
+
+
+def unit(**changes):
+    return render(Script(kind=ScriptKind.SYSTEMD, environment_file="/etc/optbench/env", user="root", **changes))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze: apt-get install systemd")
+def test_systemd_accepts_the_unit(tmp_path):
+    file = tmp_path / "optbench-worker@.service"
+    file.write_text(unit(workers=2, memory="4G", options=PoolOptions(label=AWKWARD)))
+    done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True)
+    about_it = [line for line in done.stderr.splitlines() if "optbench-worker" in line]
+    assert about_it == []
+
+
+def test_a_unit_has_each_word_of_the_command_in_quotes():
+    (line,) = [line for line in unit(options=PoolOptions(label=AWKWARD)).splitlines() if line.startswith("ExecStart=")]
+    assert '"--label=a\'b \\"c\\" $$HOME %%i `d` \\\\ é #: x"' in line
+    assert f'ExecStart="{sys.executable}" "-m" "optbench" "worker"' in line
+
+
+def slurm(**changes):
+    return render(Script(kind=ScriptKind.SLURM, environment_file="/home/a b/env", **changes))
+
+
+def test_the_job_array_is_valid_bash_and_quotes_its_values():
+    text = slurm(workers=8, gpus=1, memory="4G", options=PoolOptions(label=AWKWARD), slurm=["--partition=long"])
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    (line,) = [line for line in text.splitlines() if " worker " in line and " & # " in line]
+    assert f"--label={AWKWARD}" in shlex.split(line, comments=True)
+    assert "#SBATCH --partition=long" in text
+    assert ". '/home/a b/env' || exit 2" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "code", "requeued"),
+    [
+        ("USR1", "", 0, True),
+        ("TERM", "", 143, False),
+        ("INT", "", 130, False),
+        (None, "os._exit(0)", 0, False),
+        (None, "os._exit(2)", 2, False),
+        (None, "os.kill(os.getpid(), 9)", 0, True),
+    ],
+)
+def test_the_job_ends_in_order_and_is_queued_again_only_if_it_has_to(tmp_path, name, end, code, requeued):
+    """The script in bash, with a fake worker and a fake scontrol."""
+    ready = tmp_path / "ready"
+    (tmp_path / "worker.py").write_text(FAKE.format(end=end, ready=ready))
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/scontrol.txt\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    lines = [f"{sys.executable} {tmp_path}/worker.py &" if " & # " in line else line for line in slurm().splitlines()]
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "OPTBENCH_STORAGE": "x",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": "2",
+    }
+    with subprocess.Popen(["bash", "-c", "\n".join(lines)], env=environment) as process:
+        if name is not None:
+            while not ready.exists():
+                assert process.poll() is None
+            process.send_signal(getattr(signal, f"SIG{name}"))
+        assert process.wait(30) == code
+    said = tmp_path / "scontrol.txt"
+    assert (said.read_text() if said.exists() else "") == ("requeue 7_2\n" if requeued else "")
+
+
+def test_the_command_prints_a_script_and_refuses_what_does_not_fit():
+    assert in_process("launch-script", "slurm", "--workers", 4, "--slurm", "--time=1:00:00 -p 'a b'", code=2)
+    text = in_process("launch-script", "slurm", "--workers", 4, "--slurm", "--time=1:00:00 --comment='a b'")
+    assert "#SBATCH --array=1-4" in text
+    assert "#SBATCH '--comment=a b'" in text
+    assert "s3cret" not in in_process("launch-script", "kubernetes", "--storage", "mysql://u:s3cret@h/d")
+    assert "u:s3cret@h" in in_process("launch-script", "kubernetes", "--storage", "mysql://u:s3cret@h/d", "--with-url")
+    for refused, message in {
+        ("slurm", "--image", "x"): "--image is for kubernetes; leave it out for slurm",
+        ("kubernetes", "--environment-file", "x"): "--environment-file is for slurm and systemd",
+        ("kubernetes", "--with-url"): "is an SQLite file, which processes on several machines would damage",
+        ("slurm", "--workers", 0): "--workers 0; expected a whole number from 1 to 1000",
+        ("slurm", "--worker-gpus", -1): "--worker-gpus -1; expected a whole number from 0 to 64",
+        ("slurm", "--name", "A b"): "--name 'A b'; expected small letters",
+        ("slurm", "--label", "a\nb"): "expected a value without line breaks",
+        ("systemd", "--memory", "lots"): "--memory 'lots'; expected megabytes or gigabytes",
+        ("kubernetes", "--data-claim", "data"): "add that option",
+        ("slurm", "--grace", -1): "--grace -1; expected seconds",
+        ("nomad",): "nomad",
+    }.items():
+        assert message in in_process("launch-script", *refused, code=2)
+
+
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+def test_the_supervisor_tells_systemd_that_it_is_ready_and_alive(kind, tmp_path, monkeypatch):
+    address = str(tmp_path / "n") if kind == "path" else f"@optbench-test-{os.getpid()}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind("\0" + address[1:] if kind == "abstract" else address)
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    code = "import os, sys, time; time.sleep(0.5); sys.exit('NOTIFY_SOCKET' in os.environ)"
+    assert Supervisor([sys.executable, "-c", code], {}, print).run() == 0
+    listener.setblocking(False)
+    heard = []
+    while True:
+        try:
+            heard.append(listener.recv(100))
+        except BlockingIOError:
+            break
+    listener.close()
+    assert heard[0] == b"READY=1"
+    assert heard.count(b"WATCHDOG=1") >= 3
+
+
+def test_without_systemd_nobody_is_told():
+    quiet = Notifier({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"})
+    assert quiet.every is None
+    quiet.ready()
+
+
+def test_a_value_with_a_line_break_is_refused():
+    with pytest.raises(DefinitionError, match="without line breaks"):
+        render(Script(kind=ScriptKind.SLURM, slurm=["--comment=a\n#SBATCH --uid=0"]))

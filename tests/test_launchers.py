@@ -1,0 +1,101 @@
+"""The contract of launchers for local processes, what engines on other machines refuse, and their options."""
+
+import pytest
+
+from optbench.errors import DefinitionError
+from optbench.launchers.cluster import label_of
+from optbench.launchers.engines import EngineError, check_shared
+from optbench.launchers.local import LocalProcess
+from optbench.launchers.slurm import check_slurm, split_slurm
+from optbench.testing.launchers import LauncherContract
+from optbench.worker.pool import has_gpu
+from tests.commands import in_process
+from tests.conftest import TINY, write_toml
+from tests.light import environment
+
+SERVER = ("--storage", "postgresql+psycopg://u:p@127.0.0.1:1/x")
+
+
+class TestLocalProcess(LauncherContract):
+    @pytest.fixture(autouse=True)
+    def _light(self, tmp_path, monkeypatch):
+        self.folder, self.made = tmp_path, 0
+        monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+
+    def new(self):
+        return f"sqlite:///{self.folder}/x.db"
+
+    def make(self, url, options):
+        self.made += 1
+        output = self.folder / f"{self.made}.log"
+        return LocalProcess(url, options.words(), set(), output, program="optbench.worker.pool")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sweep", "tiny.toml", "--on", "slurm"), "--on slurm: sqlite:///storage/optbench.db is an SQLite file, which"),
+        (("sweep", "tiny.toml", "--on", "ray"), "--on ray: sqlite:///storage/optbench.db is an SQLite file, which"),
+        (("worker", "--on", "ray"), "--on ray: sqlite:///storage/optbench.db is an SQLite file, which"),
+        (("worker", "--on", "slurm"), "`optbench launch-script slurm | sbatch` starts workers"),
+        (("worker", "--workers", 2), "--workers is for --on ray"),
+        (("worker", "--on", "ray", "--cores", 2), "--worker-cpus says what each one on the cluster gets"),
+        (("sweep", "tiny.toml", "--worker-gpus", 1), "--worker-gpus is for --on ray or --on slurm"),
+        (("sweep", "tiny.toml", "--on", "ray", "--slurm", "--time=1", *SERVER), "--slurm is for --on slurm"),
+        (("sweep", "tiny.toml", "--on", "slurm", "--slurm", "time=1", *SERVER), "--slurm: 'time=1'; expected options"),
+        (("sweep", "tiny.toml", "--on", "ray", "--workers", 1001, *SERVER), "--workers 1001; expected"),
+        (("sweep", "tiny.toml", "--on", "ray", "--trainer", "reference", *SERVER), "--trainer reference is not for"),
+        (("sweep", "tiny.toml", "--on", "dask"), "--on dask; expected"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_line(words, message, tmp_path):
+    write_toml(tmp_path / "tiny.toml", TINY)
+    assert message in in_process(*words, cwd=tmp_path, code=2)
+    assert not (tmp_path / "storage").exists()
+
+
+def test_a_server_is_shared_and_a_file_is_not():
+    check_shared("postgresql+psycopg://u:p@h/x", "--on ray")
+    with pytest.raises(DefinitionError, match="processes on several machines would damage"):
+        check_shared("results.db", "--on ray")
+
+
+def test_without_the_engine_a_line_says_what_to_type(tmp_path, monkeypatch):
+    from optbench.launchers import slurm
+
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: None)
+    with pytest.raises(EngineError, match="there is no sbatch on this machine"):
+        slurm._ask("sbatch")
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    from optbench.launchers.ray_actors import connect
+
+    with pytest.raises(EngineError, match="pip install 'optbench\\[ray\\]'"):
+        connect()
+
+
+def test_options_of_sbatch_that_the_script_decides_are_refused():
+    assert split_slurm("--time=1:00 --comment='a b'") == ["--time=1:00", "--comment=a b"]
+    check_slurm(["--time=1:00"])
+    with pytest.raises(DefinitionError, match="--export=NONE: the workers' script decides this"):
+        check_slurm(["--export=NONE"])
+    with pytest.raises(DefinitionError, match="No closing quotation"):
+        split_slurm("--comment='a")
+
+
+def test_a_long_name_makes_a_label_that_the_database_holds():
+    assert label_of("x") == "sweep x"
+    long = [label_of("y" * 120 + end) for end in "ab"]
+    assert len({*long}) == 2
+    assert max(map(len, long)) <= 100
+
+
+@pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])
+def test_a_worker_that_got_none_of_the_cards_has_none(hidden, monkeypatch, tmp_path):
+    from optbench.worker import pool
+
+    (tmp_path / "card").touch()
+    monkeypatch.setattr(pool, "NVIDIA", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert has_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert not has_gpu()

@@ -1,0 +1,183 @@
+"""Workers as actors of a real Ray cluster with two nodes on this machine: lost workers and nodes, the contract."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from optbench.launchers.ray_actors import RayWorker, connect, disconnect
+from optbench.scheduler.states import State, StudyState
+from optbench.storage import find_study, open_storage, studies
+from optbench.storage.doctor import examine
+from optbench.storage.pool import pool_workers
+from optbench.storage.queue import Submission
+from optbench.testing.launchers import LauncherContract, until
+from optbench.worker.submission import submit
+from tests.clusters import Ray
+from tests.conftest import TINY, sweep_of, write_toml
+from tests.light import environment
+
+LONG = TINY | {"epochs": 20, "pruner": {"name": "none"}}
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    if reason := Ray.missing():
+        pytest.skip(reason)
+    running = Ray(environment())
+    try:
+        running.start()
+        yield running
+    finally:
+        if "ray" in sys.modules:
+            disconnect()
+        running.stop()
+
+
+@pytest.fixture
+def url(new_url):
+    return new_url("postgresql")
+
+
+@pytest.fixture
+def storage(url):
+    opened = open_storage(url, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def command(ray_cluster, url, tmp_path):
+    """A function that starts an `optbench` command with the cluster and the database."""
+    started = []
+
+    def start(*words):
+        held = environment() | ray_cluster.environment | {"OPTBENCH_STORAGE": url}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        process = subprocess.Popen([sys.executable, "-m", "optbench", *words], env=held, cwd=tmp_path, **pipes)
+        started.append(process)
+        return process
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+@pytest.fixture
+def sweep(command, tmp_path):
+    """A function that starts `optbench sweep --on ray` on a study of so many trials."""
+
+    def start(trials, *options):
+        file = write_toml(tmp_path / "tiny.toml", LONG | {"trials": trials})
+        return command("sweep", str(file), "--on=ray", "--heartbeat-timeout=5", *options)
+
+    return start
+
+
+def finished(storage):
+    return find_study(storage, "tiny").finished if studies(storage) else 0
+
+
+def checked(storage, total):
+    """The study has exactly its total, no trial runs, no worker is left, and the doctor finds nothing."""
+    study = find_study(storage, "tiny")
+    assert (study.state, study.finished, study.counts[State.RUNNING]) == (StudyState.DONE, total, 0)
+    assert pool_workers(storage) == []
+    assert examine(storage) == []
+
+
+def actors():
+    """The processes of actors that hold a worker."""
+    found = psutil.process_iter(["cmdline"])  # None for one that has ended
+    return [one for one in found if "ray::Seat" in " ".join((one.info["cmdline"] or [])[:1])]
+
+
+def test_a_sweep_is_trained_by_actors_and_shown_from_the_database(sweep, storage, ray_cluster):
+    process = sweep(60, "--workers=3")
+    until(lambda: finished(storage), 60)
+    words = [word for one in psutil.process_iter(["cmdline"]) for word in one.info["cmdline"] or []]
+    assert [word for word in words if storage.url.password in word] == []
+    assert {one.cores for one in pool_workers(storage)} == {1}
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "Ray has 3 workers\n" in output
+    assert "[60/60] trial" in output
+    assert "study tiny: 60/60 trials, done" in output
+    assert "Seat" not in output  # none of Ray's own lines
+    checked(storage, 60)
+    logs = subprocess.run(["grep", "-rl", "s3cret", ray_cluster.folder], capture_output=True, text=True)
+    assert logs.stdout == ""
+
+
+def test_killed_workers_actors_and_nodes_cost_no_trial(sweep, storage, ray_cluster):
+    process = sweep(300, "--workers=2")
+    until(lambda: len(pool_workers(storage)) == 2 and finished(storage), 60)
+    os.kill(pool_workers(storage)[0].process, signal.SIGKILL)
+    before = finished(storage)
+    until(lambda: finished(storage) > before + 20, 60)
+    actors()[0].kill()
+    before = finished(storage)
+    until(lambda: finished(storage) > before + 20, 60)
+    ray_cluster.kill_node("second")
+    output, _ = process.communicate(timeout=200)
+    ray_cluster.start_node("second")
+    assert process.returncode == 0, output
+    checked(storage, 300)
+
+
+def test_ctrl_c_ends_the_workers_in_order_and_the_same_command_carries_on(sweep, storage):
+    process = sweep(4000, "--workers=2")
+    until(lambda: len(pool_workers(storage)) == 2 and finished(storage), 60)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "stopped; the same command carries on" in output
+    study = find_study(storage, "tiny")
+    assert study.counts[State.RUNNING] == 0
+    assert pool_workers(storage) == []
+    process = sweep(study.finished + 20, "--workers=1")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    checked(storage, study.finished + 20)
+
+
+def test_a_pool_on_the_cluster_takes_studies_until_ctrl_c(command, storage):
+    process = command("worker", "--on=ray", "--workers=2", "--worker-cpus=2")
+    until(lambda: len(pool_workers(storage)) == 2, 60)
+    assert {one.cores for one in pool_workers(storage)} == {2}
+    submit(storage, sweep_of(**LONG), "tiny", Submission(owner="ada"))
+    until(lambda: finished(storage) == 6, 60)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    checked(storage, 6)
+
+
+def test_what_the_cluster_has_no_room_for_is_said(sweep, storage):
+    process = sweep(6, "--workers=1", "--worker-cpus=3")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "no machine of the Ray cluster has 3 cores" in output
+    process = sweep(6, "--workers=5")
+    output, _ = process.communicate(timeout=60)
+    assert "Ray has 5 workers; the cluster has room for 4, and the others start once it has more" in output
+    checked(storage, 6)
+
+
+class TestRayWorker(LauncherContract):
+    @pytest.fixture(autouse=True)
+    def _connected(self, ray_cluster, new_url, monkeypatch):
+        self.new_url = new_url
+        for name, value in ray_cluster.environment.items():
+            monkeypatch.setenv(name, value)
+        connect()
+
+    def new(self):
+        return self.new_url("postgresql")
+
+    def make(self, url, options):
+        return RayWorker(options, url)
