@@ -7,10 +7,12 @@ import tensorflow as tf
 
 from optbench.exports import frameworks
 from optbench.exports.companions import optax_schedule, torch_companions
+from optbench.optimizers import Translation
 from optbench.optimizers.knobs import SCHEDULES, warmup_steps
 from optbench.training.tensorflow.schedules import Scheduled, factor
 from tests.test_exports import built, plain
 
+SGD = Translation("torch.optim.SGD", {"lr": 0.3})
 STEPS, RATE = 60, 0.3
 schedules = keras.optimizers.schedules
 
@@ -79,11 +81,11 @@ def test_pytorch_and_optax_have_the_same_learning_rates(name, warmup):
     torch = pytest.importorskip("torch")
     hparams = {"learning_rate": RATE, "schedule": SCHEDULES.index(name), "warmup": warmup, "final": 0.1}
     if name == "constant" and not warmup:
-        assert torch_companions(hparams, STEPS) == []
+        assert torch_companions(SGD, hparams, STEPS) == []
         return
     expected = rates(name, warmup, 0.1)
     rule = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
-    scheduler = built(plain(torch_companions(hparams, STEPS)[0].translation), rule)
+    scheduler = built(plain(torch_companions(SGD, hparams, STEPS)[0].translation), rule)
     found = []
     for _ in range(STEPS):
         found.append(rule.param_groups[0]["lr"])
