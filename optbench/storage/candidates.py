@@ -12,7 +12,7 @@ from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool
 from optbench.storage.study_reader import read_records
 from optbench.storage.study_records import StudyRecord
-from optbench.storage.workers import clock
+from optbench.storage.workers import clock, lives
 
 
 class QueueState(enum.StrEnum):
@@ -75,7 +75,7 @@ def candidates(session: Session, found: Sequence[Place] | None = None) -> list[C
         return []
     now, busy = clock(session), dict[int, int]()
     for row in session.execute(select(pool.c.study_id, pool.c.heartbeat, pool.c.timeout)):
-        if row.study_id is not None and abs((now - row.heartbeat).total_seconds()) < row.timeout:
+        if row.study_id is not None and lives(row, now):
             busy[row.study_id] = busy.get(row.study_id, 0) + 1
     records = {record.study_id: record for record in read_records(session, [place.study_id for place in found])}
     return [

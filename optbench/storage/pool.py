@@ -17,7 +17,7 @@ from optbench.storage.engine import Storage
 from optbench.storage.event_log import EventKind, note
 from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool, queue
-from optbench.storage.workers import HEARTBEAT_TIMEOUT, clock
+from optbench.storage.workers import HEARTBEAT_TIMEOUT, clock, lives
 
 
 class PoolState(enum.StrEnum):
@@ -90,7 +90,7 @@ class PoolWorker:
             if not session.execute(mine).rowcount:  # type: ignore[attr-defined]
                 self._enter(session, now)
             for row in session.execute(select(pool).where(pool.c.worker != self.name)).all():
-                if abs((now - row.heartbeat).total_seconds()) >= row.timeout:
+                if not lives(row, now):
                     unchanged = pool.c.worker == row.worker, pool.c.heartbeat == row.heartbeat
                     if session.execute(delete(pool).where(*unchanged)).rowcount:  # type: ignore[attr-defined]
                         note(session, EventKind.WORKER_LOST, "its heartbeats stopped", worker=row.worker)

@@ -84,6 +84,12 @@ class StudyRecord:
         return sum(self.counts[state] for state in COUNTED)
 
     @property
+    def digests(self) -> dict[str, Any]:
+        """What the fingerprint has of the data beside the definition: found when the data was loaded."""
+        own = self.sweep.fingerprint({}) if self.sweep else {}
+        return {key: value for key, value in self.fingerprint.items() if key not in own}
+
+    @property
     def free_slots(self) -> int:
         """The number of trials that nobody runs and that are not finished; those of dead workers are among them."""
         total, running = self.total or 0, self.counts[State.RUNNING]

@@ -104,7 +104,7 @@ class Worker:
             since = since if heartbeat == row.heartbeat else seen
             self.watched[row.worker] = (row.heartbeat, since)
             unchanged = seen - since
-            overdue = not _lives(row, now) and unchanged >= row.timeout / 2
+            overdue = not lives(row, now) and unchanged >= row.timeout / 2
             if row.worker != self.name and (overdue or unchanged >= row.timeout):
                 dead.append(row)
         return dead
@@ -129,7 +129,7 @@ def alive_by_study(session: Session) -> dict[int, set[str]]:
     now = clock(session)
     found: defaultdict[int, set[str]] = defaultdict(set)
     for row in session.execute(select(workers)):
-        if _lives(row, now):
+        if lives(row, now):
             found[row.study_id].add(row.worker)
     return found
 
@@ -173,7 +173,7 @@ def running_by_study(session: Session) -> dict[int, list[str]]:
     return found
 
 
-def _lives(row: Any, now: datetime) -> bool:
+def lives(row: Any, now: datetime) -> bool:
     """Whether the last heartbeat is recent. A heartbeat far in the future, before the clock was set back, is not."""
     return bool(abs((now - row.heartbeat).total_seconds()) < row.timeout)
 

@@ -146,18 +146,12 @@ class Pooled:
     def _open_finals(self, taken: Candidate, study: StudyRecord, asked: Finals) -> str:
         """What became of the finals, in words."""
         try:
-            finals = open_finals(self.storage, study, asked, _digests(study), study.facts)
+            finals = open_finals(self.storage, study, asked, study.digests, study.facts)
         except StudyError as problem:
             return f"{study.finished} trials; no finals: {problem}"
         if finals.state is not StudyState.DONE:
             enqueue(self.storage, finals.study_id, taken.place.submission)
         return f"{study.finished} trials; its finals are {finals.name!r}"
-
-
-def _digests(study: StudyRecord) -> dict[str, str]:
-    """What the study's fingerprint has of its data beside the definition."""
-    own = study.sweep.fingerprint({}) if study.sweep else {}
-    return {key: value for key, value in study.fingerprint.items() if key not in own}
 
 
 def _wait(stop: Request, seconds: float) -> None:
