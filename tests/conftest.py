@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,10 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tests compile some hundred programs and hardly run them. Without LLVM's optimizations XLA compiles five times as fast.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+
+# A shell starts what runs in the background without Ctrl-C, and processes that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from sqlalchemy import event
@@ -40,7 +45,7 @@ TINY: dict[str, Any] = {
     "finals": False,
     "space": {"learning_rate": {"low": 1e-2, "high": 10.0, "log": True}, "epsilon": [1e-7, 1e-6]},
 }
-LONGEST = ("test_storms", "test_trainers", "test_cli", "test_faults", "test_streams")
+LONGEST = ("test_storms", "test_slurm", "test_trainers", "test_cli", "test_faults", "test_ray", "test_streams")
 OF_A_SEARCH = ("space", "optimizer", "trials", "known", "finals")
 """The keys that a list of fixed trials cannot have, or need not have."""
 

@@ -35,7 +35,7 @@ class Server:
         self.folder = self.process = None
 
     def start(self) -> None:
-        self.folder, self.port = Path(tempfile.mkdtemp(prefix="srv-", dir=self.parent)), _free_port()
+        self.folder, self.port = Path(tempfile.mkdtemp(prefix="srv-", dir=self.parent)), free_port()
         watch = ("sh", "-c", WATCH, self.folder, self.stop_signal.name.removeprefix("SIG"))
         self.watcher = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True, **QUIET)
         try:
@@ -163,7 +163,7 @@ def missing(kind: str) -> str | None:
     return None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A free port below the range for client connections, so that a client that retries cannot take it."""
     while True:
         port = 20000 + secrets.randbelow(10000)

@@ -1,11 +1,9 @@
-"""Real clusters for tests, of processes on the loopback: Slurm with two nodes, Ray with two nodes."""
+"""A real Slurm with two nodes, of processes on the loopback."""
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -13,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.servers import _free_port
+from tests.clusters import QUIET, end
+from tests.servers import free_port
 
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 SLURM = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 CONFIGURATION = """ClusterName=t
 SlurmctldHost={host}(127.0.0.1)
@@ -49,16 +47,6 @@ PartitionName=p Nodes=ALL Default=YES State=UP MaxTime=60
 """
 
 
-def _end(process, number=signal.SIGKILL):
-    """End a process and all that it started."""
-    with suppress(psutil.NoSuchProcess):
-        top = psutil.Process(process.pid)
-        for one in [*top.children(recursive=True), top]:
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(number)
-    process.wait(30)
-
-
 class Slurm:
     """A controller and two nodes with two cores each, in a folder of its own."""
 
@@ -81,7 +69,7 @@ class Slurm:
         return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def start(self):
-        ports = dict(zip(("port", "first", "second"), (_free_port() for _ in range(3)), strict=True))
+        ports = dict(zip(("port", "first", "second"), (free_port() for _ in range(3)), strict=True))
         text = CONFIGURATION.format(host=socket.gethostname(), folder=self.folder, **ports)
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "ctl").mkdir()
@@ -131,7 +119,7 @@ class Slurm:
         if "slurmctld" in self.processes:
             self.ask("scancel", "--user=root", "--signal=KILL", "--full")
         for process in reversed(self.processes.values()):
-            _end(process)
+            end(process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, name, program, *words):
@@ -148,58 +136,3 @@ class Slurm:
                 texts = [f"{file.name}:\n{file.read_text()[-1500:]}" for file in self.folder.glob("*.[lo][ou][gt]")]
                 raise RuntimeError("Slurm does not start:\n" + "\n".join(texts))
             time.sleep(0.1)
-
-
-class Ray:
-    """A head and a second node as real processes; Ray turns 127.0.0.1 into the host's own address, so not that one."""
-
-    def __init__(self, environment=None):
-        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray has sockets below it
-        self.address = f"127.0.0.2:{_free_port()}"
-        self.nodes = {}
-        self.given = environment or dict(os.environ)
-
-    @staticmethod
-    def missing():
-        """Why it cannot run here; None if it can."""
-        program = Path(sys.executable).parent / "ray"
-        return None if program.exists() else "Ray is not installed: pip install 'optbench[ray]'"
-
-    @property
-    def environment(self):
-        """The variables for a driver."""
-        return {"RAY_ADDRESS": self.address, "RAY_USAGE_STATS_ENABLED": "0"}
-
-    def start(self):
-        """Starts the nodes one after the other: two at once may take the same ports."""
-        self.start_node("head")
-        self.start_node("second")
-
-    def start_node(self, name):
-        where = [f"--address={self.address}", "--node-ip-address=127.0.0.3"]
-        if name == "head":
-            host, _, port = self.address.partition(":")
-            where = ["--head", f"--node-ip-address={host}", f"--port={port}", "--include-dashboard=false"]
-            where += [f"--temp-dir={self.folder}/r"]
-        program = Path(sys.executable).parent / "ray"
-        options = ["--block", "--disable-usage-stats", "--object-store-memory=80000000", "--num-cpus=2"]
-        environment = self.given | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
-        log = self.folder / f"{name}.log"
-        with log.open("wb") as file:
-            self.nodes[name] = subprocess.Popen(
-                [program, "start", *where, *options],
-                stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True, env=environment,
-            )  # fmt: skip
-        end = time.monotonic() + 90
-        while "--block" not in log.read_text():  # it says so once the node is there
-            if self.nodes[name].poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"Ray does not start: {log.read_text()[-2000:]}")
-            time.sleep(0.2)
-
-    def kill_node(self, name):
-        _end(self.nodes.pop(name))
-
-    def stop(self):
-        for name in list(reversed(self.nodes)):
-            self.kill_node(name)
-        shutil.rmtree(self.folder, ignore_errors=True)

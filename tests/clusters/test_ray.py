@@ -9,24 +9,22 @@ import psutil
 import pytest
 
 from optbench.launchers.ray_actors import RayWorker, connect, disconnect
-from optbench.scheduler.states import State, StudyState
-from optbench.storage import find_study, open_storage, studies
-from optbench.storage.doctor import examine
+from optbench.scheduler.states import State
+from optbench.storage import find_study
 from optbench.storage.pool import pool_workers
 from optbench.storage.queue import Submission
 from optbench.testing.launchers import LauncherContract, until
 from optbench.worker.submission import submit
-from tests.clusters import Ray
-from tests.conftest import TINY, sweep_of, write_toml
+from tests.clusters import LONG, assert_whole, finished
+from tests.clusters.ray import Ray
+from tests.conftest import skip_without_program, sweep_of, write_toml
 from tests.light import environment
-
-LONG = TINY | {"epochs": 20, "pruner": {"name": "none"}}
 
 
 @pytest.fixture(scope="module")
-def ray_cluster():
+def cluster():
     if reason := Ray.missing():
-        pytest.skip(reason)
+        skip_without_program(reason)
     running = Ray(environment())
     try:
         running.start()
@@ -35,36 +33,6 @@ def ray_cluster():
         if "ray" in sys.modules:
             disconnect()
         running.stop()
-
-
-@pytest.fixture
-def url(new_url):
-    return new_url("postgresql")
-
-
-@pytest.fixture
-def storage(url):
-    opened = open_storage(url, create=True)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def command(ray_cluster, url, tmp_path):
-    """A function that starts an `optbench` command with the cluster and the database."""
-    started = []
-
-    def start(*words):
-        held = environment() | ray_cluster.environment | {"OPTBENCH_STORAGE": url}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        process = subprocess.Popen([sys.executable, "-m", "optbench", *words], env=held, cwd=tmp_path, **pipes)
-        started.append(process)
-        return process
-
-    yield start
-    for one in started:
-        one.kill()
-        one.communicate()
 
 
 @pytest.fixture
@@ -78,16 +46,10 @@ def sweep(command, tmp_path):
     return start
 
 
-def finished(storage):
-    return find_study(storage, "tiny").finished if studies(storage) else 0
-
-
-def checked(storage, total):
-    """The study has exactly its total, no trial runs, no worker is left, and the doctor finds nothing."""
-    study = find_study(storage, "tiny")
-    assert (study.state, study.finished, study.counts[State.RUNNING]) == (StudyState.DONE, total, 0)
+def assert_over(storage, total):
+    """Asserts that the study is whole and that its workers have ended."""
+    assert_whole(storage, total)
     assert pool_workers(storage) == []
-    assert examine(storage) == []
 
 
 def actors():
@@ -96,7 +58,7 @@ def actors():
     return [one for one in found if "ray::Seat" in " ".join((one.info["cmdline"] or [])[:1])]
 
 
-def test_a_sweep_is_trained_by_actors_and_shown_from_the_database(sweep, storage, ray_cluster):
+def test_a_sweep_is_trained_by_actors_and_shown_from_the_database(sweep, storage, cluster):
     process = sweep(60, "--workers=3")
     until(lambda: finished(storage), 60)
     words = [word for one in psutil.process_iter(["cmdline"]) for word in one.info["cmdline"] or []]
@@ -108,12 +70,12 @@ def test_a_sweep_is_trained_by_actors_and_shown_from_the_database(sweep, storage
     assert "[60/60] trial" in output
     assert "study tiny: 60/60 trials, done" in output
     assert "Seat" not in output  # none of Ray's own lines
-    checked(storage, 60)
-    logs = subprocess.run(["grep", "-rl", "s3cret", ray_cluster.folder], capture_output=True, text=True)
+    assert_over(storage, 60)
+    logs = subprocess.run(["grep", "-rl", "s3cret", cluster.folder], capture_output=True, text=True)
     assert logs.stdout == ""
 
 
-def test_killed_workers_actors_and_nodes_cost_no_trial(sweep, storage, ray_cluster):
+def test_killed_workers_actors_and_nodes_cost_no_trial(sweep, storage, cluster):
     process = sweep(300, "--workers=2")
     until(lambda: len(pool_workers(storage)) == 2 and finished(storage), 60)
     os.kill(pool_workers(storage)[0].process, signal.SIGKILL)
@@ -122,11 +84,11 @@ def test_killed_workers_actors_and_nodes_cost_no_trial(sweep, storage, ray_clust
     actors()[0].kill()
     before = finished(storage)
     until(lambda: finished(storage) > before + 20, 60)
-    ray_cluster.kill_node("second")
+    cluster.kill_node("second")
     output, _ = process.communicate(timeout=200)
-    ray_cluster.start_node("second")
+    cluster.start_node("second")
     assert process.returncode == 0, output
-    checked(storage, 300)
+    assert_over(storage, 300)
 
 
 def test_ctrl_c_ends_the_workers_in_order_and_the_same_command_carries_on(sweep, storage):
@@ -142,7 +104,7 @@ def test_ctrl_c_ends_the_workers_in_order_and_the_same_command_carries_on(sweep,
     process = sweep(study.finished + 20, "--workers=1")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
-    checked(storage, study.finished + 20)
+    assert_over(storage, study.finished + 20)
 
 
 def test_a_pool_on_the_cluster_takes_studies_until_ctrl_c(command, storage):
@@ -154,7 +116,7 @@ def test_a_pool_on_the_cluster_takes_studies_until_ctrl_c(command, storage):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    checked(storage, 6)
+    assert_over(storage, 6)
 
 
 def test_what_the_cluster_has_no_room_for_is_said(sweep, storage):
@@ -165,14 +127,14 @@ def test_what_the_cluster_has_no_room_for_is_said(sweep, storage):
     process = sweep(6, "--workers=5")
     output, _ = process.communicate(timeout=60)
     assert "Ray has 5 workers; the cluster has room for 4, and the others start once it has more" in output
-    checked(storage, 6)
+    assert_over(storage, 6)
 
 
 class TestRayWorker(LauncherContract):
     @pytest.fixture(autouse=True)
-    def _connected(self, ray_cluster, new_url, monkeypatch):
+    def _connected(self, cluster, new_url, monkeypatch):
         self.new_url = new_url
-        for name, value in ray_cluster.environment.items():
+        for name, value in cluster.environment.items():
             monkeypatch.setenv(name, value)
         connect()
 
