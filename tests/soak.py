@@ -25,7 +25,8 @@ from optbench.storage import Storage, open_storage, studies
 from optbench.storage.doctor import examine
 from optbench.storage.event_log import recent_events
 from optbench.storage.pool import PoolState, pool_workers
-from optbench.storage.queue import Submission, places, set_priority, set_wish
+from optbench.storage.queue import Submission, places
+from optbench.storage.steering import steer
 from optbench.worker.submission import submit
 from tests.conftest import sweep_of
 from tests.light import environment
@@ -81,17 +82,17 @@ class Soak:
     def reorder(self) -> None:
         """Change a study's priority."""
         if waiting := places(self.storage):
-            set_priority(self.storage, self.chance.choice(waiting).study_id, self.chance.randint(-5, 5), "soak")
+            steer(self.storage, self.chance.choice(waiting).study_id, by="soak", priority=self.chance.randint(-5, 5))
             self.done["priorities"] += 1
 
     def resume_all(self) -> None:
         for place in places(self.storage):
             if place.wish is not Wish.RUN:
-                set_wish(self.storage, place.study_id, Wish.RUN, "soak")
+                steer(self.storage, place.study_id, by="soak", wish=Wish.RUN)
 
     def _wish(self, wish: Wish, name: str) -> None:
         if waiting := places(self.storage):
-            set_wish(self.storage, self.chance.choice(waiting).study_id, wish, "soak")
+            steer(self.storage, self.chance.choice(waiting).study_id, by="soak", wish=wish)
             self.done[name] += 1
 
     def end(self) -> None:

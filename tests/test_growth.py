@@ -7,7 +7,7 @@ import pytest
 from optbench.definition.sweep import FixedTrial, NoPruner
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.states import Role
-from optbench.storage import append_fixed, engine, find_study, open_storage, set_total, trials
+from optbench.storage import NewTotal, append_fixed, engine, find_study, open_storage, set_total, trials
 from optbench.storage.doctor import examine
 from optbench.worker.creation import Relations, check_fingerprint, create_study
 from tests.conftest import sweep_of
@@ -82,14 +82,14 @@ def test_an_append_is_not_repeated_when_the_connection_breaks_after_its_commit(s
 def test_a_worker_with_the_shorter_list_does_not_undo_an_append(storage):
     study = make(storage)
     append_fixed(storage, study.study_id, 4, more(2))
-    set_total(storage, study.study_id, 4, {"definition": study.sweep.definition()})
+    set_total(storage, study.study_id, NewTotal(4, {"definition": study.sweep.definition()}))
     after = find_study(storage, "list")
     assert (after.total, len(after.sweep.fixed)) == (6, 6)
 
 
 def test_a_planned_total_stays_until_the_list_is_longer(storage):
     study = make(storage)
-    set_total(storage, study.study_id, 7, {})
+    set_total(storage, study.study_id, NewTotal(7))
     append_fixed(storage, study.study_id, 4, more(2))
     assert find_study(storage, "list").total == 7
     append_fixed(storage, study.study_id, 6, more(3))

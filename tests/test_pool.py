@@ -15,11 +15,16 @@ from optbench.storage import find_study, open_storage, trials
 from optbench.storage.candidates import candidates
 from optbench.storage.doctor import examine
 from optbench.storage.event_log import EventKind, recent_events
-from optbench.storage.pool import PoolState, drain, pool_workers
-from optbench.storage.queue import Submission, find_place, places, set_wish
+from optbench.storage.pool import PoolState, PoolWorker, drain, pool_workers
+from optbench.storage.queue import Submission, find_place, places
+from optbench.storage.steering import steer
+from optbench.storage.taking import Taker
+from optbench.worker.pool import Pooled
+from optbench.worker.session import Options
 from optbench.worker.submission import submit
 from tests.commands import in_process, optbench, run_page
 from tests.conftest import ROOT, TINY, sweep_of, write_toml
+from tests.filled import fill
 from tests.light import environment
 
 LONG = {"epochs": 20, "pruner": {"name": "none"}}  # 0.2 s a trial
@@ -118,12 +123,12 @@ def test_pause_lets_trials_finish_stop_ends_them_and_resume_carries_on(storage):
     study = put(storage, "long", LONG | {"trials": 40, "epochs": 500})
     with workers(storage, 1, "--heartbeat-timeout=5") as (one,):
         until(lambda: begun(storage, "long"))
-        set_wish(storage, study.study_id, Wish.PAUSE, "ada")
+        steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
         until(lambda: [str(c.state) for c in storage.read(candidates)] == ["paused"])
         assert set(counts(storage, "long")) == {"complete"}
-        set_wish(storage, study.study_id, Wish.RUN, "ada")
+        steer(storage, study.study_id, by="ada", wish=Wish.RUN)
         until(lambda: find_study(storage, "long").counts[State.RUNNING] == 2)
-        set_wish(storage, study.study_id, Wish.STOP, "ada")
+        steer(storage, study.study_id, by="ada", wish=Wish.STOP)
         until(lambda: [str(c.state) for c in storage.read(candidates)] == ["stopped"])
         assert counts(storage, "long")["interrupted"] == 2
         assert one.poll() is None
@@ -205,10 +210,33 @@ def test_a_sweep_by_hand_joins_a_submitted_study_and_obeys_a_pause(storage):
     command = [sys.executable, "-m", "optbench", "sweep", str(file), "--heartbeat-timeout=2"]
     with subprocess.Popen(command, env=held, stdout=subprocess.PIPE, text=True) as process:
         until(lambda: begun(storage, "tiny"))
-        set_wish(storage, study.study_id, Wish.PAUSE, "ada")
+        steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "the study was paused; `optbench resume tiny` carries on" in output
+
+
+def test_what_is_asked_while_a_worker_concludes_a_search_holds_for_its_finals(storage):
+    """The worker took the search before it got another priority and was paused."""
+    put(storage, "search", LONG | {"finals": {"candidates": 2, "budget": 0.5}, "trials": 12})
+    worker = PoolWorker(storage, label=None, gpu=False, cores=1)
+    worker.heartbeat()
+    assert Taker(worker).take().place.submission.priority == 0
+    study = find_study(storage, "search")
+    fill(storage, study, lambda job: 0.5 + job.number / 100)
+    steer(storage, study.study_id, by="ada", wish=Wish.PAUSE, priority=9)
+    Pooled(worker, Options())._conclude(find_study(storage, "search"))
+    (place,) = places(storage)
+    assert (place.study, place.wish, place.submission.priority) == ("search/finals", Wish.PAUSE, 9)
+
+
+def test_an_error_in_the_thread_of_heartbeats_ends_the_worker(storage, monkeypatch):
+    worker = PoolWorker(storage, label=None, gpu=False, cores=1)
+    monkeypatch.setattr("optbench.worker.presence.POLL", 0.01)
+    monkeypatch.setattr(Taker, "should_leave", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Pooled(worker, Options()).run(lambda: None)
+    assert pool_workers(storage) == []
 
 
 def test_the_commands_of_the_queue(tmp_path):
@@ -227,7 +255,14 @@ def test_the_commands_of_the_queue(tmp_path):
     assert "back in the queue" in in_process("resume", "tiny", cwd=tmp_path)
     assert "has priority 7" in in_process("priority", "tiny", 7, cwd=tmp_path)
     events = json.loads(in_process("log", "tiny", "--json", cwd=tmp_path))
-    assert [one["kind"] for one in events] == ["submitted", "paused", "stopped", "resumed", "priority"]
+    assert [one["kind"] for one in events] == [
+        "submitted",
+        "submitted",
+        "paused",
+        "stopped",
+        "resumed",
+        "priority",
+    ]
     assert "priority        tiny: 7 by " in in_process("log", cwd=tmp_path)
     assert json.loads(in_process("workers", "--json", cwd=tmp_path)) == []
     for refused, message in {

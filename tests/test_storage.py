@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.states import Decision, Ending
 from optbench.storage import (
+    NewTotal,
     Writer,
     check,
     curve,
@@ -84,9 +85,9 @@ def age_heartbeat(storage, worker, minutes=10):
 
 def watch(writer, dead=None, seconds=600):
     """Pretend that the writer saw the heartbeat of `dead`, or of all others, unchanged for so long, and let it reap."""
-    for name, (heartbeat, since) in writer.worker.watched.items():
+    for name, (heartbeat, since) in writer.worker.watch.unchanged.items():
         if dead is None or name == dead.worker.name:
-            writer.worker.watched[name] = heartbeat, since - seconds
+            writer.worker.watch.unchanged[name] = heartbeat, since - seconds
     writer.heartbeat()
 
 
@@ -209,10 +210,10 @@ def test_a_new_study_with_the_id_of_a_deleted_one_gets_none_of_its_epochs(storag
 
 def test_the_total_does_not_shrink_while_workers_run(storage, writer):
     for total, expected in [(2, 3), (5, 5), (4, 5)]:
-        set_total(storage, writer.study_id, total, {})
+        assert set_total(storage, writer.study_id, NewTotal(total)) == (total == expected)
         assert find_study(storage, "s").total == expected
     writer.leave()
-    set_total(storage, writer.study_id, 2, {})
+    set_total(storage, writer.study_id, NewTotal(2))
     assert find_study(storage, "s").total == 2
 
 

@@ -173,7 +173,7 @@ def priority(
     """Change a study's priority in the queue. Example: optbench priority quickstart 10"""
     from optbench.cli import remote
     from optbench.storage import find_study
-    from optbench.storage.queue import set_priority
+    from optbench.storage.steering import steer
     from optbench.worker.bounds import check_counts
 
     check_counts(flags=True, priority=number)
@@ -181,7 +181,7 @@ def priority(
         remote.priority(server, study, number, as_json)
         return
     with opened(storage) as storage_:
-        set_priority(storage_, find_study(storage_, study).study_id, number, user_name())
+        steer(storage_, find_study(storage_, study).study_id, by=user_name(), priority=number)
     _say({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
 
 
@@ -204,13 +204,13 @@ def _wish(study: str, storage: str, server: str | None, wish: Wish, as_json: boo
     """Store a wish, and say what becomes of the study."""
     from optbench.cli import remote
     from optbench.storage import find_study
-    from optbench.storage.queue import set_wish
+    from optbench.storage.steering import steer
 
     if server is not None:
         remote.wish(server, study, wish, as_json)
         return
     with opened(storage) as storage_:
-        set_wish(storage_, find_study(storage_, study).study_id, wish, user_name())
+        steer(storage_, find_study(storage_, study).study_id, by=user_name(), wish=wish)
     again = f"`optbench resume {shlex.quote(study)}{place(storage)}` carries it on"
     _say({"study": study, "wish": wish}, f"study {study!r}: {what}; {again}", as_json)
 

@@ -154,7 +154,7 @@ def export(url: str, study: str, form: str | None, trial: int | None, top: int |
 
 def log(url: str, study: str | None, lines: int, follow: bool, as_json: bool) -> None:
     """Show what happened to studies and workers; if `follow`, go on until Ctrl-C."""
-    server, path, newest = Server(url), "events" if study is None else f"events/{study}", 0
+    server, path, newest = Server(url), "events" if study is None else f"events/{study}", None
     while True:
         found = server.json("GET", path, count=lines, after=newest)
         if as_json:
@@ -167,6 +167,7 @@ def log(url: str, study: str | None, lines: int, follow: bool, as_json: bool) ->
             newest = one["id"]
         if not follow:
             return
+        newest = newest or 0
         time.sleep(1.0)
 
 

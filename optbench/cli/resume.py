@@ -82,14 +82,14 @@ def _back_to_queue(url: str, record: "StudyRecord", trials: int | None, as_json:
     """Let the workers of the queue carry the study on."""
     from optbench.cli import tables
     from optbench.storage import find_study
-    from optbench.storage.queue import set_wish
+    from optbench.storage.steering import steer
 
     if trials is not None:
         raise DefinitionError(
             f"--trials {trials}: {record.name!r} is in the queue; `optbench submit` changes its total"
         )
     with opened(url) as storage:
-        set_wish(storage, record.study_id, Wish.RUN, user_name())
+        steer(storage, record.study_id, by=user_name(), wish=Wish.RUN)
         record = find_study(storage, record.name)
     if as_json:
         print_json(tables.study_json(record))

@@ -212,5 +212,5 @@ def label_of(study: str) -> str:
 
 def _declined(storage: Storage, study: str, after: int) -> list[str]:
     """What workers wrote to the log about why they cannot train the study here, each line once."""
-    events = recent_events(storage, study, after=after)
+    events = recent_events(storage, study, count=1000, after=after)
     return [f"{PREFIX}{one.worker}: {one.text}" for one in events if one.kind in PROBLEMS]

@@ -10,7 +10,8 @@ from optbench.launchers.local import LocalWorkers
 from optbench.scheduler.states import StudyState, Wish
 from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
 from optbench.storage.about import About, describe
-from optbench.storage.queue import find_place, remove_finished
+from optbench.storage.queue import find_place
+from optbench.storage.steering import conclude
 from optbench.worker.creation import Relations, create_study
 from optbench.worker.data import load_data
 from optbench.worker.finals import open_finals
@@ -81,7 +82,7 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
         if done and study.state is StudyState.DONE and request.sweep.finals is not None:
             done = training.run_finals(study, request.sweep.finals)
         if done:
-            remove_finished(storage, study.study_id, "by hand")
+            conclude(storage, study.study_id, "by hand")
         place = find_place(storage, study.study_id)
         return Outcome(
             study=find_study(storage, request.study),

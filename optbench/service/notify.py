@@ -130,7 +130,7 @@ class Notifier:
         return sent
 
     def _new(self, after: int) -> Iterator[EventRecord]:
-        while found := recent_events(self.storage, count=BATCH, after=after, oldest=True):
+        while found := recent_events(self.storage, count=BATCH, after=after):
             yield from found
             after = found[-1].id
 

@@ -13,6 +13,7 @@ from optbench.storage.finals_records import FinalsRecord, write_plan
 from optbench.storage.follow import Follower
 from optbench.storage.growth import append_fixed, note_until_decided
 from optbench.storage.identity import rename_study
+from optbench.storage.liveness import HEARTBEAT_TIMEOUT
 from optbench.storage.opening import open_storage
 from optbench.storage.past import past_attributes, past_trials
 from optbench.storage.plain import optuna_study
@@ -27,6 +28,7 @@ from optbench.storage.study_records import (
     sweep_of,
 )
 from optbench.storage.test_log import count_evaluations, log_replay
+from optbench.storage.totals import NewTotal, set_total
 from optbench.storage.trial_records import (
     TrialRecord,
     best_first,
@@ -41,8 +43,7 @@ from optbench.storage.trial_records import (
     winner_first,
 )
 from optbench.storage.worker_records import WorkerRecord, study_workers
-from optbench.storage.workers import HEARTBEAT_TIMEOUT
-from optbench.storage.writer import Writer, open_study, set_total
+from optbench.storage.writer import Writer, open_study
 
 __all__ = [
     "COUNTED",
@@ -50,6 +51,7 @@ __all__ = [
     "PENDING",
     "FinalsRecord",
     "Follower",
+    "NewTotal",
     "Storage",
     "StudyRecord",
     "TrialRecord",

@@ -1,6 +1,7 @@
 """The studies in the queue that want workers, and which of them comes first."""
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from optbench.scheduler.states import State, Wish
+from optbench.storage.liveness import clock, lives
 from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool
 from optbench.storage.study_reader import read_records
 from optbench.storage.study_records import StudyRecord
-from optbench.storage.workers import clock, lives
 
 
 class QueueState(enum.StrEnum):
@@ -56,13 +57,25 @@ class Candidate:
     @property
     def open(self) -> bool:
         """Whether one more worker may train it, now or once a worker dies."""
-        most = self.place.submission.max_workers
-        return self.place.runs and (most is None or self.workers < most)
+        return self.place.runs and self._room > 0
 
     @property
     def wanted(self) -> bool:
         """Whether one more worker can do something now: train a free trial, or conclude the study."""
-        return self.open and (self.finished or self.record.free_slots > 0)
+        return self.wants > 0
+
+    @property
+    def wants(self) -> int:
+        """How many more workers can do something now."""
+        if not self.place.runs:
+            return 0
+        return int(min(self._room, 1 if self.finished else self.record.free_slots))
+
+    @property
+    def _room(self) -> float:
+        """How many more workers it may have."""
+        maximum = self.place.submission.max_workers
+        return math.inf if maximum is None else maximum - self.workers
 
 
 def candidates(session: Session, found: Sequence[Place] | None = None) -> list[Candidate]:
@@ -79,7 +92,9 @@ def candidates(session: Session, found: Sequence[Place] | None = None) -> list[C
             busy[row.study_id] = busy.get(row.study_id, 0) + 1
     records = {record.study_id: record for record in read_records(session, [place.study_id for place in found])}
     return [
-        Candidate(place=place, record=records[place.study_id], workers=busy.get(place.study_id, 0)) for place in found
+        Candidate(place=place, record=records[place.study_id], workers=busy.get(place.study_id, 0))
+        for place in found
+        if place.study_id in records  # it was not deleted in between
     ]
 
 
@@ -88,5 +103,5 @@ def in_order(one: Candidate) -> tuple[float, ...]:
 
     The highest priority comes first, then the fewest workers for their maximum, then the oldest.
     """
-    share = one.workers / (one.place.submission.max_workers or one.record.total or 1)
-    return -one.place.submission.priority, share, one.place.submitted.timestamp(), one.place.study_id
+    fraction = one.workers / (one.place.submission.max_workers or one.record.total or 1)
+    return -one.place.submission.priority, fraction, one.place.submitted.timestamp(), one.place.study_id

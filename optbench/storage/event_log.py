@@ -8,8 +8,8 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
-from optbench.storage.schema import events, receivers
-from optbench.storage.workers import clock
+from optbench.storage.liveness import clock
+from optbench.storage.schema import events, receivers, schema_version
 
 KEPT = 10_000
 LONGEST = 1000  # characters of a text
@@ -24,7 +24,6 @@ class EventKind(enum.StrEnum):
     STOPPED = "stopped"
     PRIORITY = "priority"
     TAKEN = "taken"
-    LEFT = "left"
     DONE = "done"
     FAILED = "failed"  # it can never run
     DECLINED = "declined"  # a worker cannot run it and leaves it to others
@@ -48,7 +47,12 @@ class EventRecord:
 
 
 def note(session: Session, kind: EventKind, text: str, *, study: str | None = None, worker: str | None = None) -> None:
-    """Add an event in the transaction of what it is about, and drop the oldest beyond the number that is kept."""
+    """Add an event at the end of the transaction of what it is about; drop the oldest beyond the number that is kept.
+
+    Transactions that note something do so one after the other, so that whoever reads the log up to an event has seen
+    all with smaller ids. Therefore a transaction should lock nothing after its first note.
+    """
+    session.execute(select(schema_version.c.version).with_for_update())  # a row that everybody has and nobody changes
     added = session.execute(
         insert(events).values(at=clock(session), kind=kind.value, study_name=study, worker=worker, text=text[:LONGEST])
     )
@@ -58,16 +62,17 @@ def note(session: Session, kind: EventKind, text: str, *, study: str | None = No
 
 
 def recent_events(
-    storage: Storage, study: str | None = None, count: int = 50, after: int = 0, oldest: bool = False
+    storage: Storage, study: str | None = None, count: int = 50, after: int | None = None
 ) -> list[EventRecord]:
-    """So many events in their order: the newest, or the `oldest`, of those with a larger id than `after`.
+    """At most so many events in their order, of one study or of all.
 
-    Of one study, or of all.
+    They are the newest, or, if `after` is given, the first with larger ids: whoever goes on after the last one that it
+    got misses none.
     """
 
     def work(session: Session) -> list[EventRecord]:
-        order = events.c.id if oldest else events.c.id.desc()
-        query = select(events).where(events.c.id > after).order_by(order).limit(count)
+        newest = select(events).order_by(events.c.id.desc())
+        query = newest if after is None else select(events).order_by(events.c.id).where(events.c.id > after)
         if study is not None:
             query = query.where(events.c.study_name == study)
         return [
@@ -79,10 +84,16 @@ def recent_events(
                 worker=row.worker,
                 text=row.text,
             )
-            for row in sorted(session.execute(query), key=lambda row: row.id)
+            for row in sorted(session.execute(query.limit(count)), key=lambda row: row.id)
         ]
 
     return storage.read(work)
+
+
+def declined_by(session: Session, study: str, since: datetime) -> set[str]:
+    """The names of the workers that left the study to others since then, because they cannot run it."""
+    query = select(events.c.worker).where(events.c.kind == EventKind.DECLINED.value, events.c.study_name == study)
+    return set(session.scalars(query.where(events.c.at >= since)))
 
 
 def newest_event(storage: Storage) -> int:

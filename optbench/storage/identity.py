@@ -11,7 +11,7 @@ from optbench.definition import check_study_name
 from optbench.errors import StudyError, counted
 from optbench.storage.engine import Storage
 from optbench.storage.optuna_private import models
-from optbench.storage.schema import TOKEN, test_evaluations
+from optbench.storage.schema import TOKEN, events, test_evaluations
 from optbench.storage.workers import alive
 
 
@@ -39,7 +39,7 @@ def give_token(session: Session, study: Any) -> None:
 
 
 def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
-    """Give the study another name. Its curves, metric, confirmations, finals and plots stay with it.
+    """Give the study another name. Its curves, metric, confirmations, finals, plots and events stay with it.
 
     Raises DefinitionError if the name is not allowed, and StudyError if it is taken or the study has live workers.
     """
@@ -51,6 +51,7 @@ def rename_study(storage: Storage, study_id: int, new_name: str) -> None:
             raise StudyError(f"there is no study with the id {study_id}; `optbench studies` lists the studies")
         check_idle(session, study_id, study.study_name)
         check_free(session, new_name, study_id)
+        session.execute(events.update().where(events.c.study_name == study.study_name).values(study_name=new_name))
         study.study_name = new_name
         if token := token_of(study):
             log = test_evaluations.update().where(test_evaluations.c.study_token == token)

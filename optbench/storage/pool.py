@@ -6,18 +6,17 @@ import socket
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from optbench.errors import StudyError, nearest
-from optbench.scheduler.states import Need
-from optbench.storage.candidates import Candidate, candidates, in_order
 from optbench.storage.engine import Storage
 from optbench.storage.event_log import EventKind, note
-from optbench.storage.queue import Place, read_places
-from optbench.storage.schema import pool, queue
-from optbench.storage.workers import HEARTBEAT_TIMEOUT, clock, lives
+from optbench.storage.liveness import HEARTBEAT_TIMEOUT, Watch, clock, is_young
+from optbench.storage.queue import read_places
+from optbench.storage.schema import pool
 
 
 class PoolState(enum.StrEnum):
@@ -57,14 +56,11 @@ class PoolRecord:
     @property
     def alive(self) -> bool:
         """Whether its last heartbeat is younger than its timeout."""
-        return abs(self.heartbeat_age) < self.timeout
+        return is_young(self.heartbeat_age, self.timeout)
 
 
 class PoolWorker:
-    """One worker of the pool, as the database knows it.
-
-    Studies that it has declined are those that it cannot run: they are left to others until they are asked for again.
-    """
+    """One worker of the pool, as the database knows it. `study_id` is the study that it trains; None if it is idle."""
 
     def __init__(
         self,
@@ -79,21 +75,27 @@ class PoolWorker:
         self.heartbeat_timeout = heartbeat_timeout
         self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.study_id: int | None = None
-        self.declined: dict[int, datetime] = {}  # when the study was last asked for, by its id
+        self.drained = False  # whether it was seen to be draining, so that this outlasts the loss of its row
+        self.watch = Watch(self.name, heartbeat_timeout)
 
     def heartbeat(self) -> None:
         """Write a heartbeat, and remove the dead workers of the pool. Does not wait for the end of an outage."""
 
         def work(session: Session) -> None:
+            last = session.scalar(select(pool.c.heartbeat).where(pool.c.worker == self.name).with_for_update())
             now = clock(session)
-            mine = update(pool).where(pool.c.worker == self.name).values(heartbeat=now, study_id=self.study_id)
-            if not session.execute(mine).rowcount:  # type: ignore[attr-defined]
+            if last is None:
                 self._enter(session, now)
-            for row in session.execute(select(pool).where(pool.c.worker != self.name)).all():
-                if not lives(row, now):
-                    unchanged = pool.c.worker == row.worker, pool.c.heartbeat == row.heartbeat
-                    if session.execute(delete(pool).where(*unchanged)).rowcount:  # type: ignore[attr-defined]
-                        note(session, EventKind.WORKER_LOST, "its heartbeats stopped", worker=row.worker)
+            else:
+                mine = update(pool).where(pool.c.worker == self.name)
+                session.execute(mine.values(heartbeat=now, study_id=self.study_id))
+                self.watch.beat((now - last).total_seconds())
+            dead = self.watch.dead(session.execute(select(pool)).all(), now)
+            lost = [row.worker for row in dead if self._removed(session, row)]
+            if last is None:
+                note(session, EventKind.WORKER_STARTED, f"label {self.label}" if self.label else "", worker=self.name)
+            for name in lost:
+                note(session, EventKind.WORKER_LOST, "its heartbeats stopped", worker=name)
 
         self.storage.write(work, patient=False)
 
@@ -102,71 +104,20 @@ class PoolWorker:
 
         def work(session: Session) -> None:
             if session.execute(delete(pool).where(pool.c.worker == self.name)).rowcount:  # type: ignore[attr-defined]
-                note(session, EventKind.WORKER_ENDED, "in order", worker=self.name)
+                note(session, EventKind.WORKER_ENDED, "stopped normally", worker=self.name)
 
         self.storage.write(work, patient=False)
-
-    def take(self) -> Candidate | None:
-        """The study that this worker takes from the queue; None if nothing there wants it."""
-
-        def work(session: Session) -> Candidate | None:
-            for one in self._fitting(session):
-                # Of several workers that want the last place, one gets it: the others count again after it.
-                session.execute(
-                    select(queue.c.study_id).where(queue.c.study_id == one.place.study_id).with_for_update()
-                )
-                again = next((now for now in self._fitting(session) if now.place.study_id == one.place.study_id), None)
-                if again is not None:
-                    self.study_id = again.place.study_id
-                    session.execute(update(pool).where(pool.c.worker == self.name).values(study_id=self.study_id))
-                    note(session, EventKind.TAKEN, "", study=again.place.study, worker=self.name)
-                    return again
-            return None
-
-        self.study_id = None
-        if not self.storage.read(self._fitting):
-            return None
-        return self.storage.write(work)
-
-    def release(self) -> None:
-        """Note that this worker trains no study now."""
-
-        def work(session: Session) -> None:
-            session.execute(update(pool).where(pool.c.worker == self.name).values(study_id=None))
-
-        self.study_id = None
-        self.storage.write(work)
-
-    def decline(self, place: Place, why: str) -> None:
-        """Leave the study to others until it is submitted or resumed, and say why, once."""
-        self.declined[place.study_id] = place.asked
-        self.storage.write(lambda session: note(session, EventKind.DECLINED, why, study=place.study, worker=self.name))
-
-    def should_leave(self) -> bool:
-        """Whether this worker was asked to drain, or a study of a higher priority than its own waits for it."""
-
-        def work(session: Session) -> bool:
-            if session.scalar(select(pool.c.draining).where(pool.c.worker == self.name)):
-                return True
-            found = read_places(session)
-            own = next((place for place in found if place.study_id == self.study_id), None)
-            if own is None:
-                return False
-            # Every worker asks this every two seconds, so the trials of studies are counted only if it matters.
-            least = own.submission.priority
-            higher = [p for p in found if p.submission.priority > least and p.runs and self._fits(p)]
-            return any(one.wanted for one in candidates(session, higher))
-
-        return self.storage.read(work)
-
-    def idle(self) -> bool:
-        """Whether no study may need this worker, not even to take over the trials of a worker that dies."""
-        return not self.storage.read(self._open)
 
     def draining(self) -> bool:
         """Whether this worker was asked to drain."""
         query = select(pool.c.draining).where(pool.c.worker == self.name)
-        return bool(self.storage.read(lambda session: session.scalar(query)))
+        self.drained |= bool(self.storage.read(lambda session: session.scalar(query)))
+        return self.drained
+
+    def _removed(self, session: Session, row: Any) -> bool:
+        """Whether this worker removed the dead one: it has not come back, and no other removed it."""
+        unchanged = pool.c.worker == row.worker, pool.c.heartbeat == row.heartbeat
+        return bool(session.execute(delete(pool).where(*unchanged)).rowcount)  # type: ignore[attr-defined]
 
     def _enter(self, session: Session, now: datetime) -> None:
         session.execute(
@@ -180,25 +131,10 @@ class PoolWorker:
                 started=now,
                 heartbeat=now,
                 timeout=self.heartbeat_timeout,
-                draining=False,
+                draining=self.drained,
                 study_id=self.study_id,
             )
         )
-        note(session, EventKind.WORKER_STARTED, f"label {self.label}" if self.label else "", worker=self.name)
-
-    def _fitting(self, session: Session) -> list[Candidate]:
-        """The studies that want one more worker and that this worker can train, first choice first."""
-        return sorted((one for one in self._open(session) if one.wanted), key=in_order)
-
-    def _open(self, session: Session) -> list[Candidate]:
-        """The studies that this worker may train."""
-        fitting = [place for place in read_places(session) if place.runs and self._fits(place)]
-        return [one for one in candidates(session, fitting) if one.open]
-
-    def _fits(self, place: Place) -> bool:
-        able = place.submission.needs is not Need.GPU or self.gpu
-        declined = self.declined.get(place.study_id) == place.asked
-        return place.submission.label == self.label and able and not declined
 
 
 def pool_workers(storage: Storage) -> list[PoolRecord]:

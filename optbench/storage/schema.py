@@ -1,5 +1,7 @@
 """Our tables, declared in the same metadata as Optuna's, so that both are created together."""
 
+from typing import Any
+
 from sqlalchemy import Boolean, Column, DateTime, Float, ForeignKey, Integer, String, Table, and_, literal
 
 from optbench.scheduler.attributes import StudySystemAttribute
@@ -30,12 +32,17 @@ epochs = Table(
 _held = models.StudySystemAttributeModel.__table__
 _trials = models.TrialModel.__table__
 
+
+def _has_token(column: Any) -> Any:
+    """Whether the attribute is a study's token, and the one in the column."""
+    return and_(_held.c.key == TOKEN, _held.c.value_json == literal('"') + column + literal('"'))
+
+
 # An epoch belongs to the trial at its trial_id only if that trial also has its number, in a study that has its token.
 # SQLite gives the id of a deleted trial to the next new one, and Optuna's own programs delete without foreign keys, so
 # a row may outlive its trial and end up at another trial's id. Every query that reads epochs uses this join.
 _same_trial = and_(_trials.c.trial_id == epochs.c.trial_id, _trials.c.number == epochs.c.trial_number)
-_token_json = literal('"') + epochs.c.study_token + literal('"')
-_same_study = and_(_held.c.study_id == _trials.c.study_id, _held.c.key == TOKEN, _held.c.value_json == _token_json)
+_same_study = and_(_held.c.study_id == _trials.c.study_id, _has_token(epochs.c.study_token))
 ATTACHED = epochs.join(_trials, _same_trial).join(_held, _same_study)
 
 workers = Table(
@@ -75,6 +82,7 @@ queue = Table(  # the studies that people submitted and that are not finished
     Column("asked", DateTime, nullable=False),  # when it was last submitted or resumed
     Column("problem", String(1000)),  # why it can never run; null: none is known
 )
+QUEUED = queue.join(_held, and_(_held.c.study_id == queue.c.study_id, _has_token(queue.c.study_token)))
 
 pool = Table(  # the long-lived workers, each with the study that it trains
     "optbench_pool",

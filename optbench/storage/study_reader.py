@@ -57,10 +57,10 @@ def find_study(storage: Storage, name: str) -> StudyRecord:
         study = models.StudyModel
         rows = session.execute(select(study.study_id, study.study_name).where(study.study_name == name)).all()
         found = [row.study_id for row in rows if row.study_name == name]  # for MariaDB, S and s are the same name
-        if not found:
-            names = session.scalars(select(study.study_name)).all()
-            raise StudyError(f"no study {name!r} in {shown(storage.url)}; {nearest(name, names)}")
-        return read_records(session, found)[0]
+        for record in read_records(session, found) if found else ():
+            return record
+        names = session.scalars(select(study.study_name)).all()
+        raise StudyError(f"no study {name!r} in {shown(storage.url)}; {nearest(name, names)}")
 
     return storage.read(work)
 
@@ -83,10 +83,10 @@ class _Trials:
 
 
 def read_records(session: Session, study_ids: Collection[int] | None) -> list[StudyRecord]:
-    """The records of these studies, or of all."""
+    """The records of these studies, or of all. Those that were deleted in between are left out."""
     study = models.StudyModel
     named: dict[int, str] = {row[0]: row[1] for row in session.execute(select(study.study_id, study.study_name))}
-    wanted = named.keys() if study_ids is None else study_ids
+    wanted = named.keys() if study_ids is None else named.keys() & set(study_ids)
     attributes = _attributes(session, models.StudyUserAttributeModel, READ, study_ids)
     ours = {i for i in wanted if all(isinstance(attributes[i].get(key), dict) for key in OURS)}
     hidden = _attributes(session, models.StudySystemAttributeModel, list(StudySystemAttribute), None)

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
 from optbench.storage.identity import token_of
+from optbench.storage.liveness import clock
 from optbench.storage.optuna_private import models
 from optbench.storage.schema import TOKEN, test_evaluations
-from optbench.storage.workers import clock
 
 
 class Occasion(StrEnum):

@@ -32,12 +32,12 @@ from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.states import Metric
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import one_line, optuna_storage, shown
+from optbench.storage.liveness import HEARTBEAT_TIMEOUT, clock
 from optbench.storage.opening import make_tables
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.schema import TOKEN, VERSION, epochs, metadata, schema_version, test_evaluations, workers
 from optbench.storage.test_log import Occasion
 from optbench.storage.upkeep import backup
-from optbench.storage.workers import HEARTBEAT_TIMEOUT, clock
 from optbench.storage.writer import METRIC_NAMES
 
 OLD_LOG = Table(  # the log of test-set evaluations in schema 3

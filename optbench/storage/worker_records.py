@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from optbench.storage.engine import Storage
+from optbench.storage.liveness import clock, is_young
 from optbench.storage.schema import workers
-from optbench.storage.workers import clock
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class WorkerRecord:
     @property
     def alive(self) -> bool:
         """Whether the last heartbeat is closer to now than the timeout."""
-        return abs(self.heartbeat_age) < self.timeout
+        return is_young(self.heartbeat_age, self.timeout)
 
 
 def study_workers(storage: Storage, study_id: int) -> list[WorkerRecord]:

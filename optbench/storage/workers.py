@@ -1,13 +1,11 @@
-"""Workers: writes their heartbeats, by the database's clock, and ends the trials of dead ones."""
+"""The workers of a study: writes their heartbeats, and ends the trials of dead ones."""
 
 import json
 import os
 import socket
-import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection
 from typing import Any
 
 from optuna.trial import TrialState
@@ -16,11 +14,10 @@ from sqlalchemy.orm import Session, selectinload
 
 from optbench.scheduler.attributes import TrialAttribute
 from optbench.scheduler.states import Decision, Ending
+from optbench.storage.liveness import HEARTBEAT_TIMEOUT, Watch, clock, is_young, lives
 from optbench.storage.optuna_private import models
 from optbench.storage.rows import attribute, end
 from optbench.storage.schema import ATTACHED, epochs, workers
-
-HEARTBEAT_TIMEOUT = 60  # seconds
 
 
 class Worker:
@@ -29,8 +26,7 @@ class Worker:
     def __init__(self, study_id: int, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
         self.study_id, self.heartbeat_timeout = study_id, heartbeat_timeout
         self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.seen = time.monotonic()  # this worker's last heartbeat, by its own monotonic clock
-        self.watched: dict[str, tuple[datetime, float]] = {}  # other workers: heartbeat, and since when it is unchanged
+        self.watch = Watch(self.name, heartbeat_timeout)
 
     def rejoin(self, session: Session) -> None:
         """Write a heartbeat if this worker's have stopped, or if another worker took it for dead and removed it."""
@@ -50,9 +46,7 @@ class Worker:
             )
             return
         session.execute(update(workers).where(mine).values(heartbeat=now))
-        late, self.seen = time.monotonic() - self.seen, time.monotonic()
-        if max(late, (now - last).total_seconds()) >= self.heartbeat_timeout / 2:
-            self.watched.clear()  # this worker was frozen or cut off, and perhaps the others with it
+        self.watch.beat((now - last).total_seconds())
 
     def reap(self, session: Session) -> None:
         """End the running trials of this study's dead workers, so that their slots become free.
@@ -63,9 +57,11 @@ class Worker:
         columns = workers.c.worker, workers.c.heartbeat, workers.c.timeout
         rows = session.execute(select(*columns).where(workers.c.study_id == self.study_id)).all()
         now = clock(session)
-        dead = self._dead(rows, now)
+        dead = self.watch.dead(rows, now)
         young = {
-            (row.timeout, row.worker) for row in rows if abs((now - row.heartbeat).total_seconds()) < row.timeout / 2
+            (row.timeout, row.worker)
+            for row in rows
+            if is_young((now - row.heartbeat).total_seconds(), row.timeout / 2)
         }
         own = self.heartbeat_timeout, self.name
         if own != min(young - {(row.timeout, row.worker) for row in dead} | {own}):
@@ -88,34 +84,6 @@ class Worker:
         for trial, worker in _locked(session, own):
             _interrupt(session, trial, f"worker {worker} left")
         session.execute(delete(workers).where(workers.c.worker == self.name))
-
-    def _dead(self, rows: Sequence[Any], now: datetime) -> list[Any]:
-        """The workers that are dead.
-
-        A worker is dead once its last heartbeat is older than its timeout and this worker has seen it unchanged for
-        half of that time, so that an outage of the database kills no worker. It is also dead once this worker has seen
-        its heartbeat unchanged for the whole timeout, whatever the age of the heartbeat: the database's clock may have
-        been set back. This worker measures the time unchanged by its monotonic clock.
-        """
-        before, self.watched = self.watched, {}
-        seen, dead = time.monotonic(), []
-        for row in rows:
-            heartbeat, since = before.get(row.worker, (None, seen))
-            since = since if heartbeat == row.heartbeat else seen
-            self.watched[row.worker] = (row.heartbeat, since)
-            unchanged = seen - since
-            overdue = not lives(row, now) and unchanged >= row.timeout / 2
-            if row.worker != self.name and (overdue or unchanged >= row.timeout):
-                dead.append(row)
-        return dead
-
-
-def clock(session: Session) -> datetime:
-    """The database's time, naive and in UTC. PostgreSQL's CURRENT_TIMESTAMP would be the start of the transaction."""
-    postgresql = session.get_bind().dialect.name == "postgresql"
-    moment = func.clock_timestamp() if postgresql else func.current_timestamp()
-    now: datetime = session.execute(select(moment)).scalar_one()
-    return now.replace(tzinfo=None)
 
 
 def alive(session: Session, study_id: int | None = None) -> set[str]:
@@ -171,11 +139,6 @@ def running_by_study(session: Session) -> dict[int, list[str]]:
     for study_id, text in session.execute(query):
         found[study_id].append(json.loads(text))
     return found
-
-
-def lives(row: Any, now: datetime) -> bool:
-    """Whether the last heartbeat is recent. A heartbeat far in the future, before the clock was set back, is not."""
-    return bool(abs((now - row.heartbeat).total_seconds()) < row.timeout)
 
 
 def _interrupt(session: Session, trial: Any, reason: str) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy import delete, exists, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from optbench.definition.stored import read_sweep
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.contract import Claim
@@ -23,12 +22,13 @@ from optbench.scheduler.states import Ending, Wish
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
 from optbench.storage.identity import give_token, token_of
+from optbench.storage.liveness import HEARTBEAT_TIMEOUT
 from optbench.storage.optuna_private import models, trial_id_of
 from optbench.storage.queue import wish_of
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters
 from optbench.storage.schema import epochs
 from optbench.storage.test_log import Occasion, log_evaluation
-from optbench.storage.workers import HEARTBEAT_TIMEOUT, Worker, alive
+from optbench.storage.workers import Worker
 from optbench.training.contract import Epoch
 
 METRIC_NAMES = StudySystemAttribute.METRIC_NAMES.value
@@ -78,33 +78,6 @@ def _origin_token(session: Session, held: Mapping[str, Any]) -> dict[str, str]:
     origin = models.StudyModel.find_by_name(held.get(StudyAttribute.ORIGIN), session)
     token = None if origin is None else token_of(origin)
     return {} if token is None else {StudyAttribute.ORIGIN_TOKEN.value: token}
-
-
-def set_total(storage: Storage, study_id: int, total: int, held: Mapping[str, Any]) -> None:
-    """Write the study's total and the attributes `held`, unless live workers train towards a larger total.
-
-    Nothing is written either if the study's list of fixed trials was extended since `held` was made from it.
-    """
-
-    def work(session: Session) -> None:
-        study = session.get(models.StudyModel, study_id, with_for_update=True)
-        rows = {row.key: row for row in study.user_attributes} if study else {}
-        row = rows.get(StudyAttribute.TRIALS)
-        if row is None or (json.loads(row.value_json) > total and alive(session, study_id)) or _extended(rows, held):
-            return
-        for key, value in {**held, StudyAttribute.TRIALS: total}.items():
-            rows[key].value_json = json.dumps(value)
-
-    storage.write(work)
-
-
-def _extended(rows: Mapping[str, Any], held: Mapping[str, Any]) -> bool:
-    """Whether the study's list of fixed trials is longer than the one in the new definition."""
-    key = StudyAttribute.DEFINITION
-    if key not in held or key not in rows:
-        return False
-    now, new = read_sweep(json.loads(rows[key].value_json)), read_sweep(held[key])
-    return not now.searches and len(now.fixed) > len(new.fixed)
 
 
 class Writer:

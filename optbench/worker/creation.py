@@ -21,6 +21,7 @@ from optbench.scheduler.finals import FinalsPlan
 from optbench.scheduler.states import Metric, Role
 from optbench.storage import (
     PENDING,
+    NewTotal,
     Storage,
     StudyRecord,
     UntilDecided,
@@ -92,11 +93,15 @@ def create_study(
 
 def continue_to(storage: Storage, study: StudyRecord, sweep: Sweep) -> None:
     """Give the study the sweep's total of trials, unless it has finished more."""
+    if (new := new_total(study, sweep)) is not None:
+        set_total(storage, study.study_id, new)
+
+
+def new_total(study: StudyRecord, sweep: Sweep) -> NewTotal | None:
+    """What is to be written to give the study the sweep's total; None if it has that, or has finished more."""
     if study.finished < sweep.trials:
-        changing = {str(key): value for key, value in _changing(sweep).items()}
-        set_total(storage, study.study_id, sweep.trials, changing)
-    elif study.finished == sweep.trials != study.total:  # a larger total was given up
-        set_total(storage, study.study_id, sweep.trials, {})
+        return NewTotal(sweep.trials, {str(key): value for key, value in _changing(sweep).items()})
+    return NewTotal(sweep.trials) if study.finished == sweep.trials != study.total else None  # a larger was given up
 
 
 def make_study(

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,59 +23,28 @@ from optbench.errors import (
     OptbenchError,
     StorageError,
     StudyError,
-    tolerated,
 )
 from optbench.logs import set_up
 from optbench.scheduler.states import StudyState
 from optbench.storage import HEARTBEAT_TIMEOUT, StudyRecord, open_storage, shown
 from optbench.storage.candidates import Candidate
 from optbench.storage.pool import PoolWorker
-from optbench.storage.queue import Place, enqueue, remove_finished, set_problem
+from optbench.storage.queue import Place
+from optbench.storage.steering import conclude, set_problem
+from optbench.storage.taking import Taker
 from optbench.worker.finals import open_finals
-from optbench.worker.heartbeat import HEARTBEATS
 from optbench.worker.journal import Journal, say
 from optbench.worker.patience import Patience
+from optbench.worker.presence import POLL, Presence
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import SIGNALS, Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
-POLL, LONGEST = 2.0, 10.0  # seconds between two looks at the queue: more if nothing was there for a while
+LONGEST = 10.0  # seconds between two looks at the queue, once nothing was there for a while
 GRACE = 20.0  # seconds that running trials have to finish after SIGTERM
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 Request = Callable[[], StopRequest | None]
-
-
-class Presence:
-    """Writes the heartbeats of a worker of the pool from a thread, and asks there whether it should leave its study."""
-
-    def __init__(self, worker: PoolWorker) -> None:
-        self.worker, self.leaving, self.over = worker, False, threading.Event()
-        self.thread = threading.Thread(target=self._look_after, daemon=True)
-
-    def __enter__(self) -> "Presence":
-        self.worker.heartbeat()
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join()
-        with tolerated(log, "this worker could not sign off", StorageError):
-            self.worker.leave()
-
-    def request(self) -> StopRequest | None:
-        """DRAIN if the worker should finish its running trials and leave its study."""
-        return StopRequest.DRAIN if self.leaving else None
-
-    def _look_after(self) -> None:
-        due = time.monotonic()
-        while not self.over.wait(POLL):
-            with tolerated(log, "the database does not answer", StorageError):
-                self.leaving = self.worker.should_leave()
-                if time.monotonic() >= due:
-                    self.worker.heartbeat()
-                    due = time.monotonic() + self.worker.heartbeat_timeout / HEARTBEATS
 
 
 class Pooled:
@@ -84,21 +52,23 @@ class Pooled:
 
     def __init__(self, worker: PoolWorker, options: Options, idle_seconds: float | None = None) -> None:
         self.storage, self.worker, self.options, self.idle_seconds = worker.storage, worker, options, idle_seconds
+        self.taker = Taker(worker)
         self.busy = time.monotonic()  # when a study last needed this worker
 
     def run(self, stop: Request) -> None:
         """Raises StorageError if the database does not answer within the patience."""
         say(f"worker {self.worker.name} waits for studies in {shown(self.storage.url)}")
-        with Presence(self.worker) as presence:
+        with Presence(self.taker) as presence:
             self.busy, pause = time.monotonic(), POLL
             while stop() is None and not self.worker.draining():
+                presence.check()
                 presence.leaving = False
                 self.storage.outage = Patience(stop, Journal("queue"), self.options.patience)
-                taken = self.worker.take()
+                taken = self.taker.take()
                 if taken is not None:
                     pause = POLL
                     self._work(taken, lambda: strictest(stop(), presence.request()))
-                    self.worker.release()  # with the patience of the study that it leaves
+                    self.taker.release()  # with the patience of the study that it leaves
                     self.busy = time.monotonic()
                 elif self._idle_for_too_long():
                     return
@@ -110,7 +80,7 @@ class Pooled:
         """Whether the worker is to end, because no study needed it for so long."""
         if self.idle_seconds is None:
             return False
-        if not self.worker.idle():
+        if not self.taker.idle():
             self.busy = time.monotonic()
         return time.monotonic() - self.busy >= self.idle_seconds
 
@@ -120,38 +90,37 @@ class Pooled:
         try:
             study = Session(self.storage, place.study, self.options).run(stop, [Journal(place.study)])
             if study.state is StudyState.DONE:
-                self._conclude(taken, study)
+                self._conclude(study)
         except NotPreparedError as problem:
             self._decline(place, problem)
         except (CrashedError, DataError, DefinitionError) as problem:
             say(f"{place.study} can never run: {problem}")
-            set_problem(self.storage, place.study_id, str(problem), self.worker.name)
+            set_problem(self.storage, place, str(problem), self.worker.name)
         except StudyError as problem:
             self._decline(place, problem)
 
     def _decline(self, place: Place, problem: OptbenchError) -> None:
         say(f"{place.study} is left to other workers: {problem}")
-        self.worker.decline(place, str(problem))
+        self.taker.decline(place, str(problem))
 
-    def _conclude(self, taken: Candidate, study: StudyRecord) -> None:
-        """Put the finals of a finished search into the queue, if it asks for any, and take the search out of it."""
-        outcome = f"{study.finished} trials"
+    def _conclude(self, study: StudyRecord) -> None:
+        """Take the finished study out of the queue; a search's finals get its place there, if it asks for any."""
+        outcome, finals_id = f"{study.finished} trials", None
         if study.sweep is not None and study.sweep.finals is not None and study.searches:
-            outcome = self._open_finals(taken, study, study.sweep.finals)
+            outcome, finals_id = self._open_finals(study, study.sweep.finals)
         elif study.best is not None:
             outcome += f", best {100 * study.best:.2f} %"
-        say(f"{study.name} is done: {outcome}")
-        remove_finished(self.storage, study.study_id, outcome)
+        if conclude(self.storage, study.study_id, outcome, finals_id):
+            say(f"{study.name} is done: {outcome}")
 
-    def _open_finals(self, taken: Candidate, study: StudyRecord, asked: Finals) -> str:
-        """What became of the finals, in words."""
+    def _open_finals(self, study: StudyRecord, asked: Finals) -> tuple[str, int | None]:
+        """What became of the finals, in words, and their id if they are to be trained."""
         try:
             finals = open_finals(self.storage, study, asked, study.digests, study.facts)
         except StudyError as problem:
-            return f"{study.finished} trials; no finals: {problem}"
-        if finals.state is not StudyState.DONE:
-            enqueue(self.storage, finals.study_id, taken.place.submission)
-        return f"{study.finished} trials; its finals are {finals.name!r}"
+            return f"{study.finished} trials; no finals: {problem}", None
+        outcome = f"{study.finished} trials; its finals are {finals.name!r}"
+        return outcome, None if finals.state is StudyState.DONE else finals.study_id
 
 
 def _wait(stop: Request, seconds: float) -> None:

@@ -72,8 +72,10 @@ class EventsQuery(BaseModel):
     """Which events are asked for."""
 
     model_config = Closed
-    count: Annotated[int, Field(ge=1, le=MOST_LINES)] = Field(default=50, description="How many of the newest.")
-    after: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=0, description="Only those with a larger id.")
+    count: Annotated[int, Field(ge=1, le=MOST_LINES)] = Field(default=50, description="How many at most.")
+    after: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        default=None, description="The first with larger ids; without it, the newest."
+    )
 
 
 class TrialsQuery(BaseModel):

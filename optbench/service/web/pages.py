@@ -19,7 +19,7 @@ from optbench.service.web.gate import CSRF_FIELD
 from optbench.service.web.openapi import document
 from optbench.service.web.reading import drained
 from optbench.service.web.refusals import RefusalError
-from optbench.service.web.sweeps import steer
+from optbench.service.web.sweeps import change_study
 from optbench.service.web.tokens import Scope
 from optbench.storage import StudyRecord
 from optbench.storage.candidates import Candidate
@@ -74,10 +74,10 @@ def _act(call: Call, form: Mapping[str, str]) -> None:
         return
     study = Call(service=call.service, request=call.request, caller=call.caller, name=form.get("study", "")).study()
     if action in WISHES:
-        steer(call, study, Change(wish=WISHES[action]))
+        change_study(call, study, Change(wish=WISHES[action]))
     elif action == "priority":
         number = int(priority) if priority.removeprefix("-").isdecimal() and len(priority) < 9 else priority
-        steer(call, study, validated(Change, {"priority": number}))
+        change_study(call, study, validated(Change, {"priority": number}))
     else:
         raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, f"action = {action[:40]!r} is unknown")
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from optbench.storage import Storage, StudyRecord, studies
 from optbench.storage.candidates import Candidate, QueueState, candidates
 from optbench.storage.event_log import EventRecord, recent_events
+from optbench.storage.liveness import clock
 from optbench.storage.pool import PoolRecord, pool_workers
-from optbench.storage.workers import clock
 
 KEPT_SECONDS = 3.0
 EVENTS = 20

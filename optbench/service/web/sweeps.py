@@ -21,8 +21,9 @@ from optbench.storage import StudyRecord, studies, study_workers, trials
 from optbench.storage import sweep_of as sweep_in
 from optbench.storage.about import About
 from optbench.storage.candidates import Candidate, candidates
-from optbench.storage.queue import Submission, set_priority, set_wish
-from optbench.worker.creation import continue_to
+from optbench.storage.queue import Submission
+from optbench.storage.steering import steer
+from optbench.worker.creation import new_total
 from optbench.worker.submission import submit as put
 
 TOML = ("application/toml", "text/toml", "text/x-toml")
@@ -107,11 +108,11 @@ def change(call: Call) -> Response:
     """Changes what people wish of a study in the queue, its priority, or its number of trials."""
     asked = call.json(Change)
     study = call.study()
-    steer(call, study, asked)
+    change_study(call, study, asked)
     return answer(_with_place(study_json(call.study()), _queued(call).get(study.study_id)))
 
 
-def steer(call: Call, study: StudyRecord, asked: Change) -> None:
+def change_study(call: Call, study: StudyRecord, asked: Change) -> None:
     """Change what is asked for, after all of it was checked. Raises RefusalError."""
     if (asked.wish, asked.priority, asked.trials) == (None, None, None):
         raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing to change; expected wish, priority or trials")
@@ -119,16 +120,11 @@ def steer(call: Call, study: StudyRecord, asked: Change) -> None:
         raise RefusalError(
             HTTPStatus.CONFLICT, f"study {study.name!r} is not in the queue: it is finished, or runs by hand"
         )
-    sweep = None if asked.trials is None else _longer(study, asked.trials)
-    by = call.caller.name
+    total = None if asked.trials is None else new_total(study, _longer(study, asked.trials))
+    wish = None if asked.wish is None else Wish(asked.wish)
     try:
-        if sweep is not None:
-            continue_to(call.storage, study, sweep)
-        if asked.priority is not None:
-            set_priority(call.storage, study.study_id, asked.priority, by)
-        if asked.wish is not None:
-            set_wish(call.storage, study.study_id, Wish(asked.wish), by)
-    except StudyError as problem:  # it was finished or deleted in this moment
+        steer(call.storage, study.study_id, by=call.caller.name, wish=wish, priority=asked.priority, total=total)
+    except StudyError as problem:  # it was finished or deleted in this moment, or its workers go further
         raise RefusalError(HTTPStatus.CONFLICT, without_place(call.storage, str(problem))) from problem
     call.service.snapshots.forget()
 
