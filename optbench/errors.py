@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class OptbenchError(Exception):
-    """A mistake that one line explains: the command line prints it and exits with 2."""
+    """A mistake that one line explains: the command line prints it, and exits as `exits.code_of` says."""
 
 
 class DefinitionError(OptbenchError):

@@ -34,7 +34,7 @@ def importers(*packages):
 
 LAYERS = [
     {"errors", "randomness", "defaults", "choices", "__version__"},
-    {"cores", "files", "logs", "statistics", "optimizers"},
+    {"cores", "exits", "files", "logs", "statistics", "optimizers"},
     {"definition"},
     {"data"},
     {"training"},

@@ -1,6 +1,7 @@
 """The scripts of `optbench launch-script`, which the programs that read them accept, and what systemd is told."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -13,13 +14,18 @@ import pytest
 
 from optbench.choices import ScriptKind
 from optbench.errors import DefinitionError
+from optbench.exits import STOPPED, ExitCode, after_signal
 from optbench.launchers.notify import Notifier
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.scripts import Script, render
 from optbench.launchers.supervisor import Supervisor
+from optbench.worker.stop import SIGNALS
 from tests.commands import in_process
+from tests.light import environment
 
 AWKWARD = 'a\'b "c" $HOME %i `d` \\ é #: x'
+NOBODY = "postgresql+psycopg://u:p@127.0.0.1:1/x"
+IDLE = PoolOptions(exit_when_idle=5.0)
 URL = "postgresql+psycopg://u:p%20w$'\"@db.example.org/x"
 
 
@@ -115,6 +121,7 @@ def test_the_job_array_is_valid_bash_and_quotes_its_values():
         ("INT", "", 130, False),
         (None, "os._exit(0)", 0, False),
         (None, "os._exit(2)", 2, False),
+        (None, "os._exit(3)", 0, True),
         (None, "os.kill(os.getpid(), 9)", 0, True),
     ],
 )
@@ -139,6 +146,47 @@ def test_the_job_ends_in_order_and_is_queued_again_only_if_it_has_to(tmp_path, n
         assert process.wait(30) == code
     said = tmp_path / "scontrol.txt"
     assert (said.read_text() if said.exists() else "") == ("requeue 7_2\n" if requeued else "")
+
+
+def final_codes():
+    """The exit codes after which each program does not start a worker again, as its script says."""
+    units, (job,) = unit(), documents(render(Script(kind=ScriptKind.KUBERNETES, image="x", options=IDLE)))
+    ignore, fail = job["spec"]["podFailurePolicy"]["rules"]
+    assert (ignore["action"], fail["action"]) == ("Ignore", "FailJob")
+    return {
+        "systemd": {
+            int(code)
+            for line in re.findall("^(?:Success|RestartPrevent)ExitStatus=(.*)", units, re.M)
+            for code in line.split()
+        },
+        "kubernetes": set(fail["onExitCodes"]["values"]),
+        "slurm": {int(code) for code in re.search(r"case \$code in ([\d |]+)\)", slurm())[1].split("|")},
+    }
+
+
+def test_no_program_gives_up_a_worker_whose_database_does_not_answer_when_it_starts(tmp_path):
+    command = [sys.executable, "-u", "-m", "optbench", "worker", "--storage", NOBODY]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        lines = [process.stderr.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    assert "Connection refused" in lines[0]
+    assert lines[1] == f"optbench: the worker ended with exit code {ExitCode.UNREACHABLE}; it starts again in 1 s\n"
+    assert process.returncode == ExitCode.TERMINATED
+    final = final_codes()
+    assert [name for name, codes in final.items() if ExitCode.UNREACHABLE in codes] == []
+    assert {name for name, codes in final.items() if ExitCode.TERMINATED in codes} == {"systemd", "slurm"}
+    assert all(ExitCode.REFUSED in codes for codes in final.values())
+    assert "Connection refused" in in_process("queue", "--storage", NOBODY, code=ExitCode.UNREACHABLE)
+
+
+def test_a_worker_that_is_refused_is_not_started_again(tmp_path):
+    (tmp_path / "x.db").write_text("this is no database, but a text of some length")
+    assert "x.db" in in_process("worker", "--storage", "x.db", cwd=tmp_path, code=ExitCode.REFUSED)
+
+
+def test_the_exit_codes_after_signals_are_those_of_the_signals_that_are_heeded():
+    assert set(STOPPED) == {after_signal(number) for number in SIGNALS}
 
 
 def test_the_command_prints_a_script_and_refuses_what_does_not_fit():

@@ -87,7 +87,7 @@ def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
     assert "expected a token in OPTBENCH_TOKEN" in client.typed("queue", code=2)
     monkeypatch.setenv("OPTBENCH_TOKEN", client.secrets[Scope.READ])
     assert "this needs a token with the scope submit" in client.typed("submit", "tiny.toml", code=2)
-    assert "does not answer" in client.typed("queue", "--server", "http://127.0.0.1:1", code=2)
+    assert "does not answer" in client.typed("queue", "--server", "http://127.0.0.1:1", code=3)
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "file:///etc/passwd", "http://"])

@@ -37,6 +37,7 @@ from optbench.cli.output import console
 from optbench.cli.streams import drop_output, open_missing, print_error
 from optbench.cli.usage import explain
 from optbench.errors import OptbenchError
+from optbench.exits import ExitCode, code_of
 from optbench.logs import set_up
 
 VERSIONS = ("optuna", "optuna-dashboard", "tensorflow", "keras", "numpy", "scipy", "sqlalchemy")
@@ -44,21 +45,22 @@ log = logging.getLogger(__name__)
 
 
 def main() -> NoReturn:
-    """Run the command line: exits with 0, 1 (something differs), 2 (bad input, in one line), 130 or 143 (stopped)."""
+    """Run the command line, and exit with a code of exits.py. An error is one line on standard error."""
     open_missing()
     try:
         code = app(_verbose_first(sys.argv[1:]), prog_name="optbench", standalone_mode=False)
         sys.stdout.flush()
     except OptbenchError as problem:
         log.debug("the command ends with an error", exc_info=True)
-        code = _refuse(str(problem))
+        print_error(str(problem))
+        code = code_of(problem)
     except typer.TyperException as problem:
         code = _refuse(explain(problem))
     except (KeyboardInterrupt, typer.Abort):
-        code = 130
+        code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         drop_output()
-        code = 0
+        code = ExitCode.OK
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
             raise
@@ -107,6 +109,6 @@ def _verbose_first(arguments: Sequence[str]) -> list[str]:
     return [*(["--verbose"] if len(others) < len(options) else []), *others, *rest]
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str) -> ExitCode:
     print_error(message)
-    return 2
+    return ExitCode.REFUSED

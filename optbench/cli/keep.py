@@ -10,6 +10,7 @@ import typer
 from optbench.cli.options import DEFAULT_STORAGE, AsJson, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, print_json
 from optbench.errors import StudyError, counted
+from optbench.exits import ExitCode
 
 
 @app.command()
@@ -61,7 +62,7 @@ def doctor(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> No
             console.print(f"{where}{finding.what}", markup=False, soft_wrap=True)
         console.print(f"{shown(storage_.url)}: {summary}", markup=False, soft_wrap=True)
     if found:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DIFFERS)
 
 
 @app.command()
@@ -145,4 +146,4 @@ def _ask(question: str, yes: bool) -> None:
         raise StudyError(f"{question} Standard input is not a terminal, so nobody can answer; type --yes to agree")
     if not typer.confirm(question):
         console.print("nothing was changed")
-        raise typer.Exit(0)
+        raise typer.Exit

@@ -22,6 +22,7 @@ from optbench.cli.output import console, print_json
 from optbench.cli.train import SweepName
 from optbench.defaults import user_name
 from optbench.errors import DefinitionError
+from optbench.exits import ExitCode
 from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
 
@@ -109,7 +110,7 @@ def _wait(storage: "Storage", name: str, quiet: bool) -> None:
         if follow(storage, name, stop, screen, lambda: stop() is not None):
             return
     console.print(f"study {name!r} stays in the queue", markup=False)
-    raise typer.Exit(130)
+    raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 @app.command()

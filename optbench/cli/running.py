@@ -10,6 +10,7 @@ from optbench.cli import tables
 from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.errors import StorageError, StudyError
+from optbench.exits import ExitCode, after_signal
 from optbench.launchers.requests import Outcome, Request, execute
 from optbench.scheduler.states import Wish
 from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, trials
@@ -57,7 +58,7 @@ def _run(request: Request, stop: Stop, origins: Sequence[str] | None, train: Tra
         if stop.signal is None:
             raise
         console.print(f"stopped while the database did not answer: {problem}", markup=False, soft_wrap=True)
-        raise typer.Exit(128 + stop.signal) from problem
+        raise typer.Exit(after_signal(stop.signal)) from problem
     _exit(outcome, stop)
 
 
@@ -76,9 +77,9 @@ def _exit(outcome: Outcome, stop: Stop) -> None:
         )
         console.print(f"{reason}; {again} carries on", markup=False, soft_wrap=True)
     if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
+        raise typer.Exit(after_signal(stop.signal))
     if outcome.problems and not outcome.done:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DIFFERS)
 
 
 def _conclude(storage: Storage, request: Request, stop: Stop, origins: Sequence[str]) -> None:

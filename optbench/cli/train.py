@@ -25,6 +25,7 @@ from optbench.cli.options import (
 from optbench.cli.output import console, print_json
 from optbench.defaults import user_name
 from optbench.errors import DefinitionError
+from optbench.exits import ExitCode
 from optbench.scheduler.states import Metric
 from optbench.worker.stop import Stop
 
@@ -236,4 +237,4 @@ def replay(
         console.print(tables.curves(result))
         console.print(tables.agreement(result))
     if not result.same:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DIFFERS)

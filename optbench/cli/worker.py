@@ -1,5 +1,6 @@
 """The command that starts a worker of the pool. It stays light: the worker itself is a process of its own."""
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,12 +9,14 @@ from optbench.choices import Engine
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, HeartbeatTimeout, Label, StorageUrl, app
 from optbench.cli.streams import print_error
 from optbench.cli.train import Retries, WorkerCpus, WorkerGpus, check_local, placement
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, StorageError
+from optbench.exits import after_signal
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
     from optbench.launchers.pool_options import PoolOptions
 
+log = logging.getLogger(__name__)
 ExitWhenIdle = Annotated[float | None, typer.Option(metavar="SECONDS", help="End after so long without a study.")]
 Lifetime = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long, and end with the last one.")
@@ -41,7 +44,6 @@ def worker(
     """Take study after study from the queue, until Ctrl-C. Example: optbench worker --exit-when-idle 60"""
     from optbench.launchers.pool_options import PoolOptions
     from optbench.launchers.supervisor import Supervisor, pool_command
-    from optbench.storage import open_storage
     from optbench.worker.bounds import check_counts
 
     options = PoolOptions(
@@ -64,10 +66,25 @@ def worker(
     if workers != 1:
         raise DefinitionError("--workers is for --on ray; start the command again for one more worker here")
     check_local(worker_cpus, worker_gpus, None)
-    open_storage(storage, create=True).close()
+    _check_database(storage)
     environment = {"OPTBENCH_STORAGE": storage} | ({} if cores is None else {"OPTBENCH_CORES": str(cores)})
     code = Supervisor(pool_command(options.words()), environment, print_error).run()
     raise typer.Exit(code)
+
+
+def _check_database(storage: str) -> None:
+    """Raises StorageError for a database that cannot be used; one that does not answer for now is waited for.
+
+    A service manager would not start a worker again that is refused only because the database starts later than it.
+    """
+    from optbench.storage import open_storage
+
+    try:
+        open_storage(storage, create=True).close()
+    except StorageError as problem:
+        if not problem.passing:
+            raise
+        log.info("the worker waits for the database: %s", problem)
 
 
 def _on_cluster(storage: str, on: Engine, given: tuple[int, int, int], options: "PoolOptions") -> None:
@@ -88,4 +105,4 @@ def _on_cluster(storage: str, on: Engine, given: tuple[int, int, int], options: 
     finally:
         cluster.close()
     if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
+        raise typer.Exit(after_signal(stop.signal))

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from optbench.cores import cores
+from optbench.exits import STOPPED, ExitCode
 from optbench.launchers import Status
 from optbench.worker.session import Options
-from optbench.worker.stop import OWNER, SIGNALS, Stop, StopRequest
+from optbench.worker.stop import OWNER, Stop, StopRequest
 
 PREFIX = "optbench: "  # the beginning of every problem that a worker prints; log lines begin with a time
-STOPPED = tuple(128 + number for number in SIGNALS)  # the exit codes of workers that a signal stopped
 
 
 class LocalProcess:
@@ -137,7 +137,7 @@ def _problems(process: LocalProcess) -> list[str]:
     if code < 0 and process.process is not None:
         died = signal.Signals(-code).name
         return [f"{PREFIX}worker {process.process.pid} was ended by {died}; the others carried on"]
-    if code in (0, *STOPPED):
+    if code in (ExitCode.OK, *STOPPED):
         return []
     last = f": {output[-1]}" if output else ""
     return [line for line in output if line.startswith(PREFIX)] or [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optbench.errors import counted
+from optbench.exits import ExitCode
 from optbench.launchers import Status, WorkerProcess
 from optbench.launchers.engines import EngineError
 from optbench.launchers.pool_options import PoolOptions
@@ -115,7 +116,7 @@ class RayWorker:
         try:
             return int(ray.get(self.result))
         except ray.exceptions.RayError:
-            return 128 + signal.SIGTERM
+            return ExitCode.TERMINATED
 
 
 @dataclass(frozen=True, kw_only=True)

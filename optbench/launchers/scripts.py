@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optbench.choices import ScriptKind
 from optbench.errors import DefinitionError
+from optbench.exits import FINAL, STOPPED, ExitCode
 from optbench.launchers.pool_options import PoolOptions
 
 TEMPLATES = {
@@ -71,7 +72,11 @@ class Script:
 def render(script: Script) -> str:
     """The text of the script. Raises DefinitionError for a value that it cannot hold."""
     _check(script)
-    return _environment().get_template(TEMPLATES[script.kind]).render(script=script)
+    return (
+        _environment()
+        .get_template(TEMPLATES[script.kind])
+        .render(script=script, exits=ExitCode, stopped=STOPPED, final=FINAL)
+    )
 
 
 def _check(script: Script) -> None:

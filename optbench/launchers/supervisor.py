@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from optbench.exits import FINAL, ExitCode, after_signal
 from optbench.launchers.notify import VARIABLES, Notifier
 from optbench.worker.stop import OWNER, SIGNALS
 
 FIRST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as many after each death
 STEADY = 600.0  # a worker that lived for so many seconds starts with the first wait again
-REFUSED = 2  # the exit code of a worker that explained in one line why it cannot work
 ONCE = 1.0  # the same signal within so many seconds is one request: batch systems signal a whole tree of processes
-ENDED = (0, REFUSED, *(128 + number for number in SIGNALS))
 
 
 class Supervisor:
@@ -56,13 +55,13 @@ class Supervisor:
         while True:
             began = time.monotonic()
             code = self._run_once()
-            if code in ENDED or self.stopping:
-                return code if code >= 0 else 128 - code
+            if code in FINAL or self.stopping:
+                return code if code >= 0 else after_signal(-code)
             wait = FIRST if time.monotonic() - began >= STEADY else wait
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             self.say(f"the worker {how}; it starts again in {wait:g} s")
             if not self._sleep(wait):
-                return 128 + signal.SIGTERM
+                return ExitCode.TERMINATED
             wait = min(2 * wait, LONGEST)
 
     def stop(self, number: int) -> None:

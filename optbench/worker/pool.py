@@ -24,6 +24,7 @@ from optbench.errors import (
     StorageError,
     StudyError,
 )
+from optbench.exits import ExitCode, after_signal, code_of
 from optbench.logs import set_up
 from optbench.scheduler.states import StudyState
 from optbench.storage import HEARTBEAT_TIMEOUT, StudyRecord, open_storage, shown
@@ -140,7 +141,7 @@ def has_gpu() -> bool:
 
 
 def main() -> int:
-    """The exit code: 0, 2 (a problem, explained in one line), or 128 plus the number of the signal that stopped it."""
+    """The exit code: see exits.py."""
     given = _arguments()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # Ray starts its processes, and so this one, without Ctrl-C
     options = Options(
@@ -153,7 +154,7 @@ def main() -> int:
     with Stop(given.lifetime, drain=True, grace=given.grace) as stop:
         try:
             set_up()
-            storage = open_storage(storage_url())
+            storage = open_storage(storage_url(), create=True)  # it may not have been there before
             logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
             try:
                 worker = PoolWorker(
@@ -168,8 +169,8 @@ def main() -> int:
                 storage.close()
         except OptbenchError as problem:
             print(f"optbench: {' '.join(str(problem).split())}", file=sys.stderr)
-            return 3 if isinstance(problem, StorageError) and problem.passing else 2
-    return 128 + stop.signal if stop.signal else 0
+            return code_of(problem)
+    return after_signal(stop.signal) if stop.signal else ExitCode.OK
 
 
 def _arguments() -> argparse.Namespace:

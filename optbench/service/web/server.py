@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optbench.exits import after_signal
 from optbench.launchers.fleet import Fleet
 from optbench.service.serve import Refresher, address, dashboard_application, listen
 from optbench.service.web.application import Web
@@ -83,7 +84,7 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
         server.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
-    return 128 + heard[0]
+    return after_signal(heard[0])
 
 
 class WebServer:
