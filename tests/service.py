@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socketserver
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +87,26 @@ class Client:
         query = "" if study is None else f"?study={quote(study)}"
         body = tomli_w.dumps({key: value for key, value in (TINY | changes).items() if value is not None})
         return self.ask("POST", path + query, body.encode(), TOML, scope=scope)
+
+
+@contextmanager
+def answering(answer: bytes):
+    """The URL of a server that answers every request with these bytes, and the list of the requests' first bytes."""
+    got = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            got.append(self.request.recv(100_000))
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", got
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager

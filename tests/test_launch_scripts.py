@@ -15,10 +15,10 @@ import pytest
 from optbench.choices import ScriptKind
 from optbench.errors import DefinitionError
 from optbench.exits import STOPPED, ExitCode, after_signal
-from optbench.launchers.notify import Notifier
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.scripts import Script, render
 from optbench.launchers.supervisor import Supervisor
+from optbench.launchers.systemd import Systemd
 from optbench.worker.stop import SIGNALS
 from tests.commands import in_process
 from tests.light import environment
@@ -234,7 +234,7 @@ def test_the_supervisor_tells_systemd_that_it_is_ready_and_alive(kind, tmp_path,
 
 
 def test_without_systemd_nobody_is_told():
-    quiet = Notifier({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"})
+    quiet = Systemd({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"})
     assert quiet.every is None
     quiet.ready()
 

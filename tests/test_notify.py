@@ -12,12 +12,13 @@ import pytest
 
 from optbench.errors import StorageError
 from optbench.service import notify
-from optbench.service.notify import SIGNATURE, Notifier, Receiver, Webhook, signature
+from optbench.service.notify import SIGNATURE, EventSender, Receiver, Webhook, signature
 from optbench.service.receivers import read_receivers
 from optbench.storage import open_storage
 from optbench.storage.event_log import EventKind, note
 from tests.commands import in_process
-from tests.conftest import ROOT
+from tests.conftest import ROOT, statements
+from tests.service import answering
 
 SECRET = "0123456789abcdef"
 
@@ -58,6 +59,13 @@ def happen(storage, kind, text, **about):
     storage.write(lambda session: note(session, kind, text, **about))
 
 
+def written(path, content):
+    """The file of receivers, which only its owner can read."""
+    path.write_text(content)
+    path.chmod(0o600)
+    return path
+
+
 def texts(got):
     return [json.loads(body)["text"] for _, body in got]
 
@@ -69,13 +77,13 @@ def receiver(url, name="ci", **changes):
 def test_a_webhook_gets_what_happens_from_now_on_in_order_and_signed(storage):
     happen(storage, EventKind.DONE, "before", study="old")
     with listening() as (url, got):
-        notifier = Notifier(storage, [receiver(url)])
-        assert notifier.step() == 0
+        sender = EventSender(storage, [receiver(url)])
+        assert sender.step() == 0
         happen(storage, EventKind.DONE, "first", study="a/b")
         happen(storage, EventKind.TAKEN, "not asked for", study="a/b")
         happen(storage, EventKind.FAILED, "second", study="a/b", worker="w")
-        assert notifier.step() == 2
-        assert Notifier(storage, [receiver(url)]).step() == 0
+        assert sender.step() == 2
+        assert EventSender(storage, [receiver(url)]).step() == 0
     assert texts(got) == ["first", "second"]
     headers, body = got[1]
     sent = json.loads(body)
@@ -90,53 +98,88 @@ def test_a_receiver_that_fails_is_tried_again_and_keeps_nobody_waiting(storage, 
     clock = [0.0]
     monkeypatch.setattr(notify.time, "monotonic", lambda: clock[0])
     with listening([500, 404]) as (url, got), listening() as (other, others):
-        notifier = Notifier(storage, [receiver(url), receiver(other, "other")])
-        notifier.step()
+        sender = EventSender(storage, [receiver(url), receiver(other, "other")])
+        sender.step()
         for text in ("one", "two"):
             happen(storage, EventKind.DONE, text)
-        assert notifier.step() == 2
+        assert sender.step() == 2
         assert texts(others) == ["one", "two"]
         assert texts(got) == ["one"]
-        assert notifier.step() == 0, "it rests for a second"
+        assert sender.step() == 0, "it rests for a second"
         clock[0] = 1.5
-        assert notifier.step() == 0
+        assert sender.step() == 0
         clock[0] = 3.0
-        assert notifier.step() == 0, "then for two"
+        assert sender.step() == 0, "then for two"
         clock[0] = 4.0
-        assert notifier.step() == 2
+        assert sender.step() == 2
     assert texts(got) == ["one", "one", "one", "two"]
 
 
 def test_what_was_not_delivered_is_delivered_by_the_next_process(storage):
     with listening([503]) as (url, got):
-        Notifier(storage, [receiver(url)]).step()
+        EventSender(storage, [receiver(url)]).step()
         happen(storage, EventKind.WORKER_LOST, "its heartbeats stopped", worker="w")
-        assert Notifier(storage, [receiver(url)]).step() == 0
-        assert Notifier(storage, [receiver(url)]).step() == 1
+        assert EventSender(storage, [receiver(url)]).step() == 0
+        assert EventSender(storage, [receiver(url)]).step() == 1
     assert len(got) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+        b"garbage\r\n\r\n",
+        b"",
+    ],
+)
+def test_a_redirection_or_garbage_is_no_delivery_and_keeps_nobody_waiting(answer, storage):
+    with answering(answer) as (url, got), listening() as (other, others):
+        sender = EventSender(storage, [receiver(url), receiver(other, "other")])
+        sender.step()
+        happen(storage, EventKind.DONE, "news")
+        assert sender.step() == 1
+        assert sender.receivers[0].wait > 0
+    assert texts(others) == ["news"]
+    assert [request.split(b" ", 1)[0] for request in got] == [b"POST"], "nothing was sent elsewhere"
+
+
+def test_nothing_is_written_while_nothing_happens(storage):
+    with listening() as (url, got):
+        sender = EventSender(storage, [receiver(url), receiver(url, "other")])
+        sender.step()
+        with statements(storage) as sent:
+            sender.step()
+        assert sent
+        assert all(statement.startswith("SELECT") for statement in sent)
+        happen(storage, EventKind.TAKEN, "not asked for")
+        with statements(storage) as sent:
+            assert sender.step() == 0
+        assert [statement.split()[0] for statement in sent].count("UPDATE") == 2
+    assert got == []
 
 
 def test_an_outage_of_the_database_is_said_once_after_a_while(storage, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(notify.time, "monotonic", lambda: clock[0])
     with listening() as (url, got):
-        notifier = Notifier(storage, [receiver(url)])
-        notifier.step()
-        whole = storage.write
+        sender = EventSender(storage, [receiver(url)])
+        sender.step()
+        whole = storage.read
 
         def gone(*_):
             raise StorageError("storage x: no connection", passing=True)
 
-        storage.write = gone
+        storage.read = gone
         for clock[0] in (10.0, 40.0, 50.0):
-            notifier.step()
+            sender.step()
         assert [json.loads(body)["kind"] for _, body in got] == ["database outage"]
-        storage.write = whole
-        notifier.step()
-        storage.write = gone
+        storage.read = whole
+        sender.step()
+        storage.read = gone
         for clock[0] in (60.0, 100.0):
-            notifier.step()
-        storage.write = whole
+            sender.step()
+        storage.read = whole
     assert len(got) == 2
 
 
@@ -144,8 +187,8 @@ def test_an_outage_of_the_database_is_said_once_after_a_while(storage, monkeypat
 def test_apprise_sends_to_what_it_speaks(storage, tmp_path):
     pytest.importorskip("apprise", reason="apprise is not installed: pip install 'optbench[apprise]'")
     with listening() as (url, got):
-        file = tmp_path / "receivers.toml"
-        file.write_text(f'[[receiver]]\nname = "chat"\napprise = "{url.replace("http", "json", 1)}"\n')
+        address = url.replace("http", "json", 1)
+        file = written(tmp_path / "receivers.toml", f'[[receiver]]\nname = "chat"\napprise = "{address}"\n')
         in_process("notify", file, "--once", "--storage", storage.url)
         happen(storage, EventKind.DONE, "6 trials", study="tiny")
         assert in_process("notify", file, "--once", "--storage", storage.url) == "1 event sent\n"
@@ -156,7 +199,7 @@ def test_apprise_sends_to_what_it_speaks(storage, tmp_path):
 def test_the_manuals_file_is_read(tmp_path):
     pytest.importorskip("apprise", reason="apprise is not installed: pip install 'optbench[apprise]'")
     page = (ROOT / "optbench" / "docs" / "queue.md").read_text()
-    (tmp_path / "r.toml").write_text(re.search(r"```text\n(\[\[receiver.*?)```", page, re.DOTALL)[1])
+    written(tmp_path / "r.toml", re.search(r"```text\n(\[\[receiver.*?)```", page, re.DOTALL)[1])
     ci, chat = read_receivers(tmp_path / "r.toml")
     assert (ci.name, list(ci.kinds), chat.name, list(chat.kinds)) == (
         "ci",
@@ -176,7 +219,13 @@ def test_the_manuals_file_is_read(tmp_path):
         ('[[receiver]]\nname = "a"', "has both or neither of webhook and apprise"),
         ('[[receiver]]\nname = "a"\nwebhook = "http://x"\napprise = "json://x"', "has both or neither"),
         ('[[receiver]]\nname = "a"\nwebhook = "http://x"', "has no secret; expected 16 or more characters"),
-        (f'[[receiver]]\nname = "a"\nwebhook = "file:///etc"\nsecret = "{SECRET}"', "expected a URL: https://"),
+        (
+            f'[[receiver]]\nname = "a"\nwebhook = "file:///etc"\nsecret = "{SECRET}"',
+            "expected a URL without spaces: https://",
+        ),
+        (f'[[receiver]]\nname = "a"\nwebhook = "http://a b/c"\nsecret = "{SECRET}"', "expected a URL without spaces"),
+        (f'[[receiver]]\nname = "a"\nwebhook = "https:///c"\nsecret = "{SECRET}"', "expected a URL without spaces"),
+        (f'[[receiver]]\nname = "a"\nwebhook = "http://a:b/"\nsecret = "{SECRET}"', "expected a URL without spaces"),
         ('[[receiver]]\nname = "a"\nwebhook = "http://x"\nsecret = "short"', "at least 16 characters"),
         ('[[receiver]]\nname = "a"\nevents = ["over"]\napprise = "json://x"', "events.0: Input should be 'submitted'"),
         ('[[receiver]]\nname = "a"\nwebhok = "x"', "webhok: Extra inputs are not permitted"),
@@ -184,7 +233,7 @@ def test_the_manuals_file_is_read(tmp_path):
     ],
 )
 def test_what_is_wrong_in_the_file_is_said_in_one_line(content, message, tmp_path):
-    (tmp_path / "r.toml").write_text(content)
+    written(tmp_path / "r.toml", content)
     said = in_process("notify", tmp_path / "r.toml", code=2, cwd=tmp_path)
     assert message in said
     assert len(said.splitlines()) == 1
@@ -193,3 +242,10 @@ def test_what_is_wrong_in_the_file_is_said_in_one_line(content, message, tmp_pat
 
 def test_a_file_that_is_missing_is_named(tmp_path):
     assert "r.toml cannot be read: No such file" in in_process("notify", "r.toml", code=2, cwd=tmp_path)
+
+
+def test_a_file_that_others_can_read_is_refused(tmp_path):
+    file = written(tmp_path / "r.toml", f'[[receiver]]\nname = "a"\nwebhook = "http://x"\nsecret = "{SECRET}"')
+    file.chmod(0o640)
+    said = in_process("notify", file, code=2)
+    assert said == f"optbench: {file}: other users can read it; type `chmod 600 {file}`\n"

@@ -6,15 +6,16 @@ import threading
 
 import pytest
 
-from optbench.cli.remote import Server
 from optbench.errors import DefinitionError, StorageError
+from optbench.exits import ExitCode
+from optbench.service.client import Server
 from optbench.service.web.tokens import Scope
 from optbench.storage import find_study
 from optbench.storage.queue import find_place
 from tests.commands import in_process
 from tests.conftest import TINY, write_toml
 from tests.filled import peak, run, search
-from tests.service import serving
+from tests.service import answering, serving
 
 
 @pytest.fixture
@@ -90,7 +91,10 @@ def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
     assert "does not answer" in client.typed("queue", "--server", "http://127.0.0.1:1", code=3)
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "file:///etc/passwd", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "127.0.0.1:8080", "ftp://x", "file:///etc/passwd", "http://", "http://a b", "http://[::1", "http://a:b/"],
+)
 def test_a_wrong_url_is_refused(url):
     with pytest.raises(DefinitionError, match="expected a URL"):
         Server(url)
@@ -118,8 +122,16 @@ def test_a_token_follows_no_redirection_and_other_servers_are_refused(monkeypatc
         other = Server(f"http://127.0.0.1:{server.server_port}/")
         with pytest.raises(Exception, match="it answers 302"):
             other.json("GET", "away")
-        with pytest.raises(StorageError, match="is no `optbench serve`"):
+        with pytest.raises(StorageError, match="is not an optbench server"):
             other.json("GET", "here")
         server.shutdown()
         thread.join()
     assert seen == ["/v1/away", "/v1/here"]
+
+
+@pytest.mark.parametrize("answer", [b"garbage\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"])
+def test_an_answer_that_is_no_http_is_explained_in_one_line(answer):
+    with answering(answer) as (url, _):
+        said = in_process("queue", "--server", url, code=ExitCode.UNREACHABLE)
+    assert said.startswith(f"optbench: server {url} does not answer: ")
+    assert len(said.splitlines()) == 1

@@ -18,15 +18,15 @@ def notify(
     once: Annotated[bool, typer.Option("--once", help="Send what is new, and end.")] = False,
 ) -> None:
     """Send webhooks, chat messages or mail about what happens. Example: optbench notify receivers.toml"""
-    from optbench.service.notify import Notifier
+    from optbench.service.notify import EventSender
     from optbench.service.receivers import read_receivers
 
     receivers = read_receivers(file)
     with opened(storage) as storage_, Stop() as stop:
-        notifier = Notifier(storage_, receivers)
+        sender = EventSender(storage_, receivers)
         if once:
-            console.print(f"{counted(notifier.step(), 'event')} sent")
+            console.print(f"{counted(sender.step(), 'event')} sent")
             return
         names = ", ".join(receiver.name for receiver in receivers)
         console.print(f"telling {names} what happens (Ctrl-C stops it)", markup=False, soft_wrap=True)
-        notifier.run(stop)
+        sender.run(stop)

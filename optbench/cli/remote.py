@@ -1,83 +1,24 @@
 """The commands that work through a server of `optbench serve`, without credentials of its database."""
 
-import json
-import os
 import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from typing import TYPE_CHECKING, Any
 
 from optbench.cli.output import console, print_json, write_text
-from optbench.errors import DefinitionError, StorageError, StudyError
+from optbench.errors import DefinitionError
 from optbench.scheduler.states import Wish
 
-TIMEOUT = 90.0  # seconds; SQLite may wait a minute for its turn
-TOKEN = "OPTBENCH_TOKEN"
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirection, which could lead the token elsewhere."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-class Server:
-    """A server of `optbench serve`, and the token from the environment. Raises DefinitionError for a wrong URL."""
-
-    def __init__(self, url: str) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-            raise DefinitionError(f"--server {url[:200]}; expected a URL, for example http://127.0.0.1:8080")
-        self.url, self.token = url.rstrip("/"), os.environ.get(TOKEN, "").strip()
-        self.opener = build_opener(_NoRedirect)
-
-    def text(self, method: str, path: str, content: object = None, **query: object) -> str:
-        """The body of the answer. Raises DefinitionError, StudyError or StorageError with the server's line."""
-        given = {key: value for key, value in query.items() if value is not None}
-        url = f"{self.url}/v1/{quote(path)}" + (f"?{urlencode(given)}" if given else "")
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        body = None
-        if content is not None:
-            body, headers["Content-Type"] = json.dumps(content, default=str).encode(), "application/json"
-        try:
-            with self.opener.open(Request(url, body, headers, method=method), timeout=TIMEOUT) as answer:
-                return str(answer.read().decode())
-        except HTTPError as problem:
-            raise self._refused(problem) from problem
-        except (URLError, OSError, ValueError) as problem:
-            why = getattr(problem, "reason", problem)
-            raise StorageError(f"server {self.url} does not answer: {why}", passing=True) from problem
-
-    def json(self, method: str, path: str, content: object = None, **query: object) -> Any:
-        """The answer in JSON. Raises as `text`."""
-        text = self.text(method, path, content, **query)
-        try:
-            return json.loads(text)
-        except ValueError as problem:
-            raise StorageError(f"server {self.url} is no `optbench serve`: it did not answer in JSON") from problem
-
-    def _refused(self, problem: HTTPError) -> Exception:
-        with problem:
-            try:
-                line = str(json.loads(problem.read())["error"])
-            except (ValueError, LookupError, TypeError, OSError):
-                line = f"it answers {problem.code}"
-        if problem.code == 401:
-            line += f"; expected a token in {TOKEN}"
-        if problem.code >= 500:
-            return StorageError(f"server {self.url}: {line}", passing=True)
-        return StudyError(f"server {self.url}: {line}")
+if TYPE_CHECKING:
+    from optbench.service.client import Server
 
 
 def submit(url: str, sweep: str, overrides: Mapping[str, object], asked: Mapping[str, object], as_json: bool) -> None:
     """Send the definition, with keys overridden, to the server's queue."""
     from optbench.definition import find
 
-    path, server = find(sweep), Server(url)
+    path, server = find(sweep), _server(url)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError, OSError) as problem:
@@ -94,7 +35,7 @@ def submit(url: str, sweep: str, overrides: Mapping[str, object], asked: Mapping
 
 def queue(url: str, as_json: bool) -> None:
     """List the studies that run or wait."""
-    places = [one["queue"] for one in Server(url).json("GET", "sweeps") if one["queue"] is not None]
+    places = [one["queue"] for one in _server(url).json("GET", "sweeps") if one["queue"] is not None]
     places.sort(key=lambda one: (-one["priority"], one["submitted"]))
     if as_json:
         print_json(places)
@@ -110,7 +51,7 @@ def studies(url: str, tags: list[str], owner: str | None, state: str | None, ord
     """List the studies that fit, in an order of `optbench studies --sort`."""
     found = [
         _without_place(one)
-        for one in Server(url).json("GET", "sweeps")
+        for one in _server(url).json("GET", "sweeps")
         if set(tags) <= set(one["tags"]) and owner in (None, one["owner"]) and state in (None, one["state"])
     ]
     if order in ("name", "best", "changed"):
@@ -125,7 +66,7 @@ def show(url: str, study: str, top: int, as_json: bool) -> None:
     """Show a study's best trials and its definition."""
     from optbench.definition.plain import toml
 
-    found = Server(url).json("GET", f"sweeps/{study}", top=top)
+    found = _server(url).json("GET", f"sweeps/{study}", top=top)
     if as_json:
         print_json(_without_place(found))
         return
@@ -144,7 +85,7 @@ def export(url: str, study: str, form: str | None, trial: int | None, top: int |
 
     if output is not None and str(output) != "-":
         check_writable(output)
-    text = Server(url).text("GET", f"export/{study}", format=form, trial=trial, top=top)
+    text = _server(url).text("GET", f"export/{study}", format=form, trial=trial, top=top)
     if output is None or str(output) == "-":
         write_text(text)
     else:
@@ -154,7 +95,7 @@ def export(url: str, study: str, form: str | None, trial: int | None, top: int |
 
 def log(url: str, study: str | None, lines: int, follow: bool, as_json: bool) -> None:
     """Show what happened to studies and workers; if `follow`, go on until Ctrl-C."""
-    server, path, newest = Server(url), "events" if study is None else f"events/{study}", None
+    server, path, newest = _server(url), "events" if study is None else f"events/{study}", None
     while True:
         found = server.json("GET", path, count=lines, after=newest)
         if as_json:
@@ -173,15 +114,21 @@ def log(url: str, study: str | None, lines: int, follow: bool, as_json: bool) ->
 
 def wish(url: str, study: str, wanted: Wish, as_json: bool) -> None:
     """Store a wish."""
-    Server(url).json("PATCH", f"sweeps/{study}", {"wish": wanted})
+    _server(url).json("PATCH", f"sweeps/{study}", {"wish": wanted})
     done = {Wish.RUN: "is back in the queue", Wish.PAUSE: "pauses", Wish.STOP: "stops"}[wanted]
     _answer({"study": study, "wish": wanted}, f"study {study!r} {done}", as_json)
 
 
 def priority(url: str, study: str, number: int, as_json: bool) -> None:
     """Change a priority."""
-    Server(url).json("PATCH", f"sweeps/{study}", {"priority": number})
+    _server(url).json("PATCH", f"sweeps/{study}", {"priority": number})
     _answer({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
+
+
+def _server(url: str) -> "Server":
+    from optbench.service.client import Server  # it loads what the commands without a server do not need
+
+    return Server(url)
 
 
 def _counted(study: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from optbench.exits import FINAL, ExitCode, after_signal
-from optbench.launchers.notify import VARIABLES, Notifier
+from optbench.launchers.systemd import VARIABLES, Systemd
 from optbench.worker.stop import OWNER, SIGNALS
 
 FIRST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as many after each death
@@ -37,7 +37,7 @@ class Supervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = False
         self.passed_on: dict[int, float] = {}  # when each signal was last passed on
-        self.notifier = Notifier()
+        self.systemd = Systemd()
 
     def run(self) -> int:
         """See `keep`; passes signals on to the worker meanwhile. For the main thread of a process of its own."""
@@ -67,7 +67,7 @@ class Supervisor:
     def stop(self, number: int) -> None:
         """Pass a signal on to the worker, and do not start it again. Works from any thread."""
         if not self.stopping:
-            self.notifier.stopping()
+            self.systemd.stopping()
         self.stopping = True
         now = time.monotonic()
         if now - self.passed_on.get(number, -ONCE) < ONCE:
@@ -93,11 +93,11 @@ class Supervisor:
             os.sched_setaffinity(self.process.pid, self.cores)
         if self.stopping:  # the signal came before there was a process
             self.process.send_signal(signal.SIGTERM)
-        self.notifier.ready()
+        self.systemd.ready()
         while True:
-            self.notifier.alive()
+            self.systemd.alive()
             try:
-                return self.process.wait(self.notifier.every)
+                return self.process.wait(self.systemd.every)
             except subprocess.TimeoutExpired:
                 continue
 
@@ -105,7 +105,7 @@ class Supervisor:
         """Whether nobody asked to stop for so many seconds."""
         until = time.monotonic() + seconds
         while not self.stopping and time.monotonic() < until:
-            self.notifier.alive()
+            self.systemd.alive()
             time.sleep(0.1)
         return not self.stopping
 

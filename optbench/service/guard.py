@@ -4,13 +4,13 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from optbench.errors import DefinitionError
+from optbench.service.secret_files import private_state
 from optbench.service.wsgi import Application, Environment, answer
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -46,13 +46,12 @@ class Password:
 def read_password(file: Path) -> Password:
     """The password in the first line of the file. Raises DefinitionError, also if other users can read the file."""
     try:
-        mode, text = file.stat().st_mode, file.read_text(encoding="utf-8")
+        private_state(file, f"--password-file {file}")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise DefinitionError(
             f"--password-file {file}: cannot be read; expected a text file whose first line is the password"
         ) from problem
-    if os.name == "posix" and mode & 0o077:
-        raise DefinitionError(f"--password-file {file}: other users can read it; type `chmod 600 {file}`")
     word = text.split("\n")[0].strip()
     if len(word) < 8:
         raise DefinitionError(f"--password-file {file}: its first line has {len(word)} characters; expected 8 or more")

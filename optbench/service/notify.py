@@ -8,13 +8,14 @@ import hmac
 import json
 import logging
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
+from urllib.request import Request
 
 from optbench.errors import StorageError
+from optbench.service.outgoing import answered
 from optbench.storage import Storage
 from optbench.storage.event_log import EventKind, EventRecord, position, recent_events, set_position
 
@@ -45,8 +46,7 @@ class Webhook:
         """Raises OSError unless the answer is a success."""
         body = json.dumps({**vars(event), "at": f"{event.at.isoformat()}Z"}).encode()
         headers = {"Content-Type": "application/json", SIGNATURE: signature(self.secret, body, int(time.time()))}
-        request = urllib.request.Request(self.url, body, headers, method="POST")
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
+        with answered(Request(self.url, body, headers, method="POST"), TIMEOUT):
             pass
 
 
@@ -68,7 +68,7 @@ class AppriseChannel:
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Who gets which events. `position` is the last event that it has got; None until the database was asked."""
+    """Who gets which events, and when it is tried again after a failure."""
 
     name: str
     channel: Channel
@@ -89,7 +89,7 @@ class Receiver:
         return True
 
 
-class Notifier:
+class EventSender:
     """Sends the events of one database to its receivers, each event in order and at least once to each of them.
 
     A new receiver gets events from now on.
@@ -97,7 +97,9 @@ class Notifier:
 
     def __init__(self, storage: Storage, receivers: Sequence[Receiver]) -> None:
         self.storage, self.receivers = storage, receivers
-        self.reached = time.monotonic()
+        self.sent: dict[str, int] = {}  # the last event that each receiver has got, by its name
+        self.stored: dict[str, int] = {}  # what the database knows of that
+        self.answered = time.monotonic()  # when the database last answered
         self.told = False
 
     def run(self, stop: Callable[[], object]) -> None:
@@ -109,24 +111,28 @@ class Notifier:
                 time.sleep(0.1)
 
     def step(self) -> int:
-        """The number of events that were delivered in one look at the log."""
+        """The number of events that were delivered in one look at the log. Nothing is written if there are none."""
         try:
             sent = sum(self._send_new(receiver) for receiver in self.receivers if time.monotonic() >= receiver.due)
         except StorageError as problem:
             self._without_database(problem)
             return 0
-        self.reached, self.told = time.monotonic(), False
+        self.answered, self.told = time.monotonic(), False
         return sent
 
     def _send_new(self, receiver: Receiver) -> int:
-        after, sent = position(self.storage, receiver.name), 0
-        for event in self._new(after):
+        name, sent = receiver.name, 0
+        if name not in self.sent:
+            self.sent[name] = self.stored[name] = position(self.storage, name)
+        for event in self._new(self.sent[name]):
             if event.kind in receiver.kinds:
                 if not receiver.send(event):
                     break
                 sent += 1
-            after = event.id
-        set_position(self.storage, receiver.name, after)
+            self.sent[name] = event.id
+        if self.sent[name] != self.stored[name]:
+            set_position(self.storage, name, self.sent[name])
+            self.stored[name] = self.sent[name]
         return sent
 
     def _new(self, after: int) -> Iterator[EventRecord]:
@@ -136,7 +142,7 @@ class Notifier:
 
     def _without_database(self, problem: StorageError) -> None:
         """Say once that the database does not answer, if it has not for a while. The log cannot hold this event."""
-        if self.told or time.monotonic() - self.reached < OUTAGE:
+        if self.told or time.monotonic() - self.answered < OUTAGE:
             return
         self.told = True
         now = datetime.now(UTC).replace(tzinfo=None)

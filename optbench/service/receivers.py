@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optbench.errors import DefinitionError, OutputError
 from optbench.service.notify import USUAL, AppriseChannel, Channel, Receiver, Webhook
+from optbench.service.outgoing import is_url
+from optbench.service.secret_files import private_state
 from optbench.storage.event_log import EventKind
 
-SCHEMES = ("http://", "https://")
 SHORTEST_SECRET = 16  # characters
 
 
@@ -37,8 +38,10 @@ class ReceiverFile(BaseModel):
 
 
 def read_receivers(path: Path) -> Sequence[Receiver]:
-    """The receivers that the TOML file names. Raises DefinitionError, and OutputError where Apprise is missing."""
+    """The receivers that the TOML file names. Raises DefinitionError, also if other users can read it, and OutputError
+    where Apprise is missing."""
     try:
+        private_state(path, str(path))
         tables = ReceiverFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).receiver
     except OSError as problem:
         raise DefinitionError(f"{path} cannot be read: {problem.strerror}") from problem
@@ -63,8 +66,10 @@ def _channel(table: ReceiverTable, path: Path) -> Channel:
             raise OutputError(f"{where}: apprise is not installed; type `pip install 'optbench[apprise]'`")
         return AppriseChannel(url=table.apprise)
     assert table.webhook is not None, "one of them is there"
-    if not table.webhook.startswith(SCHEMES):
-        raise DefinitionError(f"{where}: webhook = {table.webhook!r}; expected a URL: https://...")
+    if not is_url(table.webhook):
+        raise DefinitionError(
+            f"{where}: webhook = {table.webhook[:200]!r}; expected a URL without spaces: https://HOST/PATH"
+        )
     if table.secret is None:
         raise DefinitionError(f"{where} has no secret; expected {SHORTEST_SECRET} or more characters to sign with")
     return Webhook(url=table.webhook, secret=table.secret)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from optbench.errors import DefinitionError, OutputError, nearest
 from optbench.files import write
+from optbench.service.secret_files import private_state
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 PREFIX = "optbench_"  # so that programs that look for secrets in repositories find them
@@ -56,10 +57,8 @@ class TokenFile:
     def tokens(self) -> Sequence[Token]:
         """Every token, by name. Raises DefinitionError if the file is missing or damaged, or others can read it."""
         try:
-            found = self.path.stat()
+            found = private_state(self.path, f"--tokens {self.path}")
             state = found.st_ino, found.st_mtime_ns, found.st_size
-            if os.name == "posix" and found.st_mode & 0o077:
-                raise DefinitionError(f"--tokens {self.path}: other users can read it; type `chmod 600 {self.path}`")
             if state != self._state:
                 self._tokens, self._state = _parse(self.path.read_text(encoding="utf-8"), self.path), state
         except (OSError, UnicodeDecodeError) as problem:

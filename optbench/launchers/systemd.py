@@ -13,7 +13,7 @@ SOCKET, WATCHDOG, PROCESS = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 VARIABLES = (SOCKET, WATCHDOG, PROCESS)  # for this process alone, not for those that it starts
 
 
-class Notifier:
+class Systemd:
     """Sends messages to the service manager; does nothing where none listens."""
 
     def __init__(self, environment: MutableMapping[str, str] = os.environ) -> None:
