@@ -15,6 +15,7 @@ from optbench.service.serve import dashboard_application, listen
 from optbench.service.web.application import Web
 from optbench.service.web.call import Service
 from optbench.service.web.gate import Gate
+from optbench.service.web.health import readiness_of
 from optbench.service.web.server import WebServer
 from optbench.service.web.snapshot import Snapshots
 from optbench.service.web.tokens import Scope, TokenFile
@@ -122,7 +123,13 @@ def serving(folder: Path, *, tokens=True, read_only=False, sweeps=None, url=None
         secrets = {scope: file.add(name, scope) for scope, name in NAMES.items()}
     gate = Gate(host=host, owner="owner", tokens=file, read_only=read_only)
     folder_of_sweeps = None if sweeps is None else sweeps.resolve()
-    service = Service(storage=storage, gate=gate, snapshots=Snapshots(storage), sweeps=folder_of_sweeps)
+    service = Service(
+        storage=storage,
+        gate=gate,
+        snapshots=Snapshots(storage),
+        readiness=readiness_of(storage),
+        sweeps=folder_of_sweeps,
+    )
     listener = listen("127.0.0.1", 0)
     server = WebServer(Web(service, dashboard_application(storage)), listener)
     client = Client(listener.getsockname()[1], secrets)

@@ -7,14 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from optbench.errors import StorageError
 from optbench.scheduler.states import Need
-from optbench.service.web.snapshot import KEPT_SECONDS, Snapshots
+from optbench.service.web import health
+from optbench.service.web.kept import KEPT_SECONDS, Kept
+from optbench.service.web.snapshot import Snapshots
 from optbench.service.web.tokens import Scope, TokenFile
 from optbench.storage import find_study, open_storage
 from optbench.storage.event_log import recent_events
@@ -230,10 +235,74 @@ def test_the_database_is_read_once_in_a_few_seconds_however_many_ask(busy):
     assert snapshots.get() is not second
 
 
-def test_health_never_asks_the_database(busy):
+def test_a_database_that_fails_is_asked_once_in_a_few_seconds_too():
+    now, asked = [100.0], []
+
+    def fail():
+        asked.append(now[0])
+        time.sleep(0.2)
+        now[0] += 60.0  # that the database took
+        raise StorageError("storage x: no connection", passing=True)
+
+    kept = Kept(fail, lambda: now[0])
+
+    def ask(_):
+        with pytest.raises(StorageError, match="no connection") as caught:
+            kept.get()
+        return caught.value.passing
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == [True] * 8
+    assert asked == [100.0]
+    now[0] += KEPT_SECONDS
+    ask(0)
+    assert len(asked) == 2
+
+
+def test_a_thread_does_not_wait_for_ever_for_one_that_reads():
+    answered, begun = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        return answered.wait(10)
+
+    kept = Kept(slow, patience=0.05)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(kept.get)
+        begun.wait(10)
+        with pytest.raises(StorageError, match="has not answered yet"):
+            kept.get()
+        answered.set()
+        assert first.result() is True
+
+
+def test_what_is_changed_during_a_read_is_read_again():
+    found = ["before", "after"]
+
+    def read():
+        value = found.pop(0)
+        if value == "before":
+            kept.forget()  # another thread changes something
+        return value
+
+    kept = Kept(read)
+    assert [kept.get(), kept.get(), kept.get()] == ["before", "after", "after"]
+
+
+def test_health_never_asks_the_database_and_readiness_does_rarely(busy, monkeypatch):
+    def refuse(*_):
+        raise StorageError("storage x: nobody may ask it", passing=True)
+
+    assert busy.get("/readyz", scope=None).json == {"ready": True}
+    monkeypatch.setattr(health, "look", refuse)
     with statements(busy.service.storage) as sent:
         assert busy.get("/healthz", scope=None).json == {"ready": True}
     assert sent == []
+    assert busy.get("/readyz", scope=None).status == 200, "the answer is kept"
+    busy.service.readiness.forget()
+    assert busy.get("/readyz", scope=None).status == 503, "this test can fail"
+    monkeypatch.undo()
+    busy.service.readiness.forget()
 
 
 def test_a_page_of_hundreds_of_studies_lists_the_newest(tmp_path):

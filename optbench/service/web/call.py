@@ -15,6 +15,7 @@ from optbench.errors import StudyError, nearest
 from optbench.exports.records import finite
 from optbench.service.web.definitions import read_json
 from optbench.service.web.gate import Caller, Gate
+from optbench.service.web.kept import Kept
 from optbench.service.web.refusals import RefusalError
 from optbench.service.web.snapshot import Snapshots
 from optbench.storage import Storage, StudyRecord, find_study, shown
@@ -34,11 +35,16 @@ class BoundedRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What all requests share. `sweeps` is the resolved folder that files of definitions come from; None: nowhere."""
+    """What all requests share.
+
+    `readiness` has what is wrong with the database; None: nothing. `sweeps` is the resolved folder that files of
+    definitions come from; None: nowhere.
+    """
 
     storage: Storage
     gate: Gate
     snapshots: Snapshots
+    readiness: Kept[str | None]
     sweeps: Path | None = None
     submitting: threading.Lock = field(default_factory=threading.Lock)
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -16,6 +16,7 @@ from optbench.service.serve import Refresher, address, dashboard_application, li
 from optbench.service.web.application import Web
 from optbench.service.web.call import Service
 from optbench.service.web.gate import Gate
+from optbench.service.web.health import readiness_of
 from optbench.service.web.snapshot import Snapshots
 from optbench.service.web.tokens import TokenFile
 from optbench.storage import Storage
@@ -55,7 +56,9 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
     listener = listen(setting.host, setting.port)
     gate = Gate(host=setting.host, owner=setting.owner, tokens=setting.tokens, read_only=setting.read_only)
     folder = None if setting.sweeps is None else setting.sweeps.resolve()
-    service = Service(storage=storage, gate=gate, snapshots=Snapshots(storage), sweeps=folder)
+    service = Service(
+        storage=storage, gate=gate, snapshots=Snapshots(storage), readiness=readiness_of(storage), sweeps=folder
+    )
     server = WebServer(Web(service, dashboard_application(storage)), listener)
     url = storage.url.render_as_string(hide_password=False)
     fleet = Fleet(url, setting.worker_options, setting.workers, say)

@@ -1,25 +1,27 @@
-"""What the page and the metrics show, read in one go and kept for a moment, however many people and programs ask."""
+"""What the page and the metrics show: several reads, one after another, which are kept for a moment (see kept.py)."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from optbench.service.web.kept import Kept
 from optbench.storage import Storage, StudyRecord, studies
 from optbench.storage.candidates import Candidate, QueueState, candidates
 from optbench.storage.event_log import EventRecord, recent_events
 from optbench.storage.liveness import clock
 from optbench.storage.pool import PoolRecord, pool_workers
 
-KEPT_SECONDS = 3.0
 EVENTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The studies, the queue, the workers and the newest events of one moment. `now` is the database's clock."""
+    """The studies, the queue, the workers and the newest events, read shortly one after another.
+
+    `now` is the database's clock after that.
+    """
 
     studies: Sequence[StudyRecord]
     queue: Sequence[Candidate]
@@ -44,27 +46,15 @@ class Snapshot:
         return max(((self.now - one.place.asked).total_seconds() for one in self.waiting), default=0.0)
 
 
-class Snapshots:
-    """Reads a snapshot if the last one is too old. Of several threads that ask, one reads."""
+class Snapshots(Kept[Snapshot]):
+    """The last snapshot of a database."""
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
-        self.storage, self.clock, self.lock = storage, clock, threading.Lock()
-        self.last: tuple[float, Snapshot] | None = None
-
-    def get(self) -> Snapshot:
-        """What the database holds now, or held a moment ago. Raises StorageError."""
-        with self.lock:
-            if self.last is None or self.clock() - self.last[0] >= KEPT_SECONDS:
-                self.last = self.clock(), read(self.storage)
-            return self.last[1]
-
-    def forget(self) -> None:
-        """Read again when somebody asks next, because something was changed."""
-        self.last = None
+        super().__init__(lambda: read(storage), clock)
 
 
 def read(storage: Storage) -> Snapshot:
-    """What the database holds now. Raises StorageError."""
+    """What the database holds now, in five reads. Raises StorageError."""
     began = time.monotonic()
     return Snapshot(
         studies=studies(storage),
