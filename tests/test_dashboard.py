@@ -27,6 +27,7 @@ from optbench.service import Guard, read_password, refresh
 from optbench.service.rename import Rename
 from optbench.service.serve import Refresher
 from optbench.storage import curves, find_study, open_storage, studies
+from optbench.storage.about import About, describe
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
 from tests.conftest import OF_A_SEARCH, TINY, opened_copy, statements, train
@@ -372,6 +373,16 @@ def test_a_study_that_cannot_be_refreshed_is_logged_once_and_delays_no_others(st
         refresher.round()
         assert caplog.messages == [warning, warning]
     assert shown == ["adadelta/confirm"]
+
+
+def test_tags_and_a_note_that_are_added_later_reach_the_dashboards_note(storage):
+    refresher = Refresher(storage)
+    refresher.round()
+    describe(storage, find_study(storage, "adadelta").study_id, About(tags=("pilot",), note="for Monday"))
+    refresher.round()
+    shown = get_note(optuna.load_study(study_name="adadelta", storage=storage.optuna))
+    assert "Tags: pilot." in shown
+    assert "> for Monday" in shown
 
 
 def test_a_database_out_of_reach_is_logged_once(storage, monkeypatch, caplog):

@@ -1,11 +1,17 @@
 """The contract of launchers for local processes, what engines on other machines refuse, and their options."""
 
+import sys
+
 import pytest
 
+from optbench.choices import Engine, ScriptKind
 from optbench.errors import DefinitionError
-from optbench.launchers.cluster import label_of
+from optbench.launchers import Status
+from optbench.launchers.cluster import Placement, label_of
 from optbench.launchers.engines import EngineError, check_shared
 from optbench.launchers.local import LocalProcess
+from optbench.launchers.pool_options import PoolOptions
+from optbench.launchers.scripts import Script, render
 from optbench.launchers.slurm import check_slurm, split_slurm
 from optbench.testing.launchers import LauncherContract
 from optbench.worker.pool import has_gpu
@@ -87,6 +93,54 @@ def test_a_long_name_makes_a_label_that_the_database_holds():
     long = [label_of("y" * 120 + end) for end in "ab"]
     assert len({*long}) == 2
     assert max(map(len, long)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [("日本", "optbench"), ("Team/First_1", "optbench-team-first-1"), ("y" * 39 + "-/z", f"optbench-{'y' * 39}")],
+)
+def test_the_jobs_have_a_name_that_slurm_takes_whatever_the_studys_name_is(study, name):
+    cluster = Placement(engine=Engine.SLURM, workers=1).cluster(SERVER[1], study)
+    assert f"#SBATCH --job-name={name}\n" in render(cluster.script)
+
+
+def test_a_squeue_that_fails_for_a_moment_ends_nothing(monkeypatch):
+    from optbench.launchers import slurm
+
+    now, answers = [0.0], ["7", "RUNNING", None, None, "", None]
+
+    def ask(*_, **__):
+        answer = answers.pop(0)
+        if answer is None:
+            raise EngineError("squeue: slurm_load_jobs error: Socket timed out on send/recv operation")
+        return answer
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    monkeypatch.setattr(slurm.time, "monotonic", lambda: now[0])
+    jobs = slurm.SlurmJobs(Script(kind=ScriptKind.SLURM), SERVER[1])
+    jobs.start()
+    found = []
+    for now[0] in (10.0, 20.0, 30.0, 40.0):
+        found.append(jobs.status)
+    assert found == [Status.RUNNING, Status.RUNNING, Status.RUNNING, Status.ENDED]
+    now[0] += slurm.PATIENCE + 1
+    with pytest.raises(EngineError, match="Socket timed out"):
+        _ = jobs.status
+
+
+def test_an_actor_keeps_the_workers_output_and_leaves_no_file(tmp_path, monkeypatch):
+    from optbench.launchers.ray_actors import WorkerActor
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    actor = WorkerActor(PoolOptions(), SERVER[1], cpus=1)
+    assert actor.logs() == ""
+    actor.supervisor.command = [sys.executable, "-c", "print('first', flush=True); raise SystemExit(2)"]
+    assert actor.work() == 2
+    actor._say("second")
+    actor.supervisor.command[2] = "print('third'); raise SystemExit(0)"
+    assert actor.work() == 0
+    assert actor.logs() == "first\noptbench: second\nthird\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])

@@ -197,7 +197,7 @@ class Placement:
             workers=max(1, self.workers),
             cpus=self.cpus,
             gpus=self.gpus,
-            name="optbench-" + re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-"),
+            name="-".join(("optbench", *re.findall(r"[a-z0-9]+", name.lower())))[:49].rstrip("-"),
             slurm=self.slurm,
             environment_file=os.devnull,  # the URL comes from the environment of sbatch
         )

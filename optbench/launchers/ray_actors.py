@@ -8,7 +8,6 @@ import os
 import signal
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from optbench.errors import counted
@@ -18,23 +17,23 @@ from optbench.launchers.engines import EngineError
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.supervisor import Supervisor, pool_command
 
-LAST = 20_000  # characters of a worker's output that are kept for its owner
+LAST = 20_000  # bytes of a worker's output that are kept for its owner
 MANY = 1_000_000  # more workers than any machine has room for
 ANSWER = 10.0  # seconds that an actor has to say what its worker printed
 
 
-class Seat:
+class WorkerActor:
     """What an actor holds: the supervisor of one worker, whose process is started on the actor's machine."""
 
     def __init__(self, options: PoolOptions, url: str, cpus: int) -> None:
-        folder = tempfile.mkdtemp(prefix="optbench-")
-        self.output = Path(folder) / "worker.log"
+        # The file has no name, so nothing is left of it even if the actor is killed.
+        self.output = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it is open as long as the actor is there
         # Ray counts cores and binds nobody to them; the worker takes as many as Ray counts for it.
         environment = {"OPTBENCH_STORAGE": url, "OPTBENCH_CORES": str(cpus)}
         self.supervisor = Supervisor(pool_command(options.words()), environment, self._say, output=self.output)
 
     def work(self) -> int:
-        """The worker's exit code, once it has ended in order. Ray calls this again elsewhere if the machine is lost."""
+        """The worker's exit code, once it has shut down cleanly. If the machine is lost, Ray calls this elsewhere."""
         return self.supervisor.keep()
 
     def process(self) -> tuple[str, int]:
@@ -45,11 +44,11 @@ class Seat:
         self.supervisor.stop(number)
 
     def logs(self) -> str:
-        return self.output.read_text(errors="replace")[-LAST:] if self.output.exists() else ""
+        size = os.fstat(self.output.fileno()).st_size
+        return os.pread(self.output.fileno(), LAST, max(0, size - LAST)).decode(errors="replace")
 
     def _say(self, line: str) -> None:
-        with self.output.open("a") as file:
-            file.write(f"optbench: {line}\n")
+        self.output.write(f"optbench: {line}\n".encode())
 
 
 class RayWorker:
@@ -66,7 +65,7 @@ class RayWorker:
         """Asks Ray for the actor, which starts once there is room."""
         import ray
 
-        kind = ray.remote(Seat).options(
+        kind = ray.remote(WorkerActor).options(
             num_cpus=self.cpus,
             num_gpus=self.gpus,
             max_restarts=-1,

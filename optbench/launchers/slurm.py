@@ -1,5 +1,6 @@
 """Starts workers of the pool as a Slurm job array. The jobs go on when this process ends."""
 
+import logging
 import os
 import re
 import shlex
@@ -19,8 +20,11 @@ from optbench.launchers.engines import EngineError
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.scripts import Script, render
 
-LOOK = 5.0  # seconds between two questions to Slurm, which many people ask
+LOOK = 5.0  # seconds between calls of squeue, because slurmctld is shared
+PATIENCE = 600.0  # seconds for which squeue may fail, for example while slurmctld restarts
 BEGINNING = ("PENDING", "REQUEUED", "CONFIGURING", "SUSPENDED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESIZING")
+
+log = logging.getLogger(__name__)
 
 
 class SlurmJobs:
@@ -32,25 +36,33 @@ class SlurmJobs:
         self.script, self.url = script, url
         self.job: str | None = None
         self.looked, self.states = -LOOK, list[str]()
+        self.answered = 0.0  # when squeue last answered
 
     def start(self) -> None:
         """Submits the jobs. The URL goes through their environment, which only the user and Slurm can read."""
         self.job = re.split(r"[;\s]", _ask("sbatch", "--parsable", text=render(self.script), url=self.url))[0]
+        self.states, self.answered = ["PENDING"], time.monotonic()
 
     @property
     def status(self) -> Status:
-        """WAITING until one of the jobs runs, and again while all of them are in the queue of Slurm."""
+        """WAITING until one of the jobs runs, and again while all of them are in the queue of Slurm.
+
+        Raises EngineError if squeue has failed for longer than PATIENCE.
+        """
         if self.job is None:
             return Status.CREATED
         if time.monotonic() - self.looked >= LOOK:
-            self.states, self.looked = self._ask_states(), time.monotonic()
+            self._look()
         if not self.states:
             return Status.ENDED
         return Status.WAITING if all(state in BEGINNING for state in self.states) else Status.RUNNING
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Cancels jobs that wait, and sends the signal to the others: each of them ends its worker in order."""
-        if self.job is not None and self._ask_states():
+        """Cancels jobs that wait, and sends the signal to the others: each of them shuts its worker down cleanly."""
+        if self.job is None:
+            return
+        self._look()
+        if self.states:
             self.looked = -LOOK
             _ask("scancel", "--state=PENDING", self.job)
             _ask("scancel", "--batch", f"--signal={signal.Signals(number).name.removeprefix('SIG')}", self.job)
@@ -59,6 +71,16 @@ class SlurmJobs:
         """What the workers have printed so far, as far as this machine sees their files."""
         files = sorted(Path.cwd().glob(f"{self.script.name}-{self.job}-*.log"))
         return "".join(file.read_text(errors="replace") for file in files)
+
+    def _look(self) -> None:
+        """Ask for the states of the jobs; if squeue fails, keep those of its last answer for a while."""
+        self.looked = time.monotonic()
+        try:
+            self.states, self.answered = self._ask_states(), self.looked
+        except EngineError as problem:
+            if self.looked - self.answered > PATIENCE:
+                raise
+            log.warning("%s; the jobs are taken to be as they were", problem)
 
     def _ask_states(self) -> list[str]:
         """The states of the jobs that have not ended."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from typing import IO
 
 from optbench.exits import FINAL, ExitCode, after_signal
 from optbench.launchers.systemd import VARIABLES, Systemd
@@ -18,10 +18,10 @@ ONCE = 1.0  # the same signal within so many seconds is one request: batch syste
 
 
 class Supervisor:
-    """Runs `command` with the environment `environment` until it ends in order.
+    """Runs `command` with the environment `environment` until it has shut down cleanly.
 
-    `say` gets a line about each death. The worker runs on these `cores` (empty: on any), and its output is appended to
-    the file `output`, if there is one.
+    `say` gets a line about each death. The worker runs on these `cores` (empty: on any), and writes its output to the
+    open file `output`, if there is one.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Supervisor:
         environment: dict[str, str],
         say: Callable[[str], None],
         cores: Collection[int] = (),
-        output: Path | None = None,
+        output: IO[bytes] | None = None,
     ) -> None:
         self.command, self.environment, self.say = command, environment, say
         self.cores, self.output = cores, output
@@ -50,7 +50,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def keep(self) -> int:
-        """The exit code of the worker once it has ended in order, or was not started again after `stop`."""
+        """The exit code of the worker once it has shut down cleanly, or was not started again after `stop`."""
         wait = FIRST
         while True:
             began = time.monotonic()
@@ -80,15 +80,14 @@ class Supervisor:
         """The exit code of the worker after starting it once; negative if a signal killed it."""
         environment = os.environ | self.environment | {OWNER: str(os.getpid())}
         environment = {name: value for name, value in environment.items() if name not in VARIABLES}
-        with open(self.output or os.devnull, "ab") as file:
-            self.process = subprocess.Popen(
-                self.command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=None if self.output is None else file,
-                stderr=None if self.output is None else subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = subprocess.Popen(
+            self.command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=None if self.output is None else subprocess.STDOUT,
+            start_new_session=True,
+        )
         if self.cores:
             os.sched_setaffinity(self.process.pid, self.cores)
         if self.stopping:  # the signal came before there was a process

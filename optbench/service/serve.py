@@ -101,7 +101,7 @@ class Refresher:
                 self._refresh(study)
 
     def _refresh(self, study: StudyRecord) -> None:
-        state = study.name, dict(study.counts), study.workers, study.total
+        state = study.name, dict(study.counts), study.workers, study.total, study.about
         if self.shown.get(study.study_id) == state:
             return
         try:

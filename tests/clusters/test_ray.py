@@ -55,7 +55,7 @@ def assert_over(storage, total):
 def actors():
     """The processes of actors that hold a worker."""
     found = psutil.process_iter(["cmdline"])  # None for one that has ended
-    return [one for one in found if "ray::Seat" in " ".join((one.info["cmdline"] or [])[:1])]
+    return [one for one in found if "ray::WorkerActor" in " ".join((one.info["cmdline"] or [])[:1])]
 
 
 def test_a_sweep_is_trained_by_actors_and_shown_from_the_database(sweep, storage, cluster):
@@ -69,7 +69,7 @@ def test_a_sweep_is_trained_by_actors_and_shown_from_the_database(sweep, storage
     assert "Ray has 3 workers\n" in output
     assert "[60/60] trial" in output
     assert "study tiny: 60/60 trials, done" in output
-    assert "Seat" not in output  # none of Ray's own lines
+    assert "WorkerActor" not in output  # none of Ray's own lines
     assert_over(storage, 60)
     logs = subprocess.run(["grep", "-rl", "s3cret", cluster.folder], capture_output=True, text=True)
     assert logs.stdout == ""
