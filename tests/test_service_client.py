@@ -54,7 +54,9 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
 
 
 def test_json_is_the_same_with_a_server_and_without(client, monkeypatch):
+    client.typed("submit", "tiny.toml")
     commands = (
+        ("submit", "tiny.toml", "--json"),
         ("studies", "--sort", "best", "--json"),
         ("show", "adadelta", "--json"),
         ("export", "adadelta", "--format", "keras"),

@@ -1,6 +1,5 @@
 """The command export: writes configurations and tables without TensorFlow, and a trained model with it."""
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,12 @@ import typer
 
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, ServerUrl, StorageUrl, StudyName, app, opened
 from optbench.cli.output import console, write_text
+from optbench.cli.streams import print_error
 from optbench.cli.track import track
 from optbench.errors import DefinitionError, StudyError, counted, nearest
 
 if TYPE_CHECKING:
-    from optbench.exports import Choice
+    from optbench.exports import Choice, Format
     from optbench.storage import Storage
 
 
@@ -55,7 +55,7 @@ def export(
 ) -> None:
     """Write configurations, trials or a model. Example: optbench export quickstart --format keras -o optimizer.json"""
     from optbench.cli import remote
-    from optbench.exports import FORMATS, Format, chosen, loss_notes
+    from optbench.exports import Format, chosen
     from optbench.files import check_writable
     from optbench.storage import find_study
 
@@ -82,16 +82,20 @@ def export(
             _save_model(storage_, choices[0], model, data_dir, allow_code)
             return
     if top is not None and top > len(choices):
-        print(
-            f"optbench: {study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}", file=sys.stderr
-        )
-    _write_choices(study, choices, FORMATS[Format(form or Format.JSON)](choices), output)
-    for note in loss_notes(choices) if form == Format.KERAS else ():
-        print(f"optbench: {note}", file=sys.stderr)
+        print_error(f"{study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}")
+    _write_choices(study, choices, Format(form or Format.JSON), output)
 
 
-def _write_choices(study: str, choices: "Sequence[Choice]", text: str, output: Path | None) -> None:
-    """Print the exported text, or write it to the file and say which trials it holds."""
+def _write_choices(study: str, choices: "Sequence[Choice]", form: "Format", output: Path | None) -> None:
+    """Print the configurations, or write them to the file and say which trials it holds; then say what differs."""
+    from optbench.exports import FORMATS, Format, loss_notes
+
+    _write_text(study, choices, FORMATS[form](choices), output)
+    for note in loss_notes(choices) if form is Format.KERAS else ():
+        print_error(note)
+
+
+def _write_text(study: str, choices: "Sequence[Choice]", text: str, output: Path | None) -> None:
     from optbench.files import write
 
     if output is None or str(output) == "-":

@@ -27,9 +27,10 @@ from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
+    from optbench.definition.sweep import Sweep
     from optbench.storage import Storage
-
-FOLLOWING = 1.0  # seconds between two looks at a study
+    from optbench.storage.about import About
+    from optbench.storage.queue import Submission
 
 
 @app.command()
@@ -51,13 +52,11 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Put a sweep into the queue, for the workers that wait there. Example: optbench submit quickstart"""
-    from optbench.cli import remote, tables
+    from optbench.cli import remote
     from optbench.definition import check_study_name, load
-    from optbench.storage import open_storage
     from optbench.storage.about import About, check_about
     from optbench.storage.queue import Submission
     from optbench.worker.bounds import check_counts
-    from optbench.worker.submission import submit as put
 
     check_counts(flags=True, priority=priority, max_workers=max_workers)
     given = {"trials": trials, "epochs": epochs, "seed": seed}
@@ -77,27 +76,38 @@ def submit(
     about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
     check_about(about)
     submission = Submission(owner=user_name(), priority=priority, max_workers=max_workers, label=label, needs=needs)
-    storage_ = open_storage(storage, create=sweep.start is None)
+    _put(storage, sweep, study or sweep.name, submission, about, wait, as_json)
+
+
+def _put(
+    url: str, sweep: "Sweep", name: str, submission: "Submission", about: "About", wait: bool, as_json: bool
+) -> None:
+    """Put the study into the queue, wait for it if asked to, and say what became of it."""
+    from optbench.cli.running import print_study
+    from optbench.storage import open_storage
+    from optbench.worker.submission import submit as put
+
+    storage = open_storage(url, create=sweep.start is None)
     try:
-        found = put(storage_, sweep, study or sweep.name, submission, about)
+        found = put(storage, sweep, name, submission, about)
         if wait and not found.finished:
-            _wait(storage_, found.study.name, as_json)
+            _wait(storage, name, as_json)
         if as_json:
-            from optbench.storage import find_study
-
-            print_json(tables.study_json(find_study(storage_, found.study.name)))
+            print_study(storage, name)
         elif not wait:
-            console.print(_said(found.study.name, found.queued, found.finished, storage), markup=False, soft_wrap=True)
+            said = _said(name, found.queued, found.finished, place(url), submission.label)
+            console.print(said, markup=False, soft_wrap=True)
     finally:
-        storage_.close()
+        storage.close()
 
 
-def _said(name: str, queued: bool, finished: bool, storage: str) -> str:
-    """What became of a submission, and what to type next."""
+def _said(name: str, queued: bool, finished: bool, where: str, label: str | None) -> str:
+    """What became of a submission, and what to type next for the database `where`."""
     if finished:
-        return f"study {name!r} has all of its trials already: `optbench show {shlex.quote(name)}{place(storage)}`"
-    where = "is in the queue" if queued else "was in the queue already"
-    return f"study {name!r} {where}; `optbench worker{place(storage)}` starts a worker"
+        return f"study {name!r} has all of its trials already: `optbench show {shlex.quote(name)}{where}`"
+    state = "is in the queue" if queued else "was in the queue already"
+    labelled = "" if label is None else f" --label {shlex.quote(label)}"
+    return f"study {name!r} {state}; `optbench worker{labelled}{where}` starts a worker"
 
 
 def _wait(storage: "Storage", name: str, quiet: bool) -> None:

@@ -13,7 +13,7 @@ from optbench.errors import StorageError, StudyError
 from optbench.exits import ExitCode, after_signal
 from optbench.launchers.requests import Outcome, Request, execute
 from optbench.scheduler.states import Wish
-from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, trials
+from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, study_workers, trials
 from optbench.worker.screens import Screen, Terminal
 from optbench.worker.stop import Stop
 
@@ -123,6 +123,13 @@ def _next_commands(record: StudyRecord, origins: Sequence[str]) -> Iterator[tupl
     yield "browse", "dashboard"
     if record.best is not None:
         yield "export", f"export {name}"
+
+
+def print_study(storage: Storage, name: str) -> None:
+    """Prints the study in JSON, as `show --json` and a server do."""
+    record = find_study(storage, name)
+    workers = study_workers(storage, record.study_id)
+    print_json(tables.show_json(record, trials(storage, record.study_id), workers=workers))
 
 
 def print_studies(url: str, names: Sequence[str]) -> None:
