@@ -13,7 +13,7 @@ from optbench.errors import StorageError
 from optbench.service.guard import READING
 from optbench.service.web import health, logins, pages
 from optbench.service.web.bodies import NoQuery
-from optbench.service.web.call import BoundedRequest, Call, Service, answer, without_place
+from optbench.service.web.call import BoundedRequest, Call, Service, answer, hide_url
 from optbench.service.web.metrics import CONTENT_TYPE, metrics
 from optbench.service.web.openapi import document
 from optbench.service.web.refusals import RefusalError
@@ -25,7 +25,7 @@ DASHBOARD = ("/dashboard", "/api/", "/static/", "/artifacts/", "/csv/", "/favico
 """The beginnings of optuna-dashboard's paths. Its pages name them, so that they cannot lie below another path."""
 RETRY = {"Retry-After": "5"}
 SANDBOX = [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
-"""For artifacts: people upload them, and a page among them must not act for whom looks at it."""
+"""For artifacts: people upload them, and a page among them must not act for whoever views it."""
 log = logging.getLogger(__name__)
 
 View = Callable[[BoundedRequest], Response]
@@ -69,7 +69,7 @@ class Web:
             return _explained(problem, request)
         except StorageError as problem:
             log.info("a request was not answered: %s", problem)
-            said = {"error": without_place(self.service.storage, str(problem))}
+            said = {"error": hide_url(self.service.storage, str(problem))}
             return answer(said, HTTPStatus.SERVICE_UNAVAILABLE, RETRY)
         except Exception as problem:  # the server goes on, whatever happens to one request
             log.error("%s %s failed: %s", request.method, request.path, type(problem).__name__)

@@ -82,7 +82,9 @@ class Gate:
     def check_form(self, caller: Caller, given: str) -> None:
         """Raise RefusalError unless a change that comes with a cookie carries what only our own pages know."""
         if caller.csrf is not None and not hmac.compare_digest(given.encode(), caller.csrf.encode()):
-            raise RefusalError(HTTPStatus.FORBIDDEN, "this form is too old or not of this server; load the page again")
+            raise RefusalError(
+                HTTPStatus.FORBIDDEN, "this form is too old or did not come from this server; load the page again"
+            )
 
     def check_header(self, request: Request, caller: Caller) -> None:
         """The same as `check_form` for changes by a browser's script, which carry it in a header."""

@@ -53,7 +53,7 @@ class Collector:
         yield GaugeMetricFamily("optbench_queue_length", "Studies in the queue.", len(self.snapshot.queue))
         yield GaugeMetricFamily(
             "optbench_queue_oldest_waiting_seconds",
-            "For how long the study that was asked for first has waited; 0 if none waits.",
+            "Seconds since the longest-waiting study was submitted or resumed; 0 if none waits.",
             self.snapshot.oldest_wait,
         )
 

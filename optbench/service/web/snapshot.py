@@ -42,7 +42,7 @@ class Snapshot:
 
     @property
     def oldest_wait(self) -> float:
-        """For how many seconds the study that was asked for first has waited; 0 if none waits."""
+        """The seconds since the longest-waiting study was submitted or resumed; 0 if none waits."""
         return max(((self.now - one.place.asked).total_seconds() for one in self.waiting), default=0.0)
 
 
