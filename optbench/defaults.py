@@ -1,10 +1,16 @@
-"""The database to use unless another one is given, and what counts as equal."""
+"""What holds unless something else is given: the database, how workers wait, and what counts as equal."""
 
 import getpass
 import os
 
 STORAGE = "sqlite:///storage/optbench.db"
 STORAGE_VARIABLE = "OPTBENCH_STORAGE"
+GRACE = 20.0
+"""Seconds that running trials have to finish after SIGTERM."""
+HEARTBEAT_TIMEOUT = 60
+"""Seconds after the last heartbeat when a worker counts as dead; storage has the same number."""
+RETRIES = 2
+"""How often the parameters of a trial that crashed its worker are tried again; the scheduler has the same number."""
 EQUAL = 0.1
 """The difference in percentage points that counts as equal."""
 

@@ -141,6 +141,7 @@ def test_an_actor_keeps_the_workers_output_and_leaves_no_file(tmp_path, monkeypa
     assert actor.work() == 0
     assert actor.logs() == "first\noptbench: second\nthird\n"
     assert list(tmp_path.iterdir()) == []
+    actor.output.close()
 
 
 @pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])

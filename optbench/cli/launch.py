@@ -10,7 +10,7 @@ from optbench.choices import ScriptKind
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, HeartbeatTimeout, Label, StorageUrl, app
 from optbench.cli.train import Retries, SlurmOptions, WorkerCpus, WorkerGpus
 from optbench.cli.worker import ExitWhenIdle, Grace, Lifetime
-from optbench.defaults import user_name
+from optbench.defaults import GRACE, HEARTBEAT_TIMEOUT, RETRIES, user_name
 from optbench.errors import DefinitionError
 
 ENVIRONMENT = {ScriptKind.SLURM: "~/.config/optbench/env", ScriptKind.SYSTEMD: "/etc/optbench/env"}
@@ -41,9 +41,9 @@ def launch_script(
     label: Label = None,
     exit_when_idle: ExitWhenIdle = None,
     lifetime: Lifetime = None,
-    grace: Grace = 20.0,
-    heartbeat_timeout: HeartbeatTimeout = 60,
-    retries: Retries = 2,
+    grace: Grace = GRACE,
+    heartbeat_timeout: HeartbeatTimeout = HEARTBEAT_TIMEOUT,
+    retries: Retries = RETRIES,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
     slurm: SlurmOptions = None,

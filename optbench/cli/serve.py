@@ -11,7 +11,6 @@ from optbench.cli.streams import print_error
 from optbench.defaults import user_name
 from optbench.errors import DefinitionError
 
-MOST_WORKERS = 64
 Tokens = Annotated[Path, typer.Option("--tokens", metavar="FILE", help="The file of tokens.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The token's name: of a person or a program.")]
 
@@ -24,9 +23,7 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Listen on this port; 0 takes a free one.", min=0, max=65535)] = 8080,
-    tokens: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Let in who has one of the tokens in this file.")
-    ] = None,
+    tokens: Annotated[Path | None, typer.Option(metavar="FILE", help="Require a token from this file.")] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everyone in without a token.")] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse requests that would change something.")
@@ -70,9 +67,11 @@ def _ready(url: str) -> None:
 def _check(workers: int, host: str, tokens: Path | None, no_auth: bool, read_only: bool, sweeps: Path | None) -> None:
     """Raise DefinitionError for options that are wrong or exclude each other."""
     from optbench.service import LOOPBACK
+    from optbench.worker.bounds import BOUNDS
 
-    if not 0 <= workers <= MOST_WORKERS:
-        raise DefinitionError(f"--workers {workers}; expected a whole number from 0 to {MOST_WORKERS}")
+    most = BOUNDS["workers"][1]
+    if not 0 <= workers <= most:
+        raise DefinitionError(f"--workers {workers}; expected a whole number from 0 to {most}")
     if read_only and workers:
         raise DefinitionError(f"--workers {workers} with --read-only: workers write; leave one of them out")
     if tokens is not None and no_auth:

@@ -23,7 +23,7 @@ from optbench.cli.options import (
     trial_number,
 )
 from optbench.cli.output import console, print_json
-from optbench.defaults import user_name
+from optbench.defaults import HEARTBEAT_TIMEOUT, RETRIES, user_name
 from optbench.errors import DefinitionError
 from optbench.exits import ExitCode
 from optbench.scheduler.states import Metric
@@ -82,8 +82,8 @@ def sweep(
         str, typer.Option(metavar="NAME", help="lanes, or reference: stock Keras.")
     ] = TrainerName.LANES.value,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")] = 1,
-    heartbeat_timeout: HeartbeatTimeout = 60,
-    retries: Retries = 2,
+    heartbeat_timeout: HeartbeatTimeout = HEARTBEAT_TIMEOUT,
+    retries: Retries = RETRIES,
     repeat: Repeat = 1,
     tag: Tags = None,
     note: Note = None,
@@ -100,38 +100,27 @@ def sweep(
     from optbench.worker.bounds import check_counts, check_training
     from optbench.worker.session import Options
 
-    check_training(flags=True, trainer=trainer, lanes=lanes, timeout=timeout)
     local = on is Engine.LOCAL
+    check_training(flags=True, trainer=trainer, lanes=lanes, timeout=timeout)
     check_counts(
-        flags=True,
-        workers=workers if local else None,
-        heartbeat_timeout=heartbeat_timeout,
-        retries=retries,
+        flags=True, workers=workers if local else None, heartbeat_timeout=heartbeat_timeout, retries=retries,
         repeat=repeat,
-    )
+    )  # fmt: skip
     given = {"trials": trials, "epochs": epochs, "lanes": lanes, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
     about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
     check_about(about)
     options = Options(
-        trainer=TrainerName(trainer),
-        lanes=lanes,
-        data_dir=data_dir,
-        heartbeat_timeout=heartbeat_timeout,
+        trainer=TrainerName(trainer), lanes=lanes, data_dir=data_dir, heartbeat_timeout=heartbeat_timeout,
         retries=retries,
-    )
+    )  # fmt: skip
     requests = [
         Request(
-            sweep=found,
-            study=called,
-            storage=storage,
-            options=options,
-            workers=workers,
-            relations=relations,
+            sweep=found, study=called, storage=storage, options=options, workers=workers, relations=relations,
             about=about,
         )
         for found, called, relations in _sweeps(name, study, repeat, overrides)
-    ]
+    ]  # fmt: skip
     console.stderr = as_json
     if local:
         check_local(worker_cpus, worker_gpus, slurm)

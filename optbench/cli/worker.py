@@ -9,6 +9,7 @@ from optbench.choices import Engine
 from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, HeartbeatTimeout, Label, StorageUrl, app
 from optbench.cli.streams import print_error
 from optbench.cli.train import Retries, WorkerCpus, WorkerGpus, check_local, placement
+from optbench.defaults import GRACE, HEARTBEAT_TIMEOUT, RETRIES
 from optbench.errors import DefinitionError, StorageError
 from optbench.exits import after_signal
 from optbench.worker.stop import Stop
@@ -31,9 +32,9 @@ def worker(
     cores: Annotated[int | None, typer.Option(metavar="N", help="Use so many cores. [default: all]")] = None,
     exit_when_idle: ExitWhenIdle = None,
     lifetime: Lifetime = None,
-    grace: Grace = 20.0,
-    heartbeat_timeout: HeartbeatTimeout = 60,
-    retries: Retries = 2,
+    grace: Grace = GRACE,
+    heartbeat_timeout: HeartbeatTimeout = HEARTBEAT_TIMEOUT,
+    retries: Retries = RETRIES,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
     on: Annotated[Engine, typer.Option("--on", help="What starts it: local, or ray.")] = Engine.LOCAL,

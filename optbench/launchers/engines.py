@@ -4,7 +4,8 @@ from optbench.errors import DefinitionError, OptbenchError
 from optbench.storage import shown
 from optbench.storage.check import parse_url
 
-MOST_WORKERS, MOST_CPUS, MOST_GPUS = 1000, 4096, 64
+MOST = {"workers": 1000, "worker-cpus": 4096, "worker-gpus": 64}
+"""The largest values of what is asked of a cluster."""
 
 
 class EngineError(OptbenchError):
@@ -23,11 +24,7 @@ def check_shared(url: str, option: str) -> None:
 
 def check_workers(workers: int, cpus: int, gpus: int, least: int = 1) -> None:
     """Raises DefinitionError for a number of workers, or of what each gets, that makes no sense."""
-    bounds = {
-        "workers": (workers, least, MOST_WORKERS),
-        "worker-cpus": (cpus, 1, MOST_CPUS),
-        "worker-gpus": (gpus, 0, MOST_GPUS),
-    }
-    for option, (number, low, high) in bounds.items():
-        if not low <= number <= high:
-            raise DefinitionError(f"--{option} {number}; expected a whole number from {low} to {high}")
+    given = {"workers": (workers, least), "worker-cpus": (cpus, 1), "worker-gpus": (gpus, 0)}
+    for option, (number, low) in given.items():
+        if not low <= number <= MOST[option]:
+            raise DefinitionError(f"--{option} {number}; expected a whole number from {low} to {MOST[option]}")

@@ -1,7 +1,6 @@
 """Supervised workers of the pool on this machine, each on its own cores, for a process that does more than that."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from optbench.launchers.local import divide_cores
@@ -28,12 +27,5 @@ class Fleet:
 
     @property
     def running(self) -> int:
-        """How many workers have not ended in order."""
+        """How many workers have not shut down."""
         return sum(thread.is_alive() for thread in self.threads)
-
-    def wait(self, seconds: float) -> bool:
-        """Whether every worker has ended within so many seconds."""
-        until = time.monotonic() + seconds
-        for thread in self.threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        return not self.running

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from optbench.defaults import GRACE, HEARTBEAT_TIMEOUT, RETRIES
 from optbench.errors import DefinitionError
 from optbench.worker.bounds import check_counts
 
@@ -14,9 +15,9 @@ class PoolOptions:
     label: str | None = None
     exit_when_idle: float | None = None
     lifetime: float | None = None
-    grace: float = 20.0
-    heartbeat_timeout: int = 60
-    retries: int = 2
+    grace: float = GRACE
+    heartbeat_timeout: int = HEARTBEAT_TIMEOUT
+    retries: int = RETRIES
     data_dir: Path | None = None
     allow_code: bool = False
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from optbench.cores import cores
-from optbench.defaults import storage_url
+from optbench.defaults import GRACE, storage_url
 from optbench.definition.sweep import Finals
 from optbench.errors import (
     CrashedError,
@@ -42,7 +42,6 @@ from optbench.worker.stop import SIGNALS, Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
 LONGEST = 10.0  # seconds between two looks at the queue, once nothing was there for a while
-GRACE = 20.0  # seconds that running trials have to finish after SIGTERM
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 Request = Callable[[], StopRequest | None]

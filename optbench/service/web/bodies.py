@@ -17,7 +17,6 @@ def _printable(text: str) -> str:
 
 
 LOW, HIGH = BOUNDS["priority"]
-MOST_WORKERS = BOUNDS["max_workers"][1]
 MOST_LINES = BOUNDS["lines"][1]
 Priority = Annotated[int, Field(ge=LOW, le=HIGH)]
 Table = dict[str, JsonValue]
@@ -25,13 +24,13 @@ Tag = Annotated[str, Field(pattern=rf"^[^\s,]{{1,{LONGEST_TAG}}}$"), AfterValida
 Closed = ConfigDict(extra="forbid")
 
 
-class Asked(BaseModel):
+class SubmitOptions(BaseModel):
     """How a study is to be worked on."""
 
     model_config = Closed
     study: str | None = Field(default=None, description="The study's name; the sweep's unless given.")
     priority: Priority = Field(default=0, description="Workers take a study with a higher number first.")
-    max_workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | None = Field(
+    max_workers: Annotated[int, Field(ge=1, le=BOUNDS["max_workers"][1])] | None = Field(
         default=None, description="So many workers at most."
     )
     label: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)] | None = Field(
@@ -40,7 +39,7 @@ class Asked(BaseModel):
     needs: Need | None = Field(default=None, description="What its workers must have.")
 
 
-class AskedWith(Asked):
+class SubmitBody(SubmitOptions):
     """A sweep's definition, with how its study is to be worked on. In JSON; a definition in TOML is a body alone."""
 
     definition: Table = Field(description="The keys of a sweep file.")

@@ -71,7 +71,7 @@ class Call:
                 return find_study(self.storage, self.name)
             raise StudyError("there is no study of that name")
         except StudyError as problem:
-            raise RefusalError(HTTPStatus.NOT_FOUND, without_place(self.storage, str(problem))) from problem
+            raise RefusalError(HTTPStatus.NOT_FOUND, hide_url(self.storage, str(problem))) from problem
 
     def query(self, model: type[Model]) -> Model:
         """What the query asks for. Raises RefusalError."""
@@ -114,7 +114,7 @@ def answer(content: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[st
     return found
 
 
-def without_place(storage: Storage, message: str) -> str:
+def hide_url(storage: Storage, message: str) -> str:
     """The message without the database's URL: who may use the API need not know where the database is."""
     url = shown(storage.url)
     return message.replace(f" in {url}", "").replace(f"storage {url}: ", "the database: ").replace(url, "the database")

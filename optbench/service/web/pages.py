@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -30,8 +31,20 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HTML = "text/html; charset=utf-8"
-WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "stop": Wish.STOP}
 STUDIES = 50  # the newest so many are listed
+
+
+class Action(StrEnum):
+    """What a button of the page asks for."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    PRIORITY = "priority"
+    DRAIN = "drain"
+
+
+WISHES = {Action.PAUSE: Wish.PAUSE, Action.RESUME: Wish.RUN, Action.STOP: Wish.STOP}
 
 
 def overview(call: Call, problem: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -66,8 +79,11 @@ def act(call: Call) -> Response:
 
 
 def _act(call: Call, form: Mapping[str, str]) -> None:
-    action, priority = form.get("action", ""), form.get("priority", "")
-    if action == "drain":
+    given, priority = form.get("action", ""), form.get("priority", "")
+    if given not in list(Action):
+        raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, f"action = {given[:40]!r} is unknown")
+    action = Action(given)
+    if action is Action.DRAIN:
         if not call.caller.scope.includes(Scope.ADMIN):
             raise RefusalError(HTTPStatus.FORBIDDEN, f"this needs a token with the scope {Scope.ADMIN}")
         drained(call, form.get("worker", ""))
@@ -75,11 +91,9 @@ def _act(call: Call, form: Mapping[str, str]) -> None:
     study = Call(service=call.service, request=call.request, caller=call.caller, name=form.get("study", "")).study()
     if action in WISHES:
         change_study(call, study, Change(wish=WISHES[action]))
-    elif action == "priority":
-        number = int(priority) if priority.removeprefix("-").isdecimal() and len(priority) < 9 else priority
-        change_study(call, study, validated(Change, {"priority": number}))
-    else:
-        raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, f"action = {action[:40]!r} is unknown")
+        return
+    number = int(priority) if priority.removeprefix("-").isdecimal() and len(priority) < 9 else priority
+    change_study(call, study, validated(Change, {"priority": number}))
 
 
 def login(problem: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -133,7 +147,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"age": age, "score": score, "share": share, "workers": workers, "plain": _plain, "schema": _schema}
-    made.globals |= {"PoolState": PoolState, "Wish": Wish, "at": lambda moment: f"{moment:%m-%d %H:%M}"}
+    made.globals |= {
+        "Action": Action,
+        "PoolState": PoolState,
+        "Wish": Wish,
+        "at": lambda moment: f"{moment:%m-%d %H:%M}",
+    }
     return made
 
 

@@ -8,7 +8,7 @@ from optbench.errors import StudyError
 from optbench.exports import FORMATS, Format, chosen
 from optbench.exports.records import event_json, pool_json, trial_json
 from optbench.service.web.bodies import EventsQuery, ExportQuery, TrialsQuery, WorkerChange
-from optbench.service.web.call import JSON, Call, answer, without_place
+from optbench.service.web.call import JSON, Call, answer, hide_url
 from optbench.service.web.refusals import RefusalError
 from optbench.storage import trials
 from optbench.storage.event_log import recent_events
@@ -36,7 +36,7 @@ def export(call: Call) -> Response:
         text = FORMATS[asked.format](chosen(call.storage, study, asked.trial, asked.top))
     except StudyError as problem:
         status = HTTPStatus.CONFLICT if asked.trial is None else HTTPStatus.NOT_FOUND
-        raise RefusalError(status, without_place(call.storage, str(problem))) from problem
+        raise RefusalError(status, hide_url(call.storage, str(problem))) from problem
     found = Response(text.encode(), content_type=KINDS.get(asked.format, TEXT))
     found.headers.extend({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
     return found

@@ -1,4 +1,4 @@
-"""Runs the service: the web server in threads, the workers as processes, and an end in order."""
+"""Runs the service: the web server in threads, the workers as processes, and a clean shutdown."""
 
 import logging
 import signal
@@ -54,11 +54,7 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
     to them. Raises DefinitionError if the port is taken.
     """
     listener = listen(setting.host, setting.port)
-    gate = Gate(host=setting.host, owner=setting.owner, tokens=setting.tokens, read_only=setting.read_only)
-    folder = None if setting.sweeps is None else setting.sweeps.resolve()
-    service = Service(
-        storage=storage, gate=gate, snapshots=Snapshots(storage), readiness=readiness_of(storage), sweeps=folder
-    )
+    service = _service(storage, setting)
     server = WebServer(Web(service, dashboard_application(storage)), listener)
     url = storage.url.render_as_string(hide_password=False)
     fleet = Fleet(url, setting.worker_options, setting.workers, say)
@@ -88,6 +84,16 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
         for number, handler in before.items():
             signal.signal(number, handler)
     return after_signal(heard[0])
+
+
+def _service(storage: Storage, setting: Setting) -> Service:
+    return Service(
+        storage=storage,
+        gate=Gate(host=setting.host, owner=setting.owner, tokens=setting.tokens, read_only=setting.read_only),
+        snapshots=Snapshots(storage),
+        readiness=readiness_of(storage),
+        sweeps=None if setting.sweeps is None else setting.sweeps.resolve(),
+    )
 
 
 class WebServer:

@@ -13,8 +13,9 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError, NameTakenError, StudyError, counted
 from optbench.exports.records import queue_json, show_json, study_json
 from optbench.scheduler.states import Wish
-from optbench.service.web.bodies import Asked, AskedWith, Change, ShowQuery
-from optbench.service.web.call import JSON, Call, answer, validated, without_place
+from optbench.service.web.bodies import Change, ShowQuery, SubmitBody, SubmitOptions
+from optbench.service.web.call import JSON, Call, answer, validated
+from optbench.service.web.call import hide_url as without_place
 from optbench.service.web.definitions import read_json, read_toml, sweep_of
 from optbench.service.web.refusals import RefusalError
 from optbench.storage import StudyRecord, studies, study_workers, trials
@@ -46,7 +47,7 @@ def submit(call: Call) -> Response:
         needs=asked.needs,
     )
     about = About(owner=call.caller.name)
-    if isinstance(asked, AskedWith):
+    if isinstance(asked, SubmitBody):
         about = About(owner=call.caller.name, tags=tuple(asked.tags), note=asked.note)
     try:
         with call.service.submitting:  # of two that submit the same, one makes the study
@@ -68,24 +69,24 @@ def submit(call: Call) -> Response:
     return answer(content, status, {"Location": f"/v1/sweeps/{quote(name, safe='/')}"})
 
 
-def _asked(call: Call) -> tuple[Asked, Mapping[str, object]]:
+def _asked(call: Call) -> tuple[SubmitOptions, Mapping[str, object]]:
     """How the study is to be worked on, and the table of the definition. Raises RefusalError."""
     kind, body = call.request.mimetype, call.request.get_data()
     if kind in TOML:
-        return call.query(Asked), read_toml(body)
+        return call.query(SubmitOptions), read_toml(body)
     if kind != JSON:
         raise RefusalError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected a body with Content-Type: {TOML[0]}, or {JSON}"
         )
     held = read_json(body)
-    in_query = call.query(Asked).model_dump(exclude_unset=True)
+    in_query = call.query(SubmitOptions).model_dump(exclude_unset=True)
     if isinstance(held, dict):
         if both := sorted(in_query.keys() & held.keys()):
             raise RefusalError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, f"{both[0]!r} is both in the query and in the body; leave one out"
             )
         held = {**held, **in_query}
-    asked = validated(AskedWith, held)
+    asked = validated(SubmitBody, held)
     return asked, asked.definition
 
 
