@@ -21,7 +21,6 @@ from optbench.errors import (
     DefinitionError,
     NotPreparedError,
     OptbenchError,
-    StorageError,
     StudyError,
 )
 from optbench.exits import ExitCode, after_signal, code_of

@@ -14,8 +14,7 @@ from optbench.errors import DefinitionError, NameTakenError, StudyError, counted
 from optbench.exports.records import queue_json, show_json, study_json
 from optbench.scheduler.states import Wish
 from optbench.service.web.bodies import Change, ShowQuery, SubmitBody, SubmitOptions
-from optbench.service.web.call import JSON, Call, answer, validated
-from optbench.service.web.call import hide_url as without_place
+from optbench.service.web.call import JSON, Call, answer, hide_url, validated
 from optbench.service.web.definitions import read_json, read_toml, sweep_of
 from optbench.service.web.refusals import RefusalError
 from optbench.storage import StudyRecord, studies, study_workers, trials
@@ -53,9 +52,9 @@ def submit(call: Call) -> Response:
         with call.service.submitting:  # of two that submit the same, one makes the study
             found = put(call.storage, sweep, name, submission, about)
     except NameTakenError as problem:
-        raise RefusalError(HTTPStatus.CONFLICT, without_place(call.storage, str(problem))) from problem
+        raise RefusalError(HTTPStatus.CONFLICT, hide_url(call.storage, str(problem))) from problem
     except (StudyError, DefinitionError) as problem:  # for example, the study that it starts from is not there
-        said = without_place(call.storage, str(problem))
+        said = hide_url(call.storage, str(problem))
         raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, said) from problem
     call.service.snapshots.forget()
     content = {
@@ -126,7 +125,7 @@ def change_study(call: Call, study: StudyRecord, asked: Change) -> None:
     try:
         steer(call.storage, study.study_id, by=call.caller.name, wish=wish, priority=asked.priority, total=total)
     except StudyError as problem:  # it was finished or deleted in this moment, or its workers go further
-        raise RefusalError(HTTPStatus.CONFLICT, without_place(call.storage, str(problem))) from problem
+        raise RefusalError(HTTPStatus.CONFLICT, hide_url(call.storage, str(problem))) from problem
     call.service.snapshots.forget()
 
 
