@@ -139,7 +139,7 @@ def check(storage: Storage, total: int, kills: int) -> dict[str, int]:
     assert {one.state for one in pool_workers(storage)} <= {PoolState.LOST}
     events = Counter(str(event.kind) for event in recent_events(storage, count=10_000))
     assert events["done"] == len(studies(storage)), events
-    assert events["worker lost"] <= kills, events
+    assert events["worker lost"] <= kills, (kills, events)
     return {str(state): count for state, count in counts.items()} | {"taken": events["taken"]}
 
 

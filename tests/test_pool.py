@@ -221,13 +221,13 @@ def test_what_is_asked_while_a_worker_concludes_a_search_holds_for_its_finals(st
     put(storage, "search", LONG | {"finals": {"candidates": 2, "budget": 0.5}, "trials": 12})
     worker = PoolWorker(storage, label=None, gpu=False, cores=1)
     worker.heartbeat()
-    assert Taker(worker).take().place.submission.priority == 0
+    assert Taker(worker).take().place.priority == 0
     study = find_study(storage, "search")
     fill(storage, study, lambda job: 0.5 + job.number / 100)
     steer(storage, study.study_id, by="ada", wish=Wish.PAUSE, priority=9)
     Pooled(worker, Options())._conclude(find_study(storage, "search"))
     (place,) = places(storage)
-    assert (place.study, place.wish, place.submission.priority) == ("search/finals", Wish.PAUSE, 9)
+    assert (place.study, place.wish, place.priority) == ("search/finals", Wish.PAUSE, 9)
 
 
 def test_an_error_in_the_thread_of_heartbeats_ends_the_worker(storage, monkeypatch):
@@ -249,7 +249,9 @@ def test_the_commands_of_the_queue(tmp_path):
     )
     assert "its running trials finish" in in_process("pause", "tiny", cwd=tmp_path)
     (row,) = json.loads(in_process("queue", "--json", cwd=tmp_path))
-    assert (row["study"], row["state"], row["wish"], row["priority"]) == ("tiny", "paused", "pause", 0)
+    assert (row["study"], row["state"], row["wish"], row["priority"]) == ("tiny", "paused", "pause", 2)
+    said = in_process("submit", "tiny.toml", "--priority", 3, cwd=tmp_path)
+    assert said == "study 'tiny' is in the queue, paused; `optbench resume tiny` carries on\n"
     assert "paused" in in_process("queue", cwd=tmp_path)
     assert json.loads(in_process("stop", "tiny", "--json", cwd=tmp_path)) == {"study": "tiny", "wish": "stop"}
     assert "back in the queue" in in_process("resume", "tiny", cwd=tmp_path)
@@ -259,6 +261,7 @@ def test_the_commands_of_the_queue(tmp_path):
         "submitted",
         "submitted",
         "paused",
+        "submitted",
         "stopped",
         "resumed",
         "priority",

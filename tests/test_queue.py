@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -136,16 +137,17 @@ def test_a_worker_leaves_a_study_that_it_declined_to_others_until_it_is_asked_fo
     assert taken(one) == "elsewhere"
 
 
-def test_to_submit_again_keeps_the_place_and_changes_what_was_asked(storage):
-    first = submit(storage, sweep_of(), "x", Submission(owner="ada"))
-    again = submit(storage, sweep_of(trials=9), "x", Submission(owner="bob", priority=3, max_workers=1))
+def test_to_submit_again_changes_what_was_said_and_nothing_else(storage):
+    first = submit(storage, sweep_of(), "x", Submission(owner="ada", priority=3, label="lab", needs=Need.GPU))
+    steer(storage, first.study.study_id, by="ada", wish=Wish.PAUSE)
+    set_problem(storage, first.place, "no such column", "w")
+    again = submit(storage, sweep_of(trials=9), "x", Submission(owner="bob", max_workers=1))
     assert (first.made, first.queued, again.made, again.queued) == (True, True, False, False)
     (place,) = places(storage)
-    assert (place.submission, find_study(storage, "x").total) == (
-        Submission(owner="bob", priority=3, max_workers=1),
-        9,
-    )
-    assert [one.text for one in recent_events(storage)] == ["by ada", "again by bob"]
+    said = place.owner, place.priority, place.max_workers, place.label, place.needs
+    assert said == ("ada", 3, 1, "lab", Need.GPU)
+    assert (place.wish, place.problem, find_study(storage, "x").total) == (Wish.PAUSE, None, 9)
+    assert [one.text for one in recent_events(storage)][-1] == "again by bob"
 
 
 def test_another_definition_under_the_same_name_is_refused_with_the_keys_that_differ(storage):
@@ -183,8 +185,8 @@ def test_finals_get_the_place_of_their_search_as_it_is_then_and_keep_one_that_th
     before = find_place(storage, search.study_id)
     assert conclude(storage, search.study_id, "6 trials", finals.study_id)
     (place,) = places(storage)
-    assert (place.study, place.wish, place.submission) == ("y", Wish.PAUSE, before.submission)
-    assert (place.submission.priority, place.submission.label, place.submitted) == (9, "lab", before.submitted)
+    assert place == replace(before, study_id=finals.study_id, study="y", asked=place.asked)
+    assert (place.wish, place.priority, place.label, place.max_workers) == (Wish.PAUSE, 9, "lab", 2)
     enqueue(storage, search.study_id, Submission(owner="ada"))
     steer(storage, finals.study_id, by="bob", wish=Wish.STOP)
     assert conclude(storage, search.study_id, "6 trials", finals.study_id)
@@ -199,7 +201,7 @@ def test_a_wish_a_priority_and_a_total_are_stored_together_or_not_at_all(storage
     with pytest.raises(StudyError, match="study 'x' has workers that train towards more than 5 trials; pause it"):
         steer(storage, study.study_id, by="ada", wish=Wish.RUN, priority=1, total=NewTotal(5))
     place = find_place(storage, study.study_id)
-    assert (place.wish, place.submission.priority, find_study(storage, "x").total) == (Wish.PAUSE, 3, 9)
+    assert (place.wish, place.priority, find_study(storage, "x").total) == (Wish.PAUSE, 3, 9)
     writer.leave()
     steer(storage, study.study_id, by="ada", total=NewTotal(5))
     assert find_study(storage, "x").total == 5
@@ -237,7 +239,8 @@ def test_a_worker_whose_heartbeats_stop_is_lost_and_its_place_free(storage):
     seen_for(other, 31)
     other.worker.heartbeat()
     assert [one.name for one in pool_workers(storage)] == [other.worker.name]
-    assert [e.worker for e in recent_events(storage) if e.kind is EventKind.WORKER_LOST] == [dead.worker.name]
+    lost = [e for e in recent_events(storage, "x") if e.kind is EventKind.WORKER_LOST]
+    assert [e.worker for e in lost] == [dead.worker.name]
     dead.worker.heartbeat()
     assert {one.state for one in pool_workers(storage)} == {PoolState.TRAINING}
 

@@ -63,17 +63,18 @@ def test_a_sweep_is_submitted_as_toml_then_it_is_there_already(client):
     assert content == {"study": "team/first", "made": True, "queued": True, "finished": False, "owner": "sue"}
     again = client.submit("team/first", scope=Scope.ADMIN)
     assert (again.status, again.json["made"], again.json["queued"]) == (200, False, False)
-    assert place(client, "team/first").submission.owner == "ada"
+    assert place(client, "team/first").owner == "sue"
     assert examine(client.service.storage) == []
 
 
 def test_a_sweep_is_submitted_as_json_with_how_it_is_to_be_worked_on(client):
     asked = {"study": "x", "priority": 3, "max_workers": 2, "label": "lab", "needs": "gpu"}
     assert client.post("/v1/sweeps", {"definition": TINY, **asked}).status == 201
-    held = place(client, "x").submission
+    held = place(client, "x")
     assert (held.priority, held.max_workers, held.label, str(held.needs)) == (3, 2, "lab", "gpu")
     assert client.post("/v1/sweeps?priority=4", {"definition": TINY, "study": "x"}).status == 200
-    assert place(client, "x").submission.priority == 4
+    again = place(client, "x")
+    assert (again.priority, again.label, again.max_workers) == (4, "lab", 2)
     twice = client.post("/v1/sweeps?priority=4", {"definition": TINY, "priority": 4})
     assert (twice.status, twice.error) == (422, "'priority' is both in the query and in the body; leave one out")
 
@@ -120,7 +121,7 @@ def test_a_study_that_is_not_in_the_queue_cannot_be_steered_and_nothing_is_half_
     client.submit("x", trials=12)
     fill(client.service.storage, find_study(client.service.storage, "x"), lambda job: 0.5)
     shorter = client.patch("/v1/sweeps/x", {"trials": 6, "priority": 5})
-    assert (shorter.status, place(client, "x").submission.priority) == (422, 0)
+    assert (shorter.status, place(client, "x").priority) == (422, 0)
     assert "expected 12 or more: 'x' has 12 finished trials" in shorter.error
     conclude(client.service.storage, find_study(client.service.storage, "x").study_id, "")
     refused = client.patch("/v1/sweeps/x", {"wish": "pause", "trials": 20})

@@ -211,7 +211,7 @@ def test_buttons_steer_studies_and_drain_workers(client):
         assert form(client, "/act", cookie, csrf=csrf, **fields).headers["location"] == "/"
     kinds = [str(event.kind) for event in recent_events(storage)]
     assert kinds == ["submitted", "worker started", "paused", "resumed", "stopped", "priority", "draining"]
-    assert find_place(storage, find_study(storage, "team/x").study_id).submission.priority == -5
+    assert find_place(storage, find_study(storage, "team/x").study_id).priority == -5
     assert "5 by ada" in recent_events(storage, "team/x")[-1].text
 
 

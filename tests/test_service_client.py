@@ -37,7 +37,7 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
     assert said == f"study 'team/x y' is in the queue of http://127.0.0.1:{client.port}\n"
     study = find_study(client.service.storage, "team/x y")
     place = find_place(client.service.storage, study.study_id)
-    assert (study.sweep.seed, place.submission.priority, place.submission.owner) == (3, 2, "sue")
+    assert (study.sweep.seed, place.priority, place.owner) == (3, 2, "sue")
     assert (study.about.owner, study.about.tags, study.about.note) == ("sue", ("night",), "try this")
     assert [one["name"] for one in json.loads(client.typed("studies", "--tag", "night", "--json"))] == ["team/x y"]
     assert "was in the queue already" in client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3)

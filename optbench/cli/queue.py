@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from optbench.storage import Storage
     from optbench.storage.about import About
     from optbench.storage.queue import Submission
+    from optbench.worker.submission import Submitted
 
 
 @app.command()
@@ -41,7 +42,9 @@ def submit(
     trials: Annotated[int | None, typer.Option(metavar="N", help="The study's total number of trials.")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of a trial that is not pruned.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The seed of everything random.")] = None,
-    priority: Annotated[int, typer.Option(metavar="N", help="Workers take a study with a higher number first.")] = 0,
+    priority: Annotated[
+        int | None, typer.Option(metavar="N", help="Workers take a study with a higher number first. [default: 0]")
+    ] = None,
     max_workers: Annotated[int | None, typer.Option(metavar="N", help="So many workers at most.")] = None,
     needs: Annotated[Need | None, typer.Option(help="What its workers must have.")] = None,
     label: Label = None,
@@ -95,18 +98,21 @@ def _put(
         if as_json:
             print_study(storage, name)
         elif not wait:
-            said = _said(name, found.queued, found.finished, place(url), submission.label)
-            console.print(said, markup=False, soft_wrap=True)
+            console.print(_said(found, place(url)), markup=False, soft_wrap=True)
     finally:
         storage.close()
 
 
-def _said(name: str, queued: bool, finished: bool, where: str, label: str | None) -> str:
+def _said(found: "Submitted", where: str) -> str:
     """What became of a submission, and what to type next for the database `where`."""
-    if finished:
+    name, held = found.study.name, found.place
+    if held is None or found.finished:
         return f"study {name!r} has all of its trials already: `optbench show {shlex.quote(name)}{where}`"
-    state = "is in the queue" if queued else "was in the queue already"
-    labelled = "" if label is None else f" --label {shlex.quote(label)}"
+    if held.wish is not Wish.RUN:
+        state = "paused" if held.wish is Wish.PAUSE else "stopped"
+        return f"study {name!r} is in the queue, {state}; `optbench resume {shlex.quote(name)}{where}` carries on"
+    state = "is in the queue" if found.queued else "was in the queue already"
+    labelled = "" if held.label is None else f" --label {shlex.quote(held.label)}"
     return f"study {name!r} {state}; `optbench worker{labelled}{where}` starts a worker"
 
 

@@ -102,23 +102,23 @@ def _iso(time: datetime | None) -> str | None:
 
 def queue_json(one: Candidate) -> dict[str, Any]:
     """A study's place in the queue as plain data."""
-    submission = one.place.submission
+    place = one.place
     return {
-        "study": one.place.study,
+        "study": place.study,
         "state": one.state,
-        "wish": one.place.wish,
-        "priority": submission.priority,
+        "wish": place.wish,
+        "priority": place.priority,
         "finished": one.record.finished,
         "running": one.record.counts[State.RUNNING],
         "total": one.record.total,
         "workers": one.workers,
-        "max_workers": submission.max_workers,
+        "max_workers": place.max_workers,
         "best": one.record.best,
-        "label": submission.label,
-        "needs": submission.needs,
-        "owner": submission.owner,
-        "submitted": f"{one.place.submitted.isoformat()}Z",
-        "problem": one.place.problem,
+        "label": place.label,
+        "needs": place.needs,
+        "owner": place.owner,
+        "submitted": f"{place.submitted.isoformat()}Z",
+        "problem": place.problem,
     }
 
 

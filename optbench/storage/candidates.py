@@ -74,7 +74,7 @@ class Candidate:
     @property
     def _room(self) -> float:
         """How many more workers it may have."""
-        maximum = self.place.submission.max_workers
+        maximum = self.place.max_workers
         return math.inf if maximum is None else maximum - self.workers
 
 
@@ -103,5 +103,5 @@ def in_order(one: Candidate) -> tuple[float, ...]:
 
     The highest priority comes first, then the fewest workers for their maximum, then the oldest.
     """
-    fraction = one.workers / (one.place.submission.max_workers or one.record.total or 1)
-    return -one.place.submission.priority, fraction, one.place.submitted.timestamp(), one.place.study_id
+    fraction = one.workers / (one.place.max_workers or one.record.total or 1)
+    return -one.place.priority, fraction, one.place.submitted.timestamp(), one.place.study_id

@@ -15,6 +15,7 @@ from optbench.errors import StudyError, nearest
 from optbench.storage.engine import Storage
 from optbench.storage.event_log import EventKind, note
 from optbench.storage.liveness import HEARTBEAT_TIMEOUT, Watch, clock, is_young
+from optbench.storage.optuna_private import models
 from optbench.storage.queue import read_places
 from optbench.storage.schema import pool
 
@@ -91,11 +92,13 @@ class PoolWorker:
                 session.execute(mine.values(heartbeat=now, study_id=self.study_id))
                 self.watch.beat((now - last).total_seconds())
             dead = self.watch.dead(session.execute(select(pool)).all(), now)
-            lost = [row.worker for row in dead if self._removed(session, row)]
+            lost = [row for row in dead if self._removed(session, row)]
             if last is None:
                 note(session, EventKind.WORKER_STARTED, f"label {self.label}" if self.label else "", worker=self.name)
-            for name in lost:
-                note(session, EventKind.WORKER_LOST, "its heartbeats stopped", worker=name)
+            for row in lost:
+                study = session.get(models.StudyModel, row.study_id) if row.study_id is not None else None
+                name = None if study is None else study.study_name
+                note(session, EventKind.WORKER_LOST, "its heartbeats stopped", study=name, worker=row.worker)
 
         self.storage.write(work, patient=False)
 

@@ -3,7 +3,7 @@
 Only the wish is stored. A study leaves the queue once it is finished.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +21,10 @@ from optbench.storage.schema import QUEUED, TOKEN, queue
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """How a study is to be worked on.
-
-    Workers with the same `label` (None: those without one) take it, at most `max_workers` at a time; of two studies,
-    they take the one with the higher `priority`. `owner` is the name of who submitted it.
-    """
+    """How `owner` asks for a study to be worked on. What is None was not said: see the defaults of a place."""
 
     owner: str
-    priority: int = 0
+    priority: int | None = None
     max_workers: int | None = None
     label: str | None = None
     needs: Need | None = None
@@ -38,16 +34,22 @@ class Submission:
 class Place:
     """A study's place in the queue. `problem` is why it can never run, until it is submitted or resumed again.
 
-    Times are the database's, in UTC: `submitted` is the first submission, `asked` the last submission or resumption.
+    Workers with the same `label` (None: those without one) take it, at most `max_workers` at a time; of two studies,
+    they take the one with the higher `priority`. `owner` is the name of who submitted it first. Times are the
+    database's, in UTC: `submitted` is the first submission, `asked` the last submission or resumption.
     """
 
     study_id: int
     study: str
     wish: Wish
-    submission: Submission
+    owner: str
     submitted: datetime
     asked: datetime
-    problem: str | None
+    priority: int = 0
+    max_workers: int | None = None
+    label: str | None = None
+    needs: Need | None = None
+    problem: str | None = None
 
     @property
     def runs(self) -> bool:
@@ -56,42 +58,40 @@ class Place:
 
 
 def enqueue(storage: Storage, study_id: int, submission: Submission) -> bool:
-    """Whether the study is new in the queue, after giving it a place there, or its place another submission.
+    """Whether the study is new in the queue, after giving it a place there.
 
+    If it has a place, what the submission says changes and its problem is forgotten; the rest stays, a pause included.
     Raises StudyError if the study was deleted.
     """
 
     def work(session: Session) -> bool:
         name, token = lock_study(session, study_id)
-        new = put(session, study_id, token, submission, Wish.RUN)
-        if not new:
-            session.execute(
-                update(queue)
-                .where(queue.c.study_id == study_id)
-                .values(wish=Wish.RUN.value, problem=None, asked=clock(session), **_columns(submission))
-            )
-        note(session, EventKind.SUBMITTED, f"{'' if new else 'again '}by {submission.owner}", study=name)
-        return new
+        now, said = clock(session), _said(submission)
+        held = session.scalar(select(queue.c.study_token).where(queue.c.study_id == study_id))
+        if held == token:
+            changed = update(queue).where(queue.c.study_id == study_id)
+            session.execute(changed.values(problem=None, asked=now, **said))
+        else:
+            new = Place(study_id=study_id, study=name, wish=Wish.RUN, owner=submission.owner, submitted=now, asked=now)
+            put(session, replace(new, **said), token)
+        again = "again " if held == token else ""
+        note(session, EventKind.SUBMITTED, f"{again}by {submission.owner}", study=name)
+        return held != token
 
     return storage.write(work)
 
 
-def put(
-    session: Session,
-    study_id: int,
-    token: str,
-    submission: Submission,
-    wish: Wish,
-    submitted: datetime | None = None,
-) -> bool:
-    """Whether the study got a place in the queue, which it has not if it had one already. The study must be locked."""
-    if session.scalar(select(queue.c.study_token).where(queue.c.study_id == study_id)) == token:
-        return False
-    session.execute(delete(queue).where(queue.c.study_id == study_id))  # of a deleted study with the same id
-    now = clock(session)
-    own = {"study_id": study_id, "study_token": token, "wish": wish.value, "submitted": submitted or now, "asked": now}
-    session.execute(insert(queue).values(**own, **_columns(submission)))
-    return True
+def put(session: Session, place: Place, token: str) -> None:
+    """Give the study, which must be locked, that place: instead of one that a deleted study with its id left."""
+    session.execute(delete(queue).where(queue.c.study_id == place.study_id))
+    columns = {column.name: getattr(place, column.name) for column in queue.c if column is not queue.c.study_token}
+    session.execute(insert(queue).values(**columns, study_token=token))
+
+
+def _said(submission: Submission) -> dict[str, Any]:
+    """The columns that a submission changes."""
+    said = {name: getattr(submission, name) for name in ("priority", "max_workers", "label", "needs")}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def lock_study(session: Session, study_id: int) -> tuple[str, str]:
@@ -127,7 +127,12 @@ def read_places(session: Session) -> list[Place]:
 
 def find_place(storage: Storage, study_id: int) -> Place | None:
     """The study's place; None if it is not in the queue."""
-    return next((place for place in places(storage) if place.study_id == study_id), None)
+    return storage.read(lambda session: place_of(session, study_id))
+
+
+def place_of(session: Session, study_id: int) -> Place | None:
+    """See `find_place`."""
+    return next((place for place in read_places(session) if place.study_id == study_id), None)
 
 
 def wish_of(session: Session, study_id: int) -> Wish:
@@ -137,29 +142,16 @@ def wish_of(session: Session, study_id: int) -> Wish:
 
 
 def _place(row: Any) -> Place:
-    submission = Submission(
-        owner=row.owner,
-        priority=row.priority,
-        max_workers=row.max_workers,
-        label=row.label,
-        needs=row.needs and Need(row.needs),
-    )
     return Place(
         study_id=row.study_id,
         study=row.study_name,
         wish=Wish(row.wish),
-        submission=submission,
+        owner=row.owner,
         submitted=row.submitted,
         asked=row.asked,
+        priority=row.priority,
+        max_workers=row.max_workers,
+        label=row.label,
+        needs=row.needs and Need(row.needs),
         problem=row.problem,
     )
-
-
-def _columns(submission: Submission) -> dict[str, Any]:
-    return {
-        "priority": submission.priority,
-        "max_workers": submission.max_workers,
-        "label": submission.label,
-        "needs": submission.needs and submission.needs.value,
-        "owner": submission.owner,
-    }

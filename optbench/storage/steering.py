@@ -3,6 +3,7 @@
 Whoever changes a study's place or its total locks the study first, so that nobody concludes it meanwhile.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -14,7 +15,7 @@ from optbench.storage.engine import Storage
 from optbench.storage.event_log import EventKind, note
 from optbench.storage.liveness import clock
 from optbench.storage.optuna_private import models
-from optbench.storage.queue import Place, lock_study, put, read_places
+from optbench.storage.queue import Place, lock_study, place_of, put
 from optbench.storage.schema import queue
 from optbench.storage.study_reader import read_records
 from optbench.storage.totals import NewTotal, write_total
@@ -38,7 +39,7 @@ def steer(
 
     def work(session: Session) -> None:
         name, _ = lock_study(session, study_id)
-        if _place_of(session, study_id) is None:
+        if place_of(session, study_id) is None:
             raise StudyError(
                 f"study {name!r} is not in the queue: it is finished, or runs by hand, and Ctrl-C in its terminal ends "
                 "it; `optbench queue` lists the queue"
@@ -85,7 +86,7 @@ def conclude(storage: Storage, study_id: int, text: str, finals_id: int | None =
 
     def work(session: Session) -> bool:
         session.get(models.StudyModel, study_id, with_for_update=True)
-        place = _place_of(session, study_id)
+        place = place_of(session, study_id)
         if place is None or any(one.finished < (one.total or 0) for one in read_records(session, [study_id])):
             return False
         session.execute(delete(queue).where(queue.c.study_id == study_id))
@@ -103,9 +104,6 @@ def _hand_over(session: Session, place: Place, study_id: int) -> None:
         name, token = lock_study(session, study_id)
     except StudyError:
         return
-    if put(session, study_id, token, place.submission, place.wish, place.submitted):
-        note(session, EventKind.SUBMITTED, f"by {place.submission.owner}", study=name)
-
-
-def _place_of(session: Session, study_id: int) -> Place | None:
-    return next((place for place in read_places(session) if place.study_id == study_id), None)
+    if place_of(session, study_id) is None:
+        put(session, replace(place, study_id=study_id, asked=clock(session)), token)
+        note(session, EventKind.SUBMITTED, f"by {place.owner}", study=name)

@@ -12,7 +12,7 @@ from optbench.storage.candidates import Candidate, candidates, in_order
 from optbench.storage.event_log import EventKind, declined_by, note
 from optbench.storage.liveness import clock, lives
 from optbench.storage.pool import PoolWorker
-from optbench.storage.queue import Place, Submission, read_places
+from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool, queue
 
 
@@ -72,12 +72,12 @@ class Taker:
 
     def _called_away(self, session: Session) -> bool:
         found = read_places(session)
-        priorities = {place.study_id: place.submission.priority for place in found}
+        priorities = {place.study_id: place.priority for place in found}
         own = priorities.get(self.worker.study_id or 0)
         if own is None:
             return False
         # Every worker asks this every two seconds, so the trials of studies are counted only if it matters.
-        higher = [p for p in found if p.submission.priority > own and p.runs and self._fits(p)]
+        higher = [p for p in found if p.priority > own and p.runs and self._fits(p)]
         return any(self._is_called(session, one, priorities) for one in candidates(session, higher) if one.wanted)
 
     def _is_called(self, session: Session, one: Candidate, priorities: Mapping[int, int]) -> bool:
@@ -85,12 +85,12 @@ class Taker:
 
         It calls no more workers than it wants: first the idle ones, then those of the lowest priority.
         """
-        asked, now = one.place.submission, clock(session)
-        declined = declined_by(session, one.place.study, one.place.asked)
+        place, now = one.place, clock(session)
+        declined = declined_by(session, place.study, place.asked)
         rows = [row for row in session.execute(select(pool)) if lives(row, now) and not row.draining]
-        able = [row for row in rows if fits(row, asked) and row.worker not in declined]
+        able = [row for row in rows if fits(row, place) and row.worker not in declined]
         idle = sum(row.study_id not in priorities for row in able)
-        lower = [row for row in able if priorities.get(row.study_id, asked.priority) < asked.priority]
+        lower = [row for row in able if priorities.get(row.study_id, place.priority) < place.priority]
         lower.sort(key=lambda row: (priorities[row.study_id], row.worker))
         return self.worker.name in [row.worker for row in lower[: max(0, one.wants - idle)]]
 
@@ -104,9 +104,9 @@ class Taker:
         return [one for one in candidates(session, fitting) if one.open]
 
     def _fits(self, place: Place) -> bool:
-        return fits(self.worker, place.submission) and self.declined.get(place.study_id) != place.asked
+        return fits(self.worker, place) and self.declined.get(place.study_id) != place.asked
 
 
-def fits(worker: Any, asked: Submission) -> bool:
+def fits(worker: Any, place: Place) -> bool:
     """Whether a worker, or its row, has the label and what the study needs."""
-    return bool(worker.label == asked.label and (worker.gpu or asked.needs is not Need.GPU))
+    return bool(worker.label == place.label and (worker.gpu or place.needs is not Need.GPU))

@@ -43,13 +43,13 @@ class Presence:
         return StopRequest.DRAIN if self.leaving else None
 
     def _look_after(self) -> None:
-        due = time.monotonic()
-        while not self.over.wait(POLL):
+        due, every = time.monotonic(), self.taker.worker.heartbeat_timeout / HEARTBEATS
+        while not self.over.wait(min(POLL, every)):
             try:
                 self.leaving = self.taker.should_leave()
                 if time.monotonic() >= due:
                     self.taker.worker.heartbeat()
-                    due = time.monotonic() + self.taker.worker.heartbeat_timeout / HEARTBEATS
+                    due = time.monotonic() + every
             except StorageError as problem:  # the next look may succeed
                 log.info("the database does not answer: %s", problem)
             except Exception as problem:

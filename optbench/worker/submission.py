@@ -12,18 +12,19 @@ from optbench.definition.sweep import Sweep
 from optbench.errors import NameTakenError, StudyError
 from optbench.storage import PENDING, Storage, StudyRecord, find_study, sweep_of
 from optbench.storage.about import About, describe
-from optbench.storage.queue import Submission, enqueue
+from optbench.storage.queue import Place, Submission, enqueue, find_place
 from optbench.worker.creation import Relations, compare_fingerprints, continue_to, make_study
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """The study, and whether it was made now, is new in the queue, and has anything left to train."""
+    """The study, whether it was made now, is new in the queue, and has nothing left to train; and its place there."""
 
     study: StudyRecord
     made: bool
     queued: bool
     finished: bool
+    place: Place | None
 
 
 def submit(
@@ -36,8 +37,8 @@ def submit(
 ) -> Submitted:
     """The study of the sweep in the queue. What its first worker finds of the data becomes part of its fingerprint.
 
-    To submit the same again changes its place only, and gives it the sweep's total. Raises StudyError if a study of
-    that name has another definition. The message names the keys that differ.
+    To submit the same again changes what the submission says of its place, and gives it the sweep's total. Raises
+    StudyError if a study of that name has another definition. The message names the keys that differ.
     """
     made = not _exists(storage, name)
     if made:
@@ -52,9 +53,10 @@ def submit(
     continue_to(storage, study, sweep)
     describe(storage, study.study_id, about or About(owner=submission.owner))
     study = find_study(storage, name)
-    if finished(study):
-        return Submitted(study, made, queued=False, finished=True)
-    return Submitted(study, made, queued=enqueue(storage, study.study_id, submission), finished=False)
+    whole = finished(study)
+    queued = not whole and enqueue(storage, study.study_id, submission)
+    place = find_place(storage, study.study_id)
+    return Submitted(study=study, made=made, queued=queued, finished=whole, place=place)
 
 
 def finished(study: StudyRecord) -> bool:

@@ -11,18 +11,18 @@ from optbench.storage.pool import PoolRecord
 
 def queue(found: Sequence[Candidate]) -> Fitted:
     """One row per study, in the order in which workers take them."""
-    asked = [one.place.submission for one in found]
+    places = [one.place for one in found]
     columns = [
-        Column("study", [one.place.study for one in found], text=True),
+        Column("study", [one.study for one in places], text=True),
         Column("state", [one.state for one in found]),
-        Column("priority", [str(one.priority) for one in asked]),
+        Column("priority", [str(one.priority) for one in places]),
         Column("trials", [f"{one.record.finished}/{one.record.total or '?'}" for one in found]),
         Column("workers", [_workers(one) for one in found]),
         Column("best", [score(one.record.metric, one.record.best) for one in found], rank=1),
-        Column("label", [one.label or NOTHING for one in asked], rank=4, text=True),
-        Column("needs", [one.needs or NOTHING for one in asked], rank=5),
-        Column("owner", [one.owner for one in asked], rank=2, text=True),
-        Column("submitted (UTC)", [f"{one.place.submitted:%m-%d %H:%M}" for one in found], rank=3),
+        Column("label", [one.label or NOTHING for one in places], rank=4, text=True),
+        Column("needs", [one.needs or NOTHING for one in places], rank=5),
+        Column("owner", [one.owner for one in places], rank=2, text=True),
+        Column("submitted (UTC)", [f"{one.submitted:%m-%d %H:%M}" for one in places], rank=3),
     ]
     return Fitted(columns)
 
@@ -49,5 +49,5 @@ def event(one: EventRecord) -> str:
 
 
 def _workers(one: Candidate) -> str:
-    most = one.place.submission.max_workers
+    most = one.place.max_workers
     return str(one.workers) if most is None else f"{one.workers} of {most}"

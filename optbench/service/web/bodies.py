@@ -29,7 +29,9 @@ class SubmitOptions(BaseModel):
 
     model_config = Closed
     study: str | None = Field(default=None, description="The study's name; the sweep's unless given.")
-    priority: Priority = Field(default=0, description="Workers take a study with a higher number first.")
+    priority: Priority | None = Field(
+        default=None, description="Workers take a study with a higher number first; 0 unless given."
+    )
     max_workers: Annotated[int, Field(ge=1, le=BOUNDS["max_workers"][1])] | None = Field(
         default=None, description="So many workers at most."
     )

@@ -173,7 +173,7 @@ def score(study: StudyRecord) -> str:
 
 def workers(one: Candidate) -> str:
     """How many workers train the study, and how many may."""
-    most = one.place.submission.max_workers
+    most = one.place.max_workers
     return counted(one.workers, "worker") if most is None else f"{one.workers} of {counted(most, 'worker')}"
 
 
