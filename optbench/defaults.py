@@ -8,9 +8,9 @@ STORAGE_VARIABLE = "OPTBENCH_STORAGE"
 GRACE = 20.0
 """Seconds that running trials have to finish after SIGTERM."""
 HEARTBEAT_TIMEOUT = 60
-"""Seconds after the last heartbeat when a worker counts as dead; storage has the same number."""
+"""Seconds after the last heartbeat when a worker counts as dead."""
 RETRIES = 2
-"""How often the parameters of a trial that crashed its worker are tried again; the scheduler has the same number."""
+"""How often the parameters of a trial that crashed its worker are tried again."""
 EQUAL = 0.1
 """The difference in percentage points that counts as equal."""
 

@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from optbench import defaults, storage
 from optbench.cli import _verbose_first, app
 from optbench.cli.options import ORDER, trial_number
 from optbench.errors import DefinitionError
 from optbench.launchers.local import LocalProcess, _problems
-from optbench.scheduler import scheduler
 from optbench.worker.stop import SIGNALS
 
 
@@ -44,11 +42,6 @@ def test_help_lists_every_command_and_the_usual_ones_first():
     listed = list(typer.main.get_command(app).list_commands(None))
     assert listed[:6] == ["sweep", "confirm", "compare", "report", "studies", "show"]
     assert [name for name in listed if name not in ORDER] == []
-
-
-def test_the_light_defaults_of_the_commands_are_those_of_the_storage_and_the_scheduler():
-    """They are numbers of their own, because `optbench --help` must load neither."""
-    assert (defaults.HEARTBEAT_TIMEOUT, defaults.RETRIES) == (storage.HEARTBEAT_TIMEOUT, scheduler.RETRIES)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -13,12 +13,11 @@ from optbench import definition
 from optbench.api.dataset import with_file
 from optbench.api.study import Study, opened
 from optbench.choices import TrainerName
-from optbench.defaults import storage_url
+from optbench.defaults import HEARTBEAT_TIMEOUT, RETRIES, storage_url
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError, OptbenchError
 from optbench.launchers.requests import Request, execute
-from optbench.scheduler.scheduler import RETRIES
-from optbench.storage import HEARTBEAT_TIMEOUT, find_study
+from optbench.storage import find_study
 from optbench.worker.bounds import check_counts, check_training
 from optbench.worker.screens import Screen, Silent, suitable_screen
 from optbench.worker.session import Options

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from optbench.defaults import RETRIES
 from optbench.definition.sweep import Sweep
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.contract import PastTrial, Writer
@@ -20,7 +21,6 @@ from optbench.scheduler.states import Decision, Ending
 from optbench.training.contract import Epoch, Job, Trainer
 
 LOST = Ending(Decision.INTERRUPTED, None, 0)
-RETRIES = 2  # how often the parameters of a trial that crashed its worker are tried again
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from optbench.storage.finals_records import FinalsRecord, write_plan
 from optbench.storage.follow import Follower
 from optbench.storage.growth import append_fixed, note_until_decided
 from optbench.storage.identity import rename_study
-from optbench.storage.liveness import HEARTBEAT_TIMEOUT
 from optbench.storage.opening import open_storage
 from optbench.storage.past import past_attributes, past_trials
 from optbench.storage.plain import optuna_study
@@ -47,7 +46,6 @@ from optbench.storage.writer import Writer, open_study
 
 __all__ = [
     "COUNTED",
-    "HEARTBEAT_TIMEOUT",
     "PENDING",
     "FinalsRecord",
     "Follower",

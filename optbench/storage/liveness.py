@@ -8,8 +8,6 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-HEARTBEAT_TIMEOUT = 60  # seconds
-
 
 def clock(session: Session) -> datetime:
     """The database's time, naive and in UTC. PostgreSQL's CURRENT_TIMESTAMP would be the start of the transaction."""

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from optbench.defaults import HEARTBEAT_TIMEOUT
 from optbench.errors import StudyError, nearest
 from optbench.storage.engine import Storage
 from optbench.storage.event_log import EventKind, note
-from optbench.storage.liveness import HEARTBEAT_TIMEOUT, Watch, clock, is_young
+from optbench.storage.liveness import Watch, clock, is_young
 from optbench.storage.optuna_private import models
 from optbench.storage.queue import read_places
 from optbench.storage.schema import pool

@@ -27,12 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from optbench.defaults import HEARTBEAT_TIMEOUT
 from optbench.errors import StorageError, counted
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.scheduler.states import Metric
 from optbench.storage.check import Found, OlderSchemaError, check, check_schema, look
 from optbench.storage.engine import one_line, optuna_storage, shown
-from optbench.storage.liveness import HEARTBEAT_TIMEOUT, clock
+from optbench.storage.liveness import clock
 from optbench.storage.opening import make_tables
 from optbench.storage.optuna_private import models, trial_times
 from optbench.storage.schema import TOKEN, VERSION, epochs, metadata, schema_version, test_evaluations, workers

@@ -12,9 +12,10 @@ from optuna.trial import TrialState
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session, selectinload
 
+from optbench.defaults import HEARTBEAT_TIMEOUT
 from optbench.scheduler.attributes import TrialAttribute
 from optbench.scheduler.states import Decision, Ending
-from optbench.storage.liveness import HEARTBEAT_TIMEOUT, Watch, clock, is_young, lives
+from optbench.storage.liveness import Watch, clock, is_young, lives
 from optbench.storage.optuna_private import models
 from optbench.storage.rows import attribute, end
 from optbench.storage.schema import ATTACHED, epochs, workers

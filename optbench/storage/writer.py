@@ -15,6 +15,7 @@ from sqlalchemy import delete, exists, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from optbench.defaults import HEARTBEAT_TIMEOUT
 from optbench.errors import StorageError, StudyError
 from optbench.scheduler.attributes import StudyAttribute, StudySystemAttribute, TrialAttribute
 from optbench.scheduler.contract import Claim
@@ -22,7 +23,6 @@ from optbench.scheduler.states import Ending, Wish
 from optbench.storage.engine import Storage
 from optbench.storage.follow import Follower
 from optbench.storage.identity import give_token, token_of
-from optbench.storage.liveness import HEARTBEAT_TIMEOUT
 from optbench.storage.optuna_private import models, trial_id_of
 from optbench.storage.queue import wish_of
 from optbench.storage.rows import attributes, curve_point, end, epoch_row, parameters

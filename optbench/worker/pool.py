@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from optbench.cores import cores
-from optbench.defaults import GRACE, storage_url
+from optbench.defaults import GRACE, HEARTBEAT_TIMEOUT, RETRIES, storage_url
 from optbench.definition.sweep import Finals
 from optbench.errors import (
     CrashedError,
@@ -26,7 +26,7 @@ from optbench.errors import (
 from optbench.exits import ExitCode, after_signal, code_of
 from optbench.logs import set_up
 from optbench.scheduler.states import StudyState
-from optbench.storage import HEARTBEAT_TIMEOUT, StudyRecord, open_storage, shown
+from optbench.storage import StudyRecord, open_storage, shown
 from optbench.storage.candidates import Candidate
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Place
@@ -179,7 +179,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lifetime", type=float)
     parser.add_argument("--grace", type=float, default=GRACE)
     parser.add_argument("--heartbeat-timeout", type=int, default=HEARTBEAT_TIMEOUT)
-    parser.add_argument("--retries", type=int, default=Options.retries)
+    parser.add_argument("--retries", type=int, default=RETRIES)
     parser.add_argument("--allow-code", action="store_true")
     return parser.parse_args()
 

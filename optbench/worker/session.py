@@ -8,11 +8,11 @@ from pathlib import Path
 
 from optbench.choices import TrainerName
 from optbench.data import Split
+from optbench.defaults import HEARTBEAT_TIMEOUT, RETRIES
 from optbench.definition.sweep import Sweep
 from optbench.errors import CrashedError, counted
-from optbench.scheduler.scheduler import RETRIES, Scheduler
+from optbench.scheduler.scheduler import Scheduler
 from optbench.storage import (
-    HEARTBEAT_TIMEOUT,
     Storage,
     StudyRecord,
     Writer,
