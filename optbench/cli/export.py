@@ -58,6 +58,7 @@ def export(
     from optbench.exports import Format, chosen
     from optbench.files import check_writable
     from optbench.storage import find_study
+    from optbench.worker.code import check_code
 
     if to is not None:
         others = (trial, top, form, output, model, trials, epochs, data_dir)
@@ -83,6 +84,8 @@ def export(
             return
     if top is not None and top > len(choices):
         print_error(f"{study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}")
+    if form is Format.PYTHON and record.sweep is not None:
+        check_code(record.sweep.model, allow_code)  # the script imports the function from its file
     _write_choices(study, choices, Format(form or Format.JSON), output)
 
 

@@ -4,6 +4,7 @@ Sequential halving (Karnin et al. 2013): every round gets about the same number 
 its candidates enters the next one, until two are left. See docs/statistics.md.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -72,7 +73,11 @@ def too_small(fraction: float | None, trials: int, candidates: int, needed: int)
     """The message for a budget in which finals of so many candidates do not fit."""
     enough = least_budget(trials, candidates)
     given = "the default budget" if fraction is None else f"budget = {fraction:g}"
-    expected = f"[finals] budget = {enough:g} or more" if enough <= 1 else f"a search of at least {needed} trials"
+    if enough <= 1:
+        expected = f"[finals] budget = {enough:g} or more"
+    else:
+        longer = next(count for count in itertools.count(trials) if trainings(fraction, count) >= needed)
+        expected = f"a search of at least {longer} trials"
     share = f"{given} of a search of {trials} trials is {counted(trainings(fraction, trials), 'training')}"
     return f"{share}, but {candidates} candidates need {needed}; expected {expected}"
 

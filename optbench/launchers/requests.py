@@ -146,7 +146,8 @@ class Training:
         except StudyError as problem:
             if finals.sized:
                 raise
-            self.screen.line(f"no finals, so the best rests on one run: {problem}")
+            rests = "one run" if search.finals is None else "its earlier finals"
+            self.screen.line(f"no new finals, so the best rests on {rests}: {problem}")
             return True
         if finals.resplit and self.request.workers == 1:
             self.data = replace(self.data, split=self.data.split.resplit())  # the search's parts are dropped

@@ -1,6 +1,7 @@
 """What is wrong with a network that a person's function made: what lanes would train wrongly, or not at all."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,14 @@ import tensorflow as tf
 from optbench.definition.parse import MAX_WEIGHTS
 
 log = logging.getLogger(__name__)
+IN_LAYER = "Exception encountered when calling"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def fault(network: Any, again: Callable[[], Any], shape: tuple[int, ...], classes: int) -> str | None:
+def fault(network: Any, again: Callable[[int], Any], shape: tuple[int, ...], classes: int) -> str | None:
     """What is wrong with the network, in the words that follow the function's name; None if nothing is.
 
-    `again` makes the network anew, `shape` is that of one input.
+    The network was made with the seed 0. `again` makes one with a seed, `shape` is that of one input.
     """
     if not isinstance(network, keras.Model):
         return f"returned {type(network).__name__}; expected a keras.Model"
@@ -30,7 +33,7 @@ def fault(network: Any, again: Callable[[], Any], shape: tuple[int, ...], classe
         or _in_inputs(network, shape)
         or _in_outputs(network, shape, classes)
         or _in_seeds(network, again)
-        or _in_training(again(), shape)
+        or _in_training(again(0), shape)
     )
 
 
@@ -58,6 +61,8 @@ def _in_outputs(network: Any, shape: tuple[int, ...], classes: int) -> str | Non
     inputs = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     try:
         returned = network(inputs, training=False)
+        if isinstance(returned, list | tuple | dict):
+            return f"returns {len(returned)} outputs; expected one: logits of shape (4, {classes}) for 4 inputs"
         kind = keras.backend.standardize_dtype(returned.dtype)
         logits = np.asarray(returned)
     except Exception as problem:
@@ -71,9 +76,12 @@ def _in_outputs(network: Any, shape: tuple[int, ...], classes: int) -> str | Non
     return None
 
 
-def _in_seeds(network: Any, again: Callable[[], Any]) -> str | None:
-    pairs = zip(variables_of(network), variables_of(again()), strict=True)
-    if all(np.array_equal(*pair) for pair in pairs):
+def _in_seeds(network: Any, again: Callable[[int], Any]) -> str | None:
+    before, after = variables_of(network), variables_of(again(0))
+    shapes = [[v.shape for v in variables] for variables in (before, after, variables_of(again(1)))]
+    if shapes[0] != shapes[1] or shapes[0] != shapes[2]:
+        return "made weights of other shapes with another seed; expected the same shapes in every trial"
+    if all(np.array_equal(*pair) for pair in zip(before, after, strict=True)):
         return None
     return "made other initial values the second time; expected random numbers only from Keras' layers"
 
@@ -114,5 +122,7 @@ def variables_of(network: Any) -> list[Any]:
 
 
 def first_line(problem: BaseException) -> str:
-    """The first line of an error's message."""
-    return (str(problem).splitlines() or [""])[0]
+    """The line of an error's message that says what is wrong: its first, but Keras names only the layer there."""
+    lines = [COLOURS.sub("", line).strip() for line in str(problem).splitlines()]
+    lines = [line for line in lines if line] or [""]
+    return f"{lines[1]} ({lines[0].rstrip('.')})" if lines[0].startswith(IN_LAYER) and len(lines) > 1 else lines[0]

@@ -41,7 +41,7 @@ class KerasModel:
         self.model, self.shape, self.classes = model, facts.shape, len(facts.classes)
         self.function = _function(model)
         self.network = self._made(seed=0)
-        if problem := fault(self.network, lambda: self._made(seed=0), self.shape, self.classes):
+        if problem := fault(self.network, self._made, self.shape, self.classes):
             raise self._error(problem)
         trained, others = self.network.trainable_variables, self.network.non_trainable_variables
         self.variables = [Variable(tuple(v.shape), str(v.dtype)) for v in trained]
