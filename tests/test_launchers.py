@@ -79,6 +79,38 @@ def test_without_the_engine_a_line_says_what_to_type(tmp_path, monkeypatch):
         connect()
 
 
+@pytest.mark.parametrize("words", [("sweep", "tiny.toml"), ("worker",)])
+def test_a_ray_cluster_that_does_not_answer_is_refused_before_the_database_is_asked(words, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    write_toml(tmp_path / "tiny.toml", TINY)
+    for address, why in {"127.0.0.1:1": "Connection refused", "127.0.0.1:99999": "Port out of range"}.items():
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        said = in_process(*words, "--on", "ray", *SERVER, cwd=tmp_path, code=2)
+        assert said.startswith("optbench: --on ray: no Ray cluster answers (")
+        assert why in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("up", "refusal", "code", "message"),
+    [
+        ("DOWN", "", 2, "--on slurm: slurmctld does not answer"),
+        ("UP", "allocation failure: Invalid partition name specified", 2, "sbatch: allocation failure: Invalid part"),
+        ("UP", "allocation failure: Requested node configuration is not available", 3, "127.0.0.1:1/x"),
+    ],
+)
+def test_slurm_is_asked_before_the_database(up, refusal, code, message, tmp_path, monkeypatch):
+    for name, body in {
+        "scontrol": f"echo 'Slurmctld(primary) at x is {up}'",
+        "sbatch": f"echo '{refusal}' >&2",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat > /dev/null\n{body}\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    write_toml(tmp_path / "tiny.toml", TINY)
+    assert message in in_process("sweep", "tiny.toml", "--on", "slurm", *SERVER, cwd=tmp_path, code=code)
+
+
 def test_options_of_sbatch_that_the_script_decides_are_refused():
     assert split_slurm("--time=1:00 --comment='a b'") == ["--time=1:00", "--comment=a b"]
     check_slurm(["--time=1:00"])

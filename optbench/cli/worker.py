@@ -98,9 +98,10 @@ def _on_cluster(storage: str, on: Engine, given: tuple[int, int, int], options: 
         raise DefinitionError("--on slurm: `optbench launch-script slurm | sbatch` starts workers of the pool there")
     check_shared(storage, f"--on {on}")
     where = placement(on, *given, None)
-    open_storage(storage, create=True).close()
     cluster = where.cluster(storage, "worker")
     try:
+        cluster.check()
+        open_storage(storage, create=True).close()
         with Stop(drain=True) as stop:
             run_pool(cluster, options, stop, print_error)
     finally:

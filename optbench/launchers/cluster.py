@@ -39,8 +39,11 @@ class Cluster(Protocol):
     def stays(self) -> bool:
         """Whether the workers go on without this process."""
 
+    def check(self) -> None:
+        """Raises EngineError unless the engine answers and takes workers like these. Starts and writes nothing."""
+
     def workers(self, options: PoolOptions) -> list[WorkerProcess]:
-        """The workers, not started yet. Raises EngineError if the engine is not there."""
+        """The workers, not started yet; `check` comes before."""
 
     def started(self, workers: list[WorkerProcess]) -> str:
         """A line about the workers that were started."""
@@ -65,6 +68,7 @@ class Driver:
         """The study afterwards. Raises an OptbenchError."""
         request = self.request
         check_shared(request.storage, "workers on other machines")
+        self.cluster.check()  # before anything is written, or a study would wait in the queue for ever
         storage = open_storage(request.storage, create=request.sweep.start is None)
         try:
             submission = Submission(owner=request.about.owner or user_name(), label=label_of(request.study))
@@ -118,7 +122,7 @@ class Driver:
 
 
 def run_pool(cluster: Cluster, options: PoolOptions, stop: Stop, say: Callable[[str], None]) -> None:
-    """Starts workers of the pool, and returns once all have ended. Passes stop requests on. Raises EngineError."""
+    """Starts workers of the pool, and returns once all have ended. Passes stop requests on."""
     workers = cluster.workers(options)
     for worker in workers:
         worker.start()

@@ -6,9 +6,11 @@ second method of the actor stops it. What is put into a `runtime_env` is logged,
 
 import os
 import signal
+import socket
 import tempfile
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from optbench.errors import counted
 from optbench.exits import ExitCode
@@ -19,6 +21,7 @@ from optbench.launchers.supervisor import Supervisor, pool_command
 
 LAST = 20_000  # bytes of a worker's output that are kept for its owner
 MANY = 1_000_000  # more workers than any machine has room for
+REACHED = 5.0  # seconds within which the address of a cluster must take a connection
 ANSWER = 10.0  # seconds that an actor has to say what its worker printed
 
 
@@ -128,12 +131,15 @@ class RayCluster:
     gpus: int = 0
     stays: bool = False
 
-    def workers(self, options: PoolOptions) -> list[WorkerProcess]:
-        """One worker for each actor. Raises EngineError if there is no cluster, or no machine has room for one."""
+    def check(self) -> None:
+        """Joins the cluster. Raises EngineError if there is none, or no machine has room for a worker."""
         connect()
         if self.count and not room(self.cpus, self.gpus):
             wanted = counted(self.cpus, "core") + (f" and {counted(self.gpus, 'GPU')}" if self.gpus else "")
             raise EngineError(f"no machine of the Ray cluster has {wanted}; see `ray status`")
+
+    def workers(self, options: PoolOptions) -> list[WorkerProcess]:
+        """One worker for each actor."""
         return [RayWorker(options, self.url, self.cpus, self.gpus) for _ in range(self.count)]
 
     def started(self, workers: list[WorkerProcess]) -> str:
@@ -156,18 +162,33 @@ def connect() -> None:
         raise EngineError("--on ray: Ray is not installed; type `pip install 'optbench[ray]'`") from problem
     if ray.is_initialized():
         return
+    address = os.environ.get("RAY_ADDRESS") or "auto"
     try:
+        _reach(address)
         ray.init(
-            address=os.environ.get("RAY_ADDRESS", "auto"),
+            address=address,
             logging_level="error",
             log_to_driver=False,  # the progress comes from the database
             configure_logging=False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as problem:
+    except (OSError, RuntimeError, ValueError) as problem:
         line = " ".join(str(problem).split())[:200]
         raise EngineError(
             f"--on ray: no Ray cluster answers ({line}); `ray start --head` starts one, RAY_ADDRESS names another"
         ) from problem
+
+
+def _reach(address: str) -> None:
+    """Raises OSError or ValueError if nothing listens at HOST:PORT; Ray itself would try for a minute and print lines.
+
+    Addresses of other forms, such as auto, are left to Ray.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=REACHED).close()
+        except OSError as problem:
+            raise OSError(f"{address}: {problem.strerror or problem}") from problem
 
 
 def disconnect() -> None:

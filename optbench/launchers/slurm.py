@@ -22,6 +22,7 @@ from optbench.launchers.scripts import Script, render
 
 LOOK = 5.0  # seconds between calls of squeue, because slurmctld is shared
 PATIENCE = 600.0  # seconds for which squeue may fail, for example while slurmctld restarts
+LATER = re.compile("not available|busy")  # what `--test-only` refuses because of the moment; sbatch queues such jobs
 BEGINNING = ("PENDING", "REQUEUED", "CONFIGURING", "SUSPENDED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESIZING")
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,18 @@ class SlurmCluster:
     count: int
     stays: bool = True
 
+    def check(self) -> None:
+        """Asks slurmctld whether it would take the jobs. No question where no worker is wanted."""
+        if not self.count:
+            return
+        if " is UP" not in _run("scontrol", "ping").stdout:  # sbatch would try for 9 seconds
+            raise EngineError("--on slurm: slurmctld does not answer; `scontrol ping` says which machine it asks")
+        try:
+            _ask("sbatch", "--test-only", text=render(self.script))
+        except EngineError as problem:
+            if not LATER.search(str(problem)):
+                raise
+
     def workers(self, options: PoolOptions) -> list[WorkerProcess]:
         """The job array; nothing if no worker is wanted."""
         return [SlurmJobs(replace(self.script, options=options), self.url)] if self.count else []
@@ -125,13 +138,18 @@ def job_numbers(workers: list[WorkerProcess]) -> list[str]:
 
 def _ask(program: str, *words: str, text: str = "", url: str | None = None) -> str:
     """What a program of Slurm answers. Raises EngineError if it refuses."""
-    if shutil.which(program) is None:
-        raise EngineError(f"there is no {program} on this machine; type this where Slurm is installed")
-    environment = dict(os.environ) if url is None else os.environ | {STORAGE_VARIABLE: url}
-    done = subprocess.run([program, *words], input=text, capture_output=True, text=True, env=environment)
+    done = _run(program, *words, text=text, url=url)
     if done.returncode:
         raise EngineError(f"{program}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
     return done.stdout.strip()
+
+
+def _run(program: str, *words: str, text: str = "", url: str | None = None) -> subprocess.CompletedProcess[str]:
+    """What a program of Slurm did, also if it refused. Raises EngineError if it is not there."""
+    if shutil.which(program) is None:
+        raise EngineError(f"there is no {program} on this machine; type this where Slurm is installed")
+    environment = dict(os.environ) if url is None else os.environ | {STORAGE_VARIABLE: url}
+    return subprocess.run([program, *words], input=text, capture_output=True, text=True, env=environment)
 
 
 def check_slurm(options: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from optbench.choices import ScriptKind
 from optbench.launchers.scripts import Script
 from optbench.launchers.slurm import SlurmJobs
 from optbench.scheduler.states import State
-from optbench.storage import find_study, trials
+from optbench.storage import find_study, studies, trials
 from optbench.storage.doctor import examine
 from optbench.storage.pool import pool_workers
 from optbench.testing.launchers import LauncherContract, until
@@ -136,6 +136,14 @@ def test_data_that_is_not_there_is_named_with_the_machine(command, sweep, storag
     assert f"optbench: {os.uname().nodename}-" in output
     assert "there is no file" in output
     assert trials(storage, find_study(storage, "own").study_id) == []
+
+
+def test_jobs_that_slurm_refuses_leave_no_study(sweep, storage):
+    process = sweep(4, "--workers=1", "--slurm=--partition=nowhere")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, output
+    assert "Invalid partition name" in output
+    assert studies(storage) == []
 
 
 class TestSlurmJobs(LauncherContract):
