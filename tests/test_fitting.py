@@ -160,7 +160,7 @@ def test_json_has_the_unfinished_trials_and_the_workers():
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_list_of_studies_names_the_columns_that_it_left_out(width):
     records = [replace(study_of(), name=f"study {n}", changed=datetime(2026, 1, 2, 3, 4)) for n in range(3)]
-    out = printed(tables.studies(records), width)
+    out = printed(tables.studies([(one, None) for one in records]), width)
     titles = ["rests on", "optimizer", "by state", "epochs", "sweep", "changed (UTC)"]
     missing = [title for title in titles if title.split()[0] not in out.splitlines()[0] + out.splitlines()[1]]
     note = " ".join(out.split("\n\n")[-1].split())

@@ -77,7 +77,7 @@ def test_the_winner_of_the_finals_is_the_best_everywhere(storage):
     shown = printed(*tables.show(study, records, 3))
     assert "finals adadelta/finals: done, 8 trials" in shown
     assert re.search(rf"^1 +{best.number} +{mean} ± {half} +{seeds} +{100 * winner.searched:.2f} ", shown, re.MULTILINE)
-    listed = printed(tables.studies([study]))
+    listed = printed(tables.studies([(study, None)]))
     assert f"{mean} ± {half} %" in listed
     assert f"{seeds} seeds" in listed
     (choice,) = chosen(storage, study)
@@ -116,7 +116,7 @@ def test_a_search_without_finals_says_that_its_best_rests_on_one_run(storage):
     records = trials(storage, study.study_id)
     told = "the best rests on one run; `optbench finals adam` chooses it on several seeds"
     assert told in printed(*tables.show(study, records, 3))
-    assert "1 run" in printed(tables.studies([study]))
+    assert "1 run" in printed(tables.studies([(study, None)]))
     assert " % in one run, in trial " in optbench.open_study("adam", str(storage.url))._repr_html_()
     refresh(storage, study)
     assert "It rests on one run." in get_note(optuna_study(str(storage.url), "adam"))

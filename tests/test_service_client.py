@@ -11,11 +11,22 @@ from optbench.exits import ExitCode
 from optbench.service.client import Server
 from optbench.service.web.tokens import Scope
 from optbench.storage import find_study
+from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import find_place
 from tests.commands import in_process
 from tests.conftest import TINY, write_toml
 from tests.filled import peak, run, search
 from tests.service import answering, serving
+
+COMMANDS = [
+    ("show", "tiny"),
+    ("show", "adadelta"),
+    ("show", "adam", "--top", 3),
+    ("queue",),
+    ("studies", "--state", "waiting"),
+    ("log",),
+    ("workers",),
+]
 
 
 @pytest.fixture
@@ -41,36 +52,82 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
     assert (study.about.owner, study.about.tags, study.about.note) == ("sue", ("night",), "try this")
     assert [one["name"] for one in json.loads(client.typed("studies", "--tag", "night", "--json"))] == ["team/x y"]
     assert "was in the queue already" in client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3)
-    assert client.typed("pause", "team/x y") == "study 'team/x y' pauses\n"
+    carry_on = f"`optbench resume 'team/x y' --server http://127.0.0.1:{client.port}` carries it on"
+    paused = "its running trials finish, and no others start"
+    assert client.typed("pause", "team/x y") == f"study 'team/x y': {paused}; {carry_on}\n"
     (row,) = json.loads(client.typed("queue", "--json"))
     assert (row["study"], row["state"]) == ("team/x y", "paused")
     assert "paused" in client.typed("queue")
     assert json.loads(client.typed("stop", "team/x y", "--json")) == {"study": "team/x y", "wish": "stop"}
-    assert client.typed("resume", "team/x y") == "study 'team/x y' is back in the queue\n"
+    back = "study 'team/x y' is back in the queue; its workers carry it on\n"
+    assert client.typed("resume", "team/x y") == back
     assert client.typed("priority", "team/x y", 7) == "study 'team/x y' has priority 7\n"
     events = json.loads(client.typed("log", "team/x y", "--json"))
     assert [one["kind"] for one in events] == ["submitted", "submitted", "paused", "stopped", "resumed", "priority"]
     assert "priority        team/x y: 7 by sue" in client.typed("log", "--lines", 1)
 
 
-def test_json_is_the_same_with_a_server_and_without(client, monkeypatch):
-    client.typed("submit", "tiny.toml")
-    commands = (
-        ("submit", "tiny.toml", "--json"),
-        ("studies", "--sort", "best", "--json"),
-        ("show", "adadelta", "--json"),
+def test_everything_is_the_same_with_a_server_and_without(client, monkeypatch):
+    storage = client.service.storage
+    run(storage, search(trials=12), "adam", peak)
+    client.typed("submit", "tiny.toml", "--needs", "gpu", "--max-workers", 2, "--label", "night")
+    commands = [
+        *(("studies", "--sort", order, *json) for order in ("made", "best", "changed") for json in ((), ("--json",))),
+        *((*words, *json) for words in COMMANDS for json in ((), ("--json",))),
         ("export", "adadelta", "--format", "keras"),
-    )
+    ]
     through = [client.typed(*words) for words in commands]
+    submitted = client.typed("submit", "tiny.toml", "--json")
     monkeypatch.delenv("OPTBENCH_SERVER")
-    monkeypatch.setenv("OPTBENCH_STORAGE", str(client.service.storage.url))
-    assert [client.typed(*words) for words in commands] == through
+    monkeypatch.setenv("OPTBENCH_STORAGE", str(storage.url))
+    monkeypatch.setattr("optbench.cli.queue.user_name", lambda: "sue")
+    assert client.typed("submit", "tiny.toml", "--json") == submitted
+    client.typed("submit", "tiny.toml", "--needs", "gpu", "--max-workers", 2, "--label", "night")
+    for words, said in zip(commands, through, strict=True):
+        if "log" not in words:
+            assert client.typed(*words) == said
+    assert client.typed("log").startswith(through[commands.index(("log",))])
+    shown = json.loads(through[commands.index(("show", "tiny", "--json"))])
+    assert (shown["state"], shown["queue"]["state"], shown["queue"]["label"]) == ("waiting", "waiting", "night")
+
+
+def test_workers_of_the_pool_are_listed_and_drained_through_a_server(client, monkeypatch):
+    monkeypatch.setenv("OPTBENCH_TOKEN", client.secrets[Scope.ADMIN])
+    assert json.loads(client.typed("workers", "--json")) == []
+    worker = PoolWorker(client.service.storage, label=None, gpu=False, cores=2)
+    worker.heartbeat()
+    assert worker.name in client.typed("workers")
+    said = f"worker {worker.name!r} finishes its running trials and ends\n"
+    assert client.typed("drain", worker.name) == said
+    (row,) = json.loads(client.typed("workers", "--json"))
+    assert (row["name"], row["state"], row["cores"]) == (worker.name, "draining", 2)
+    assert "no worker 'nobody'" in client.typed("drain", "nobody", code=2)
+
+
+@pytest.mark.parametrize(
+    "words", [("--lanes", 3), ("--workers", 2), ("--trials", 9), ("--timeout", 5), ("--drain",), ("--allow-code",)]
+)
+def test_resume_refuses_what_a_server_cannot_do(words, client):
+    client.typed("submit", "tiny.toml")
+    client.typed("pause", "tiny")
+    assert f"{words[0]} is not for --server" in client.typed("resume", "tiny", *words, code=2)
+    assert json.loads(client.typed("queue", "--json"))[0]["state"] == "paused"
+
+
+def test_an_answer_of_another_version_is_explained_in_one_line():
+    body = b'[{"name": "x"}]'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    for command in ("queue", "studies", "workers", "log"):
+        with answering(answer) as (url, _):
+            said = in_process(command, "--server", url, code=2)
+        assert "answers in a form that is not known here" in said
+        assert len(said.splitlines()) == 1
 
 
 def test_studies_are_shown_and_exported_through_a_server(client):
     assert "adadelta" in client.typed("studies")
     shown = client.typed("show", "adadelta", "--top", 2)
-    assert "adadelta: done," in shown
+    assert "study adadelta: 12/12 trials, done" in shown
     assert 'optimizer = "adadelta"' in shown
     assert "written to best.toml" in client.typed("export", "adadelta", "--format", "toml", "-o", "best.toml")
     assert "[[trial]]" in (client.folder / "best.toml").read_text()

@@ -25,6 +25,7 @@ from optbench.cli import (  # noqa: F401  they register their commands
     keep,
     launch,
     notify,
+    pool,
     queue,
     resume,
     schema,

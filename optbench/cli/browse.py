@@ -15,7 +15,7 @@ from optbench.errors import DefinitionError
 from optbench.scheduler.states import StudyState
 
 if TYPE_CHECKING:
-    from optbench.storage import StudyRecord
+    from optbench.exports.records import Listed
 
 
 class Order(enum.StrEnum):
@@ -34,7 +34,12 @@ def studies(
         list[str] | None, typer.Option(metavar="TAG", help="Only studies with this tag; repeatable.")
     ] = None,
     owner: Annotated[str | None, typer.Option(metavar="NAME", help="Only studies that this user made.")] = None,
-    state: Annotated[StudyState | None, typer.Option(help="Only studies in this state.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATE", help="Only studies in this state: done, interrupted, running, waiting, paused..."
+        ),
+    ] = None,
     sort: Annotated[Order, typer.Option(help="What comes first: the oldest, the first name, the best, the latest.")] = (
         Order.MADE
     ),
@@ -42,34 +47,55 @@ def studies(
     as_json: AsJson = False,
 ) -> None:
     """List studies with their state, trials and best value. Example: optbench studies --state running"""
-    from optbench.cli import remote, tables
+    from optbench.cli import tables
+    from optbench.exports.records import state_of, study_json
+
+    _check_state(state)
+    found = [
+        (one, place)
+        for one, place in _listed(storage, server)
+        if set(tag or ()) <= set(one.about.tags)
+        and owner in (None, one.about.owner)
+        and state in (None, state_of(one, place))
+    ]
+    found = _sorted(found, sort)
+    if as_json:
+        print_json([study_json(*one) for one in found])
+    else:
+        console.print(tables.studies(found))
+
+
+def _check_state(state: str | None) -> None:
+    """Raises DefinitionError unless studies can be in that state."""
+    from optbench.storage.candidates import QueueState
+
+    known = list(dict.fromkeys([*map(str, StudyState), *map(str, QueueState)]))
+    if state is not None and state not in known:
+        raise DefinitionError(f"--state {state}; expected one of {', '.join(known)}")
+
+
+def _listed(storage: str, server: str | None) -> "list[Listed]":
+    """Every study with its place in the queue, oldest first: of the server, if one is given, or the database."""
+    from optbench.cli import remote
+    from optbench.exports.records import queued
     from optbench.storage import studies as every
 
     if server is not None:
-        remote.studies(server, tag or [], owner, state, sort, as_json)
-        return
+        return remote.studies(server)
     with opened(storage, read_only=True) as storage_:
-        records = [
-            one
-            for one in every(storage_)
-            if set(tag or ()) <= set(one.about.tags) and owner in (None, one.about.owner) and state in (None, one.state)
-        ]
-    records = _sorted(records, sort)
-    if as_json:
-        print_json([tables.study_json(record) for record in records])
-    else:
-        console.print(tables.studies(records))
+        places = queued(storage_)
+        return [(one, places.get(one.name)) for one in every(storage_)]
 
 
-def _sorted(records: "list[StudyRecord]", order: Order) -> "list[StudyRecord]":
+def _sorted(found: "list[Listed]", order: Order) -> "list[Listed]":
     match order:
         case Order.NAME:
-            return sorted(records, key=lambda one: one.name)
+            return sorted(found, key=lambda one: one[0].name)
         case Order.BEST:
-            return sorted(records, key=lambda one: -math.inf if one.best is None else one.best, reverse=True)
+            return sorted(found, key=lambda one: -math.inf if one[0].best is None else one[0].best, reverse=True)
         case Order.CHANGED:
-            return sorted(records, key=lambda one: one.changed or datetime.min, reverse=True)
-    return records
+            return sorted(found, key=lambda one: one[0].changed or datetime.min, reverse=True)
+    return found
 
 
 @app.command()
@@ -82,21 +108,20 @@ def show(
 ) -> None:
     """Show a study's trials, workers, failures and definition. Example: optbench show quickstart --top 5"""
     from optbench.cli import remote, tables
-    from optbench.storage import find_study, study_workers, trials
+    from optbench.exports.records import shown
 
     if top < 1:
         raise DefinitionError(f"--top {top}; expected a whole number of 1 or more")
     if server is not None:
-        remote.show(server, study, top, as_json)
-        return
-    with opened(storage, read_only=True) as storage_:
-        record = find_study(storage_, study)
-        records = trials(storage_, record.study_id)
-        workers = study_workers(storage_, record.study_id)
-    if as_json:
-        print_json(tables.show_json(record, records, top, workers))
+        found = remote.show(server, study)
     else:
-        for part in tables.show(record, records, top, workers):
+        with opened(storage, read_only=True) as storage_:
+            found = shown(storage_, study)
+    study_, records, workers, place = found
+    if as_json:
+        print_json(tables.show_json(study_, records, top, workers, place))
+    else:
+        for part in tables.show(study_, records, top, workers, place):
             console.print(part)
 
 

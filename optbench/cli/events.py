@@ -1,7 +1,9 @@
 """The command that shows the log of what happened to studies and workers. It loads no TensorFlow."""
 
 import time
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +11,11 @@ from optbench.cli.options import DEFAULT_STORAGE, AsJson, ServerUrl, StorageUrl,
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
 from optbench.worker.stop import Stop
+
+if TYPE_CHECKING:
+    from optbench.storage.event_log import EventRecord
+
+    Look = Callable[[int | None], Sequence[EventRecord]]
 
 FOLLOWING = 1.0  # seconds between two looks at the log
 
@@ -23,21 +30,14 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """Show what happened to studies and workers, newest last. Example: optbench log quickstart --follow"""
-    from optbench.cli import remote, tables
-    from optbench.storage import find_study
-    from optbench.storage.event_log import recent_events
+    from optbench.cli import tables
     from optbench.worker.bounds import check_counts
 
     check_counts(flags=True, lines=lines)
     if follow and as_json:
         raise DefinitionError("--follow prints lines, and --json one list; leave one of them out")
-    if server is not None:
-        remote.log(server, study, lines, follow, as_json)
-        return
-    with opened(storage, read_only=True) as storage_, Stop() as stop:
-        if study is not None:
-            find_study(storage_, study)
-        found = recent_events(storage_, study, lines)
+    with _log(storage, server, study, lines) as look, Stop() as stop:
+        found = look(None)
         if as_json:
             print_json([tables.event_json(one) for one in found])
             return
@@ -49,4 +49,20 @@ def log(
             if not follow or stop():
                 return
             time.sleep(FOLLOWING)
-            found = recent_events(storage_, study, lines, after=newest)
+            found = look(newest)
+
+
+@contextmanager
+def _log(storage: str, server: str | None, study: str | None, lines: int) -> "Iterator[Look]":
+    """A function that returns the newest events, or the next ones after an id: of the server or the database."""
+    from optbench.cli import remote
+    from optbench.storage import find_study
+    from optbench.storage.event_log import recent_events
+
+    if server is not None:
+        yield lambda after: remote.events(server, study, lines, after)
+        return
+    with opened(storage, read_only=True) as storage_:
+        if study is not None:
+            find_study(storage_, study)
+        yield lambda after: recent_events(storage_, study, lines, after=after)

@@ -32,6 +32,19 @@ def print_json(content: Any) -> None:
     write_text(json.dumps(finite(content), indent=2, ensure_ascii=plain, default=str, allow_nan=False) + "\n")
 
 
+def print_line(line: str) -> None:
+    """Print a line for people, whatever its width."""
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def print_answer(plain: dict[str, object], said: str, as_json: bool) -> None:
+    """Print what was done: as JSON, or in a line for people."""
+    if as_json:
+        print_json(plain)
+    else:
+        print_line(said)
+
+
 def write_text(text: str) -> None:
     """Write text to standard output as it is. Do nothing if the reader has gone."""
     try:

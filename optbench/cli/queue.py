@@ -1,4 +1,4 @@
-"""The commands of the queue: submit, queue, workers, pause, stop, priority, drain. None loads TensorFlow."""
+"""The commands of the queue: submit, queue, pause, stop, priority. None loads TensorFlow."""
 
 import shlex
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ from optbench.cli.options import (
     opened,
     place,
 )
-from optbench.cli.output import console, print_json
+from optbench.cli.output import console, print_answer, print_json, print_line
 from optbench.cli.train import SweepName
 from optbench.defaults import user_name
 from optbench.errors import DefinitionError
@@ -56,6 +56,7 @@ def submit(
 ) -> None:
     """Put a sweep into the queue, for the workers that wait there. Example: optbench submit quickstart"""
     from optbench.cli import remote
+    from optbench.cli.running import print_study
     from optbench.definition import check_study_name, load
     from optbench.storage.about import About, check_about
     from optbench.storage.queue import Submission
@@ -71,7 +72,11 @@ def submit(
             "study": study, "priority": priority, "max_workers": max_workers, "needs": needs, "label": label,
             "tags": tag, "note": note,
         }  # fmt: skip
-        remote.submit(server, name, overrides, asked, as_json)
+        made = remote.submit(server, name, overrides, asked)
+        if as_json:
+            print_study(remote.show(server, made.study))
+        else:
+            print_line(_became(made.study, made.queued, made.finished) + f" of {made.server}" * (not made.finished))
         return
     sweep = load(name, overrides)
     if study is not None:
@@ -87,6 +92,7 @@ def _put(
 ) -> None:
     """Put the study into the queue, wait for it if asked to, and say what became of it."""
     from optbench.cli.running import print_study
+    from optbench.exports.records import shown
     from optbench.storage import open_storage
     from optbench.worker.submission import submit as put
 
@@ -96,9 +102,9 @@ def _put(
         if wait and not found.finished:
             _wait(storage, name, as_json)
         if as_json:
-            print_study(storage, name)
+            print_study(shown(storage, name))
         elif not wait:
-            console.print(_said(found, place(url)), markup=False, soft_wrap=True)
+            print_line(_said(found, place(url)))
     finally:
         storage.close()
 
@@ -106,14 +112,20 @@ def _put(
 def _said(found: "Submitted", where: str) -> str:
     """What became of a submission, and what to type next for the database `where`."""
     name, held = found.study.name, found.place
+    became = _became(name, found.queued, found.finished)
     if held is None or found.finished:
-        return f"study {name!r} has all of its trials already: `optbench show {shlex.quote(name)}{where}`"
+        return f"{became}: `optbench show {shlex.quote(name)}{where}`"
     if held.wish is not Wish.RUN:
         state = "paused" if held.wish is Wish.PAUSE else "stopped"
         return f"study {name!r} is in the queue, {state}; `optbench resume {shlex.quote(name)}{where}` carries on"
-    state = "is in the queue" if found.queued else "was in the queue already"
     labelled = "" if held.label is None else f" --label {shlex.quote(held.label)}"
-    return f"study {name!r} {state}; `optbench worker{labelled}{where}` starts a worker"
+    machine = " on a machine with a GPU" if held.needs is Need.GPU else ""
+    return f"{became}; `optbench worker{labelled}{where}` starts a worker{machine}"
+
+
+def _became(name: str, queued: bool, finished: bool) -> str:
+    state = "is in the queue" if queued else "was in the queue already"
+    return f"study {name!r} {'has all of its trials already' if finished else state}"
 
 
 def _wait(storage: "Storage", name: str, quiet: bool) -> None:
@@ -136,31 +148,17 @@ def queue(storage: StorageUrl = DEFAULT_STORAGE, server: ServerUrl = None, as_js
     from optbench.storage.candidates import candidates
 
     if server is not None:
-        remote.queue(server, as_json)
-        return
-    with opened(storage, read_only=True) as storage_:
-        found = storage_.read(candidates)
+        found = remote.queue(server)
+    else:
+        with opened(storage, read_only=True) as storage_:
+            found = storage_.read(candidates)
     if as_json:
         print_json([tables.queue_json(one) for one in found])
         return
     console.print(tables.queue(found))
     for one in found:
         if one.place.problem is not None:
-            console.print(f"{one.place.study}: {one.place.problem}", markup=False, soft_wrap=True)
-
-
-@app.command()
-def workers(storage: StorageUrl = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
-    """List the workers that take studies from the queue. Example: optbench workers --json"""
-    from optbench.cli import tables
-    from optbench.storage.pool import pool_workers
-
-    with opened(storage, read_only=True) as storage_:
-        found = pool_workers(storage_)
-    if as_json:
-        print_json([tables.pool_json(one) for one in found])
-    else:
-        console.print(tables.pool(found))
+            print_line(f"{one.place.study}: {one.place.problem}")
 
 
 @app.command()
@@ -195,26 +193,11 @@ def priority(
 
     check_counts(flags=True, priority=number)
     if server is not None:
-        remote.priority(server, study, number, as_json)
-        return
-    with opened(storage) as storage_:
-        steer(storage_, find_study(storage_, study).study_id, by=user_name(), priority=number)
-    _say({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
-
-
-@app.command()
-def drain(
-    worker: Annotated[str, typer.Argument(metavar="WORKER", help="The worker's name in `optbench workers`.")],
-    storage: StorageUrl = DEFAULT_STORAGE,
-    as_json: AsJson = False,
-) -> None:
-    """Let a worker of the pool finish its running trials and end. Example: optbench drain gpu1-4711-0a1b2c3d"""
-    from optbench.storage.pool import drain as ask
-
-    with opened(storage) as storage_:
-        ask(storage_, worker, user_name())
-    said = f"worker {worker!r} finishes its running trials and ends"
-    _say({"worker": worker, "draining": True}, said, as_json)
+        remote.steer(server, study, priority=number)
+    else:
+        with opened(storage) as storage_:
+            steer(storage_, find_study(storage_, study).study_id, by=user_name(), priority=number)
+    print_answer({"study": study, "priority": number}, f"study {study!r} has priority {number}", as_json)
 
 
 def _wish(study: str, storage: str, server: str | None, wish: Wish, as_json: bool, what: str) -> None:
@@ -224,16 +207,10 @@ def _wish(study: str, storage: str, server: str | None, wish: Wish, as_json: boo
     from optbench.storage.steering import steer
 
     if server is not None:
-        remote.wish(server, study, wish, as_json)
-        return
-    with opened(storage) as storage_:
-        steer(storage_, find_study(storage_, study).study_id, by=user_name(), wish=wish)
-    again = f"`optbench resume {shlex.quote(study)}{place(storage)}` carries it on"
-    _say({"study": study, "wish": wish}, f"study {study!r}: {what}; {again}", as_json)
-
-
-def _say(plain: dict[str, object], said: str, as_json: bool) -> None:
-    if as_json:
-        print_json(plain)
+        remote.steer(server, study, wish=wish)
     else:
-        console.print(said, markup=False, soft_wrap=True)
+        with opened(storage) as storage_:
+            steer(storage_, find_study(storage_, study).study_id, by=user_name(), wish=wish)
+    where = place(storage) if server is None else f" --server {shlex.quote(server)}"
+    again = f"`optbench resume {shlex.quote(study)}{where}` carries it on"
+    print_answer({"study": study, "wish": wish}, f"study {study!r}: {what}; {again}", as_json)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from optbench.definition.sweep import Finals
     from optbench.launchers.requests import Request
     from optbench.storage import Storage, StudyRecord
+    from optbench.storage.candidates import Candidate
 
 Lanes = Annotated[int | None, typer.Option(metavar="N", help="Trials side by side. [default: 1 per core]")]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that share the study and the cores.")]
@@ -57,7 +58,16 @@ def resume(
     from optbench.worker.session import Options
 
     if server is not None:
-        remote.wish(server, study, Wish.RUN, as_json)
+        _check_for_server(
+            trials=trials,
+            lanes=lanes,
+            workers=workers if workers != 1 else None,
+            timeout=timeout,
+            drain=drain or None,
+            data_dir=data_dir,
+            allow_code=allow_code or None,
+        )
+        _say_back(*remote.steer(server, study, wish=Wish.RUN), as_json)
         return
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
@@ -78,9 +88,30 @@ def resume(
     _run(request, timeout, drain, as_json)
 
 
+def _check_for_server(**given: object) -> None:
+    """Raises DefinitionError for an option of training here: the workers of a server's queue carry the study on."""
+    for option, value in given.items():
+        if value is not None:
+            name = option.replace("_", "-")
+            raise DefinitionError(
+                f"--{name} is not for --server, whose workers carry the study on; leave one of them out"
+            )
+
+
+def _say_back(record: "StudyRecord", place: "Candidate | None", as_json: bool) -> None:
+    """Say that the workers of the queue carry the study on."""
+    from optbench.cli import tables
+
+    if as_json:
+        print_json(tables.study_json(record, place))
+    else:
+        said = f"study {record.name!r} is back in the queue; its workers carry it on"
+        console.print(said, markup=False, soft_wrap=True)
+
+
 def _back_to_queue(url: str, record: "StudyRecord", trials: int | None, as_json: bool) -> None:
     """Let the workers of the queue carry the study on."""
-    from optbench.cli import tables
+    from optbench.exports.records import queued
     from optbench.storage import find_study
     from optbench.storage.steering import steer
 
@@ -90,12 +121,8 @@ def _back_to_queue(url: str, record: "StudyRecord", trials: int | None, as_json:
         )
     with opened(url) as storage:
         steer(storage, record.study_id, by=user_name(), wish=Wish.RUN)
-        record = find_study(storage, record.name)
-    if as_json:
-        print_json(tables.study_json(record))
-    else:
-        said = f"study {record.name!r} is back in the queue; its workers carry it on"
-        console.print(said, markup=False, soft_wrap=True)
+        record, place = find_study(storage, record.name), queued(storage).get(record.name)
+    _say_back(record, place, as_json)
 
 
 @app.command()

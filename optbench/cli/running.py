@@ -11,9 +11,11 @@ from optbench.cli.options import opened, place, refresh
 from optbench.cli.output import console, print_json
 from optbench.errors import StorageError, StudyError
 from optbench.exits import ExitCode, after_signal
+from optbench.exports.records import Shown, queued
+from optbench.exports.records import shown as read
 from optbench.launchers.requests import Outcome, Request, execute
 from optbench.scheduler.states import Wish
-from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, study_workers, trials
+from optbench.storage import Storage, StudyRecord, best_first, find_study, shown, studies, trials
 from optbench.worker.screens import Screen, Terminal
 from optbench.worker.stop import Stop
 
@@ -86,7 +88,7 @@ def _conclude(storage: Storage, request: Request, stop: Stop, origins: Sequence[
     """Prints a summary of the study, and the next commands."""
     record = find_study(storage, request.study)
     records = trials(storage, record.study_id)
-    console.print(tables.counts(record), markup=False)
+    console.print(tables.counts(record, queued(storage).get(record.name)), markup=False)
     if request.sweep.searches:
         for best in best_first(record.finals, records)[:1]:
             console.print(tables.best(record, best), markup=False, soft_wrap=True)
@@ -125,15 +127,13 @@ def _next_commands(record: StudyRecord, origins: Sequence[str]) -> Iterator[tupl
         yield "export", f"export {name}"
 
 
-def print_study(storage: Storage, name: str) -> None:
-    """Prints the study in JSON, as `show --json` and a server do."""
-    record = find_study(storage, name)
-    workers = study_workers(storage, record.study_id)
-    print_json(tables.show_json(record, trials(storage, record.study_id), workers=workers))
+def print_study(found: Shown) -> None:
+    """Prints the study in JSON, as `show --json` does."""
+    print_json(tables.show_json(found.study, found.records, workers=found.workers, place=found.place))
 
 
 def print_studies(url: str, names: Sequence[str]) -> None:
     """Prints a JSON list of the studies, each as `show --json` prints it."""
     with opened(url) as storage:
-        records = [find_study(storage, name) for name in names]
-        print_json([tables.show_json(record, trials(storage, record.study_id)) for record in records])
+        found = [read(storage, name) for name in names]
+        print_json([tables.show_json(one.study, one.records, place=one.place) for one in found])

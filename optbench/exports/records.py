@@ -4,17 +4,38 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from optbench.comparison.selection import finalist_json
 from optbench.optimizers.spelling import spelled
-from optbench.scheduler.states import State
-from optbench.storage import FinalsRecord, StudyRecord, TrialRecord, WorkerRecord, best_first
-from optbench.storage.candidates import Candidate
+from optbench.scheduler.states import State, StudyState
+from optbench.storage import (
+    FinalsRecord,
+    Storage,
+    StudyRecord,
+    TrialRecord,
+    WorkerRecord,
+    best_first,
+    find_study,
+    study_workers,
+    trials,
+)
+from optbench.storage.candidates import Candidate, QueueState, candidates
 from optbench.storage.event_log import EventRecord
 from optbench.storage.pool import PoolRecord
 
 LOST = (State.FAILED, State.INTERRUPTED)
+Listed = tuple[StudyRecord, Candidate | None]
+"""A study, and its place in the queue: None if it is finished, or runs by hand."""
+
+
+class Shown(NamedTuple):
+    """What `optbench show` shows of a study."""
+
+    study: StudyRecord
+    records: Sequence[TrialRecord]
+    workers: Sequence[WorkerRecord]
+    place: Candidate | None
 
 
 def finite(content: Any) -> Any:
@@ -31,13 +52,30 @@ def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialReco
     return (study.searches and best_first(study.finals, records)) or list(records)
 
 
-def study_json(study: StudyRecord) -> dict[str, Any]:
-    """The study as plain data."""
+def queued(storage: Storage) -> dict[str, Candidate]:
+    """The studies in the queue, by name."""
+    return {one.place.study: one for one in storage.read(candidates)}
+
+
+def shown(storage: Storage, name: str) -> Shown:
+    """The study of that name with its trials, its workers and its place in the queue. Raises StudyError."""
+    study = find_study(storage, name)
+    records, workers = trials(storage, study.study_id), study_workers(storage, study.study_id)
+    return Shown(study=study, records=records, workers=workers, place=queued(storage).get(name))
+
+
+def state_of(study: StudyRecord, place: Candidate | None) -> StudyState | QueueState:
+    """The study's state as people see it: that of its place in the queue, if it has one, until all trials are done."""
+    return study.state if place is None or study.state is StudyState.DONE else place.state
+
+
+def study_json(study: StudyRecord, place: Candidate | None = None) -> dict[str, Any]:
+    """The study as plain data, with its place in the queue."""
     return {
         "name": study.name,
         "sweep": None if study.sweep is None else study.sweep.name,
         "optimizer": study.optimizer,
-        "state": study.state,
+        "state": state_of(study, place),
         "owner": study.about.owner,
         "tags": list(study.about.tags),
         "note": study.about.note,
@@ -51,6 +89,7 @@ def study_json(study: StudyRecord) -> dict[str, Any]:
         "definition": None if study.sweep is None else study.sweep.definition(),
         "fingerprint": study.fingerprint,
         "versions": study.versions,
+        "queue": None if place is None else queue_json(place),
     }
 
 
@@ -73,11 +112,16 @@ def _finals_json(finals: FinalsRecord) -> dict[str, Any]:
 
 
 def show_json(
-    study: StudyRecord, records: Sequence[TrialRecord], top: int = 10, workers: Sequence[WorkerRecord] = ()
+    study: StudyRecord,
+    records: Sequence[TrialRecord],
+    top: int = 10,
+    workers: Sequence[WorkerRecord] = (),
+    place: Candidate | None = None,
 ) -> dict[str, Any]:
     """The study as plain data, with its best and unfinished trials, its workers, and its fixed settings."""
     unfinished = [record for record in records if record.state in (State.RUNNING, *LOST)]
-    shown: dict[str, Any] = {
+    plain: dict[str, Any] = {
+        "facts": None if study.facts is None else study.facts.plain(),
         "top": [trial_json(trial) for trial in ranked(study, records)[:top]],
         "unfinished": [trial_json(trial) for trial in unfinished],
         "workers": [{**asdict(worker), "alive": worker.alive} for worker in workers],
@@ -85,8 +129,8 @@ def show_json(
     if not study.searches:
         from optbench.comparison.baseline import by_label
 
-        shown["settings"] = [asdict(setting) for setting in by_label(study.sweep, records)]
-    return study_json(study) | shown
+        plain["settings"] = [asdict(setting) for setting in by_label(study.sweep, records)]
+    return study_json(study, place) | plain
 
 
 def trial_json(trial: TrialRecord) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Writes hyperparameters for people and files: a schedule by its name, a batch size as a whole number."""
 
+from collections.abc import Mapping
+
 from optbench.optimizers import ONE_MINUS, OPTIMIZERS, one_minus
 from optbench.optimizers.contract import Hparams, Kind, Written
 from optbench.optimizers.knobs import KNOBS, knobs_of
@@ -14,6 +16,13 @@ def spelled(optimizer: str | None, hparams: Hparams) -> dict[str, Written]:
     knobs = frozenset[str]() if known is None else knobs_of(known)
     named = {name for name in knobs if KNOBS[name].kind in SPELLED}
     return {name: KNOBS[name].written(value) if name in named else value for name, value in hparams.items()}
+
+
+def unspelled(optimizer: str | None, hparams: Mapping[str, Written]) -> dict[str, float]:
+    """The hyperparameters as a trial's row has them, from what `spelled` gave."""
+    known = OPTIMIZERS.get(optimizer or "")
+    knobs = frozenset[str]() if known is None else knobs_of(known)
+    return {name: KNOBS[name].number(value) if name in knobs else value for name, value in hparams.items()}  # type: ignore[misc]
 
 
 def on_one_line(optimizer: str | None, hparams: Hparams, digits: int = 4, between: str = " ") -> str:

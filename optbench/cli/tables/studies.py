@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, optimism, percent, score
 from optbench.comparison.selection import in_finals, mean_in_percent
+from optbench.exports.records import Listed, state_of
 from optbench.optimizers.spelling import on_one_line
 from optbench.scheduler.finals import Finalist
 from optbench.storage import StudyRecord, TrialRecord
+from optbench.storage.candidates import Candidate
 
 
-def counts(study: StudyRecord) -> str:
-    """One line about the study's trials."""
-    total = f"{study.finished}/{study.total or '?'} trials, {study.state} ({study.by_state or 'none yet'})"
+def counts(study: StudyRecord, place: Candidate | None = None) -> str:
+    """One line about the study's trials; `place` is its place in the queue."""
+    total = f"{study.finished}/{study.total or '?'} trials, {state_of(study, place)} ({study.by_state or 'none yet'})"
     return f"study {study.name}: {total}; {study.epochs} epochs"
 
 
@@ -48,12 +50,13 @@ def fixed(study: StudyRecord, records: Sequence[TrialRecord]) -> Fitted:
     return Fitted(columns)
 
 
-def studies(records: Sequence[StudyRecord]) -> Fitted:
+def studies(found: Sequence[Listed]) -> Fitted:
     """One row per study. A narrow terminal shows the most important columns, and names the omitted ones."""
+    records = [study for study, _ in found]
     changed = [s.changed.strftime("%m-%d %H:%M") if s.changed else NOTHING for s in records]
     columns = [
         Column("study", [s.name for s in records], text=True),
-        Column("state", [s.state for s in records]),
+        Column("state", [state_of(study, place) for study, place in found]),
         Column("trials", [f"{s.finished}/{s.total or '?'}" for s in records]),
         Column("best", [_best(s) for s in records]),
         Column("rests on", [_basis(s) for s in records], rank=1),

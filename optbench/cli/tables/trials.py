@@ -20,15 +20,20 @@ from optbench.optimizers.spelling import spelled
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage import StudyRecord, TrialRecord, WorkerRecord
 from optbench.storage.about import About
+from optbench.storage.candidates import Candidate
 
 RECENT = 10  # of how many ended trials the speed is taken
 
 
 def show(
-    study: StudyRecord, records: Sequence[TrialRecord], top: int, workers: Sequence[WorkerRecord] = ()
+    study: StudyRecord,
+    records: Sequence[TrialRecord],
+    top: int,
+    workers: Sequence[WorkerRecord] = (),
+    place: Candidate | None = None,
 ) -> Iterator[RenderableType]:
     """What `optbench show` prints: trials first, then the study's definition and versions."""
-    yield Text(counts(study))
+    yield Text(counts(study, place))
     if not study.searches and study.sweep is not None:
         yield fixed(study, records)
     running = [record for record in records if record.state == State.RUNNING]
