@@ -12,7 +12,7 @@ from optbench.data import load, load_test, prepare
 from optbench.data.splits import TEST_DRAWN
 from optbench.data.tfds import MNIST_FILES
 from optbench.definition.data import DataSource
-from optbench.errors import DataError
+from optbench.errors import DataError, NotPreparedError
 from tests.commands import COMMAND
 from tests.conftest import MNIST
 
@@ -302,3 +302,15 @@ def test_a_data_set_in_a_folder_that_cannot_be_written_is_decoded_every_time(mon
     monkeypatch.setattr("tensorflow_datasets.builder", lambda name, data_dir: builder)
     assert load(DataSource("mine", 2), 0).digests == load(DataSource("mine", 2), 0).digests
     assert builder.decoded == ["train", "train"]
+
+
+def test_data_that_cannot_be_downloaded_says_what_to_type():
+    from types import SimpleNamespace
+
+    from optbench.data.tfds import _check_reachable
+
+    builder = SimpleNamespace(url_infos=["http://127.0.0.1:1/x"], data_dir="/data")
+    with pytest.raises(NotPreparedError, match="type `optbench data prepare emnist/letters` with"):
+        _check_reachable("emnist/letters", builder)
+    with pytest.raises(NotPreparedError, match="type `optbench data prepare mnist --from DIR`"):
+        _check_reachable("mnist", builder)

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import json
 import re
+import signal
+import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +18,7 @@ from optbench.service.notify import SIGNATURE, EventSender, Receiver, Webhook, s
 from optbench.service.receivers import read_receivers
 from optbench.storage import open_storage
 from optbench.storage.event_log import EventKind, note
-from tests.commands import in_process
+from tests.commands import COMMAND, in_process
 from tests.conftest import ROOT, statements
 from tests.service import answering
 
@@ -214,8 +216,8 @@ def test_the_manuals_file_is_read(tmp_path):
     ("content", "message"),
     [
         ("x = ", "is not valid TOML"),
-        ("", "receiver: Field required"),
-        ("receiver = []", "at least 1 item"),
+        ("", "'receiver' is missing; expected one or more tables [[receiver]]"),
+        ("receiver = []", "'receiver' is not right; expected one or more tables"),
         ('[[receiver]]\nname = "a"', "has both or neither of webhook and apprise"),
         ('[[receiver]]\nname = "a"\nwebhook = "http://x"\napprise = "json://x"', "has both or neither"),
         ('[[receiver]]\nname = "a"\nwebhook = "http://x"', "has no secret; expected 16 or more characters"),
@@ -226,9 +228,15 @@ def test_the_manuals_file_is_read(tmp_path):
         (f'[[receiver]]\nname = "a"\nwebhook = "http://a b/c"\nsecret = "{SECRET}"', "expected a URL without spaces"),
         (f'[[receiver]]\nname = "a"\nwebhook = "https:///c"\nsecret = "{SECRET}"', "expected a URL without spaces"),
         (f'[[receiver]]\nname = "a"\nwebhook = "http://a:b/"\nsecret = "{SECRET}"', "expected a URL without spaces"),
-        ('[[receiver]]\nname = "a"\nwebhook = "http://x"\nsecret = "short"', "at least 16 characters"),
-        ('[[receiver]]\nname = "a"\nevents = ["over"]\napprise = "json://x"', "events.0: Input should be 'submitted'"),
-        ('[[receiver]]\nname = "a"\nwebhok = "x"', "webhok: Extra inputs are not permitted"),
+        (
+            '[[receiver]]\nname = "a"\nwebhook = "http://x"\nsecret = "short"',
+            "receiver 1: 'secret' is not right",
+        ),
+        (
+            '[[receiver]]\nname = "a"\nevents = ["over"]\napprise = "json://x"',
+            "'events' is not right; expected a list",
+        ),
+        ('[[receiver]]\nname = "a"\nwebhok = "x"', "unknown key 'webhok'; did you mean 'webhook'?"),
         ('[[receiver]]\nname = "a"\napprise = "json://x"\n' * 2, "several receivers have the same name"),
     ],
 )
@@ -238,6 +246,24 @@ def test_what_is_wrong_in_the_file_is_said_in_one_line(content, message, tmp_pat
     assert message in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a library of Apprise's
+def test_a_url_that_apprise_does_not_know_is_refused(tmp_path):
+    pytest.importorskip("apprise", reason="apprise is not installed: pip install 'optbench[apprise]'")
+    written(tmp_path / "r.toml", '[[receiver]]\nname = "a"\napprise = "nonsense"')
+    said = in_process("notify", "r.toml", code=2, cwd=tmp_path)
+    assert "receiver 'a': Apprise does not know such a URL" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_ctrl_c_ends_it_with_130(storage, tmp_path):
+    written(tmp_path / "r.toml", f'[[receiver]]\nname = "a"\nwebhook = "http://127.0.0.1:1"\nsecret = "{SECRET}"')
+    words = [*COMMAND, "notify", "r.toml", "--storage", storage.url.render_as_string()]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "telling a what happens (Ctrl-C stops it)\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):

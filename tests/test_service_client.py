@@ -152,7 +152,17 @@ def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "127.0.0.1:8080", "ftp://x", "file:///etc/passwd", "http://", "http://a b", "http://[::1", "http://a:b/"],
+    [
+        "",
+        "127.0.0.1:8080",
+        "ftp://x",
+        "file:///etc/passwd",
+        "http://",
+        "http://a b",
+        "http://[::1",
+        "http://a:b/",
+        "http://a:99999",
+    ],
 )
 def test_a_wrong_url_is_refused(url):
     with pytest.raises(DefinitionError, match="expected a URL"):
@@ -193,4 +203,11 @@ def test_an_answer_that_is_no_http_is_explained_in_one_line(answer):
     with answering(answer) as (url, _):
         said = in_process("queue", "--server", url, code=ExitCode.UNREACHABLE)
     assert said.startswith(f"optbench: server {url} does not answer: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_server_without_tls_is_given_up_after_the_time_to_connect(client, monkeypatch):
+    monkeypatch.setattr("optbench.service.outgoing.CONNECTED", 0.3)
+    said = client.typed("queue", "--server", f"https://127.0.0.1:{client.port}", code=ExitCode.UNREACHABLE)
+    assert "`optbench serve` speaks http:// unless a proxy is before it" in said
     assert len(said.splitlines()) == 1

@@ -8,6 +8,7 @@ import typer
 from optbench.cli.options import DEFAULT_STORAGE, StorageUrl, app, opened
 from optbench.cli.output import console
 from optbench.errors import counted
+from optbench.exits import after_signal
 from optbench.worker.stop import Stop
 
 
@@ -30,3 +31,5 @@ def notify(
         names = ", ".join(receiver.name for receiver in receivers)
         console.print(f"telling {names} what happens (Ctrl-C stops it)", markup=False, soft_wrap=True)
         sender.run(stop)
+    if stop.signal is not None:
+        raise typer.Exit(after_signal(stop.signal))

@@ -201,15 +201,15 @@ def _check_reachable(name: str, builder: Any) -> None:
     """Raise DataError at once if the data set's server cannot be reached: its download would retry for minutes."""
     if getproxies():
         return  # the proxy reaches it, or reports that it cannot
-    original = f"with the original files in DIR, type `optbench data prepare {name} --from DIR`; "
-    advice = original if name in FAMILY else ""
+    original = f"with the original files in DIR, type `optbench data prepare {name} --from DIR`"
+    advice = original if name in FAMILY else f"type `optbench data prepare {name}` with a connection to it"
     for url in list(builder.url_infos)[:1]:
         parts = urlsplit(url)
         try:
             socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
         except OSError as problem:
             raise NotPreparedError(
-                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); {advice}"
+                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); {advice}; "
                 "`optbench sweep quickstart` needs no download"
             ) from problem
 

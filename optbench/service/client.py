@@ -3,6 +3,7 @@
 import json
 import os
 from http.client import HTTPException
+from ssl import SSLError
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -38,7 +39,9 @@ class Server:
             raise self._refused(problem) from problem
         except OSError as problem:
             why = getattr(problem, "reason", problem)
-            raise StorageError(f"server {self.url} does not answer: {why}", passing=True) from problem
+            plain = isinstance(why, TimeoutError | SSLError) and self.url.lower().startswith("https:")
+            hint = "; `optbench serve` speaks http:// unless a proxy is before it" if plain else ""
+            raise StorageError(f"server {self.url} does not answer: {why}{hint}", passing=True) from problem
 
     def json(self, method: str, path: str, content: object = None, **query: object) -> Any:
         """The answer in JSON. Raises as `text`."""

@@ -56,6 +56,13 @@ class AppriseChannel:
 
     url: str = field(repr=False)
 
+    @property
+    def known(self) -> bool:
+        """Whether Apprise knows a service with such a URL."""
+        import apprise
+
+        return bool(apprise.Apprise().add(self.url))
+
     def send(self, event: EventRecord) -> None:
         """Raises OSError if Apprise could not deliver it."""
         import apprise

@@ -3,12 +3,37 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)  # printable ASCII without spaces
+CONNECTED = 10.0  # seconds within which a server must take a connection, with its TLS handshake
+
+
+class _Prompt(HTTPConnection):
+    """A connection that is made within CONNECTED; the answer has the whole timeout of the request."""
+
+    def connect(self) -> None:
+        whole, self.timeout = self.timeout, min(self.timeout or CONNECTED, CONNECTED)
+        super().connect()
+        self.timeout = whole
+        self.sock.settimeout(whole)
+
+
+class _PromptTls(_Prompt, HTTPSConnection):
+    """The same with TLS. A server without it may wait for more of the handshake, and never answer."""
+
+
+class _Http(HTTPHandler):
+    def http_open(self, request: Request) -> Any:
+        return self.do_open(_Prompt, request)
+
+
+class _Https(HTTPSHandler):
+    def https_open(self, request: Request) -> Any:
+        return self.do_open(_PromptTls, request)
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -16,7 +41,7 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-_opener = build_opener(_NoRedirect)
+_opener = build_opener(_NoRedirect, _Http, _Https)
 
 
 def is_url(given: str) -> bool:

@@ -7,14 +7,23 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
-from optbench.errors import DefinitionError, OutputError
+from optbench.errors import DefinitionError, OutputError, nearest
 from optbench.service.notify import USUAL, AppriseChannel, Channel, Receiver, Webhook
 from optbench.service.outgoing import is_url
 from optbench.service.secret_files import private_state
 from optbench.storage.event_log import EventKind
 
 SHORTEST_SECRET = 16  # characters
+EXPECTED = {
+    "receiver": "one or more tables [[receiver]]",
+    "name": "a text of 1 to 100 characters in quotes",
+    "webhook": "a URL in quotes",
+    "secret": f"{SHORTEST_SECRET} or more characters in quotes",
+    "apprise": "a URL of Apprise in quotes",
+    "events": f"a list of one or more of {', '.join(map(repr, map(str, EventKind)))}",
+}
 
 
 class ReceiverTable(BaseModel):
@@ -48,13 +57,27 @@ def read_receivers(path: Path) -> Sequence[Receiver]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise DefinitionError(f"{path} is not valid TOML: {problem}") from problem
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DefinitionError(f"{path}: {place}: {first['msg']}; see `optbench docs queue`") from None
+        errors = problem.errors(include_url=False, include_input=False)
+        raise DefinitionError(f"{path}: {_refusal(errors)}; see `optbench docs queue`") from None
     names = [table.name for table in tables]
     if len(set(names)) < len(names):
         raise DefinitionError(f"{path}: several receivers have the same name; expected different names")
     return [Receiver(name=table.name, channel=_channel(table, path), kinds=table.events) for table in tables]
+
+
+def _refusal(errors: Sequence[ErrorDetails]) -> str:
+    """What the first of pydantic's errors means. A value is never repeated, because it may be a secret."""
+    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
+    place, key = "", ""
+    for part in first["loc"]:
+        if isinstance(part, str):
+            key = part
+        elif key == "receiver":
+            place = f"receiver {part + 1}: "
+    if first["type"] == "extra_forbidden":
+        return f"{place}unknown key {key!r}; {nearest(key, (ReceiverTable if place else ReceiverFile).model_fields)}"
+    said = f"{key!r} is missing" if first["type"] == "missing" else f"{key!r} is not right"
+    return f"{place}{said}; expected {EXPECTED[key]}"
 
 
 def _channel(table: ReceiverTable, path: Path) -> Channel:
@@ -64,6 +87,10 @@ def _channel(table: ReceiverTable, path: Path) -> Channel:
     if table.apprise is not None:
         if find_spec("apprise") is None:
             raise OutputError(f"{where}: apprise is not installed; type `pip install 'optbench[apprise]'`")
+        if not AppriseChannel(url=table.apprise).known:
+            raise DefinitionError(
+                f"{where}: Apprise does not know such a URL; expected one as in its manual"
+            )
         return AppriseChannel(url=table.apprise)
     assert table.webhook is not None, "one of them is there"
     if not is_url(table.webhook):
