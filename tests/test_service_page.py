@@ -1,9 +1,14 @@
 """What the page for people shows: owners, tags, notes, why a study waits, and what it shows during an outage."""
 
+import os
 import re
 
 import pytest
+from werkzeug import Response
 
+from optbench.errors import StorageError
+from optbench.service.web import pages
+from optbench.service.web.tokens import Scope
 from optbench.storage import find_study
 from optbench.storage.pool import PoolWorker
 from tests.filled import search
@@ -71,3 +76,129 @@ def test_a_narrow_page_does_not_scroll_sideways(client, chromium, tmp_path):
     (tmp_path / "copy.html").write_text(copy)
     shown = chromium(f"file://{tmp_path}/copy.html", tmp_path, "--window-size=390,900").stdout
     assert float(re.search(r"<title>([0-9.]+)</title>", shown)[1]) <= 390
+
+
+def in_browser(client, chromium, folder, monkeypatch, probe, seconds=12):
+    """The page after a while in a browser, whose script goes on with the probe."""
+    original = pages.asset
+    script = original("page.js").get_data(as_text=True) + probe
+
+    def asset(name):
+        return Response(script, content_type="text/javascript") if name == "page.js" else original(name)
+
+    monkeypatch.setattr(pages, "asset", asset)
+    shown = chromium(f"http://127.0.0.1:{client.port}/", folder, f"--virtual-time-budget={1000 * seconds}")
+    assert "Uncaught" not in shown.stderr
+    return shown.stdout
+
+
+def looks(client, *answers):
+    """Let the page find these one after another, snapshots or errors, and then the last one again and again."""
+    left = list(answers)
+
+    def get():
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    client.service.snapshots.get = get
+
+
+def snapshot(client):
+    client.service.snapshots.forget()
+    return client.service.snapshots.get()
+
+
+def outage(client):
+    return StorageError(f"storage {client.service.storage.url}: unable to open database file", passing=True)
+
+
+def test_an_open_page_says_since_when_the_database_has_not_answered(client, chromium, tmp_path, monkeypatch):
+    post(client, "team/x")
+    looks(client, snapshot(client), outage(client))
+    shown = in_browser(client, chromium, tmp_path, monkeypatch, "")
+    assert re.search(r"The database has not answered since \d\d:\d\d:\d\d UTC; this is what it held then", shown)
+    assert 'class="outdated"' in shown
+    assert "team/x" in shown
+
+
+def test_an_open_page_goes_on_after_an_outage(client, chromium, tmp_path, monkeypatch):
+    before = snapshot(client)
+    post(client, "team/later")
+    looks(client, before, outage(client), snapshot(client))
+    shown = in_browser(client, chromium, tmp_path, monkeypatch, "", seconds=16)
+    assert "has not answered since" not in shown
+    assert "team/later" in shown
+
+
+def test_the_page_is_brought_up_to_date_around_a_field_that_somebody_uses(client, chromium, tmp_path, monkeypatch):
+    post(client, "team/kept")
+    before = snapshot(client)
+    post(client, "team/later", priority=9)
+    PoolWorker(client.service.storage, label="lately", gpu=True, cores=2).heartbeat()
+    looks(client, before, snapshot(client))
+    probe = """
+    const field = document.querySelector("[name=priority]");
+    field.focus();
+    field.value = "77";
+    const state = () => `${document.activeElement === field} ${field.isConnected} ${field.value}`;
+    setTimeout(() => { document.title = state(); }, 9000);
+    """
+    shown = in_browser(client, chromium, tmp_path, monkeypatch, probe)
+    assert "<title>true true 77</title>" in shown
+    assert "lately" in shown
+    names = re.findall(r'<a class="name"[^>]*>([^<]*)</a>', shown)
+    assert names == ["team/later", "team/kept"]
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def test_browsers_get_errors_as_small_pages_and_programs_as_json(client):
+    for path in ("/nothing", "/v1/sweeps/nobody"):
+        found = client.ask("GET", path, Accept=BROWSER)
+        assert (found.status, found.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "default-src 'none'" in found.headers["content-security-policy"]
+        assert 'href="/"' in found.body.decode()
+        assert client.ask("GET", path).error
+        assert client.ask("GET", path, Accept="*/*").error
+    elsewhere = client.ask("GET", "/dashboard/", Accept=BROWSER, Host="evil.example")
+    assert (elsewhere.status, b"this host name is not served" in elsewhere.body) == (403, True)
+    assert b"http-equiv" not in elsewhere.body
+    assert client.ask("GET", "/%3Cscript%3E", Accept=BROWSER).body.count(b"<script") == 0
+
+
+def stop_database(client):
+    """Let every look at the database fail."""
+    os.rename(client.folder / "served.db", client.folder / "away.db")
+    client.service.storage.engine.dispose()
+    client.service.storage.optuna.engine.dispose()
+    client.service.snapshots.forget()
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/", "/dashboard/studies/1", "/api/studies", "/v1/sweeps", "/metrics"])
+def test_during_an_outage_everything_answers_503_in_one_line(client, caplog, capfd, path):
+    folder = client.folder
+    client.submit("x", scope=None)
+    stop_database(client)
+    for accept, kind in ((None, "application/json"), (BROWSER, "text/html; charset=utf-8")):
+        found = client.ask("GET", path, **({} if accept is None else {"Accept": accept}))
+        assert (found.status, found.headers["retry-after"], found.headers["content-type"]) == (503, "5", kind)
+        assert str(folder) not in found.body.decode()
+        assert accept is None or b'http-equiv="refresh"' in found.body
+    assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
+    os.rename(folder / "away.db", folder / "served.db")
+    client.service.snapshots.forget()
+    assert client.ask("GET", path).status == 200
+
+
+def test_the_icon_needs_no_token_and_what_is_beside_it_does(tmp_path, chromium):
+    with serving(tmp_path) as client:
+        assert client.ask("GET", "/favicon.ico").status == 200
+        assert client.ask("GET", "/favicon.icon").status == 401
+        assert client.ask("GET", "/static/bundle.js").status == 401
+        assert client.get("/favicon.ico", scope=Scope.READ).status == 200
+        shown = chromium(f"http://127.0.0.1:{client.port}/", tmp_path)
+    assert 'type="password"' in shown.stdout
+    assert "401" not in shown.stderr

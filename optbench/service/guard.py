@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, StorageError
 from optbench.service.secret_files import private_state
 from optbench.service.wsgi import Application, Environment, answer
 
@@ -73,7 +73,10 @@ class Guard:
         refusal = self._refusal(environment)
         if refusal is None:
             environment.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
-            return self.inner(environment, start)
+            try:
+                return self.inner(environment, start)
+            except StorageError as problem:
+                return answer(start, "503 Service Unavailable", {"reason": str(problem)}, [("Retry-After", "5")])
         status, reason = refusal
         asking = [("WWW-Authenticate", 'Basic realm="optbench"')] if status.startswith("401") else []
         return answer(start, status, {"reason": reason}, asking)

@@ -4,15 +4,17 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from optbench.errors import DefinitionError
 from optbench.service.artifacts import Store, folder
 from optbench.service.guard import Guard, Password
 from optbench.service.refresh import refresh
 from optbench.service.rename import Rename
-from optbench.service.wsgi import Application
-from optbench.storage import Storage, StudyRecord, studies
+from optbench.service.wsgi import Application, Environment
+from optbench.storage import Storage, StudyRecord, one_line, studies
+from optbench.storage.liveness import clock
 from optbench.storage.optuna_private import sort_saved_plots
 
 REFRESH_SECONDS = 15.0
@@ -64,7 +66,32 @@ def dashboard_application(storage: Storage) -> Application:
     except OSError as problem:
         log.warning("artifacts cannot be kept in %s: %s", folder(storage), problem.strerror)
     sort_saved_plots()
-    return Rename(wsgi(storage.optuna, artifact_store=Store(storage)), storage)
+    inner = wsgi(storage.optuna, artifact_store=Store(storage))
+    inner.catchall = False  # else it answers with a traceback in the log
+    logging.getLogger("optuna_dashboard._bottle_util").addFilter(_on_one_line)
+    return Rename(_Explained(inner, storage), storage)
+
+
+class _Explained:
+    """optuna-dashboard, which raises StorageError while the database does not answer."""
+
+    def __init__(self, inner: Application, storage: Storage) -> None:
+        self.inner, self.storage = inner, storage
+
+    def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
+        begun: list[tuple[Any, ...]] = []
+        with one_line(self.storage.url):
+            found = self.inner(environment, lambda *given: begun.append(given))
+        if begun[0][0].startswith("500"):
+            self.storage.read(clock)  # its API catches every exception itself: this raises if the database is the cause
+        start(*begun[0])
+        return found
+
+
+def _on_one_line(record: logging.LogRecord) -> bool:
+    """Whether to log the record: always, without the traceback that optuna-dashboard has in its text."""
+    record.msg = str(record.msg).partition("\n")[0]
+    return True
 
 
 class Refresher:

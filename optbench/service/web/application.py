@@ -1,32 +1,30 @@
 """The service as one WSGI application: the API, the pages, metrics and health, and optuna-dashboard behind them."""
 
-import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
 from werkzeug import Request, Response
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 
-from optbench.errors import StorageError
 from optbench.service.guard import READING
 from optbench.service.web import health, logins, pages
 from optbench.service.web.bodies import NoQuery
-from optbench.service.web.call import BoundedRequest, Call, Service, answer, hide_url
+from optbench.service.web.call import BoundedRequest, Call, Service, answer
 from optbench.service.web.metrics import CONTENT_TYPE, metrics
 from optbench.service.web.openapi import document
+from optbench.service.web.problems import problem_answer
 from optbench.service.web.refusals import RefusalError
 from optbench.service.web.routes import ROUTES, NameConverter, Route
 from optbench.service.web.tokens import Scope
 from optbench.service.wsgi import Application, Environment
 
-DASHBOARD = ("/dashboard", "/api/", "/static/", "/artifacts/", "/csv/", "/favicon.ico")
+ICON = "/favicon.ico"
+"""Browsers ask for it on the login page, too, so it needs no token."""
+DASHBOARD = ("/dashboard", "/api/", "/static/", "/artifacts/", "/csv/", ICON)
 """The beginnings of optuna-dashboard's paths. Its pages name them, so that they cannot lie below another path."""
-RETRY = {"Retry-After": "5"}
 SANDBOX = [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
 """For artifacts: people upload them, and a page among them must not act for whoever views it."""
-log = logging.getLogger(__name__)
 
 View = Callable[[BoundedRequest], Response]
 
@@ -55,26 +53,13 @@ class Web:
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         request = BoundedRequest(environment)
-        if environment.get("PATH_INFO", "").startswith(DASHBOARD):
-            return self._pass_on(request, start)
-        return self._answered(request)(environment, start)
-
-    def _answered(self, request: BoundedRequest) -> Response:
-        """The answer, whatever happens."""
         try:
-            return self._dispatched(request)
-        except RefusalError as refusal:
-            return answer({"error": str(refusal)}, refusal.status, refusal.headers)
-        except HTTPException as problem:
-            return _explained(problem, request)
-        except StorageError as problem:
-            log.info("a request was not answered: %s", problem)
-            said = {"error": hide_url(self.service.storage, str(problem))}
-            return answer(said, HTTPStatus.SERVICE_UNAVAILABLE, RETRY)
+            if environment.get("PATH_INFO", "").startswith(DASHBOARD):
+                return self._pass_on(request, start)
+            found = self._dispatched(request)
         except Exception as problem:  # the server goes on, whatever happens to one request
-            log.error("%s %s failed: %s", request.method, request.path, type(problem).__name__)
-            log.debug("the traceback of that", exc_info=problem)
-            return answer({"error": "the server failed; its log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            found = problem_answer(problem, request, self.service.storage)
+        return found(environment, start)
 
     def _dispatched(self, request: BoundedRequest) -> Response:
         endpoint, found = self.map.bind_to_environ(request.environ).match()
@@ -110,13 +95,13 @@ class Web:
 
     def _pass_on(self, request: Request, start: Callable[..., Any]) -> Iterable[bytes]:
         """What optuna-dashboard answers. Whoever changes something there may delete studies."""
-        try:
-            self.service.gate.admit(request, Scope.READ if request.method in READING else Scope.ADMIN)
-        except RefusalError as refusal:
-            if refusal.status is HTTPStatus.UNAUTHORIZED and request.path.startswith("/dashboard"):
-                return pages.redirect("/login")(request.environ, start)
-            said = {"error": str(refusal), "reason": str(refusal)}  # its pages show the reason
-            return answer(said, refusal.status, refusal.headers)(request.environ, start)
+        if request.path != ICON:
+            try:
+                self.service.gate.admit(request, Scope.READ if request.method in READING else Scope.ADMIN)
+            except RefusalError as refusal:
+                if refusal.status is HTTPStatus.UNAUTHORIZED and request.path.startswith("/dashboard"):
+                    return pages.redirect("/login")(request.environ, start)
+                raise
         request.environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
         more = SANDBOX if request.path.startswith("/artifacts/") else []
 
@@ -124,15 +109,3 @@ class Web:
             return start(status, [*headers, *more], *rest)
 
         return self.dashboard(request.environ, begin)
-
-
-def _explained(problem: HTTPException, request: Request) -> Response:
-    """An error of werkzeug as JSON with one line."""
-    status = HTTPStatus(problem.code or 500)
-    said = {
-        HTTPStatus.NOT_FOUND: f"there is nothing at {request.path[:200]}; /v1/docs lists what there is",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not for {request.path[:200]}",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 1 MiB",
-    }.get(status, f"{status.phrase.lower()}: the request cannot be read")
-    allowed = problem.valid_methods if isinstance(problem, MethodNotAllowed) else None
-    return answer({"error": said}, status, {"Allow": ", ".join(sorted(allowed))} if allowed else {})

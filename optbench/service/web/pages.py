@@ -101,6 +101,16 @@ def login(problem: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
     return _page("login", status, problem=problem)
 
 
+def failure(
+    problem: str, status: HTTPStatus, headers: Mapping[str, str] | None = None, *, tries_again: bool
+) -> Response:
+    """An error, in one line. While the database does not answer, the page loads itself again if it can."""
+    again = tries_again and status is HTTPStatus.SERVICE_UNAVAILABLE
+    found = _page("failure", status, problem=problem, status=status, tries_again=again)
+    found.headers.extend(headers or {})
+    return found
+
+
 def describe() -> Response:
     """The OpenAPI document as a page."""
     found = document()
@@ -126,7 +136,7 @@ def _asset(name: str) -> str:
     return (files("optbench.report") / "templates" / "page.css").read_text(encoding="utf-8") + own
 
 
-def _page(name: str, status: HTTPStatus, **given: object) -> Response:
+def _page(name: str, code: HTTPStatus, /, **given: object) -> Response:
     text = _environment().get_template(f"{name}.html.j2").render(version=__version__, **given)
     headers = {
         "Content-Security-Policy": POLICY,
@@ -134,7 +144,7 @@ def _page(name: str, status: HTTPStatus, **given: object) -> Response:
         "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
-    return Response(text, status, headers, content_type=HTML)
+    return Response(text, code, headers, content_type=HTML)
 
 
 @cache
