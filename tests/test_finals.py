@@ -63,7 +63,7 @@ def test_a_budget_is_a_fraction_of_the_trials_without_rounding_noise():
 
 
 @pytest.mark.parametrize(
-    ("trials", "expected"), [(64, "[finals] budget = 0.1 or more"), (3, "a search of at least 6 trials")]
+    ("trials", "expected"), [(64, "[finals] budget = 0.1 or more"), (3, "a search of at least 120 trials")]
 )
 def test_a_budget_that_is_too_small_says_what_fits(trials, expected):
     message = too_small(0.05, trials, 4, 6)

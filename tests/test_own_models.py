@@ -82,6 +82,30 @@ def shifted(shape, classes):
 def leaving(shape, classes):
     raise SystemExit("bye")
 
+def random_shape(shape, classes):
+    import random
+
+    units = random.randint(2, 1000)
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(units), layers.Dense(classes)])
+
+
+def two_outputs(shape, classes):
+    inputs = layers.Input(shape)
+    flat = layers.Flatten()(inputs)
+    return keras.Model(inputs, [layers.Dense(classes)(flat), layers.Dense(classes)(flat)])
+
+
+class Wrong(layers.Layer):
+    def call(self, inputs):
+        if not isinstance(inputs, keras.KerasTensor):
+            raise RuntimeError("the real reason")
+        return inputs
+
+
+def wrong_inside(shape, classes):
+    return keras.Sequential([layers.Input(shape), Wrong(), layers.Flatten(), layers.Dense(classes)])
+
+
 def softmax(shape, classes):
     return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, "softmax")])
 
@@ -301,6 +325,9 @@ def test_making_networks_leaves_pythons_random_numbers_alone(digits):
         ("half", "has weights of type float16; expected float32"),
         ("mixed", "returns float16; expected float32"),
         ("random_weights", "made other initial values the second time"),
+        ("random_shape", "made weights of other shapes with another seed; expected the same shapes in every trial"),
+        ("two_outputs", r"returns 2 outputs; expected one: logits of shape \(4, 10\) for 4 inputs"),
+        ("wrong_inside", r"raised RuntimeError: the real reason \(Exception encountered when calling Wrong.call\(\)\)"),
         ("only_eager", "raised OperatorNotAllowedInGraphError in training: "),
         ("broken_in_training", "raised KeyError in training: "),
     ],

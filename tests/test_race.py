@@ -235,7 +235,7 @@ def test_reading_finals_takes_the_same_number_of_queries_for_any_number_of_studi
             Finals(budget=0.1),
             "0.1 of a search of 32 trials is 3 trainings, but 3 candidates need 5; expected [finals] budget = 0.16",
         ),
-        (Finals(candidates=20), "is 8 trainings, but 20 candidates need 40; expected a search of at least 40 trials"),
+        (Finals(candidates=20), "is 8 trainings, but 20 candidates need 40; expected a search of at least 250 trials"),
         (Finals(candidates=2), "candidates = 2, but 2 known settings of 'tiny' always take part; expected 3 or more"),
         (Finals(candidates=33), "candidates = 33, but 'tiny' has 32 different configurations"),
     ],

@@ -55,7 +55,7 @@ def studies(url: str) -> "list[Listed]":
 def queue(url: str) -> "list[Candidate]":
     """The studies that run or wait: the highest priority first, then the oldest."""
     places = [place for _, place in studies(url) if place is not None]
-    return sorted(places, key=lambda one: (-one.place.submission.priority, one.place.submitted))
+    return sorted(places, key=lambda one: (-one.place.priority, one.place.submitted))
 
 
 def show(url: str, study: str) -> "Shown":

@@ -20,7 +20,7 @@ from optbench.storage.about import About
 from optbench.storage.candidates import Candidate, QueueState
 from optbench.storage.event_log import EventKind, EventRecord
 from optbench.storage.pool import PoolRecord
-from optbench.storage.queue import Place, Submission
+from optbench.storage.queue import Place
 
 Plain = Mapping[str, Any]
 UNKNOWN = 0  # in place of ids, which only the database knows
@@ -68,19 +68,16 @@ def _finals(plain: Plain) -> FinalsRecord:
 
 
 def _candidate(plain: Plain, study: StudyRecord) -> Candidate:
-    submission = Submission(
-        owner=plain["owner"],
-        priority=plain["priority"],
-        max_workers=plain["max_workers"],
-        label=plain["label"],
-        needs=plain["needs"] and Need(plain["needs"]),
-    )
     submitted = _utc(plain["submitted"])
     place = Place(
         study_id=UNKNOWN,
         study=plain["study"],
         wish=Wish(plain["wish"]),
-        submission=submission,
+        owner=plain["owner"],
+        priority=plain["priority"],
+        max_workers=plain["max_workers"],
+        label=plain["label"],
+        needs=plain["needs"] and Need(plain["needs"]),
         submitted=submitted,
         asked=submitted,
         problem=plain["problem"],

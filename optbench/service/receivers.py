@@ -88,9 +88,7 @@ def _channel(table: ReceiverTable, path: Path) -> Channel:
         if find_spec("apprise") is None:
             raise OutputError(f"{where}: apprise is not installed; type `pip install 'optbench[apprise]'`")
         if not AppriseChannel(url=table.apprise).known:
-            raise DefinitionError(
-                f"{where}: Apprise does not know such a URL; expected one as in its manual"
-            )
+            raise DefinitionError(f"{where}: Apprise does not know such a URL; expected one as in its manual")
         return AppriseChannel(url=table.apprise)
     assert table.webhook is not None, "one of them is there"
     if not is_url(table.webhook):

@@ -62,7 +62,7 @@ class Study(BaseModel):
     name: str
     sweep: str | None
     optimizer: str
-    state: StudyState
+    state: StudyState | QueueState
     owner: str | None
     tags: list[str]
     note: str | None

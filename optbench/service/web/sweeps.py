@@ -11,7 +11,7 @@ from optbench.definition import check_study_name
 from optbench.definition.parse import check_trials
 from optbench.definition.sweep import Sweep
 from optbench.errors import DefinitionError, NameTakenError, StudyError, counted
-from optbench.exports.records import queue_json, show_json, study_json
+from optbench.exports.records import show_json, study_json
 from optbench.scheduler.states import Wish
 from optbench.service.web.bodies import Change, ShowQuery, SubmitBody, SubmitOptions
 from optbench.service.web.call import JSON, Call, answer, hide_url, validated
@@ -92,7 +92,7 @@ def _asked(call: Call) -> tuple[SubmitOptions, Mapping[str, object]]:
 def list_studies(call: Call) -> Response:
     """Every study, oldest first, with its place in the queue."""
     queued = _queued(call)
-    return answer([_with_place(study_json(one), queued.get(one.study_id)) for one in studies(call.storage)])
+    return answer([study_json(one, queued.get(one.study_id)) for one in studies(call.storage)])
 
 
 def show(call: Call) -> Response:
@@ -100,8 +100,7 @@ def show(call: Call) -> Response:
     asked = call.query(ShowQuery)
     study = call.study()
     records, workers = trials(call.storage, study.study_id), study_workers(call.storage, study.study_id)
-    shown = show_json(study, records, asked.top, workers)
-    return answer(_with_place(shown, _queued(call).get(study.study_id)))
+    return answer(show_json(study, records, asked.top, workers, _queued(call).get(study.study_id)))
 
 
 def change(call: Call) -> Response:
@@ -109,7 +108,7 @@ def change(call: Call) -> Response:
     asked = call.json(Change)
     study = call.study()
     change_study(call, study, asked)
-    return answer(_with_place(study_json(call.study()), _queued(call).get(study.study_id)))
+    return answer(study_json(call.study(), _queued(call).get(study.study_id)))
 
 
 def change_study(call: Call, study: StudyRecord, asked: Change) -> None:
@@ -146,7 +145,3 @@ def _longer(study: StudyRecord, total: int) -> Sweep:
 
 def _queued(call: Call) -> Mapping[int, Candidate]:
     return {one.place.study_id: one for one in call.storage.read(candidates)}
-
-
-def _with_place(plain: dict[str, object], place: Candidate | None) -> dict[str, object]:
-    return plain | {"queue": None if place is None else queue_json(place)}

@@ -1,5 +1,6 @@
 """What is wrong with a network that a person's function made: what lanes would train wrongly, or not at all."""
 
+import itertools
 import logging
 import re
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import tensorflow as tf
 from optbench.definition.parse import MAX_WEIGHTS
 
 log = logging.getLogger(__name__)
-IN_LAYER = "Exception encountered when calling"
+IN_LAYER, INNER, ARGUMENTS = "Exception encountered when calling", "Error encountered:", "Arguments received by"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -122,7 +123,10 @@ def variables_of(network: Any) -> list[Any]:
 
 
 def first_line(problem: BaseException) -> str:
-    """The line of an error's message that says what is wrong: its first, but Keras names only the layer there."""
+    """What an error's message says is wrong: its first line, or, where Keras names only the layer there, the reason."""
     lines = [COLOURS.sub("", line).strip() for line in str(problem).splitlines()]
-    lines = [line for line in lines if line] or [""]
-    return f"{lines[1]} ({lines[0].rstrip('.')})" if lines[0].startswith(IN_LAYER) and len(lines) > 1 else lines[0]
+    first, *rest = [line for line in lines if line] or [""]
+    if not first.startswith(IN_LAYER):
+        return first
+    reason = " ".join(itertools.takewhile(lambda line: not line.startswith(ARGUMENTS), rest))
+    return f"{reason.rpartition(INNER)[2].strip()} ({first.rstrip('.')})" if reason else first
