@@ -69,6 +69,7 @@ def test_the_manifests_suit_the_schema_of_the_api(idle):
     assert secret["stringData"]["OPTBENCH_STORAGE"] == URL
     pod = workers["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 58
+    assert pod["securityContext"]["runAsNonRoot"] is True
     (container,) = pod["containers"]
     assert container["command"][:2] == ["optbench", "worker"]
     assert f"--label={AWKWARD}" in container["command"]
@@ -200,6 +201,14 @@ def test_the_command_prints_a_script_and_refuses_what_does_not_fit():
         ("slurm", "--image", "x"): "--image is for kubernetes; leave it out for slurm",
         ("kubernetes", "--environment-file", "x"): "--environment-file is for slurm and systemd",
         ("kubernetes", "--with-url"): "is an SQLite file, which processes on several machines would damage",
+        ("kubernetes", "--storage", "x.db"): "kubernetes: sqlite:///x.db is an SQLite file, which processes on several",
+        ("slurm", "--storage", "x.db"): "slurm: sqlite:///x.db is an SQLite file, which processes on several",
+        (
+            "systemd",
+            "--environment-file",
+            "rel/path",
+        ): "--environment-file rel/path; expected a path that begins with /",
+        ("systemd", "--user", "nobody here"): "--user 'nobody here'; expected the name of a user",
         ("slurm", "--workers", 0): "--workers 0; expected a whole number from 1 to 1000",
         ("slurm", "--worker-gpus", -1): "--worker-gpus -1; expected a whole number from 0 to 64",
         ("slurm", "--name", "A b"): "--name 'A b'; expected small letters",

@@ -239,6 +239,12 @@ def test_an_error_in_the_thread_of_heartbeats_ends_the_worker(storage, monkeypat
     assert pool_workers(storage) == []
 
 
+def test_a_study_that_needs_a_card_says_where_its_worker_starts(tmp_path):
+    write_toml(tmp_path / "tiny.toml", TINY)
+    said = in_process("submit", "tiny.toml", "--needs", "gpu", cwd=tmp_path)
+    assert said == "study 'tiny' is in the queue; `optbench worker` starts a worker on a machine with a GPU\n"
+
+
 def test_the_commands_of_the_queue(tmp_path):
     write_toml(tmp_path / "tiny.toml", TINY)
     said = in_process("submit", "tiny.toml", "--priority", 2, "--max-workers", 1, "--label", "lab", cwd=tmp_path)
@@ -294,7 +300,7 @@ def test_studies_are_listed_by_tag_owner_and_state_and_say_whose_they_are(tmp_pa
     assert listed() == ["b", "a"]
     assert listed("--sort", "name") == ["a", "b"]
     assert listed("--tag", "x", "--tag", "y") == ["a"]
-    assert listed("--owner", "ada", "--state", "interrupted") == ["b"]
+    assert listed("--owner", "ada", "--state", "waiting") == ["b"]
     assert listed("--state", "done") == []
     in_process("submit", "tiny.toml", "--study", "b", "--tag", "z", cwd=tmp_path)
     assert "made by ada; #x, #z; b is new" in in_process("show", "b", cwd=tmp_path)

@@ -56,7 +56,9 @@ def test_a_token_is_printed_once_and_only_its_hash_is_kept(tmp_path):
     assert TokenFile(file).find(secret[:-1]) is None
     listed = json.loads(in_process("token", "list", "--tokens", "t.json", "--json", cwd=tmp_path))
     assert [(one["name"], one["scope"]) for one in listed] == [("ada", "submit")]
-    assert in_process("token", "list", "--tokens", "t.json", cwd=tmp_path).startswith("ada  submit  2")
+    title, row = in_process("token", "list", "--tokens", "t.json", cwd=tmp_path).splitlines()
+    assert title.split() == ["name", "scope", "created"]
+    assert row.startswith("ada   submit  2")
     assert "is removed" in in_process("token", "remove", "ada", "--tokens", "t.json", cwd=tmp_path)
     assert TokenFile(file).find(secret) is None
 

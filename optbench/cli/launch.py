@@ -1,5 +1,6 @@
 """The command that writes scripts with which other programs start workers of the pool."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from optbench.defaults import GRACE, HEARTBEAT_TIMEOUT, RETRIES, user_name
 from optbench.errors import DefinitionError
 
 ENVIRONMENT = {ScriptKind.SLURM: "~/.config/optbench/env", ScriptKind.SYSTEMD: "/etc/optbench/env"}
+USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}|\d{1,10}")  # as systemd wants it, and a dot as in many directories
 IMAGE = "optbench:latest"
 ONLY = {
     "slurm": {ScriptKind.SLURM},
@@ -77,8 +79,9 @@ def launch_script(
     _check_kind(kind, given)
     check_slurm(split_slurm(slurm))
     check_workers(workers, worker_cpus, worker_gpus)
-    if with_url:
-        check_shared(storage, "--with-url")
+    if kind is not ScriptKind.SYSTEMD and (storage != DEFAULT_STORAGE or with_url):
+        check_shared(storage, "--with-url" if with_url else kind)
+    _check_systemd(kind, environment_file, run_as)
     options = PoolOptions(
         label=label, exit_when_idle=exit_when_idle, lifetime=lifetime, grace=grace,
         heartbeat_timeout=heartbeat_timeout, retries=retries, data_dir=data_dir, allow_code=allow_code,
@@ -96,6 +99,16 @@ def _check_kind(kind: ScriptKind, given: Mapping[str, object]) -> None:
     for option, value in given.items():
         if value is not None and kind not in ONLY[option]:
             raise DefinitionError(f"--{option} is for {' and '.join(sorted(ONLY[option]))}; leave it out for {kind}")
+
+
+def _check_systemd(kind: ScriptKind, environment_file: str | None, user: str | None) -> None:
+    """Raises DefinitionError for what systemd would refuse in a unit."""
+    if kind is ScriptKind.SYSTEMD and environment_file is not None and not environment_file.startswith("/"):
+        raise DefinitionError(f"--environment-file {environment_file}; expected a path that begins with / for systemd")
+    if user is not None and not USER.fullmatch(user):
+        raise DefinitionError(
+            f"--user {user[:80]!r}; expected the name of a user: letters, digits, _ and -, or a number"
+        )
 
 
 def _environment_file(kind: ScriptKind, given: str | None) -> str:

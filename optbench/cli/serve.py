@@ -107,14 +107,19 @@ def add_token(
 @token_app.command("list")
 def list_tokens(tokens: Tokens, as_json: AsJson = False) -> None:
     """List the tokens, which the file does not hold, by name. Example: optbench token list --tokens tokens.json"""
+    from optbench.cli.tables.fitting import Column, Fitted
     from optbench.service.web.tokens import TokenFile
 
     found = TokenFile(tokens).tokens()
     if as_json:
         print_json([{"name": one.name, "scope": one.scope, "created": one.created.isoformat()} for one in found])
         return
-    for one in found:
-        console.print(f"{one.name}  {one.scope}  {one.created:%Y-%m-%d}", markup=False)
+    columns = [
+        Column("name", [one.name for one in found], text=True),
+        Column("scope", [one.scope for one in found]),
+        Column("created", [f"{one.created:%Y-%m-%d}" for one in found]),
+    ]
+    console.print(Fitted(columns))
 
 
 @token_app.command("remove")

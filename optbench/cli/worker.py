@@ -37,7 +37,7 @@ def worker(
     retries: Retries = RETRIES,
     data_dir: DataDir = None,
     allow_code: AllowCode = False,
-    on: Annotated[Engine, typer.Option("--on", help="What starts it: local, or ray.")] = Engine.LOCAL,
+    on: Annotated[Engine, typer.Option("--on", metavar="<local|ray>", help="What starts it.")] = Engine.LOCAL,
     workers: Annotated[int, typer.Option(metavar="N", help="How many, on a Ray cluster.")] = 1,
     worker_cpus: WorkerCpus = 1,
     worker_gpus: WorkerGpus = 0,
