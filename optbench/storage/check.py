@@ -186,8 +186,8 @@ def _check_file(url: URL, create: bool, read_only: bool) -> None:
         raise StorageError(f"{path} is not a file that can be read; choose another --storage")
     if not read_only and not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
         raise StorageError(
-            f"{path} can be read but not written; `optbench show`, compare, report and export read it, and "
-            "`optbench backup` copies it to a file that can be written"
+            f"{path} can be read but not written; `optbench show`, compare, report and export without --model read it, "
+            "and `optbench backup` copies it to a file that can be written"
         )
     if not _is_sqlite(path):
         raise StorageError(f"{path} is not an SQLite database; choose another --storage, or move the file away")

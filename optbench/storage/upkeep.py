@@ -42,6 +42,10 @@ def backup(given: str, target: Path) -> int:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log next to it
             publish(whole, target)
+    except StorageError as problem:
+        if getattr(problem.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+            raise
+        raise StorageError(f"{target} cannot be written: the disk is full; choose another place") from problem
     except OSError as problem:
         raise StorageError(f"{target} cannot be written: {problem.strerror}; choose another file") from problem
     return target.stat().st_size

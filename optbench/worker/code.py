@@ -12,7 +12,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.errors import StudyError, tolerated
 
 log = logging.getLogger(__name__)
-ALLOW = "`optbench resume STUDY --allow-code` (finals, confirm, replay, export and worker have it, too)"
+ALLOW = "add --allow-code to `optbench resume`, finals, confirm, replay, export or worker"
 
 
 def from_own_file(model: Model, place: str | None) -> Model:
@@ -42,16 +42,20 @@ def check_code(model: Model, allowed: bool) -> None:
     elif not _has_text(here, model):
         found = f"{here} has another text"
     elif not _is_ours(here):
-        raise StudyError(
-            f"{here} does not run, because everybody can write it, or it belongs to another user; type "
-            f"`chmod o-w {shlex.quote(str(here))}` or copy it to a file of yours; if you trust it, {ALLOW}"
-        )
+        raise StudyError(f"{here} does not run, because {_whose(here)}; if you trust it, {ALLOW}")
     else:
         return
     raise StudyError(
         f"the study keeps the function {model.shown} (sha256 {model.sha256}), but {found}; restore the file, or if you "
         f"trust whoever can write to the database, let its text run: {ALLOW}"
     )
+
+
+def _whose(file: Path) -> str:
+    """Why a file is not trusted, and what to do about it."""
+    if file.stat().st_uid in (0, os.geteuid()):
+        return f"everybody can write it; type `chmod o-w {shlex.quote(str(file))}`"
+    return "it belongs to another user; copy it to a file of yours"
 
 
 def _has_text(file: Path, model: BuiltModel) -> bool:
