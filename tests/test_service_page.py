@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 
 import pytest
 from werkzeug import Response
@@ -10,7 +11,11 @@ from optbench.errors import StorageError
 from optbench.service.web import pages
 from optbench.service.web.tokens import Scope
 from optbench.storage import find_study
+from optbench.storage.candidates import candidates
+from optbench.storage.event_log import EventKind, note
 from optbench.storage.pool import PoolWorker
+from optbench.storage.queue import read_places
+from tests.conftest import statements
 from tests.filled import search
 from tests.service import serving
 
@@ -55,6 +60,44 @@ def test_the_queue_and_the_studies_show_owner_tags_and_note(client):
     assert "label lab" in section(text, "Queue")
     assert "needs gpu" in section(text, "Queue")
     assert HOSTILE not in text
+
+
+def decline(client, study, worker, why):
+    client.service.storage.write(lambda session: note(session, EventKind.DECLINED, why, study=study, worker=worker))
+
+
+def place_of(client, study):
+    return client.get(f"/v1/sweeps/{study}", scope=None).json["queue"]
+
+
+def test_a_study_that_waits_shows_which_workers_declined_it_and_why(client):
+    post(client, "x")
+    post(client, "y")
+    assert place_of(client, "x")["declined"] is None
+    for worker, why in (("w1", "there is no a.csv"), ("w2", "there is no b.csv"), ("w2", "there is no <c>.csv")):
+        decline(client, "x", worker, why)
+    assert "was declined by 2 workers: there is no &lt;c&gt;.csv" in page(client)
+    assert place_of(client, "x")["declined"] == {"workers": 2, "reason": "there is no <c>.csv"}
+    assert place_of(client, "y")["declined"] is None
+    client.patch("/v1/sweeps/x", {"wish": "pause"}, scope=None)
+    assert "was declined" not in page(client)
+    time.sleep(1.1)  # the database's clock counts seconds
+    client.patch("/v1/sweeps/x", {"wish": "run"}, scope=None)
+    assert place_of(client, "x")["declined"] is None, "it was asked for again"
+    decline(client, "x", "w1", "no data")
+    assert "was declined by 1 worker: no data" in page(client)
+
+
+def test_who_declined_is_read_once_for_all_and_never_for_workers(client):
+    for number in range(5):
+        post(client, f"s{number}")
+    storage = client.service.storage
+    with statements(storage) as sent:
+        storage.read(candidates)
+    assert sum("optbench_events" in one for one in sent) == 1
+    with statements(storage) as sent:
+        storage.read(lambda session: candidates(session, read_places(session)))
+    assert not any("optbench_events" in one for one in sent)
 
 
 def test_the_workers_show_label_and_gpu(client):

@@ -309,6 +309,31 @@ def test_a_model_elsewhere_is_refused_before_anybody_looks_at_it(homes, place):
     assert studies(homes.service.storage) == []
 
 
+GONE = "there is no file {}; if it moved, name the folder that it is in now: --data-dir DIR"
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ({"data": {"file": "none.csv", "target": "y", "validation": 0.2}}, GONE.format("none.csv")),
+        (
+            {"data": {"file": "data.csv", "test_file": "deep/none.csv", "target": "y", "validation": 0.2}},
+            GONE.format("deep/none.csv"),
+        ),
+        ({"data": {"file": "", "target": "y", "validation": 0.2}}, "[data] file = ''; expected a file that ends with"),
+        ({"model": {"build": "m.py"}}, "build = 'm.py'; expected a file or a module with a function"),
+        ({"model": {"build": ":net"}}, "build = ':net'; expected a file or a module with a function"),
+        ({"model": {"build": "gone.py:net"}}, "build = 'gone.py:net', but gone.py cannot be read: No such file"),
+        ({"model": {"build": "model.py:other"}}, "model.py defines no function 'other'"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_by_the_name_that_was_given(homes, part, line):
+    refused = homes.submit("x", **part)
+    assert (refused.status, line in refused.error) == (422, True), refused.body
+    assert str(homes.inside.resolve()) not in refused.error
+    assert studies(homes.service.storage) == []
+
+
 @pytest.mark.parametrize("key", ["file", "test_file"])
 @pytest.mark.parametrize("place", ["../sweeps-private/data.csv", "{outside}/data.csv", "away/data.csv", "/etc/passwd"])
 def test_data_elsewhere_is_refused(homes, key, place):

@@ -38,11 +38,7 @@ def read_file(file: TableFile) -> tuple[Raw, Raw | None]:
 
     Raises DataError with one line that says what is wrong and what to write.
     """
-    for path in filter(None, (file.path, file.test_file)):
-        if not Path(path).is_file():
-            raise NotPreparedError(
-                f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR"
-            )
+    check_there(file)
     if ending(file.path) == ".npz":
         return read_arrays(file.path)
     table = _table(file.path, None)
@@ -51,6 +47,15 @@ def read_file(file: TableFile) -> tuple[Raw, Raw | None]:
     if file.test_file is None:
         return train, None
     return train, _raw(_table(file.test_file, table.schema), encoding, file, file.test_file)
+
+
+def check_there(file: TableFile) -> None:
+    """Raise NotPreparedError unless the file is there, and its test file, if it has one."""
+    for path in filter(None, (file.path, file.test_file)):
+        if not Path(path).is_file():
+            raise NotPreparedError(
+                f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR"
+            )
 
 
 def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":

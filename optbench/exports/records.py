@@ -163,6 +163,7 @@ def queue_json(one: Candidate) -> dict[str, Any]:
         "owner": place.owner,
         "submitted": f"{place.submitted.isoformat()}Z",
         "problem": place.problem,
+        "declined": one.declined and asdict(one.declined),
     }
 
 

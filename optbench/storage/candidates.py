@@ -3,15 +3,16 @@
 import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from optbench.scheduler.states import State, Wish
+from optbench.storage.event_log import EventKind
 from optbench.storage.liveness import clock, lives
 from optbench.storage.queue import Place, read_places
-from optbench.storage.schema import pool
+from optbench.storage.schema import events, pool
 from optbench.storage.study_reader import read_records
 from optbench.storage.study_records import StudyRecord
 
@@ -29,12 +30,24 @@ class QueueState(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Declined:
+    """How many workers cannot run a study and left it to others since it was last asked for, and why the last did."""
+
+    workers: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A study in the queue, with what decides whether a worker takes it."""
+    """A study in the queue, with what decides whether a worker takes it.
+
+    `declined` is only read for people, of studies that wait.
+    """
 
     place: Place
     record: StudyRecord
     workers: int  # of the pool that train it
+    declined: Declined | None = None
 
     @property
     def state(self) -> QueueState:
@@ -81,8 +94,9 @@ class Candidate:
 def candidates(session: Session, found: Sequence[Place] | None = None) -> list[Candidate]:
     """The studies at these places of the queue, or at all, each with its record and the workers that train it.
 
-    Only live workers of the pool count.
+    Only live workers of the pool count. Of the whole queue, which people ask for, it is also read who declined.
     """
+    whole = found is None
     found = read_places(session) if found is None else found
     if not found:
         return []
@@ -91,11 +105,28 @@ def candidates(session: Session, found: Sequence[Place] | None = None) -> list[C
         if row.study_id is not None and lives(row, now):
             busy[row.study_id] = busy.get(row.study_id, 0) + 1
     records = {record.study_id: record for record in read_records(session, [place.study_id for place in found])}
-    return [
+    made = [
         Candidate(place=place, record=records[place.study_id], workers=busy.get(place.study_id, 0))
         for place in found
         if place.study_id in records  # it was not deleted in between
     ]
+    return _with_declined(session, made) if whole else made
+
+
+def _with_declined(session: Session, made: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, those that wait with who declined them: one query for all of them."""
+    asked = {one.place.study: one.place.asked for one in made if one.state is QueueState.WAITING}
+    if not asked:
+        return list(made)
+    kind, since = events.c.kind == EventKind.DECLINED.value, events.c.at >= min(asked.values())
+    workers: dict[str, set[str]] = {}
+    reasons: dict[str, str] = {}
+    for row in session.execute(select(events).where(kind, since).order_by(events.c.id)):
+        if row.study_name in asked and row.at >= asked[row.study_name]:
+            workers.setdefault(row.study_name, set()).add(row.worker)
+            reasons[row.study_name] = row.text
+    declined = {study: Declined(workers=len(names), reason=reasons[study]) for study, names in workers.items()}
+    return [replace(one, declined=declined.get(one.place.study)) for one in made]
 
 
 def in_order(one: Candidate) -> tuple[float, ...]:

@@ -17,8 +17,15 @@ class Problem(BaseModel):
     error: str
 
 
+class Declined(BaseModel):
+    """How many workers cannot run a study and left it to others since it was last asked for, and why the last did."""
+
+    workers: int
+    reason: str
+
+
 class Place(BaseModel):
-    """A study's place in the queue."""
+    """A study's place in the queue. `declined` is null unless it waits and workers left it to others."""
 
     study: str
     state: QueueState
@@ -35,6 +42,7 @@ class Place(BaseModel):
     owner: str
     submitted: datetime
     problem: str | None
+    declined: Declined | None
 
 
 class Finalist(BaseModel):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+from optbench.data.tables import check_there
 from optbench.definition import parse
 from optbench.definition.function import module_file
 from optbench.definition.sweep import Sweep
@@ -44,22 +45,38 @@ def sweep_of(table: Mapping[str, object], folder: Path | None) -> Sweep:
 
     Raises RefusalError: 403 for a file that is elsewhere, before it is looked at, and 422 for a wrong definition.
     """
+    places: dict[str, str] = {}
     try:
-        return parse(_located(table, folder), WHERE)
+        sweep = parse(_located(table, folder, places), WHERE)
+        if sweep.data.file is not None:
+            check_there(sweep.data.file)
     except OptbenchError as problem:
-        raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, str(problem)) from problem
+        raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, _as_given(str(problem), places)) from problem
     except RecursionError as problem:
         raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{WHERE}: is nested too deeply") from problem
+    return sweep
 
 
-def _located(table: Mapping[str, object], folder: Path | None) -> dict[str, object]:
-    """The table with absolute paths. Symbolic links are followed first, so that none leads out of the folder."""
+def _as_given(message: str, places: Mapping[str, str]) -> str:
+    """The message with the paths that the definition has, because nobody need know where the server's folder is."""
+    for path in sorted(places, key=len, reverse=True):  # one path may begin with another one
+        message = message.replace(path, places[path])
+    return message
+
+
+def _located(table: Mapping[str, object], folder: Path | None, places: dict[str, str]) -> dict[str, object]:
+    """The table with absolute paths; `places` gets what was given for each.
+
+    Symbolic links are followed first, so that none leads out of the folder.
+    """
     found = dict(table)
     for name, keys in FILES.items():
         held = table.get(name)
         if isinstance(held, Mapping):
             own = {
-                key: _checked(f"[{name}] {key}", held[key], folder) for key in keys if isinstance(held.get(key), str)
+                key: _checked(f"[{name}] {key}", held[key], folder, places)
+                for key in keys
+                if isinstance(held.get(key), str)
             }
             found[name] = {**held, **own}
     data = table.get("data")
@@ -72,8 +89,11 @@ def _located(table: Mapping[str, object], folder: Path | None) -> dict[str, obje
     return found
 
 
-def _checked(key: str, given: str, folder: Path | None) -> str:
-    """The value with its path made absolute. Raises RefusalError unless the path lies in the folder."""
+def _checked(key: str, given: str, folder: Path | None, places: dict[str, str]) -> str:
+    """The value with its path made absolute, which `places` then knows.
+
+    Raises RefusalError unless the path lies in the folder.
+    """
     if folder is None:
         raise RefusalError(
             HTTPStatus.FORBIDDEN,
@@ -81,6 +101,8 @@ def _checked(key: str, given: str, folder: Path | None) -> str:
             "`optbench submit` on its machine",
         )
     place, colon, function = given.rpartition(":") if key == "[model] build" else (given, "", "")
+    if key == "[model] build" and not place:
+        return given  # without a file it is wrong, as `parse` says
     module = bool(colon) and not place.endswith(".py")
     try:
         path = module_file(place) if module else folder / place
@@ -91,4 +113,8 @@ def _checked(key: str, given: str, folder: Path | None) -> str:
         raise RefusalError(
             HTTPStatus.FORBIDDEN, f"{key} = {given[:200]!r} is not in the folder that this server takes files from"
         )
-    return given if module else f"{path.resolve()}{colon}{function}"
+    if module:
+        return given
+    absolute = str(path.resolve())
+    places[absolute] = place
+    return f"{absolute}{colon}{function}"

@@ -156,7 +156,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"age": age, "score": score, "share": share, "workers": workers, "plain": _plain, "schema": _schema}
+    made.filters |= {
+        "age": age,
+        "score": score,
+        "share": share,
+        "workers": workers,
+        "counted": counted,
+        "plain": _plain,
+        "schema": _schema,
+    }
     made.globals |= {
         "Action": Action,
         "PoolState": PoolState,
