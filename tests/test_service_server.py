@@ -11,14 +11,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from optbench.errors import StorageError
-from optbench.scheduler.states import Need
+from optbench.scheduler.states import Need, State
 from optbench.service.web import health
 from optbench.service.web.kept import KEPT_SECONDS, Kept
+from optbench.service.web.metrics import metrics
 from optbench.service.web.snapshot import Snapshots
 from optbench.service.web.tokens import Scope, TokenFile
 from optbench.storage import find_study, open_storage
@@ -211,6 +213,16 @@ def test_metrics_say_what_prometheus_needs(busy):
     assert found["optbench_queue_studies", ("state", "failed")] == 1
     assert 0 <= found["optbench_queue_oldest_waiting_seconds",] < 300
     assert 0 < found["optbench_database_read_seconds",] < 30
+
+
+def test_metrics_count_the_trials_that_are_trained_again(busy):
+    snapshot = busy.service.snapshots.get()
+    study = next(one for one in snapshot.studies if one.name == "adadelta")
+    lost = {State.INTERRUPTED: 2, State.FAILED: 3}
+    disturbed = replace(snapshot, studies=[replace(study, counts={**study.counts, **lost})])
+    text = metrics(disturbed).decode()
+    assert 'optbench_retries_total{study="adadelta"} 5.0' in text
+    assert 'optbench_retries_total{study="adadelta"} 0.0' in metrics(snapshot).decode()
 
 
 def test_metrics_of_an_empty_database(tmp_path):

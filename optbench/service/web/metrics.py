@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from optbench.exports.records import LOST
 from optbench.service.web.snapshot import Snapshot
 from optbench.storage.candidates import QueueState
 from optbench.storage.pool import PoolState
@@ -35,14 +36,17 @@ class Collector:
     def _studies(self) -> Iterator[Metric]:
         trials = GaugeMetricFamily("optbench_trials", "Trials by study and state.", labels=["study", "state"])
         epochs = CounterMetricFamily("optbench_epochs", "Epochs that were trained.", labels=["study"])
+        lost = "Trials that were interrupted or failed, so that their slots are trained again."
+        retries = CounterMetricFamily("optbench_retries", lost, labels=["study"])
         best = GaugeMetricFamily("optbench_best_value", "The best value of a search.", labels=["study"])
         for study in self.snapshot.studies:
             for state, count in study.counts.items():
                 trials.add_metric([study.name, state], count)
             epochs.add_metric([study.name], study.epochs)
+            retries.add_metric([study.name], sum(study.counts[state] for state in LOST))
             if study.best is not None:
                 best.add_metric([study.name], study.best)
-        yield from (trials, epochs, best)
+        yield from (trials, epochs, retries, best)
 
     def _queue(self) -> Iterator[Metric]:
         queue = GaugeMetricFamily("optbench_queue_studies", "Studies in the queue by state.", labels=["state"])
