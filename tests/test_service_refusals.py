@@ -170,6 +170,11 @@ def test_a_wrong_change_is_refused_and_changes_nothing(held, content, status, li
         ("GET", "/v1/sweeps/x/", 404, "no study 'x/'"),
         ("GET", "/v1/sweeps/x%00", 404, "there is no study of that name"),
         ("GET", "/v1/sweeps/%FF", 404, "no study"),
+        ("GET", "/v1/sweeps/a%0Ab", 404, "there is no study of that name"),
+        ("GET", "/v1/a%0Ab%1B", 404, "there is nothing at /v1/a%0Ab%1B; /v1/docs"),
+        ("DELETE", "/v1/sweeps/a%0Ab", 405, "DELETE is not for /v1/sweeps/a%0Ab"),
+        ("POST", "/v1/sweeps?study=%ff", 422, "the query is not UTF-8"),
+        ("GET", "/v1/events?count=%ff", 422, "the query is not UTF-8"),
         ("GET", "/v1/sweeps/" + "s" * 5000, 404, "no study"),
         ("GET", "/v1/sweeps/..%2f..%2fetc%2fpasswd", 404, "no study '../../etc/passwd'"),
         ("GET", "/v1/sweeps/x'%20OR%201=1", 404, "no study"),
@@ -202,7 +207,7 @@ def test_a_wrong_change_is_refused_and_changes_nothing(held, content, status, li
     ],
 )
 def test_a_wrong_path_or_query_is_refused(held, method, path, status, line):
-    refused = held.ask(method, path, scope=Scope.ADMIN, kind=JSON if method == "PATCH" else None)
+    refused = held.ask(method, path, scope=Scope.ADMIN, kind={"PATCH": JSON, "POST": TOML}.get(method))
     assert refused.status == status, refused.body
     assert line in refused.error
     assert (status == 405) == ("allow" in refused.headers)

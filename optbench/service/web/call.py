@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ValidationError
 from werkzeug import Request, Response
@@ -75,6 +76,10 @@ class Call:
 
     def query(self, model: type[Model]) -> Model:
         """What the query asks for. Raises RefusalError."""
+        try:
+            unquote_to_bytes(self.request.query_string).decode()
+        except UnicodeDecodeError as problem:  # werkzeug would take %ff for the text "%FF"
+            raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, "the query is not UTF-8") from problem
         given = self.request.args
         for key in given:
             if len(given.getlist(key)) > 1:

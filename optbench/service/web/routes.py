@@ -26,7 +26,7 @@ class NameConverter(BaseConverter):
     """The name of a study or worker at the end of a path. Studies' names hold slashes."""
 
     part_isolating = False
-    regex = ".+"
+    regex = r"[\s\S]+"  # a line break, too, so that the answer says that no study has such a name
 
 
 @dataclass(frozen=True, kw_only=True)
