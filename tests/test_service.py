@@ -60,11 +60,17 @@ def test_a_sweep_is_submitted_as_toml_then_it_is_there_already(client):
     first = client.submit("team/first")
     assert (first.status, first.headers["location"]) == (201, "/v1/sweeps/team/first")
     content = checked("/v1/sweeps", "post", first)
-    assert content == {"study": "team/first", "made": True, "queued": True, "finished": False, "owner": "sue"}
+    new = {"made": True, "added": True, "queued": True, "finished": False}
+    assert content == {"study": "team/first", "owner": "sue", **new}
     again = client.submit("team/first", scope=Scope.ADMIN)
-    assert (again.status, again.json["made"], again.json["queued"]) == (200, False, False)
+    assert (again.status, again.json["made"], again.json["added"]) == (200, False, False)
     assert place(client, "team/first").owner == "sue"
     assert examine(client.service.storage) == []
+
+
+def test_the_openapi_document_describes_every_key_of_the_answer_to_a_submission():
+    held = document()["components"]["schemas"]["Submitted"]["properties"]
+    assert [key for key, part in held.items() if not part.get("description")] == []
 
 
 def test_a_sweep_is_submitted_as_json_with_how_it_is_to_be_worked_on(client):

@@ -82,7 +82,8 @@ def _candidate(plain: Plain, study: StudyRecord) -> Candidate:
         asked=submitted,
         problem=plain["problem"],
     )
-    return Candidate(place=place, record=study, workers=plain["workers"])
+    declined = None if plain["declined"] is None else Declined(**plain["declined"])
+    return Candidate(place=place, record=study, workers=plain["workers"], declined=declined)
 
 
 def trial_of(plain: Plain) -> TrialRecord:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from optbench.scheduler.states import Need, State, StudyState, Wish
 from optbench.service.web.bodies import Table
@@ -128,13 +128,14 @@ class ShownStudy(Study):
 
 
 class Submitted(BaseModel):
-    """What became of a submission: the study is new (`made`), new in the queue (`queued`), or finished already."""
+    """What became of a submission."""
 
-    study: str
-    made: bool
-    queued: bool
-    finished: bool
-    owner: str
+    study: str = Field(description="The study's name.")
+    made: bool = Field(description="Whether the study is new.")
+    added: bool = Field(description="Whether this request put it into the queue; false if it was there already.")
+    queued: bool = Field(description="The same as `added`.")
+    finished: bool = Field(description="Whether all of its trials are finished, so that it is not in the queue.")
+    owner: str = Field(description="Whose submission it is: the name of the token.")
 
 
 class Event(BaseModel):

@@ -60,6 +60,7 @@ def submit(call: Call) -> Response:
     content = {
         "study": name,
         "made": found.made,
+        "added": found.queued,
         "queued": found.queued,
         "finished": found.finished,
         "owner": call.caller.name,
