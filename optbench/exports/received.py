@@ -17,7 +17,7 @@ from optbench.scheduler.finals import Finalist, FinalsPlan
 from optbench.scheduler.states import Need, State, StudyState, Wish
 from optbench.storage import FinalsRecord, StudyRecord, TrialRecord, WorkerRecord
 from optbench.storage.about import About
-from optbench.storage.candidates import Candidate, QueueState
+from optbench.storage.candidates import Candidate, Declined, QueueState
 from optbench.storage.event_log import EventKind, EventRecord
 from optbench.storage.pool import PoolRecord
 from optbench.storage.queue import Place
