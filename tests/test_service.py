@@ -63,7 +63,7 @@ def test_a_sweep_is_submitted_as_toml_then_it_is_there_already(client):
     new = {"made": True, "added": True, "queued": True, "finished": False}
     assert content == {"study": "team/first", "owner": "sue", **new}
     again = client.submit("team/first", scope=Scope.ADMIN)
-    assert (again.status, again.json["made"], again.json["added"]) == (200, False, False)
+    assert (again.status, again.json["made"], again.json["added"], again.json["queued"]) == (200, False, False, True)
     assert place(client, "team/first").owner == "sue"
     assert examine(client.service.storage) == []
 

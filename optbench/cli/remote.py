@@ -40,7 +40,7 @@ def submit(url: str, sweep: str, overrides: Mapping[str, object], asked: Mapping
         raise DefinitionError(f"{path}: not readable as TOML: {problem}") from problem
     given = {key: value for key, value in asked.items() if value is not None}
     made = server.json("POST", "sweeps", {"definition": {**table, **overrides}, **given})
-    return _made(server, lambda: Submitted(made["study"], made["queued"], made["finished"], server.url))
+    return _made(server, lambda: Submitted(made["study"], made["added"], made["finished"], server.url))
 
 
 def studies(url: str) -> "list[Listed]":

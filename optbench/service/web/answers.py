@@ -121,6 +121,7 @@ class StudyWorker(BaseModel):
 class ShownStudy(Study):
     """A study with its best and unfinished trials and its workers."""
 
+    facts: Table | None
     top: list[Trial]
     unfinished: list[Trial]
     workers: list[StudyWorker]
@@ -133,7 +134,7 @@ class Submitted(BaseModel):
     study: str = Field(description="The study's name.")
     made: bool = Field(description="Whether the study is new.")
     added: bool = Field(description="Whether this request put it into the queue; false if it was there already.")
-    queued: bool = Field(description="The same as `added`.")
+    queued: bool = Field(description="Whether it is in the queue now.")
     finished: bool = Field(description="Whether all of its trials are finished, so that it is not in the queue.")
     owner: str = Field(description="Whose submission it is: the name of the token.")
 

@@ -61,7 +61,7 @@ def submit(call: Call) -> Response:
         "study": name,
         "made": found.made,
         "added": found.queued,
-        "queued": found.queued,
+        "queued": found.place is not None,
         "finished": found.finished,
         "owner": call.caller.name,
     }
