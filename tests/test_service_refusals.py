@@ -75,7 +75,6 @@ BODIES = {
     "a small priority": (body(priority=-1001), JSON, 422, "priority = -1001; expected greater than or equal"),
     "a priority of text": (body(priority="high"), JSON, 422, "priority = 'high'; expected a valid integer"),
     "a broken priority": (body(priority=1.5), JSON, 422, "priority = 1.5; expected a valid integer"),
-    "no priority": (body(priority=None), JSON, 422, "priority = None; expected a valid integer"),
     "a priority without end": (body(priority=10**400), JSON, 422, "priority = "),
     "no workers": (body(max_workers=0), JSON, 422, "max_workers = 0; expected greater than or equal to 1"),
     "many workers": (body(max_workers=10_001), JSON, 422, "max_workers = 10001; expected less than or equal to 10000"),

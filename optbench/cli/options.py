@@ -78,8 +78,20 @@ DataDir = Annotated[
         "--data-dir", metavar="DIR", help="Find data sets here, not in ~/tensorflow_datasets; files that moved, too."
     ),
 ]
+
+
+def _label(label: str | None) -> str | None:
+    """The label. Raises DefinitionError for one that no database holds."""
+    from optbench.worker.bounds import LONGEST_LABEL
+
+    if label is not None and not (0 < len(label) <= LONGEST_LABEL and label.isprintable()):
+        raise DefinitionError(f"--label {label!r}; expected 1 to {LONGEST_LABEL} printable characters")
+    return label
+
+
 Label = Annotated[
-    str | None, typer.Option(metavar="LABEL", help="Only workers with this label take studies with this label.")
+    str | None,
+    typer.Option(metavar="LABEL", help="Only workers with this label take studies with this label.", callback=_label),
 ]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for the study; repeatable.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for the study.")]

@@ -22,12 +22,12 @@ from optbench.scheduler.states import Wish
 from optbench.storage import Storage, find_study, open_storage
 from optbench.storage.event_log import EventKind, newest_event, recent_events
 from optbench.storage.queue import Submission, find_place
+from optbench.worker.bounds import LONGEST_LABEL
 from optbench.worker.screens import Screen
 from optbench.worker.stop import Stop, StopRequest
 from optbench.worker.submission import submit
 
 IDLE = 10.0  # seconds without a trial after which a worker of one study ends
-LABEL = 100  # characters that the database holds
 LOOK = 1.0  # seconds between two looks at the workers
 PROBLEMS = (EventKind.DECLINED, EventKind.FAILED)
 
@@ -211,7 +211,11 @@ class Placement:
 def label_of(study: str) -> str:
     """The label that keeps workers to one study, and to its finals."""
     label = f"sweep {study}"
-    return label if len(label) <= LABEL else f"{label[: LABEL - 17]} {hashlib.sha256(label.encode()).hexdigest()[:16]}"
+    return (
+        label
+        if len(label) <= LONGEST_LABEL
+        else f"{label[: LONGEST_LABEL - 17]} {hashlib.sha256(label.encode()).hexdigest()[:16]}"
+    )
 
 
 def _declined(storage: Storage, study: str, after: int) -> list[str]:

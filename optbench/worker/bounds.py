@@ -23,6 +23,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "workers": (1, 64),
 }
 """The smallest and the largest value of each count."""
+LONGEST_LABEL = 100  # characters that the database holds
 
 
 def check_counts(flags: bool, **given: int | None) -> None:

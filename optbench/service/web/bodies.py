@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from optbench.exports import Format
 from optbench.scheduler.states import Need, Wish
 from optbench.storage.about import LONGEST_NOTE, LONGEST_TAG
-from optbench.worker.bounds import BOUNDS
+from optbench.worker.bounds import BOUNDS, LONGEST_LABEL
 
 
 def _printable(text: str) -> str:
@@ -35,7 +35,7 @@ class SubmitOptions(BaseModel):
     max_workers: Annotated[int, Field(ge=1, le=BOUNDS["max_workers"][1])] | None = Field(
         default=None, description="So many workers at most."
     )
-    label: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)] | None = Field(
+    label: Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_printable)] | None = Field(
         default=None, description="Only workers with this label take it."
     )
     needs: Need | None = Field(default=None, description="What its workers must have.")
