@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from optbench.scheduler.states import State, Wish
-from optbench.storage.event_log import EventKind
+from optbench.storage.event_log import declines
 from optbench.storage.liveness import clock, lives
 from optbench.storage.queue import Place, read_places
-from optbench.storage.schema import events, pool
+from optbench.storage.schema import pool
 from optbench.storage.study_reader import read_records
 from optbench.storage.study_records import StudyRecord
 
@@ -115,17 +115,12 @@ def candidates(session: Session, found: Sequence[Place] | None = None) -> list[C
 
 def _with_declined(session: Session, made: Sequence[Candidate]) -> list[Candidate]:
     """The candidates, those that wait with who declined them: one query for all of them."""
-    asked = {one.place.study: one.place.asked for one in made if one.state is QueueState.WAITING}
-    if not asked:
-        return list(made)
-    kind, since = events.c.kind == EventKind.DECLINED.value, events.c.at >= min(asked.values())
-    workers: dict[str, set[str]] = {}
-    reasons: dict[str, str] = {}
-    for row in session.execute(select(events).where(kind, since).order_by(events.c.id)):
-        if row.study_name in asked and row.at >= asked[row.study_name]:
-            workers.setdefault(row.study_name, set()).add(row.worker)
-            reasons[row.study_name] = row.text
-    declined = {study: Declined(workers=len(names), reason=reasons[study]) for study, names in workers.items()}
+    found = declines(session, {one.place.study: one.place.asked for one in made if one.state is QueueState.WAITING})
+    declined = {
+        study: Declined(workers=len({worker for worker, _ in left}), reason=left[-1][1])
+        for study, left in found.items()
+        if left
+    }
     return [replace(one, declined=declined.get(one.place.study)) for one in made]
 
 

@@ -1,6 +1,7 @@
 """The log of what happened to studies and workers, for people and for notifications. It keeps the newest events."""
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,10 +91,18 @@ def recent_events(
     return storage.read(work)
 
 
-def declined_by(session: Session, study: str, since: datetime) -> set[str]:
-    """The names of the workers that left the study to others since then, because they cannot run it."""
-    query = select(events.c.worker).where(events.c.kind == EventKind.DECLINED.value, events.c.study_name == study)
-    return set(session.scalars(query.where(events.c.at >= since)))
+def declines(session: Session, asked: Mapping[str, datetime]) -> dict[str, list[tuple[str, str]]]:
+    """The workers that cannot run these studies and left them to others, with why, oldest first, by study.
+
+    `asked` says when each study was last asked for: what was declined before that does not count.
+    """
+    found: dict[str, list[tuple[str, str]]] = {study: [] for study in asked}
+    if asked:
+        kind, since = events.c.kind == EventKind.DECLINED.value, events.c.at >= min(asked.values())
+        for row in session.execute(select(events).where(kind, since).order_by(events.c.id)):
+            if row.study_name in asked and row.at >= asked[row.study_name]:
+                found[row.study_name].append((row.worker, row.text))
+    return found
 
 
 def newest_event(storage: Storage) -> int:

@@ -114,8 +114,11 @@ class PoolWorker:
 
     def draining(self) -> bool:
         """Whether this worker was asked to drain."""
-        query = select(pool.c.draining).where(pool.c.worker == self.name)
-        self.drained |= bool(self.storage.read(lambda session: session.scalar(query)))
+        return self.storage.read(self.is_draining)
+
+    def is_draining(self, session: Session) -> bool:
+        """See `draining`."""
+        self.drained |= bool(session.scalar(select(pool.c.draining).where(pool.c.worker == self.name)))
         return self.drained
 
     def _removed(self, session: Session, row: Any) -> bool:

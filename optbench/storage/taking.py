@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from optbench.scheduler.states import Need
 from optbench.storage.candidates import Candidate, candidates, in_order
-from optbench.storage.event_log import EventKind, declined_by, note
+from optbench.storage.event_log import EventKind, declines, note
 from optbench.storage.liveness import clock, lives
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Place, read_places
@@ -64,7 +64,7 @@ class Taker:
 
     def should_leave(self) -> bool:
         """Whether the worker was asked to drain, or a study of a higher priority than its own calls it away."""
-        return self.worker.draining() or self.storage.read(self._called_away)
+        return self.storage.read(lambda session: self.worker.is_draining(session) or self._called_away(session))
 
     def idle(self) -> bool:
         """Whether no study may need the worker, not even to take over the trials of a worker that dies."""
@@ -86,7 +86,7 @@ class Taker:
         It calls no more workers than it wants: first the idle ones, then those of the lowest priority.
         """
         place, now = one.place, clock(session)
-        declined = declined_by(session, place.study, place.asked)
+        declined = {worker for worker, _ in declines(session, {place.study: place.asked})[place.study]}
         rows = [row for row in session.execute(select(pool)) if lives(row, now) and not row.draining]
         able = [row for row in rows if fits(row, place) and row.worker not in declined]
         idle = sum(row.study_id not in priorities for row in able)
