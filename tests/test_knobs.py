@@ -113,6 +113,8 @@ def test_a_schedule_goes_through_a_whole_study_by_its_name(tmp_path):
     assert '"constant",\n    "linear",\n' in shown
     assert re.search("final = 0.1", shown)
     assert "compared exactly" in in_process("replay", "tiny", 0, cwd=tmp_path)
+    trial = optbench.open_study("tiny", f"sqlite:///{tmp_path}/storage/optbench.db").trials[0]
+    assert (trial.settings["schedule"], trial.hyperparameters["schedule"]) == ("linear", 2)
     in_process("export", "tiny", "--trial", 0, "--format", "toml", "-o", "best.toml", cwd=tmp_path)
     assert 'schedule = "linear"' in (tmp_path / "best.toml").read_text()
     again = in_process("sweep", "best.toml", "--study", "again", cwd=tmp_path)

@@ -262,6 +262,7 @@ X, Y = np.zeros((6, 2)), np.arange(6) % 2
         ({"x": X, "y": Y, "classes": ["a", "a"]}, "classes are a, a; expected a list of different names"),
         ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "the test part of x has 3 labels outside its 2 classes"),
         ({"x": X[:0], "y": Y[:0]}, "has no examples"),
+        ({"x": X, "y": Y, "x_test": X[:0], "y_test": Y[:0]}, "x.npz: the test part has no examples"),
         ({"x": X[:, :0], "y": Y}, "so that its examples have no features"),
         ({"x": X, "y": [0, 1, np.nan] * 2}, r"y lacks 2 labels \(NaN\); leave these examples out"),
         ({"x": X, "y": Y * 0}, "has one class only, 0; expected two or more"),
@@ -290,6 +291,12 @@ def test_what_is_wrong_with_a_csv_file_is_said_in_one_line(content, message, tmp
     with pytest.raises(DataError, match=message) as caught:
         load(source(tmp_path / "t.csv", target="y"), 0)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_that_is_named_like_a_file_is_called_a_folder(tmp_path):
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(DataError, match=r"t.csv is a folder; expected one of its files"):
+        load(source(tmp_path / "t.csv", target="y"), 0)
 
 
 def test_a_test_file_with_another_class_is_named(tmp_path):

@@ -8,7 +8,6 @@ from optbench.comparison.remarks import remarks
 from optbench.comparison.rows import Gain, Row, gains
 from optbench.comparison.selection import Selection, finalist_json
 from optbench.comparison.verdict import Pair
-from optbench.optimizers.spelling import spelled
 
 
 def as_plain(
@@ -41,7 +40,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "selection": _plain_selection(row.arm.selection),
         "single_run": row.arm.selection.single,
         "repeats": list(row.arm.spread),
-        "hyperparameters": spelled(row.arm.trial.optimizer, row.arm.trial.hyperparameters),
+        "hyperparameters": dict(row.arm.trial.settings),
         **{key: value and vars(value) for key, value in stages.items()},
         "optimism": row.optimism,
     }

@@ -66,7 +66,7 @@ def examples_of(arrays: Mapping[str, Array], where: str) -> tuple[Raw, Raw | Non
         return train, None
     if not {"x_test", "y_test"} <= arrays.keys():
         raise DataError(f"{where} has only one of x_test and y_test; expected both or none")
-    test = _raw(arrays["x_test"], arrays["y_test"], f"{where}, x_test and y_test")
+    test = _raw(arrays["x_test"], arrays["y_test"], f"{where}: the test part")
     for kind, one, other in (
         ("the shape", test.inputs.shape[1:], train.inputs.shape[1:]),
         ("values of the type", test.inputs.dtype, train.inputs.dtype),

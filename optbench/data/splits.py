@@ -10,7 +10,7 @@ from optbench.data import digits, tfds
 from optbench.data.dataset import Examples, Facts, Split, digest, digest_of, positions
 from optbench.data.own import Whole, assemble, filled, has_test, is_own, is_stratified, load_own
 from optbench.definition.data import DataSource
-from optbench.errors import DataError
+from optbench.errors import DataError, counted
 
 
 def needs_tensorflow(data: DataSource) -> bool:
@@ -31,7 +31,8 @@ def load(data: DataSource, seed: int, data_dir: Path | None = None) -> Split:
     held_out = held_back(data, len(found))
     if held_out >= len(found):
         raise DataError(
-            f"validation = {data.validation}, but {data.name} has {len(found)} training examples; expected fewer"
+            f"validation = {data.validation}, but {data.name} has {counted(len(found), 'training example')}; "
+            "expected fewer"
         )
     stratified = is_stratified(data)
     kept, other = positions(len(found), held_out, seed, found.labels if stratified else None)

@@ -50,8 +50,10 @@ def read_file(file: TableFile) -> tuple[Raw, Raw | None]:
 
 
 def check_there(file: TableFile) -> None:
-    """Raise NotPreparedError unless the file is there, and its test file, if it has one."""
+    """Raise NotPreparedError unless the file is there, and its test file, if it has one; DataError for a folder."""
     for path in filter(None, (file.path, file.test_file)):
+        if Path(path).is_dir():
+            raise DataError(f"{path} is a folder; expected one of its files")
         if not Path(path).is_file():
             raise NotPreparedError(
                 f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR"

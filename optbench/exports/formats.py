@@ -20,7 +20,6 @@ from optbench.exports.script import as_call, as_python
 from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.optimizers.contract import Hparams
 from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of
-from optbench.optimizers.spelling import spelled
 from optbench.storage import StudyRecord, TrialRecord
 
 
@@ -162,7 +161,7 @@ def _record(choice: Choice) -> dict[str, Any]:
         "finals": None if choice.finalist is None else finalist_json(choice.finalist),
         "confirmed": None if choice.confirmed is None else vars(choice.confirmed),
         "optimizer": trial.optimizer,
-        "hyperparameters": spelled(trial.optimizer, trial.hyperparameters),
+        "hyperparameters": dict(trial.settings),
         "seed": trial.seed,
         "epochs": trial.epochs,
         "batch": None if study.sweep is None else batch_of(trial.hyperparameters, study.sweep.batch),

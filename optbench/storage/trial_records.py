@@ -10,7 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from optbench.optimizers.spelling import on_one_line
+from optbench.optimizers.contract import Written
+from optbench.optimizers.spelling import on_one_line, spelled
 from optbench.scheduler.attributes import TrialAttribute, TrialSystemAttribute
 from optbench.scheduler.states import STOPPED, State
 from optbench.storage.engine import Storage
@@ -49,9 +50,7 @@ class TrialRecord:
     lanes: int | None
     trainer: str | None
     device: str | None
-    threads: (
-        int | None
-    )  # that share an operation; None if nobody chose, and for trials of earlier versions, which had 1
+    threads: int | None  # that share an operation; None if nobody chose, and for earlier versions, which had 1
     numerics: int  # the version of the trainer's arithmetic
     xla: bool | None  # whether XLA compiled its training; None if Keras decided, and for trials of earlier versions
     reason: str | None
@@ -64,16 +63,19 @@ class TrialRecord:
     retries: int = 0  # how many earlier trials of its slot had its parameters and failed or lost their worker
 
     @property
+    def settings(self) -> Mapping[str, Written]:
+        """Its hyperparameters as sweep files have them: a schedule by its name, a batch size as a whole number."""
+        return spelled(self.optimizer, self.hyperparameters)
+
+    @property
     def accuracy(self) -> float | None:
         """Its value, or the end of its learning curve if it has none."""
         return self.last if self.value is None else self.value
 
     def __repr__(self) -> str:
         """The trial in one short line. Values of other programs' trials may be no accuracies."""
-        reached = self.accuracy
-        accuracy = (
-            "" if reached is None else f" at {100 * reached:.2f} %" if self.hyperparameters else f" at {reached:g}"
-        )
+        end = self.accuracy
+        accuracy = "" if end is None else f" at {100 * end:.2f} %" if self.hyperparameters else f" at {end:g}"
         settings = on_one_line(self.optimizer, self.hyperparameters, between=", ")
         chosen = ", ".join(filter(None, [self.optimizer, settings]))
         return f"<trial {self.number}: {self.state} after {self.epochs} epochs{accuracy}, {chosen}>"

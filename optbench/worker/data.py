@@ -11,7 +11,7 @@ from optbench.definition.network import BuiltModel, Model
 from optbench.definition.parse import check_weights
 from optbench.definition.space import Choice
 from optbench.definition.sweep import Sweep
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, counted
 from optbench.optimizers.knobs import BATCH, batch_of
 from optbench.worker.code import check_code
 
@@ -55,7 +55,7 @@ def load_data(sweep: Sweep, trainer: str, data_dir: Path | None, allow_code: boo
     _check_model(sweep.model, split.facts, trainer)
     if (batch := _largest_batch(sweep)) > len(split.train):
         raise DefinitionError(
-            f"batch = {batch}, but {sweep.data.name} leaves {len(split.train)} training examples; "
+            f"batch = {batch}, but {sweep.data.name} leaves {counted(len(split.train), 'training example')}; "
             "expected at most that number"
         )
     tests = sweep.data.validation == 0 and not sweep.searches
