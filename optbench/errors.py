@@ -42,6 +42,10 @@ class NameTakenError(StudyError):
     """A study of that name is there, with another definition."""
 
 
+class TotalError(StudyError):
+    """A study cannot have this total of trials now."""
+
+
 class CrashedError(StudyError):
     """Trials of a study crashed their workers too often."""
 

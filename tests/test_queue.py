@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from optbench.errors import StudyError
+from optbench.errors import StudyError, TotalError
 from optbench.scheduler.states import Need, Wish
 from optbench.storage import NewTotal, Writer, find_study, open_storage
 from optbench.storage.candidates import QueueState, candidates
@@ -154,6 +154,24 @@ def test_another_definition_under_the_same_name_is_refused_with_the_keys_that_di
     submitted(storage, "x")
     with pytest.raises(StudyError, match="epochs is 2 there, 3 here; choose another name with --study"):
         submit(storage, sweep_of(epochs=3), "x", Submission(owner="ada"))
+
+
+def test_a_total_that_the_study_cannot_have_is_refused_and_nothing_changes(storage):
+    def again(trials):
+        submit(storage, sweep_of(trials=trials), "x", Submission(owner="ada", priority=3))
+        return find_study(storage, "x").total, places(storage)[0].priority
+
+    study = submitted(storage, "x")
+    finish(storage, "x")
+    submit(storage, sweep_of(trials=50), "x", Submission(owner="ada"))
+    with pytest.raises(TotalError, match="trials = 5, but study 'x' has 6 finished trials of 50; expected 6 or more"):
+        again(5)
+    writer = Writer(storage, study.study_id, "x")
+    with pytest.raises(TotalError, match="study 'x' has workers that train towards more than 40 trials; pause it"):
+        again(40)
+    assert (find_study(storage, "x").total, places(storage)[0].priority) == (50, 0)
+    writer.leave()
+    assert again(40) == (40, 3)
 
 
 def test_a_finished_study_leaves_the_queue_once(storage):

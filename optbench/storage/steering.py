@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from optbench.errors import StudyError, counted
+from optbench.errors import StudyError
 from optbench.scheduler.states import Wish
 from optbench.storage.engine import Storage
 from optbench.storage.event_log import EventKind, note
@@ -18,7 +18,7 @@ from optbench.storage.optuna_private import models
 from optbench.storage.queue import Place, lock_study, place_of, put
 from optbench.storage.schema import queue
 from optbench.storage.study_reader import read_records
-from optbench.storage.totals import NewTotal, write_total
+from optbench.storage.totals import NewTotal, trained_further, write_total
 
 ASKED = {Wish.RUN: EventKind.RESUMED, Wish.PAUSE: EventKind.PAUSED, Wish.STOP: EventKind.STOPPED}
 
@@ -45,10 +45,7 @@ def steer(
                 "it; `optbench queue` lists the queue"
             )
         if total is not None and not write_total(session, study_id, total):
-            raise StudyError(
-                f"study {name!r} has workers that train towards more than {counted(total.trials, 'trial')}; pause it, "
-                "and give it fewer once they have left"
-            )
+            raise trained_further(name, total.trials)
         values: dict[str, Any] = {"priority": priority, "wish": wish and wish.value}
         values = {key: value for key, value in values.items() if value is not None}
         if wish is Wish.RUN:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from optbench.definition.stored import read_sweep
+from optbench.errors import TotalError, counted
 from optbench.scheduler.attributes import StudyAttribute
 from optbench.storage.engine import Storage
 from optbench.storage.optuna_private import models
@@ -43,6 +44,14 @@ def write_total(session: Session, study_id: int, new: NewTotal) -> bool:
     for key, value in {**new.attributes, StudyAttribute.TRIALS: new.trials}.items():
         rows[key].value_json = json.dumps(value)
     return True
+
+
+def trained_further(name: str, total: int) -> TotalError:
+    """Why `write_total` did not write the total."""
+    return TotalError(
+        f"study {name!r} has workers that train towards more than {counted(total, 'trial')}; pause it, and give it "
+        "fewer once they have left"
+    )
 
 
 def _extended(rows: Mapping[str, Any], held: Mapping[str, Any]) -> bool:

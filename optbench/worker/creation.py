@@ -91,10 +91,10 @@ def create_study(
     return find_study(storage, name)
 
 
-def continue_to(storage: Storage, study: StudyRecord, sweep: Sweep) -> None:
-    """Give the study the sweep's total of trials, unless it has finished more."""
-    if (new := new_total(study, sweep)) is not None:
-        set_total(storage, study.study_id, new)
+def continue_to(storage: Storage, study: StudyRecord, sweep: Sweep) -> bool:
+    """Whether live workers let the study have the sweep's total of trials. It stays if the study has finished more."""
+    new = new_total(study, sweep)
+    return new is None or set_total(storage, study.study_id, new)
 
 
 def new_total(study: StudyRecord, sweep: Sweep) -> NewTotal | None:

@@ -9,10 +9,11 @@ from optbench.data.dataset import Facts
 from optbench.definition.known import known_as
 from optbench.definition.stored import as_begun
 from optbench.definition.sweep import Sweep
-from optbench.errors import NameTakenError, StudyError
+from optbench.errors import NameTakenError, StudyError, TotalError, counted
 from optbench.storage import PENDING, Storage, StudyRecord, find_study, sweep_of
 from optbench.storage.about import About, describe
 from optbench.storage.queue import Place, Submission, enqueue, find_place
+from optbench.storage.totals import trained_further
 from optbench.worker.creation import Relations, compare_fingerprints, continue_to, make_study
 
 
@@ -38,7 +39,8 @@ def submit(
     """The study of the sweep in the queue. What its first worker finds of the data becomes part of its fingerprint.
 
     To submit the same again changes what the submission says of its place, and gives it the sweep's total. Raises
-    StudyError if a study of that name has another definition. The message names the keys that differ.
+    NameTakenError if a study of that name has another definition, with the keys that differ; TotalError if an
+    unfinished study has finished more trials than the sweep's total, or if its workers train towards more.
     """
     made = not _exists(storage, name)
     if made:
@@ -50,13 +52,24 @@ def submit(
     sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
     compare_fingerprints(name, study.sweep.fingerprint({}), sweep.fingerprint({}), remedy)
-    continue_to(storage, study, sweep)
+    _give_total(storage, study, sweep)
     describe(storage, study.study_id, about or About(owner=submission.owner))
     study = find_study(storage, name)
     whole = finished(study)
     queued = not whole and enqueue(storage, study.study_id, submission)
     place = find_place(storage, study.study_id)
     return Submitted(study=study, made=made, queued=queued, finished=whole, place=place)
+
+
+def _give_total(storage: Storage, study: StudyRecord, sweep: Sweep) -> None:
+    if sweep.trials < study.finished < (study.total or 0):
+        done = counted(study.finished, "finished trial")
+        raise TotalError(
+            f"trials = {sweep.trials}, but study {study.name!r} has {done} of {study.total}; "
+            f"expected {study.finished} or more"
+        )
+    if not continue_to(storage, study, sweep):
+        raise trained_further(study.name, sweep.trials)
 
 
 def finished(study: StudyRecord) -> bool:

@@ -10,7 +10,7 @@ from werkzeug import Response
 from optbench.definition import check_study_name
 from optbench.definition.parse import check_trials
 from optbench.definition.sweep import Sweep
-from optbench.errors import DefinitionError, NameTakenError, StudyError, counted
+from optbench.errors import DefinitionError, NameTakenError, StudyError, TotalError, counted
 from optbench.exports.records import show_json, study_json
 from optbench.scheduler.states import Wish
 from optbench.service.web.bodies import Change, ShowQuery, SubmitBody, SubmitOptions
@@ -51,7 +51,7 @@ def submit(call: Call) -> Response:
     try:
         with call.service.submitting:  # of two that submit the same, one makes the study
             found = put(call.storage, sweep, name, submission, about)
-    except NameTakenError as problem:
+    except (NameTakenError, TotalError) as problem:
         raise RefusalError(HTTPStatus.CONFLICT, hide_url(call.storage, str(problem))) from problem
     except (StudyError, DefinitionError) as problem:  # for example, the study that it starts from is not there
         said = hide_url(call.storage, str(problem))
