@@ -1,22 +1,29 @@
 """The contract of launchers for local processes, what engines on other machines refuse, and their options."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from optbench.choices import Engine, ScriptKind
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, StudyError
 from optbench.launchers import Status
-from optbench.launchers.cluster import Placement, label_of
+from optbench.launchers.cluster import Driver, Placement, label_of
 from optbench.launchers.engines import EngineError, check_shared
 from optbench.launchers.local import LocalProcess
 from optbench.launchers.pool_options import PoolOptions
+from optbench.launchers.requests import Request
 from optbench.launchers.scripts import Script, render
 from optbench.launchers.slurm import check_slurm, split_slurm
+from optbench.storage.queue import Submission, find_place
 from optbench.testing.launchers import LauncherContract
+from optbench.worker.creation import create_study
 from optbench.worker.pool import has_gpu
+from optbench.worker.screens import Silent
+from optbench.worker.stop import Stop
+from optbench.worker.submission import submit
 from tests.commands import in_process
-from tests.conftest import TINY, write_toml
+from tests.conftest import TINY, sweep_of, write_toml
 from tests.light import environment
 
 SERVER = ("--storage", "postgresql+psycopg://u:p@127.0.0.1:1/x")
@@ -109,6 +116,27 @@ def test_slurm_is_asked_before_the_database(up, refusal, code, message, tmp_path
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     write_toml(tmp_path / "tiny.toml", TINY)
     assert message in in_process("sweep", "tiny.toml", "--on", "slurm", *SERVER, cwd=tmp_path, code=code)
+
+
+def test_a_study_that_waits_for_other_workers_keeps_them(storage, url, monkeypatch):
+    """A cluster's driver gives a study a label of its own, so it must not take one that waits with another."""
+    monkeypatch.setattr("optbench.launchers.cluster.check_shared", lambda *_: None)
+    place = submit(storage, sweep_of(), "x", Submission(owner="ada", label="night")).place
+
+    def driven(workers, name="x"):
+        cluster = SimpleNamespace(
+            count=workers, stays=True, check=lambda: None, workers=lambda _: [], started=str, left=str
+        )
+        request = Request(sweep=sweep_of(), study=name, storage=url)
+        return Driver(request=request, cluster=cluster, lifetime=None, stop=Stop(timeout=0), screen=Silent()).execute()
+
+    with pytest.raises(StudyError, match="'x' is in the queue for workers with the label 'night'; start one of these"):
+        driven(1)
+    assert not driven(0).done
+    assert find_place(storage, place.study_id) == place
+    create_study(storage, sweep_of(), "by hand", {})
+    with pytest.raises(StudyError, match="study 'by hand' is not in the queue; --workers 1 or more puts it there"):
+        driven(0, "by hand")
 
 
 def test_options_of_sbatch_that_the_script_decides_are_refused():

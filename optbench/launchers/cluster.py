@@ -11,6 +11,7 @@ from typing import Protocol
 
 from optbench.choices import Engine, ScriptKind
 from optbench.defaults import user_name
+from optbench.errors import StudyError
 from optbench.launchers import Status, WorkerProcess
 from optbench.launchers.engines import check_shared
 from optbench.launchers.follow import follow
@@ -19,13 +20,13 @@ from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.requests import Outcome, Request
 from optbench.launchers.scripts import Script
 from optbench.scheduler.states import Wish
-from optbench.storage import Storage, find_study, open_storage
+from optbench.storage import Storage, StudyRecord, find_study, open_storage
 from optbench.storage.event_log import EventKind, newest_event, recent_events
-from optbench.storage.queue import Submission, find_place
+from optbench.storage.queue import Submission, find_place, places
 from optbench.worker.bounds import LONGEST_LABEL
 from optbench.worker.screens import Screen
 from optbench.worker.stop import Stop, StopRequest
-from optbench.worker.submission import submit
+from optbench.worker.submission import finished, submit
 
 IDLE = 10.0  # seconds without a trial after which a worker of one study ends
 LOOK = 1.0  # seconds between two looks at the workers
@@ -34,6 +35,10 @@ PROBLEMS = (EventKind.DECLINED, EventKind.FAILED)
 
 class Cluster(Protocol):
     """An engine that starts workers on other machines."""
+
+    @property
+    def count(self) -> int:
+        """How many workers it starts."""
 
     @property
     def stays(self) -> bool:
@@ -71,17 +76,29 @@ class Driver:
         self.cluster.check()  # before anything is written, or a study would wait in the queue for ever
         storage = open_storage(request.storage, create=request.sweep.start is None)
         try:
-            submission = Submission(owner=request.about.owner or user_name(), label=label_of(request.study))
             before = newest_event(storage)
-            found = submit(storage, request.sweep, request.study, submission, request.about, request.relations)
-            if found.finished or self.stop():
-                return Outcome(study=found.study, trained=False, done=found.finished)
+            study = self._submitted(storage) if self.cluster.count else _waiting(storage, request.study)
+            if (done := finished(study)) or self.stop():
+                return Outcome(study=study, trained=False, done=done)
             done, problems = self._train(storage)
             if not done:
                 problems += _declined(storage, request.study, before)
             return self._outcome(storage, done, list(dict.fromkeys(problems)))
         finally:
             storage.close()
+
+    def _submitted(self, storage: Storage) -> StudyRecord:
+        """The study, in the queue for workers of its own. Raises StudyError if it waits there for other workers."""
+        request, label = self.request, label_of(self.request.study)
+        for place in places(storage):
+            if place.study == request.study and place.label != label:
+                others = "that have no label" if place.label is None else f"with the label {place.label!r}"
+                raise StudyError(
+                    f"study {place.study!r} is in the queue for workers {others}; start one of these, or show the "
+                    "study with --workers 0"
+                )
+        submission = Submission(owner=request.about.owner or user_name(), label=label)
+        return submit(storage, request.sweep, request.study, submission, request.about, request.relations).study
 
     def _train(self, storage: Storage) -> tuple[bool, list[str]]:
         """Whether the study is finished, and the problems of its workers."""
@@ -216,6 +233,14 @@ def label_of(study: str) -> str:
         if len(label) <= LONGEST_LABEL
         else f"{label[: LONGEST_LABEL - 17]} {hashlib.sha256(label.encode()).hexdigest()[:16]}"
     )
+
+
+def _waiting(storage: Storage, name: str) -> StudyRecord:
+    """The study. Raises StudyError if it has trials to train and is not in the queue, where workers would find it."""
+    study = find_study(storage, name)
+    if study.finished < (study.total or 0) and find_place(storage, study.study_id) is None:
+        raise StudyError(f"study {name!r} is not in the queue; --workers 1 or more puts it there")
+    return study
 
 
 def _declined(storage: Storage, study: str, after: int) -> list[str]:
