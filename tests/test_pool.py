@@ -260,6 +260,8 @@ def test_the_commands_of_the_queue(tmp_path):
     assert said == "study 'tiny' is in the queue, paused; `optbench resume tiny` carries on\n"
     assert "paused" in in_process("queue", cwd=tmp_path)
     assert json.loads(in_process("stop", "tiny", "--json", cwd=tmp_path)) == {"study": "tiny", "wish": "stop"}
+    said = in_process("resume", "tiny", "--workers", 2, cwd=tmp_path, code=2)
+    assert "--workers is for training here, but the workers of the queue carry 'tiny' on; leave it out" in said
     assert "back in the queue" in in_process("resume", "tiny", cwd=tmp_path)
     assert "has priority 7" in in_process("priority", "tiny", 7, cwd=tmp_path)
     events = json.loads(in_process("log", "tiny", "--json", cwd=tmp_path))

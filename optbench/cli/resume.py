@@ -1,6 +1,7 @@
 """The commands that carry on what the database holds, without a sweep file: resume and finals."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,22 +58,19 @@ def resume(
     from optbench.storage.queue import find_place
     from optbench.worker.session import Options
 
+    local = {
+        "lanes": lanes, "workers": workers if workers != 1 else None, "timeout": timeout, "drain": drain or None,
+        "data-dir": data_dir, "allow-code": allow_code or None,
+    }  # fmt: skip
     if server is not None:
-        _check_for_server(
-            trials=trials,
-            lanes=lanes,
-            workers=workers if workers != 1 else None,
-            timeout=timeout,
-            drain=drain or None,
-            data_dir=data_dir,
-            allow_code=allow_code or None,
-        )
+        _check_for_queue(study, {"trials": trials, **local})
         _say_back(*remote.steer(server, study, wish=Wish.RUN), as_json)
         return
     with opened(storage, read_only=True) as storage_:
         record = find_study(storage_, study)
         queued = find_place(storage_, record.study_id)
     if queued is not None:
+        _check_for_queue(study, local)
         _back_to_queue(storage, record, trials, as_json)
         return
     sweep = sweep_of(record)
@@ -88,13 +86,12 @@ def resume(
     _run(request, timeout, drain, as_json)
 
 
-def _check_for_server(**given: object) -> None:
-    """Raises DefinitionError for an option of training here: the workers of a server's queue carry the study on."""
+def _check_for_queue(study: str, given: Mapping[str, object]) -> None:
+    """Raises DefinitionError for an option of training here: the workers of the queue carry the study on."""
     for option, value in given.items():
         if value is not None:
-            name = option.replace("_", "-")
             raise DefinitionError(
-                f"--{name} is not for --server, whose workers carry the study on; leave one of them out"
+                f"--{option} is for training here, but the workers of the queue carry {study!r} on; leave it out"
             )
 
 
