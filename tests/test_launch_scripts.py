@@ -211,7 +211,7 @@ def test_the_command_prints_a_script_and_refuses_what_does_not_fit():
         ("systemd", "--user", "nobody here"): "--user 'nobody here'; expected the name of a user",
         ("slurm", "--workers", 0): "--workers 0; expected a whole number from 1 to 1000",
         ("slurm", "--worker-gpus", -1): "--worker-gpus -1; expected a whole number from 0 to 64",
-        ("slurm", "--name", "A b"): "--name 'A b'; expected small letters",
+        ("slurm", "--name", "A b"): "--name 'A b'; expected at most 52 lowercase letters",
         ("slurm", "--label", "a\nb"): "expected 1 to 100 printable characters",
         ("slurm", "--data-dir", "a\nb"): "expected a value without line breaks",
         ("systemd", "--memory", "lots"): "--memory 'lots'; expected megabytes or gigabytes",

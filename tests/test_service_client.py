@@ -110,7 +110,9 @@ def test_workers_of_the_pool_are_listed_and_drained_through_a_server(client, mon
 def test_resume_refuses_what_a_server_cannot_do(words, client):
     client.typed("submit", "tiny.toml")
     client.typed("pause", "tiny")
-    assert f"{words[0]} is not for --server" in client.typed("resume", "tiny", *words, code=2)
+    assert f"{words[0]} is for training here, but the workers of the queue" in client.typed(
+        "resume", "tiny", *words, code=2
+    )
     assert json.loads(client.typed("queue", "--json"))[0]["state"] == "paused"
 
 
@@ -120,7 +122,7 @@ def test_an_answer_of_another_version_is_explained_in_one_line():
     for command in ("queue", "studies", "workers", "log"):
         with answering(answer) as (url, _):
             said = in_process(command, "--server", url, code=2)
-        assert "answers in a form that is not known here" in said
+        assert "sent an answer that this version cannot read" in said
         assert len(said.splitlines()) == 1
 
 
@@ -139,7 +141,7 @@ def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
     assert "is not in the queue" in client.typed("pause", "adadelta", code=2)
     client.typed("submit", "tiny.toml")
     assert "has another definition: seed is 0 there, 1 here" in client.typed("submit", "tiny.toml", "--seed", 1, code=2)
-    assert "leave it or --server out" in client.typed("submit", "tiny.toml", "--wait", code=2)
+    assert "leave one of them out" in client.typed("submit", "tiny.toml", "--wait", code=2)
     assert "leave it or --model" in client.typed("export", "adadelta", "--trials", "x.csv", code=2)
     write_toml(client.folder / "own.toml", TINY | {"model": {"build": "m.py:net"}})
     assert "this server takes none" in client.typed("submit", "own.toml", "--study", "own", code=2)
@@ -209,5 +211,5 @@ def test_an_answer_that_is_no_http_is_explained_in_one_line(answer):
 def test_a_server_without_tls_is_given_up_after_the_time_to_connect(client, monkeypatch):
     monkeypatch.setattr("optbench.service.outgoing.CONNECTED", 0.3)
     said = client.typed("queue", "--server", f"https://127.0.0.1:{client.port}", code=ExitCode.UNREACHABLE)
-    assert "`optbench serve` speaks http:// unless a proxy is before it" in said
+    assert "`optbench serve` speaks plain http://; https:// needs a proxy in front of it" in said
     assert len(said.splitlines()) == 1

@@ -45,7 +45,7 @@ def submit(
     priority: Annotated[
         int | None, typer.Option(metavar="N", help="Workers take a study with a higher number first. [default: 0]")
     ] = None,
-    max_workers: Annotated[int | None, typer.Option(metavar="N", help="So many workers at most.")] = None,
+    max_workers: Annotated[int | None, typer.Option(metavar="N", help="At most this many workers.")] = None,
     needs: Annotated[Need | None, typer.Option(help="What its workers must have.")] = None,
     label: Label = None,
     tag: Tags = None,
@@ -67,7 +67,7 @@ def submit(
     overrides = {key: value for key, value in given.items() if value is not None}
     if server is not None:
         if wait:
-            raise DefinitionError("--wait shows a study of a database; leave it or --server out")
+            raise DefinitionError("--wait needs the database, not --server; leave one of them out")
         asked = {
             "study": study, "priority": priority, "max_workers": max_workers, "needs": needs, "label": label,
             "tags": tag, "note": note,

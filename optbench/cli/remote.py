@@ -135,5 +135,5 @@ def _made(server: "Server", make: Callable[[], Made]) -> Made:
     try:
         return make()
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        why = "it may be of another version, as `optbench --version` says"
-        raise StorageError(f"server {server.url} answers in a form that is not known here; {why}") from problem
+        why = "compare `optbench --version` on both machines"
+        raise StorageError(f"server {server.url} sent an answer that this version cannot read; {why}") from problem

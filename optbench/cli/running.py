@@ -73,7 +73,7 @@ def _nothing_to_do(request: Request, study: StudyRecord) -> str:
 
 def _exit(outcome: Outcome, stop: Stop) -> None:
     if not outcome.done and not outcome.goes_on:
-        reason = "stopped" if stop.signal else "the --timeout is over" if stop() else outcome.why_unfinished
+        reason = "stopped" if stop.signal else "the time limit was reached" if stop() else outcome.why_unfinished
         again = (
             "the same command" if outcome.wish is Wish.RUN else f"`optbench resume {shlex.quote(outcome.study.name)}`"
         )

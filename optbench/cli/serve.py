@@ -19,7 +19,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The token's name: of 
 def serve(
     storage: StorageUrl = DEFAULT_STORAGE,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Run so many workers. [default: 1, or 0 with --read-only]")
+        int | None, typer.Option(metavar="N", help="Number of workers to run. [default: 1, or 0 with --read-only]")
     ] = None,
     host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Listen on this port; 0 takes a free one.", min=0, max=65535)] = 8080,

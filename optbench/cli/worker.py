@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from optbench.launchers.pool_options import PoolOptions
 
 log = logging.getLogger(__name__)
-ExitWhenIdle = Annotated[float | None, typer.Option(metavar="SECONDS", help="End after so long without a study.")]
+ExitWhenIdle = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Exit after this many seconds without work.")
+]
 Lifetime = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long, and end with the last one.")
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="After this many seconds, start no trial, and exit when the running ones finish."
+    ),
 ]
 Grace = Annotated[float, typer.Option(metavar="SECONDS", help="How long running trials may go on after SIGTERM.")]
 
@@ -29,7 +34,7 @@ Grace = Annotated[float, typer.Option(metavar="SECONDS", help="How long running 
 def worker(
     storage: StorageUrl = DEFAULT_STORAGE,
     label: Label = None,
-    cores: Annotated[int | None, typer.Option(metavar="N", help="Use so many cores. [default: all]")] = None,
+    cores: Annotated[int | None, typer.Option(metavar="N", help="Number of cores to use. [default: all]")] = None,
     exit_when_idle: ExitWhenIdle = None,
     lifetime: Lifetime = None,
     grace: Grace = GRACE,

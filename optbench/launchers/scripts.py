@@ -94,7 +94,7 @@ def _check(script: Script) -> None:
             raise DefinitionError(f"--{option} {value!r}; expected a value without line breaks and control characters")
     for option, value in {"name": script.name, "secret": script.secret, "data-claim": script.claim}.items():
         if value is not None and not NAME.fullmatch(value):
-            raise DefinitionError(f"--{option} {value!r}; expected small letters, digits and hyphens, 52 at most")
+            raise DefinitionError(f"--{option} {value!r}; expected at most 52 lowercase letters, digits and hyphens")
     if script.memory is not None and not MEMORY.fullmatch(script.memory):
         raise DefinitionError(f"--memory {script.memory!r}; expected megabytes or gigabytes, for example 500M or 4G")
     if script.claim is not None and script.options.data_dir is None:

@@ -147,7 +147,7 @@ def _ask(program: str, *words: str, text: str = "", url: str | None = None) -> s
 def _run(program: str, *words: str, text: str = "", url: str | None = None) -> subprocess.CompletedProcess[str]:
     """What a program of Slurm did, also if it refused. Raises EngineError if it is not there."""
     if shutil.which(program) is None:
-        raise EngineError(f"there is no {program} on this machine; type this where Slurm is installed")
+        raise EngineError(f"there is no {program} on this machine; type this on a machine with Slurm")
     environment = dict(os.environ) if url is None else os.environ | {STORAGE_VARIABLE: url}
     return subprocess.run([program, *words], input=text, capture_output=True, text=True, env=environment)
 

@@ -40,7 +40,7 @@ class Server:
         except OSError as problem:
             why = getattr(problem, "reason", problem)
             plain = isinstance(why, TimeoutError | SSLError) and self.url.lower().startswith("https:")
-            hint = "; `optbench serve` speaks http:// unless a proxy is before it" if plain else ""
+            hint = "; `optbench serve` speaks plain http://; https:// needs a proxy in front of it" if plain else ""
             raise StorageError(f"server {self.url} does not answer: {why}{hint}", passing=True) from problem
 
     def json(self, method: str, path: str, content: object = None, **query: object) -> Any:

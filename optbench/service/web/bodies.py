@@ -33,7 +33,7 @@ class SubmitOptions(BaseModel):
         default=None, description="Workers take a study with a higher number first; 0 unless given."
     )
     max_workers: Annotated[int, Field(ge=1, le=BOUNDS["max_workers"][1])] | None = Field(
-        default=None, description="So many workers at most."
+        default=None, description="At most this many workers."
     )
     label: Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_printable)] | None = Field(
         default=None, description="Only workers with this label take it."
