@@ -1,5 +1,6 @@
 """Properties that only lanes have, and the contract of trainers on one lane and on four."""
 
+import logging
 import math
 from unittest import mock
 
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from optbench.training.order import batches
+from optbench.training.tensorflow.build import configure
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.ops import LANE_OPS
@@ -69,6 +71,18 @@ def test_lanes_in_one_group_as_on_a_gpu_train_as_single_ones(digits):
         losses = [row.train_loss for row in alone]
         assert [found[lane].train_loss for found in rounds] == pytest.approx(losses, rel=2e-3)
         assert rounds[-1][lane].validation_accuracy == pytest.approx(alone[-1].validation_accuracy, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("function", "shown"),
+    [("<bound method Program._epoch of <optbench.training.tensorflow.program.Program object>>", False), ("step", True)],
+)
+def test_only_tensorflows_advice_about_our_own_traces_is_not_shown(function, shown):
+    """Each study has a program with traces of its own, and TensorFlow counts those of all studies together."""
+    configure("lanes")
+    text = f"5 out of the last 9 calls to {function} triggered tf.function retracing."
+    record = logging.LogRecord("tensorflow", logging.WARNING, "", 0, text, None, None)
+    assert bool(tf.get_logger().filter(record)) is shown
 
 
 def test_each_batch_size_is_traced_once(digits):

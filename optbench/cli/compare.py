@@ -90,9 +90,7 @@ def report(
             autocompletion=complete_study,
         ),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page. [default: report.html]")
-    ] = REPORT,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")] = REPORT,
     storage: StorageUrl = DEFAULT_STORAGE,
     equal: Equal = EQUAL,
     anyway: Anyway = False,

@@ -14,6 +14,7 @@ from optbench.scheduler.states import State
 SYMBOLS = {State.COMPLETE: "circle", State.PRUNED: "x", State.DIVERGED: "square-open"}
 BELOW_AXIS = "triangle-down"
 LABEL_HEIGHT = 13  # pixels
+LONGEST_LEVEL = 5  # characters of a value's name that is written without a slope
 SIZES = 4, 9  # pixels of a trial that was pruned at once, and of one that was trained to its end
 HEADROOM = 0.003  # between the best trial and the upper end of the axis
 
@@ -78,7 +79,10 @@ def list_slice_of(
     Points have the position of their value in the list, give or take a fraction, and `names` are the values in words.
     """
     figure = _trials(points, best, tint, low)
-    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=list(names), range=[-0.5, len(names) - 0.5])
+    slope = -30 if max(map(len, names)) > LONGEST_LEVEL else 0  # plotly's own choice drops the last of long names
+    figure.update_xaxes(
+        tickvals=list(range(len(names))), ticktext=list(names), range=[-0.5, len(names) - 0.5], tickangle=slope
+    )
     return styled(figure, x, y)
 
 

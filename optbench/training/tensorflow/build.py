@@ -1,5 +1,7 @@
 """Makes the trainer of a sweep and configures TensorFlow for it. Importing this imports TensorFlow."""
 
+import logging
+
 import tensorflow as tf
 
 from optbench.choices import TrainerName
@@ -14,13 +16,14 @@ from optbench.training.tensorflow.keras_model import keras_model
 from optbench.training.tensorflow.lanes import Lanes
 from optbench.training.tensorflow.mlp import Mlp
 from optbench.training.tensorflow.network import Network
+from optbench.training.tensorflow.program import Program
 from optbench.training.tensorflow.reference import Reference
 
 MAX_LANES = 16
 
 
 def configure(trainer: str, threads: int | None = None) -> None:
-    """Set the process's TensorFlow threads, unless they are set. Call it before TensorFlow computes anything.
+    """Set the process's TensorFlow threads, unless they are set, and its log. Call it before anything is computed.
 
     There are as many as lane groups, or as `threads` says. XLA runs the large operations of all groups on the same
     threads: with one thread, the groups of a wide network train one after the other. How many threads share a product
@@ -33,6 +36,16 @@ def configure(trainer: str, threads: int | None = None) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)  # its rounded products differ from those of a CPU
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+    tf.get_logger().addFilter(_is_not_about_traces)
+
+
+def _is_not_about_traces(record: logging.LogRecord) -> bool:
+    """False for TensorFlow's advice against many traces of a Program.
+
+    A Program has one trace for each shape, but TensorFlow counts those of all studies in the process together.
+    """
+    message = record.getMessage()
+    return not ("triggered tf.function retracing" in message and Program.__module__ in message)
 
 
 def build(trainer: str, sweep: Sweep, optimizer: str, split: Split, trials: int) -> Trainer:
