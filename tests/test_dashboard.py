@@ -169,6 +169,16 @@ def inner(environment, start):
     return [b"through"]
 
 
+def test_nobody_who_asks_the_dashboard_learns_where_the_database_is(caplog):
+    def fail(*_):
+        raise StorageError('storage x: connection to server at "db.internal" failed', passing=True)
+
+    (status, headers), body = request(Guard(fail, "127.0.0.1", False, None), "GET", "/api/studies")
+    assert (status[:3], headers["Retry-After"]) == ("503", "5")
+    assert json.loads(body) == {"reason": "the database does not answer; the server's log says why"}
+    assert "db.internal" in caplog.text
+
+
 @pytest.mark.parametrize(("method", "path"), routes())
 def test_a_read_only_dashboard_refuses_every_route_that_changes_anything(method, path):
     (status, _), _ = request(Guard(inner, "127.0.0.1", True, None), method, path)

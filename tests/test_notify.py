@@ -223,7 +223,7 @@ def test_the_manuals_file_is_read(tmp_path):
         ('[[receiver]]\nname = "a"\nwebhook = "http://x"', "has no secret; expected 16 or more characters"),
         (
             f'[[receiver]]\nname = "a"\nwebhook = "file:///etc"\nsecret = "{SECRET}"',
-            "expected a URL without spaces: https://",
+            "expected a URL without spaces and user names: https://",
         ),
         (f'[[receiver]]\nname = "a"\nwebhook = "http://a b/c"\nsecret = "{SECRET}"', "expected a URL without spaces"),
         (f'[[receiver]]\nname = "a"\nwebhook = "https:///c"\nsecret = "{SECRET}"', "expected a URL without spaces"),
@@ -246,6 +246,14 @@ def test_what_is_wrong_in_the_file_is_said_in_one_line(content, message, tmp_pat
     assert message in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.parametrize("url", ["https://ann:s3cret@x/hook", "https://x/s3cret hook", "ftp://x/s3cret"])
+def test_a_webhook_that_may_be_secret_is_not_repeated(url, tmp_path):
+    written(tmp_path / "r.toml", f'[[receiver]]\nname = "a"\nwebhook = "{url}"\nsecret = "{SECRET}"')
+    said = in_process("notify", tmp_path / "r.toml", code=2, cwd=tmp_path)
+    assert "receiver 'a': 'webhook' is not right; expected a URL" in said
+    assert "s3cret" not in said
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a library of Apprise's

@@ -171,6 +171,16 @@ def test_a_wrong_url_is_refused(url):
         Server(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://ann:s3cret@h", "https://ann:s3/cret@h:99999", "ann:s3cret@h", "http://s3cret@h"]
+)
+def test_a_password_in_a_url_is_not_repeated(url):
+    said = in_process("queue", "--server", url, code=2)
+    assert "***@h" in said
+    assert "expected a URL without a user's name" in said
+    assert "cret" not in said
+
+
 def test_a_token_follows_no_redirection_and_other_servers_are_refused(monkeypatch):
     monkeypatch.setenv("OPTBENCH_TOKEN", "secret")
     seen = []

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request
 
 from optbench.errors import DefinitionError, StorageError, StudyError
-from optbench.service.outgoing import answered, is_url
+from optbench.service.outgoing import answered, is_url, shown
 
 TIMEOUT = 90.0  # seconds; SQLite may wait a minute for its turn
 TOKEN = "OPTBENCH_TOKEN"
@@ -21,7 +21,9 @@ class Server:
 
     def __init__(self, url: str) -> None:
         if not is_url(url):
-            raise DefinitionError(f"--server {url[:200]}; expected a URL, for example http://127.0.0.1:8080")
+            raise DefinitionError(
+                f"--server {shown(url)[:200]}; expected a URL without a user's name, for example http://127.0.0.1:8080"
+            )
         self.url, self.token = url.rstrip("/"), os.environ.get(TOKEN, "").strip()
 
     def text(self, method: str, path: str, content: object = None, **query: object) -> str:

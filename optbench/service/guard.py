@@ -11,7 +11,7 @@ from typing import Any
 
 from optbench.errors import DefinitionError, StorageError
 from optbench.service.secret_files import private_state
-from optbench.service.wsgi import Application, Environment, answer
+from optbench.service.wsgi import RETRY, UNREACHABLE, Application, Environment, answer, log_unanswered
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READING = ("GET", "HEAD", "OPTIONS")
@@ -76,7 +76,8 @@ class Guard:
             try:
                 return self.inner(environment, start)
             except StorageError as problem:
-                return answer(start, "503 Service Unavailable", {"reason": str(problem)}, [("Retry-After", "5")])
+                log_unanswered(problem)
+                return answer(start, "503 Service Unavailable", {"reason": UNREACHABLE}, [RETRY])
         status, reason = refusal
         asking = [("WWW-Authenticate", 'Basic realm="optbench"')] if status.startswith("401") else []
         return answer(start, status, {"reason": reason}, asking)

@@ -53,6 +53,11 @@ def is_url(given: str) -> bool:
         return False
 
 
+def shown(given: str) -> str:
+    """What was given for a URL, without the user's name and the password that may be in it."""
+    return re.sub(r"^(\w+://)?.*@", r"\1***@", given, flags=re.DOTALL)
+
+
 @contextmanager
 def answered(request: Request, timeout: float) -> Iterator[Any]:
     """The answer, if it is a success. Raises HTTPError for any other, and OSError if there is none that can be read."""

@@ -93,7 +93,7 @@ def _channel(table: ReceiverTable, path: Path) -> Channel:
     assert table.webhook is not None, "one of them is there"
     if not is_url(table.webhook):
         raise DefinitionError(
-            f"{where}: webhook = {table.webhook[:200]!r}; expected a URL without spaces: https://HOST/PATH"
+            f"{where}: 'webhook' is not right; expected a URL without spaces and user names: https://HOST/PATH"
         )
     if table.secret is None:
         raise DefinitionError(f"{where} has no secret; expected {SHORTEST_SECRET} or more characters to sign with")

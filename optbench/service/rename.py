@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from optbench.errors import DefinitionError, StorageError, StudyError
+from optbench.errors import DefinitionError, StudyError
 from optbench.service.wsgi import Application, Environment, answer
 from optbench.storage import Storage, rename_study
 
@@ -15,6 +15,8 @@ MAX_BODY = 65_536  # bytes
 
 class Rename:
     """A WSGI application that answers requests to rename, and passes all others on to optuna-dashboard's.
+
+    It raises StorageError.
 
     optuna-dashboard renames by copying the trials and deleting the original, so epochs, the metric's name and the
     relation to confirmations would be lost.
@@ -34,8 +36,6 @@ class Rename:
             return answer(start, "201 Created", self._renamed(int(route[1]), name))
         except (DefinitionError, StudyError) as problem:
             return answer(start, "400 Bad Request", {"reason": str(problem)})
-        except StorageError as problem:
-            return answer(start, "503 Service Unavailable", {"reason": str(problem)})
 
     def _renamed(self, study_id: int, name: str) -> dict[str, Any]:
         """Rename the study, and describe it as optuna-dashboard's page expects."""

@@ -58,7 +58,7 @@ class Web:
                 return self._pass_on(request, start)
             found = self._dispatched(request)
         except Exception as problem:  # the server goes on, whatever happens to one request
-            found = problem_answer(problem, request, self.service.storage)
+            found = problem_answer(problem, request)
         return found(environment, start)
 
     def _dispatched(self, request: BoundedRequest) -> Response:

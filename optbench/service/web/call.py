@@ -122,5 +122,5 @@ def answer(content: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[st
 def hide_url(storage: Storage, message: str) -> str:
     """The message without the database's URL and file: who may use the API need not know where the database is."""
     url = shown(storage.url)
-    said = message.replace(f" in {url}", "").replace(f"storage {url}: ", "the database: ").replace(url, "the database")
+    said = message.replace(f" in {url}", "").replace(url, "the database")
     return said if storage.path is None else said.replace(str(storage.path), "the database")

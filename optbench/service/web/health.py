@@ -27,7 +27,7 @@ def _why_unusable(service: Service) -> str | None:
     try:
         return service.readiness.get()
     except StorageError as problem:
-        log.info("not ready: %s", problem)
+        log.warning("not ready: %s", problem)
         return UNUSABLE
 
 

@@ -10,16 +10,15 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from optbench.errors import StorageError
 from optbench.service.web import pages
-from optbench.service.web.call import JSON, answer, hide_url
+from optbench.service.web.call import JSON, answer
 from optbench.service.web.refusals import RefusalError, on_one_line
-from optbench.storage import Storage
+from optbench.service.wsgi import RETRY, UNREACHABLE, log_unanswered
 
-RETRY = {"Retry-After": "5"}
 PAGE = "text/html"
 log = logging.getLogger(__name__)
 
 
-def problem_answer(problem: Exception, request: Request, storage: Storage) -> Response:
+def problem_answer(problem: Exception, request: Request) -> Response:
     """The answer to the request that ended with this exception. Nothing of it but one line is shown."""
     match problem:
         case RefusalError():
@@ -27,8 +26,8 @@ def problem_answer(problem: Exception, request: Request, storage: Storage) -> Re
         case HTTPException():
             return _explained(problem, request)
         case StorageError():
-            log.info("a request was not answered: %s", problem)
-            return refused(request, hide_url(storage, str(problem)), HTTPStatus.SERVICE_UNAVAILABLE, RETRY)
+            log_unanswered(problem)
+            return refused(request, UNREACHABLE, HTTPStatus.SERVICE_UNAVAILABLE, dict([RETRY]))
     log.error("%s %s failed: %s", request.method, on_one_line(request.path), type(problem).__name__)
     log.debug("the traceback of that", exc_info=problem)
     return refused(request, "the server failed; its log says why", HTTPStatus.INTERNAL_SERVER_ERROR)

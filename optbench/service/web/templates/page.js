@@ -46,7 +46,7 @@ async function reason(answer) {
   const { error } = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
   const since = `${seen.toISOString().slice(11, 19)} UTC`;
   if (answer.status === 503 && /^the database/.test(error)) {
-    return `The database has not answered since ${since}; this is what it held then (${error.replace(/^the database:? /, "")}).`;
+    return `The database has not answered since ${since}; this is what it held then.`;
   }
   return `This page has not changed since ${since}: ${error}.`;
 }
