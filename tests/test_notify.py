@@ -8,7 +8,10 @@ import signal
 import subprocess
 import threading
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -74,6 +77,26 @@ def texts(got):
 
 def receiver(url, name="ci", **changes):
     return Receiver(name=name, channel=Webhook(url=url, secret=SECRET), **changes)
+
+
+def at(monkeypatch):
+    """A list with the time in seconds, for both clocks of the sender."""
+    clock = [0.0]
+    monkeypatch.setattr(notify.time, "monotonic", lambda: clock[0])
+    now = SimpleNamespace(now=lambda zone: datetime.fromtimestamp(1e9 + clock[0], zone))
+    monkeypatch.setattr(notify, "datetime", now)
+    return clock
+
+
+@contextmanager
+def out_of_reach(storage):
+    """Meanwhile the database does not answer."""
+
+    def gone(*_):
+        raise StorageError("storage x: no connection", passing=True)
+
+    with mock.patch.object(storage, "read", gone):
+        yield
 
 
 def test_a_webhook_gets_what_happens_from_now_on_in_order_and_signed(storage):
@@ -162,27 +185,33 @@ def test_nothing_is_written_while_nothing_happens(storage):
 
 
 def test_an_outage_of_the_database_is_said_once_after_a_while(storage, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(notify.time, "monotonic", lambda: clock[0])
+    clock = at(monkeypatch)
     with listening() as (url, got):
         sender = EventSender(storage, [receiver(url)])
         sender.step()
-        whole = storage.read
-
-        def gone(*_):
-            raise StorageError("storage x: no connection", passing=True)
-
-        storage.read = gone
-        for clock[0] in (10.0, 40.0, 50.0):
-            sender.step()
-        assert [json.loads(body)["kind"] for _, body in got] == ["database outage"]
-        storage.read = whole
+        with out_of_reach(storage):
+            assert [sender.step() for clock[0] in (10.0, 40.0, 50.0)] == [0, 1, 0]
         sender.step()
-        storage.read = gone
-        for clock[0] in (60.0, 100.0):
-            sender.step()
-        storage.read = whole
-    assert len(got) == 2
+        with out_of_reach(storage):
+            assert [sender.step() for clock[0] in (60.0, 100.0)] == [0, 1]
+    first, second = (json.loads(body) for _, body in got)
+    assert (first["kind"], first["text"]) == ("database outage", "storage x: no connection")
+    assert first["id"] < 0, "it is none of the log's"
+    assert first["id"] != second["id"]
+
+
+def test_an_outage_that_a_receiver_did_not_take_is_tried_again_as_the_same_event(storage, monkeypatch):
+    clock = at(monkeypatch)
+    with listening([500, 500]) as (url, got), listening() as (other, others):
+        sender = EventSender(storage, [receiver(url), receiver(other, "other")])
+        sender.step()
+        with out_of_reach(storage):
+            assert [sender.step() for clock[0] in (31.0, 31.5, 32.5)] == [1, 0, 0]
+        clock[0] = 35.0
+        assert sender.step() == 1, "also once the database answers again"
+        assert sender.step() == 0
+    ids = {json.loads(body)["id"] for _, body in (*got, *others)}
+    assert (len(got), len(others), len(ids)) == (3, 1, 1)
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a library of Apprise's

@@ -82,6 +82,12 @@ class Receiver:
     kinds: Sequence[EventKind] = USUAL
     wait: float = field(default=0.0, init=False)  # seconds before the next try, after a failure
     due: float = field(default=0.0, init=False)  # when that is, by the monotonic clock
+    outages: list[EventRecord] = field(default_factory=list, init=False)  # not delivered yet; the log has none of them
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is too early to try again after a failure."""
+        return time.monotonic() < self.due
 
     def send(self, event: EventRecord) -> bool:
         """Whether the event was delivered. After a failure the receiver rests for a while."""
@@ -90,7 +96,8 @@ class Receiver:
         except OSError as problem:
             self.wait = min(2 * self.wait, LONGEST) if self.wait else FIRST
             self.due = time.monotonic() + self.wait
-            log.warning("%s did not take event %d: %s; next try in %g s", self.name, event.id, problem, self.wait)
+            why = f"{problem}; it is tried again in {self.wait:g} s or later"
+            log.warning("%s did not take event %d: %s", self.name, event.id, why)
             return False
         self.wait = 0.0
         return True
@@ -107,7 +114,7 @@ class EventSender:
         self.sent: dict[str, int] = {}  # the last event that each receiver has got, by its name
         self.stored: dict[str, int] = {}  # what the database knows of that
         self.answered = time.monotonic()  # when the database last answered
-        self.told = False
+        self.told = False  # whether receivers are to know of the present outage
 
     def run(self, stop: Callable[[], object]) -> None:
         """Go on until `stop` returns a request."""
@@ -118,14 +125,21 @@ class EventSender:
                 time.sleep(0.1)
 
     def step(self) -> int:
-        """The number of events that were delivered in one look at the log. Nothing is written if there are none."""
+        """The number of events that were delivered in one look at the log, or of outages if it cannot be read."""
         try:
-            sent = sum(self._send_new(receiver) for receiver in self.receivers if time.monotonic() >= receiver.due)
+            sent = self.look()
+            self.answered, self.told = time.monotonic(), False
         except StorageError as problem:
+            sent = 0
             self._without_database(problem)
-            return 0
-        self.answered, self.told = time.monotonic(), False
-        return sent
+        return sent + sum(_send_outages(receiver) for receiver in self.receivers)
+
+    def look(self) -> int:
+        """The number of events that were delivered in one look at the log. Nothing is written if there are none.
+
+        Raises StorageError.
+        """
+        return sum(self._send_new(receiver) for receiver in self.receivers if not receiver.rests)
 
     def _send_new(self, receiver: Receiver) -> int:
         name, sent = receiver.name, 0
@@ -148,15 +162,33 @@ class EventSender:
             after = found[-1].id
 
     def _without_database(self, problem: StorageError) -> None:
-        """Say once that the database does not answer, if it has not for a while. The log cannot hold this event."""
+        """Let receivers know once that the database does not answer, if it has not for a while.
+
+        The log cannot hold this event. Its id is below 0, so that it is none of the log's: the seconds since 1970.
+        """
         if self.told or time.monotonic() - self.answered < OUTAGE:
             return
-        self.told = True
-        now = datetime.now(UTC).replace(tzinfo=None)
-        event = EventRecord(id=0, at=now, kind=EventKind.OUTAGE, study=None, worker=None, text=str(problem))
+        self.told, now = True, datetime.now(UTC)
+        event = EventRecord(
+            id=-int(now.timestamp()),
+            at=now.replace(tzinfo=None),
+            kind=EventKind.OUTAGE,
+            study=None,
+            worker=None,
+            text=str(problem),
+        )
         for receiver in self.receivers:
             if event.kind in receiver.kinds:
-                receiver.send(event)
+                receiver.outages.append(event)
+
+
+def _send_outages(receiver: Receiver) -> int:
+    """The number of outages that the receiver now knows of. Those that it does not take are kept for the next try."""
+    sent = 0
+    while receiver.outages and not receiver.rests and receiver.send(receiver.outages[0]):
+        del receiver.outages[0]
+        sent += 1
+    return sent
 
 
 def signature(secret: str, body: bytes, seconds: int) -> str:
