@@ -214,6 +214,21 @@ def test_an_outage_that_a_receiver_did_not_take_is_tried_again_as_the_same_event
     assert (len(got), len(others), len(ids)) == (3, 1, 1)
 
 
+def test_once_says_whose_events_were_not_taken_and_that_the_database_is_away(storage, tmp_path):
+    with listening([500]) as (url, got), listening() as (other, others):
+        table = '[[receiver]]\nname = "{}"\nwebhook = "{}"\nsecret = "{}"\n'
+        file = written(tmp_path / "r.toml", table.format("ci", url, SECRET) + table.format("b", other, SECRET))
+        once = "notify", file, "--once", "--storage", storage.url
+        assert in_process(*once) == "0 events sent\n"
+        happen(storage, EventKind.DONE, "news", study="x")
+        assert in_process(*once, code=1) == "1 event sent; ci did not take all: the next run tries again\n"
+        assert in_process(*once) == "1 event sent\n"
+        assert texts(got) == ["news", "news"]
+        assert texts(others) == ["news"]
+        with mock.patch("optbench.service.notify.recent_events", side_effect=StorageError("it is away", passing=True)):
+            assert in_process(*once, code=3) == "optbench: it is away\n"
+
+
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a library of Apprise's
 def test_apprise_sends_to_what_it_speaks(storage, tmp_path):
     pytest.importorskip("apprise", reason="apprise is not installed: pip install 'optbench[apprise]'")

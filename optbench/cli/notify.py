@@ -8,7 +8,7 @@ import typer
 from optbench.cli.options import DEFAULT_STORAGE, StorageUrl, app, opened
 from optbench.cli.output import console
 from optbench.errors import counted
-from optbench.exits import after_signal
+from optbench.exits import ExitCode, after_signal
 from optbench.worker.stop import Stop
 
 
@@ -26,8 +26,11 @@ def notify(
     with opened(storage) as storage_, Stop() as stop:
         sender = EventSender(storage_, receivers)
         if once:
-            console.print(f"{counted(sender.step(), 'event')} sent")
-            return
+            sent = counted(sender.look(), "event")
+            failed = [receiver.name for receiver in receivers if receiver.failed]
+            missed = f"; {', '.join(failed)} did not take all: the next run tries again" if failed else ""
+            console.print(f"{sent} sent{missed}", markup=False, soft_wrap=True)
+            raise typer.Exit(ExitCode.DIFFERS if failed else ExitCode.OK)
         names = ", ".join(receiver.name for receiver in receivers)
         console.print(f"telling {names} what happens (Ctrl-C stops it)", markup=False, soft_wrap=True)
         sender.run(stop)

@@ -85,6 +85,11 @@ class Receiver:
     outages: list[EventRecord] = field(default_factory=list, init=False)  # not delivered yet; the log has none of them
 
     @property
+    def failed(self) -> bool:
+        """Whether it did not take the last event that it was sent."""
+        return self.wait > 0
+
+    @property
     def rests(self) -> bool:
         """Whether it is too early to try again after a failure."""
         return time.monotonic() < self.due
