@@ -31,7 +31,7 @@ from optbench.storage.about import About, describe
 from optbench.storage.notes import edit_note
 from optbench.storage.optuna_private import saved_plots, sort_saved_plots
 from tests.conftest import OF_A_SEARCH, TINY, opened_copy, statements, train
-from tests.filled import confirm, peak, run, search
+from tests.filled import confirm, peak, race, run, search
 from tests.workers import Workers
 
 PAGES = ("", "/analytics", "/trials", "/trialTable", "/note")
@@ -393,6 +393,15 @@ def test_tags_and_a_note_that_are_added_later_reach_the_dashboards_note(storage)
     shown = get_note(optuna.load_study(study_name="adadelta", storage=storage.optuna))
     assert "Tags: pilot." in shown
     assert "> for Monday" in shown
+
+
+def test_the_winner_of_finals_reaches_the_note_of_their_search(storage):
+    run(storage, search(trials=24), "long", peak)
+    refresher = Refresher(storage)
+    refresher.round()
+    race(storage, "long", peak)
+    refresher.round()
+    assert "It won the finals." in get_note(optuna.load_study(study_name="long", storage=storage.optuna))
 
 
 def test_a_database_out_of_reach_is_logged_once(storage, monkeypatch, caplog):

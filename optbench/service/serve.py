@@ -128,7 +128,8 @@ class Refresher:
                 self._refresh(study)
 
     def _refresh(self, study: StudyRecord) -> None:
-        state = study.name, dict(study.counts), study.workers, study.total, study.about
+        winner = None if study.finals is None else study.finals.winner
+        state = study.name, dict(study.counts), study.workers, study.total, study.about, winner
         if self.shown.get(study.study_id) == state:
             return
         try:
