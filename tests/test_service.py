@@ -129,6 +129,7 @@ def test_a_study_that_is_not_in_the_queue_cannot_be_steered_and_nothing_is_half_
     shorter = client.patch("/v1/sweeps/x", {"trials": 6, "priority": 5})
     assert (shorter.status, place(client, "x").priority) == (422, 0)
     assert "expected 12 or more: 'x' has 12 finished trials" in shorter.error
+    assert checked("/v1/sweeps/{study}", "get", client.get("/v1/sweeps/x"))["queue"]["state"] == "done"
     conclude(client.service.storage, find_study(client.service.storage, "x").study_id, "")
     refused = client.patch("/v1/sweeps/x", {"wish": "pause", "trials": 20})
     assert (refused.status, find_study(client.service.storage, "x").total) == (409, 12)

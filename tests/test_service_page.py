@@ -1,5 +1,6 @@
 """What the page for people shows: owners, tags, notes, why a study waits, and what it shows during an outage."""
 
+import json
 import os
 import re
 import time
@@ -15,8 +16,9 @@ from optbench.storage.candidates import candidates
 from optbench.storage.event_log import EventKind, note
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import read_places
+from tests.commands import in_process
 from tests.conftest import statements
-from tests.filled import search
+from tests.filled import fill, peak, search
 from tests.service import serving
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -98,6 +100,20 @@ def test_who_declined_is_read_once_for_all_and_never_for_workers(client):
     with statements(storage) as sent:
         storage.read(lambda session: candidates(session, read_places(session)))
     assert not any("optbench_events" in one for one in sent)
+
+
+def test_a_finished_study_that_still_has_its_place_is_done_everywhere(client):
+    post(client, "x")
+    fill(client.service.storage, find_study(client.service.storage, "x"), peak)
+    text = page(client)
+    for heading in ("Queue", "Studies"):
+        assert re.findall(r'<span class="state (\w+)">(\w+)<', section(text, heading)) == [("done", "done")]
+    assert place_of(client, "x")["state"] == "done"
+    storage = ("--storage", client.service.storage.url)
+    server = ("--server", f"http://127.0.0.1:{client.port}")
+    for where in (storage, server):
+        assert [one["state"] for one in json.loads(in_process("queue", "--json", *where))] == ["done"]
+        assert " done " in in_process("queue", *where)
 
 
 def test_the_workers_show_label_and_gpu(client):

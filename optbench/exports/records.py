@@ -149,7 +149,7 @@ def queue_json(one: Candidate) -> dict[str, Any]:
     place = one.place
     return {
         "study": place.study,
-        "state": one.state,
+        "state": state_of(one.record, one),
         "wish": place.wish,
         "priority": place.priority,
         "finished": one.record.finished,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from optbench.cli.tables.fitting import Column, Fitted
 from optbench.cli.tables.words import NOTHING, score
+from optbench.exports.records import state_of
 from optbench.storage.candidates import Candidate
 from optbench.storage.event_log import EventRecord
 from optbench.storage.pool import PoolRecord
@@ -14,7 +15,7 @@ def queue(found: Sequence[Candidate]) -> Fitted:
     places = [one.place for one in found]
     columns = [
         Column("study", [one.study for one in places], text=True),
-        Column("state", [one.state for one in found]),
+        Column("state", [state_of(one.record, one) for one in found]),
         Column("priority", [str(one.priority) for one in places]),
         Column("trials", [f"{one.record.finished}/{one.record.total or '?'}" for one in found]),
         Column("workers", [_workers(one) for one in found]),

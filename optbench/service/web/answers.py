@@ -1,6 +1,7 @@
 """What answers hold, as pydantic models. The OpenAPI document is made from them, and tests hold every answer to it."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -28,7 +29,7 @@ class Place(BaseModel):
     """A study's place in the queue. `declined` is null unless it waits and workers left it to others."""
 
     study: str
-    state: QueueState
+    state: QueueState | Literal[StudyState.DONE]
     wish: Wish
     priority: int
     finished: int

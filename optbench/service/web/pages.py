@@ -13,6 +13,7 @@ from werkzeug import Response
 
 from optbench import __version__
 from optbench.errors import counted
+from optbench.exports.records import state_of
 from optbench.scheduler.states import Wish
 from optbench.service.web.bodies import Change
 from optbench.service.web.call import Call, validated
@@ -169,6 +170,7 @@ def _environment() -> Environment:
         "Action": Action,
         "PoolState": PoolState,
         "Wish": Wish,
+        "state_of": state_of,
         "at": lambda moment: f"{moment:%m-%d %H:%M}",
     }
     return made
