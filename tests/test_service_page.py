@@ -137,7 +137,7 @@ def test_a_narrow_page_does_not_scroll_sideways(client, chromium, tmp_path):
     assert float(re.search(r"<title>([0-9.]+)</title>", shown)[1]) <= 390
 
 
-def in_browser(client, chromium, folder, monkeypatch, probe, seconds=12):
+def in_browser(client, chromium, folder, monkeypatch, probe, seconds=12, path="/"):
     """The page after a while in a browser, whose script goes on with the probe."""
     original = pages.asset
     script = original("page.js").get_data(as_text=True) + probe
@@ -146,7 +146,7 @@ def in_browser(client, chromium, folder, monkeypatch, probe, seconds=12):
         return Response(script, content_type="text/javascript") if name == "page.js" else original(name)
 
     monkeypatch.setattr(pages, "asset", asset)
-    shown = chromium(f"http://127.0.0.1:{client.port}/", folder, f"--virtual-time-budget={1000 * seconds}")
+    shown = chromium(f"http://127.0.0.1:{client.port}{path}", folder, f"--virtual-time-budget={1000 * seconds}")
     assert "Uncaught" not in shown.stderr
     return shown.stdout
 
@@ -181,6 +181,16 @@ def test_an_open_page_says_since_when_the_database_has_not_answered(client, chro
     assert "unable to open" not in shown
     assert 'class="outdated"' in shown
     assert "team/x" in shown
+
+
+def test_why_a_button_was_refused_stays_on_the_open_page(client, chromium, tmp_path, monkeypatch):
+    before = snapshot(client)
+    post(client, "team/later")
+    looks(client, before, snapshot(client))
+    place = f"/?refusal={client.service.refusals.keep('there is no study of that name')}"
+    shown = in_browser(client, chromium, tmp_path, monkeypatch, "", path=place)
+    assert "team/later" in shown, "the page was brought up to date"
+    assert "there is no study of that name" in shown
 
 
 def test_an_open_page_goes_on_after_an_outage(client, chromium, tmp_path, monkeypatch):

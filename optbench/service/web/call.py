@@ -18,6 +18,7 @@ from optbench.service.web.definitions import read_json
 from optbench.service.web.gate import Caller, Gate
 from optbench.service.web.kept import Kept
 from optbench.service.web.refusals import RefusalError
+from optbench.service.web.sessions import Lines
 from optbench.service.web.snapshot import Snapshots
 from optbench.storage import Storage, StudyRecord, find_study, shown
 
@@ -39,7 +40,7 @@ class Service:
     """What all requests share.
 
     `readiness` has what is wrong with the database; None: nothing. `sweeps` is the resolved folder that files of
-    definitions come from; None: nowhere.
+    definitions come from; None: nowhere. `refusals` are what the page has yet to say of its buttons.
     """
 
     storage: Storage
@@ -47,6 +48,7 @@ class Service:
     snapshots: Snapshots
     readiness: Kept[str | None]
     sweeps: Path | None = None
+    refusals: Lines = field(default_factory=Lines)
     submitting: threading.Lock = field(default_factory=threading.Lock)
     stopping: threading.Event = field(default_factory=threading.Event)
 

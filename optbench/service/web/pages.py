@@ -32,6 +32,7 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HTML = "text/html; charset=utf-8"
+REFUSAL = "refusal"  # the key in the page's address that has the code of a line
 STUDIES = 50  # the newest so many are listed
 
 
@@ -48,14 +49,14 @@ class Action(StrEnum):
 WISHES = {Action.PAUSE: Wish.PAUSE, Action.RESUME: Wish.RUN, Action.STOP: Wish.STOP}
 
 
-def overview(call: Call, problem: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
+def overview(call: Call) -> Response:
     """What runs, what waits, who works, the best of each study, and the newest events."""
     snapshot, gate, caller = call.service.snapshots.get(), call.service.gate, call.caller
     changeable = not gate.read_only and not call.service.stopping.is_set()
     listed = sorted(snapshot.studies, key=lambda one: (one.changed or datetime.min, one.study_id), reverse=True)
     return _page(
         "overview",
-        status,
+        HTTPStatus.OK,
         snapshot=snapshot,
         studies=listed[:STUDIES],
         unlisted=max(0, len(listed) - STUDIES),
@@ -64,18 +65,21 @@ def overview(call: Call, problem: str = "", status: HTTPStatus = HTTPStatus.OK) 
         drains=changeable and caller.scope.includes(Scope.ADMIN),
         read_only=gate.read_only,
         stopping=call.service.stopping.is_set(),
-        problem=problem,
+        problem=call.service.refusals.take(call.request.args.get(REFUSAL, "")),
     )
 
 
 def act(call: Call) -> Response:
-    """Does what a button of the page asks for, and shows the page again."""
+    """Does what a button of the page asks for, and leads to the page, which says once why if that was refused.
+
+    Without the redirection, a browser that loads the page again would send the form again.
+    """
     form = call.request.form
     call.service.gate.check_form(call.caller, form.get(CSRF_FIELD, ""))
     try:
         _act(call, form)
     except RefusalError as problem:
-        return overview(call, str(problem), problem.status)
+        return redirect(f"/?{REFUSAL}={call.service.refusals.keep(str(problem))}")
     return redirect("/")
 
 

@@ -1,4 +1,4 @@
-"""What the server remembers of browsers that logged in, and of addresses with wrong tokens. Only in memory."""
+"""What the server remembers of browsers: logins, wrong tokens, and lines to show them. Only in memory."""
 
 import secrets
 import threading
@@ -48,6 +48,27 @@ class Sessions:
         """Forget the session."""
         with self.lock:
             self.held.pop(identity, None)
+
+
+class Lines:
+    """Lines that a page is to show once, by random codes, so that no address can make it say something else."""
+
+    def __init__(self) -> None:
+        self.lock, self.held = threading.Lock(), dict[str, str]()
+
+    def keep(self, line: str) -> str:
+        """The code of the line."""
+        code = secrets.token_urlsafe(16)
+        with self.lock:
+            if len(self.held) >= MOST:
+                del self.held[next(iter(self.held))]
+            self.held[code] = line
+        return code
+
+    def take(self, code: str) -> str:
+        """The line of that code, which is forgotten; empty if there is none."""
+        with self.lock:
+            return self.held.pop(code, "")
 
 
 class Failures:
