@@ -221,8 +221,9 @@ def test_metrics_count_the_trials_that_are_trained_again(busy):
     lost = {State.INTERRUPTED: 2, State.FAILED: 3}
     disturbed = replace(snapshot, studies=[replace(study, counts={**study.counts, **lost})])
     text = metrics(disturbed).decode()
-    assert 'optbench_retries_total{study="adadelta"} 5.0' in text
-    assert 'optbench_retries_total{study="adadelta"} 0.0' in metrics(snapshot).decode()
+    assert 'optbench_retries{study="adadelta"} 5.0' in text
+    assert 'optbench_retries{study="adadelta"} 0.0' in metrics(snapshot).decode()
+    assert "# TYPE optbench_retries gauge" in text, "it falls if a worker that seemed dead comes back"
 
 
 def test_metrics_of_an_empty_database(tmp_path):

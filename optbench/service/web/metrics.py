@@ -36,8 +36,9 @@ class Collector:
     def _studies(self) -> Iterator[Metric]:
         trials = GaugeMetricFamily("optbench_trials", "Trials by study and state.", labels=["study", "state"])
         epochs = CounterMetricFamily("optbench_epochs", "Epochs that were trained.", labels=["study"])
-        lost = "Trials that were interrupted or failed, so that their slots are trained again."
-        retries = CounterMetricFamily("optbench_retries", lost, labels=["study"])
+        lost = "Trials that are interrupted or failed, so that their slots are trained again."
+        # No counter: a trial whose worker seems dead is interrupted, and runs again if the worker comes back.
+        retries = GaugeMetricFamily("optbench_retries", lost, labels=["study"])
         best = GaugeMetricFamily("optbench_best_value", "The best value of a search.", labels=["study"])
         for study in self.snapshot.studies:
             for state, count in study.counts.items():
