@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 
 import optuna
 import pytest
+from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna_dashboard import get_note, save_note, wsgi
 from optuna_dashboard._app import create_app
 
@@ -24,8 +25,9 @@ from optbench.comparison.rows import rows
 from optbench.errors import DefinitionError, StorageError
 from optbench.report.page import comparison_plots, report
 from optbench.service import Guard, read_password, refresh
+from optbench.service.artifacts import Store
 from optbench.service.rename import Rename
-from optbench.service.serve import Refresher
+from optbench.service.serve import Refresher, dashboard_application
 from optbench.storage import curves, find_study, open_storage, studies
 from optbench.storage.about import About, describe
 from optbench.storage.notes import edit_note
@@ -460,7 +462,26 @@ def test_a_refresh_writes_only_what_changed(storage):
 
 
 def test_the_dashboards_script_is_served_without_accept_encoding(storage):
-    app = Guard(wsgi(storage.optuna), "127.0.0.1", True, None)
+    app = Guard(dashboard_application(storage), "127.0.0.1", True, None)
     (status, _), body = request(app, "GET", "/static/bundle.js")
     assert status.startswith("200")
     assert len(body) > 100_000
+
+
+@pytest.mark.parametrize("problem", [PermissionError("no"), ArtifactNotFound("no"), UnicodeError("no")])
+def test_an_artifact_that_cannot_be_read_is_no_outage_of_the_database(storage, monkeypatch, caplog, problem):
+    refresh(storage, find_study(storage, "adadelta"))
+    app = Guard(dashboard_application(storage), "127.0.0.1", True, None)
+    study = find_study(storage, "adadelta").study_id
+    artifact = json.loads(request(app, "GET", f"/api/studies/{study}")[1])["artifacts"][0]["artifact_id"]
+    place = f"/artifacts/{study}/{artifact}"
+    (status, headers), _ = request(app, "GET", place)
+    assert (status[:3], headers["Content-Security-Policy"]) == ("200", "sandbox")
+
+    def fail(*_):
+        raise problem
+
+    monkeypatch.setattr(Store, "open_reader", fail)
+    (status, _), body = request(app, "GET", place)
+    assert (status[:3], json.loads(body)) == ("500", {"reason": "the server failed; its log says why"})
+    assert f"GET '{place}' failed: {type(problem).__name__}: no" in caplog.text

@@ -72,7 +72,6 @@ class Guard:
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         refusal = self._refusal(environment)
         if refusal is None:
-            environment.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
             try:
                 return self.inner(environment, start)
             except StorageError as problem:

@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from optbench.errors import DefinitionError
+from optbench.errors import DefinitionError, StorageError
 from optbench.service.artifacts import Store, folder
 from optbench.service.guard import Guard, Password
 from optbench.service.refresh import refresh
 from optbench.service.rename import Rename
-from optbench.service.wsgi import Application, Environment
-from optbench.storage import Storage, StudyRecord, one_line, studies
+from optbench.service.wsgi import FAILED, Application, Environment, answer
+from optbench.storage import Storage, StudyRecord, studies
 from optbench.storage.liveness import clock
 from optbench.storage.optuna_private import sort_saved_plots
 
 REFRESH_SECONDS = 15.0
+SANDBOX = [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
+"""For artifacts: people upload them, and a page among them must not act for whoever views it."""
 
 log = logging.getLogger("optbench.dashboard")
 
@@ -69,22 +71,37 @@ def dashboard_application(storage: Storage) -> Application:
     inner = wsgi(storage.optuna, artifact_store=Store(storage))
     inner.catchall = False  # else it answers with a traceback in the log
     logging.getLogger("optuna_dashboard._bottle_util").addFilter(_on_one_line)
-    return Rename(_Explained(inner, storage), storage)
+    return _Dashboard(Rename(inner, storage), storage)
 
 
-class _Explained:
-    """optuna-dashboard, which raises StorageError while the database does not answer."""
+class _Dashboard:
+    """optuna-dashboard, which raises StorageError while the database does not answer; all else that fails is a 500."""
 
     def __init__(self, inner: Application, storage: Storage) -> None:
         self.inner, self.storage = inner, storage
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         begun: list[tuple[Any, ...]] = []
-        with one_line(self.storage.url):
-            found = self.inner(environment, lambda *given: begun.append(given))
-        if begun[0][0].startswith("500"):
-            self.storage.read(clock)  # its API catches every exception itself: this raises if the database is the cause
-        start(*begun[0])
+
+        def begin(*given: Any) -> None:
+            begun.append(given)
+
+        environment.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
+        failure: Exception | None = None
+        try:
+            found = self.inner(environment, begin)
+        except StorageError:
+            raise
+        except Exception as problem:  # for example an artifact that cannot be read
+            failure, found = problem, answer(begin, "500 Internal Server Error", {"reason": FAILED})
+        method, path = environment["REQUEST_METHOD"], environment.get("PATH_INFO", "")
+        status, headers, *rest = begun[-1]
+        if status.startswith("500"):
+            self.storage.read(clock)  # raises StorageError if the database is the cause
+        if failure is not None:
+            log.error("%s %r failed: %s", method, path, _line(failure))
+            log.debug("the traceback of that", exc_info=failure)
+        start(status, [*headers, *(SANDBOX if path.startswith("/artifacts/") else [])], *rest)
         return found
 
 

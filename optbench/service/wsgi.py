@@ -7,6 +7,7 @@ from typing import Any
 
 UNREACHABLE = "the database does not answer; the server's log says why"
 """All that a request is told of a StorageError, whose text names the database's host, user or file."""
+FAILED = "the server failed; its log says why"
 RETRY = ("Retry-After", "5")
 log = logging.getLogger(__name__)
 Environment = dict[str, Any]

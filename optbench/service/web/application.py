@@ -23,8 +23,6 @@ ICON = "/favicon.ico"
 """Browsers ask for it on the login page, too, so it needs no token."""
 DASHBOARD = ("/dashboard", "/api/", "/static/", "/artifacts/", "/csv/", ICON)
 """The beginnings of optuna-dashboard's paths. Its pages name them, so that they cannot lie below another path."""
-SANDBOX = [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
-"""For artifacts: people upload them, and a page among them must not act for whoever views it."""
 
 View = Callable[[BoundedRequest], Response]
 
@@ -102,10 +100,4 @@ class Web:
                 if refusal.status is HTTPStatus.UNAUTHORIZED and request.path.startswith("/dashboard"):
                     return pages.redirect("/login")(request.environ, start)
                 raise
-        request.environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # without one optuna-dashboard answers 500
-        more = SANDBOX if request.path.startswith("/artifacts/") else []
-
-        def begin(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start(status, [*headers, *more], *rest)
-
-        return self.dashboard(request.environ, begin)
+        return self.dashboard(request.environ, start)

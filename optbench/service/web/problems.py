@@ -12,7 +12,7 @@ from optbench.errors import StorageError
 from optbench.service.web import pages
 from optbench.service.web.call import JSON, answer
 from optbench.service.web.refusals import RefusalError, on_one_line
-from optbench.service.wsgi import RETRY, UNREACHABLE, log_unanswered
+from optbench.service.wsgi import FAILED, RETRY, UNREACHABLE, log_unanswered
 
 PAGE = "text/html"
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def problem_answer(problem: Exception, request: Request) -> Response:
             return refused(request, UNREACHABLE, HTTPStatus.SERVICE_UNAVAILABLE, dict([RETRY]))
     log.error("%s %s failed: %s", request.method, on_one_line(request.path), type(problem).__name__)
     log.debug("the traceback of that", exc_info=problem)
-    return refused(request, "the server failed; its log says why", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return refused(request, FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def refused(request: Request, line: str, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Response:
