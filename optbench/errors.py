@@ -7,7 +7,14 @@ from difflib import get_close_matches
 
 
 class OptbenchError(Exception):
-    """A mistake that one line explains: the command line prints it, and exits as `exits.code_of` says."""
+    """A mistake that one line explains: the command line prints it, and exits as `exits.code_of` says.
+
+    `passing` means that trying again later may help, without any change.
+    """
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class DefinitionError(OptbenchError):
@@ -23,11 +30,7 @@ class NotPreparedError(DataError):
 
 
 class StorageError(OptbenchError):
-    """A database cannot be opened, read or written. `passing` means that trying again may help."""
-
-    def __init__(self, message: str, passing: bool = False) -> None:
-        super().__init__(message)
-        self.passing = passing
+    """A database cannot be opened, read or written."""
 
 
 class OutputError(OptbenchError):

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from optbench.errors import OptbenchError, StorageError
+from optbench.errors import OptbenchError
 
 
 class ExitCode(IntEnum):
@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     OK = 0
     DIFFERS = 1  # or something was left undone
     REFUSED = 2  # one line says why, and the same command would be refused again
-    UNREACHABLE = 3  # the database or the server does not answer now; the same command may work later
+    UNREACHABLE = 3  # the database, the server or Slurm does not answer now; the same command may work later
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
@@ -29,5 +29,4 @@ def after_signal(number: int) -> int:
 
 def code_of(problem: OptbenchError) -> ExitCode:
     """The exit code of what ends with this problem."""
-    passing = isinstance(problem, StorageError) and problem.passing
-    return ExitCode.UNREACHABLE if passing else ExitCode.REFUSED
+    return ExitCode.UNREACHABLE if problem.passing else ExitCode.REFUSED

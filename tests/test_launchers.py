@@ -101,7 +101,7 @@ def test_a_ray_cluster_that_does_not_answer_is_refused_before_the_database_is_as
 @pytest.mark.parametrize(
     ("up", "refusal", "code", "message"),
     [
-        ("DOWN", "", 2, "--on slurm: slurmctld does not answer"),
+        ("DOWN", "", 3, "--on slurm: slurmctld does not answer"),
         ("UP", "allocation failure: Invalid partition name specified", 2, "sbatch: allocation failure: Invalid part"),
         ("UP", "allocation failure: Requested node configuration is not available", 3, "127.0.0.1:1/x"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from optbench.errors import DefinitionError, StorageError
 from optbench.exits import ExitCode
 from optbench.service.client import Server
+from optbench.service.web.sessions import FAILURES
 from optbench.service.web.tokens import Scope
 from optbench.storage import find_study
 from optbench.storage.pool import PoolWorker
@@ -150,6 +151,13 @@ def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
     monkeypatch.setenv("OPTBENCH_TOKEN", client.secrets[Scope.READ])
     assert "this needs a token with the scope submit" in client.typed("submit", "tiny.toml", code=2)
     assert "does not answer" in client.typed("queue", "--server", "http://127.0.0.1:1", code=3)
+
+
+def test_too_many_wrong_tokens_are_a_reason_to_try_later(client, monkeypatch):
+    monkeypatch.setenv("OPTBENCH_TOKEN", "wrong")
+    for _ in range(FAILURES):
+        client.typed("queue", code=ExitCode.REFUSED)
+    assert "too many wrong tokens" in client.typed("queue", code=ExitCode.UNREACHABLE)
 
 
 @pytest.mark.parametrize(

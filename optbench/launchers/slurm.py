@@ -108,7 +108,8 @@ class SlurmCluster:
         if not self.count:
             return
         if " is UP" not in _run("scontrol", "ping").stdout:  # sbatch would try for 9 seconds
-            raise EngineError("--on slurm: slurmctld does not answer; `scontrol ping` says which machine it asks")
+            why = "slurmctld does not answer; `scontrol ping` says which machine it asks"
+            raise EngineError(f"--on slurm: {why}", passing=True)
         try:
             _ask("sbatch", "--test-only", text=render(self.script))
         except EngineError as problem:

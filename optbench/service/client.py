@@ -2,6 +2,7 @@
 
 import json
 import os
+from http import HTTPStatus
 from http.client import HTTPException
 from ssl import SSLError
 from typing import Any
@@ -61,6 +62,6 @@ class Server:
                 line = f"it answers {problem.code}"
         if problem.code == 401:
             line += f"; expected a token in {TOKEN}"
-        if problem.code >= 500:
+        if problem.code >= 500 or problem.code == HTTPStatus.TOO_MANY_REQUESTS:
             return StorageError(f"server {self.url}: {line}", passing=True)
         return StudyError(f"server {self.url}: {line}")
