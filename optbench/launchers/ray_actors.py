@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from optbench.errors import counted
-from optbench.exits import ExitCode
 from optbench.launchers import Status, WorkerProcess
 from optbench.launchers.engines import EngineError
 from optbench.launchers.pool_options import PoolOptions
@@ -110,15 +109,6 @@ class RayWorker:
             except ray.exceptions.RayError:  # the actor was killed, or is being restarted
                 return self.output
         return self.output
-
-    def code(self) -> int:
-        """The worker's exit code; 143 if Ray ended its actor."""
-        import ray
-
-        try:
-            return int(ray.get(self.result))
-        except ray.exceptions.RayError:
-            return ExitCode.TERMINATED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,10 +182,3 @@ class Events(RootModel[list[Event]]):
 
 class Workers(RootModel[list[Worker]]):
     """Workers, by name."""
-
-
-class Health(BaseModel):
-    """Whether the server works; `error` says what does not."""
-
-    ready: bool
-    error: str | None = None
