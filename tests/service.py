@@ -121,7 +121,7 @@ def serving(folder: Path, *, tokens=True, read_only=False, sweeps=None, url=None
     if tokens:
         file = TokenFile(folder / "tokens.json")
         secrets = {scope: file.add(name, scope) for scope, name in NAMES.items()}
-    gate = Gate(host=host, owner="owner", tokens=file, read_only=read_only)
+    gate = Gate(host=host, owner="olga", tokens=file, read_only=read_only)
     folder_of_sweeps = None if sweeps is None else sweeps.resolve()
     service = Service(
         storage=storage,

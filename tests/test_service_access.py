@@ -296,7 +296,7 @@ def test_the_dashboard_is_read_with_read_and_changed_with_admin(client, method, 
 
 def test_without_tokens_everybody_on_this_machine_may_do_everything_and_other_sites_nothing(tmp_path):
     with serving(tmp_path, tokens=False) as client:
-        assert client.submit("x", scope=None).json["owner"] == "owner"
+        assert client.submit("x", scope=None).json["owner"] == "olga"
         page = client.ask("GET", "/")
         csrf = re.search(r'name="csrf" value="([^"]+)"', page.body.decode())[1]
         assert form(client, "/act", action="pause", study="x").status == 403
