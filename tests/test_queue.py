@@ -137,6 +137,15 @@ def test_a_worker_leaves_a_study_that_it_declined_to_others_until_it_is_asked_fo
     assert taken(one) == "elsewhere"
 
 
+def test_workers_that_a_study_crashed_are_counted_apart_from_those_that_lack_its_data(storage):
+    place = submit(storage, sweep_of(), "x", Submission(owner="ada")).place
+    lacking, *crashed = (worker(storage) for _ in range(4))
+    assert lacking.decline(place, "there is no file x.csv") == 1
+    assert [one.decline(place, "ValueError", crashed=True) for one in crashed] == [1, 2, 3]
+    assert storage.read(candidates)[0].declined.workers == 4
+    assert taken(crashed[0]) is None
+
+
 def test_to_submit_again_changes_what_was_said_and_nothing_else(storage):
     first = submit(storage, sweep_of(), "x", Submission(owner="ada", priority=3, label="lab", needs=Need.GPU))
     steer(storage, first.study.study_id, by="ada", wish=Wish.PAUSE)

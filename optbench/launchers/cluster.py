@@ -21,7 +21,7 @@ from optbench.launchers.requests import Outcome, Request
 from optbench.launchers.scripts import Script
 from optbench.scheduler.states import Wish
 from optbench.storage import Storage, StudyRecord, find_study, open_storage
-from optbench.storage.event_log import EventKind, newest_event, recent_events
+from optbench.storage.event_log import LEFT, EventKind, newest_event, recent_events
 from optbench.storage.queue import Submission, find_place, places
 from optbench.worker.bounds import LONGEST_LABEL
 from optbench.worker.screens import Screen
@@ -30,7 +30,7 @@ from optbench.worker.submission import finished, submit
 
 IDLE = 10.0  # seconds without a trial after which a worker of one study ends
 LOOK = 1.0  # seconds between two looks at the workers
-PROBLEMS = (EventKind.DECLINED, EventKind.FAILED)
+PROBLEMS = (*LEFT, EventKind.FAILED)
 
 
 class Cluster(Protocol):

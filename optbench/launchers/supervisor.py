@@ -10,7 +10,7 @@ from typing import IO
 
 from optbench.exits import FINAL, ExitCode, after_signal
 from optbench.launchers.systemd import VARIABLES, Systemd
-from optbench.worker.stop import OWNER, SIGNALS
+from optbench.worker.stop import OWNER, PREDECESSORS, SIGNALS
 
 FIRST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as many after each death
 STEADY = 600.0  # a worker that lived for so many seconds starts with the first wait again
@@ -21,7 +21,7 @@ class Supervisor:
     """Runs `command` with the environment `environment` until it has shut down cleanly.
 
     `say` gets a line about each death. The worker runs on these `cores` (empty: on any), and writes its output to the
-    open file `output`, if there is one.
+    open file `output`, if there is one. It is told which processes before it were killed, in case a study does that.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Supervisor:
         self.command, self.environment, self.say = command, environment, say
         self.cores, self.output = cores, output
         self.process: subprocess.Popen[bytes] | None = None
+        self.killed: list[int] = []  # the processes that did not live long, in a row, each killed by a signal
         self.stopping = False
         self.passed_on: dict[int, float] = {}  # when each signal was last passed on
         self.systemd = Systemd()
@@ -57,7 +58,10 @@ class Supervisor:
             code = self._run_once()
             if code in FINAL or self.stopping:
                 return code if code >= 0 else after_signal(-code)
-            wait = FIRST if time.monotonic() - began >= STEADY else wait
+            if time.monotonic() - began >= STEADY:
+                wait, self.killed = FIRST, []
+            elif code < 0 and self.process is not None:
+                self.killed.append(self.process.pid)
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             self.say(f"the worker {how}; it starts again in {wait:g} s")
             if not self._sleep(wait):
@@ -78,7 +82,8 @@ class Supervisor:
 
     def _run_once(self) -> int:
         """The exit code of the worker after starting it once; negative if a signal killed it."""
-        environment = os.environ | self.environment | {OWNER: str(os.getpid())}
+        killed = " ".join(map(str, self.killed))
+        environment = os.environ | self.environment | {OWNER: str(os.getpid()), PREDECESSORS: killed}
         environment = {name: value for name, value in environment.items() if name not in VARIABLES}
         self.process = subprocess.Popen(
             self.command,

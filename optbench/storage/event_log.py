@@ -1,9 +1,10 @@
 """The log of what happened to studies and workers, for people and for notifications. It keeps the newest events."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
@@ -28,6 +29,7 @@ class EventKind(enum.StrEnum):
     DONE = "done"
     FAILED = "failed"  # it can never run
     DECLINED = "declined"  # a worker cannot run it and leaves it to others
+    CRASHED = "crashed"  # it crashed a worker again and again, which leaves it to others
     WORKER_STARTED = "worker started"
     WORKER_ENDED = "worker ended"
     WORKER_LOST = "worker lost"
@@ -91,18 +93,29 @@ def recent_events(
     return storage.read(work)
 
 
-def declines(session: Session, asked: Mapping[str, datetime]) -> dict[str, list[tuple[str, str]]]:
+LEFT = (EventKind.DECLINED, EventKind.CRASHED)
+
+
+def declines(
+    session: Session, asked: Mapping[str, datetime], kinds: Collection[EventKind] = LEFT
+) -> dict[str, list[tuple[str, str]]]:
     """The workers that cannot run these studies and left them to others, with why, oldest first, by study.
 
     `asked` says when each study was last asked for: what was declined before that does not count.
     """
     found: dict[str, list[tuple[str, str]]] = {study: [] for study in asked}
     if asked:
-        kind, since = events.c.kind == EventKind.DECLINED.value, events.c.at >= min(asked.values())
+        kind, since = events.c.kind.in_([kind.value for kind in kinds]), events.c.at >= min(asked.values())
         for row in session.execute(select(events).where(kind, since).order_by(events.c.id)):
             if row.study_name in asked and row.at >= asked[row.study_name]:
                 found[row.study_name].append((row.worker, row.text))
     return found
+
+
+def last_taken(session: Session, worker: str) -> Any:
+    """The event of the last study that a worker whose name begins so took; None if it took none."""
+    taken = events.c.kind == EventKind.TAKEN.value, events.c.worker.startswith(worker, autoescape=True)
+    return session.execute(select(events).where(*taken).order_by(events.c.id.desc()).limit(1)).first()
 
 
 def newest_event(storage: Storage) -> int:

@@ -61,6 +61,11 @@ class PoolRecord:
         return is_young(self.heartbeat_age, self.timeout)
 
 
+def name_of(process: int) -> str:
+    """The beginning of the name of the worker in that process of this machine."""
+    return f"{socket.gethostname()[:200]}-{process}-"
+
+
 class PoolWorker:
     """One worker of the pool, as the database knows it. `study_id` is the study that it trains; None if it is idle."""
 
@@ -75,7 +80,7 @@ class PoolWorker:
     ) -> None:
         self.storage, self.label, self.gpu, self.cores = storage, label, gpu, cores
         self.heartbeat_timeout = heartbeat_timeout
-        self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.name = f"{name_of(os.getpid())}{uuid.uuid4().hex[:8]}"
         self.study_id: int | None = None
         self.drained = False  # whether it was seen to be draining, so that this outlasts the loss of its row
         self.watch = Watch(self.name, heartbeat_timeout)

@@ -1,6 +1,6 @@
 """How a worker of the pool chooses studies from the queue, and when it leaves one for another."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from optbench.scheduler.states import Need
 from optbench.storage.candidates import Candidate, candidates, in_order
-from optbench.storage.event_log import EventKind, declines, note
+from optbench.storage.engine import Storage
+from optbench.storage.event_log import EventKind, declines, last_taken, note
 from optbench.storage.liveness import clock, lives
-from optbench.storage.pool import PoolWorker
+from optbench.storage.pool import PoolWorker, name_of
 from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool, queue
 
@@ -56,11 +57,20 @@ class Taker:
         self.worker.study_id = None
         self.storage.write(lambda session: session.execute(idle))
 
-    def decline(self, place: Place, why: str) -> None:
-        """Leave the study to others until it is submitted or resumed, and say why, once."""
+    def decline(self, place: Place, why: str, crashed: bool = False) -> int:
+        """Leave the study to others until it is submitted or resumed, and say why, once.
+
+        Returns how many workers have left it now for the same kind of reason: that it crashed them, or another one.
+        """
         self.declined[place.study_id] = place.asked
-        name = self.worker.name
-        self.storage.write(lambda session: note(session, EventKind.DECLINED, why, study=place.study, worker=name))
+        kind = EventKind.CRASHED if crashed else EventKind.DECLINED
+
+        def work(session: Session) -> int:
+            note(session, kind, why, study=place.study, worker=self.worker.name)
+            left = declines(session, {place.study: place.asked}, [kind])[place.study]
+            return len({worker for worker, _ in left})
+
+        return self.storage.write(work)
 
     def should_leave(self) -> bool:
         """Whether the worker was asked to drain, or a study of a higher priority than its own calls it away."""
@@ -110,3 +120,13 @@ class Taker:
 def fits(worker: Any, place: Place) -> bool:
     """Whether a worker, or its row, has the label and what the study needs."""
     return bool(worker.label == place.label and (worker.gpu or place.needs is not Need.GPU))
+
+
+def last_took(storage: Storage, processes: Collection[int], place: Place) -> int:
+    """How many of these processes of this machine took the study last, since it was last asked for."""
+
+    def work(session: Session) -> int:
+        last = [last_taken(session, name_of(process)) for process in processes]
+        return sum(row is not None and row.study_name == place.study and row.at >= place.asked for row in last)
+
+    return storage.read(work)

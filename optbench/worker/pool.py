@@ -32,6 +32,7 @@ from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Place
 from optbench.storage.steering import conclude, set_problem
 from optbench.storage.taking import Taker
+from optbench.worker.crashes import Crashes
 from optbench.worker.finals import open_finals
 from optbench.worker.journal import Journal, say
 from optbench.worker.patience import Patience
@@ -40,6 +41,7 @@ from optbench.worker.session import Options, Session
 from optbench.worker.stop import SIGNALS, Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
+CRASHED = 3  # workers that a study crashed, after which it counts as one that can never run
 LONGEST = 10.0  # seconds between two looks at the queue, once nothing was there for a while
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -52,6 +54,7 @@ class Pooled:
     def __init__(self, worker: PoolWorker, options: Options, idle_seconds: float | None = None) -> None:
         self.storage, self.worker, self.options, self.idle_seconds = worker.storage, worker, options, idle_seconds
         self.taker = Taker(worker)
+        self.crashes = Crashes(self.storage, options.retries)
         self.busy = time.monotonic()  # when a study last needed this worker
 
     def run(self, stop: Request) -> None:
@@ -86,8 +89,12 @@ class Pooled:
     def _work(self, taken: Candidate, stop: Request) -> None:
         """Train the study's trials, and conclude it if all of them are finished; or say why it cannot run."""
         place = taken.place
+        if (killed := self.crashes.killed(place)) > self.crashes.most:
+            self._leave_crashing(place, f"its processes were killed {killed} times in a row while they trained it")
+            return
         try:
-            study = Session(self.storage, place.study, self.options).run(stop, [Journal(place.study)])
+            listeners = [Journal(place.study), self.crashes.listener(place)]
+            study = Session(self.storage, place.study, self.options).run(stop, listeners)
             if study.state is StudyState.DONE:
                 self._conclude(study)
         except NotPreparedError as problem:
@@ -97,6 +104,23 @@ class Pooled:
             set_problem(self.storage, place, str(problem), self.worker.name)
         except StudyError as problem:
             self._decline(place, problem)
+        except OptbenchError:  # the database's, which ends the worker
+            raise
+        except Exception as problem:  # of the study's data or model: anything, and other studies go on
+            self._crashed(place, problem)
+
+    def _crashed(self, place: Place, problem: Exception) -> None:
+        """Report an exception in a study, and leave the study to others if that happens again and again."""
+        log.error("%s crashed this worker", place.study, exc_info=problem)
+        times = self.crashes.add(place)
+        if times > self.crashes.most:
+            what = f"{type(problem).__name__}: {problem}"
+            self._leave_crashing(place, f"it crashed a worker {times} times in a row, the last time with {what}")
+
+    def _leave_crashing(self, place: Place, why: str) -> None:
+        say(f"{place.study} is left to other workers: {why}")
+        if self.taker.decline(place, why, crashed=True) >= CRASHED:
+            set_problem(self.storage, place, f"{CRASHED} workers left it; {why}", self.worker.name)
 
     def _decline(self, place: Place, problem: OptbenchError) -> None:
         say(f"{place.study} is left to other workers: {problem}")

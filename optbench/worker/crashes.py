@@ -1,0 +1,46 @@
+"""Which studies crashed this worker, or the processes that were this worker before it, again and again."""
+
+import os
+from collections import Counter
+from datetime import datetime
+
+from optbench.scheduler.states import Decision
+from optbench.storage import Storage
+from optbench.storage.queue import Place
+from optbench.storage.taking import last_took
+from optbench.worker.events import Event, Listener, TrialFinished
+from optbench.worker.stop import PREDECESSORS
+
+
+class Crashes:
+    """Counts the crashes of each study in a row. A study that is submitted or resumed begins anew.
+
+    A study may crash a worker once more often than hyperparameters may, so that a search leaves bad ones behind.
+    """
+
+    def __init__(self, storage: Storage, retries: int) -> None:
+        self.storage, self.most = storage, retries + 1
+        self.times: Counter[tuple[int, datetime]] = Counter()
+        self.sound: set[tuple[int, datetime]] = set()  # those of which a trial was finished here
+        self.predecessors = [int(word) for word in os.environ.get(PREDECESSORS, "").split()]
+
+    def listener(self, place: Place) -> Listener:
+        """Forgets the crashes of the study once a trial of it is finished here."""
+
+        def forget(event: Event) -> None:
+            if isinstance(event, TrialFinished) and event.ending.decision is not Decision.INTERRUPTED:
+                self.times.pop((place.study_id, place.asked), None)
+                self.sound.add((place.study_id, place.asked))
+
+        return forget
+
+    def add(self, place: Place) -> int:
+        """How often in a row the study has crashed this worker, with this time."""
+        self.times[place.study_id, place.asked] += 1
+        return self.times[place.study_id, place.asked]
+
+    def killed(self, place: Place) -> int:
+        """How many of the processes before this one were killed while they trained the study."""
+        if not self.predecessors or (place.study_id, place.asked) in self.sound:
+            return 0
+        return last_took(self.storage, self.predecessors, place)
