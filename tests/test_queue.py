@@ -83,6 +83,17 @@ def test_a_study_gets_no_more_workers_than_it_may_have(storage):
     assert taken(worker(storage)) == "small"
 
 
+def test_no_worker_is_idle_as_long_as_another_one_trains_a_study_that_it_could_take_over(storage):
+    study = submitted(storage, "small", max_workers=1)
+    submitted(storage, "elsewhere", label="lab")
+    first, second = worker(storage), worker(storage)
+    assert taken(first) == "small"
+    assert taken(second) is None
+    assert not second.idle()
+    steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
+    assert second.idle()
+
+
 def test_labels_and_needs_say_which_workers_fit(storage):
     submitted(storage, "labelled", label="lab")
     submitted(storage, "heavy", needs=Need.GPU, priority=1)

@@ -68,11 +68,6 @@ class Candidate:
         return self.record.finished >= (self.record.total or 0)
 
     @property
-    def open(self) -> bool:
-        """Whether one more worker may train it, now or once a worker dies."""
-        return self.place.runs and self._room > 0
-
-    @property
     def wanted(self) -> bool:
         """Whether one more worker can do something now: train a free trial, or conclude the study."""
         return self.wants > 0

@@ -78,7 +78,7 @@ class Taker:
 
     def idle(self) -> bool:
         """Whether no study may need the worker, not even to take over the trials of a worker that dies."""
-        return not self.storage.read(self._open)
+        return not self.storage.read(self._places)
 
     def _called_away(self, session: Session) -> bool:
         found = read_places(session)
@@ -87,7 +87,7 @@ class Taker:
         if own is None:
             return False
         # Every worker asks this every two seconds, so the trials of studies are counted only if it matters.
-        higher = [p for p in found if p.priority > own and p.runs and self._fits(p)]
+        higher = [place for place in found if place.priority > own and place.runs and self._fits(place)]
         return any(self._is_called(session, one, priorities) for one in candidates(session, higher) if one.wanted)
 
     def _is_called(self, session: Session, one: Candidate, priorities: Mapping[int, int]) -> bool:
@@ -106,12 +106,11 @@ class Taker:
 
     def _fitting(self, session: Session) -> list[Candidate]:
         """The studies that want one more worker and that this one can train, first choice first."""
-        return sorted((one for one in self._open(session) if one.wanted), key=in_order)
+        return sorted((one for one in candidates(session, self._places(session)) if one.wanted), key=in_order)
 
-    def _open(self, session: Session) -> list[Candidate]:
-        """The studies that the worker may train."""
-        fitting = [place for place in read_places(session) if place.runs and self._fits(place)]
-        return [one for one in candidates(session, fitting) if one.open]
+    def _places(self, session: Session) -> list[Place]:
+        """The studies that the worker may train, now or once one of their workers dies."""
+        return [place for place in read_places(session) if place.runs and self._fits(place)]
 
     def _fits(self, place: Place) -> bool:
         return fits(self.worker, place) and self.declined.get(place.study_id) != place.asked
