@@ -26,7 +26,7 @@ class DataError(OptbenchError):
 
 
 class NotPreparedError(DataError):
-    """A data set is not on this machine, where another machine may have it."""
+    """A data set is not on this machine, or cannot be read there, where another machine may have it."""
 
 
 class StorageError(OptbenchError):

@@ -237,6 +237,19 @@ def test_any_data_set_of_tensorflow_datasets_with_one_dense_input_and_classes(fe
             load(data, 0) and load_test(data)
 
 
+@pytest.mark.parametrize("broken", ["opening", "decoding"])
+def test_a_data_set_that_this_machine_cannot_read_is_left_to_others(broken, monkeypatch):
+    built = Builder({"values": feature((2, 3)), "yes": LABEL}, ("values", "yes"), {"train": PART, "test": PART})
+
+    def fail(*_, **__):
+        raise PermissionError(13, "Permission denied", "/data/mine/dataset_info.json")
+
+    built.as_dataset = fail
+    monkeypatch.setattr("tensorflow_datasets.builder", fail if broken == "opening" else lambda name, data_dir: built)
+    with pytest.raises(NotPreparedError, match=r"'mine' cannot be read on this machine: PermissionError: .*info.json"):
+        load(DataSource("mine", 2), 0)
+
+
 def test_a_data_set_of_tensorflow_datasets_without_a_test_part_has_one_drawn(monkeypatch):
     whole = {"values": np.arange(120, dtype=np.float64).reshape(20, 2, 3), "yes": np.arange(20) % 2}
     builder = Builder({"values": feature((2, 3)), "yes": LABEL}, ("values", "yes"), {"train": whole})

@@ -2,9 +2,13 @@
 
 import decimal
 import json
+import os
 import re
 import shutil
+import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -17,7 +21,7 @@ from optbench.choices import Missing, Scale
 from optbench.data import load, load_test
 from optbench.data.scaling import scaling
 from optbench.definition.data import DataSource, TableFile
-from optbench.errors import DataError, DefinitionError, OptbenchError
+from optbench.errors import DataError, DefinitionError, NotPreparedError, OptbenchError
 from tests.commands import in_process, run_page
 from tests.conftest import KEPT, ROOT, TINY, write_toml
 
@@ -346,6 +350,37 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
             load(source(tmp_path / name, **({} if name.endswith(".npz") else {"target": "species"})), 0)
     with pytest.raises(DataError, match=r"expected a file that ends with .csv, .parquet, .npz"):
         load(source(tmp_path / "x.xlsx", target="species"), 0)
+
+
+@contextmanager
+def not_root():
+    """Root may read every file, so for so long this process belongs to nobody."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.csv", "x.parquet"])
+def test_a_file_that_this_machine_refuses_to_read_is_left_to_others_and_a_damaged_one_is_not(name):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        Path(folder).chmod(0o755)
+        path = Path(folder, name)
+        path.write_bytes(b"PK\x03\x04\xff\xff")
+        data = source(path, **({} if name.endswith(".npz") else {"target": "species"}))
+        with pytest.raises(DataError) as caught:
+            load(data, 0)
+        assert not isinstance(caught.value, NotPreparedError)
+        path.chmod(0)
+        message = f"{path} cannot be read on this machine: Permission denied"
+        with not_root(), pytest.raises(NotPreparedError, match=re.escape(message) + "$"):
+            load(data, 0)
+        Path(folder).chmod(0)
+        with not_root(), pytest.raises(NotPreparedError, match=re.escape(message) + "$"):
+            load(data, 0)
+        Path(folder).chmod(0o755)
 
 
 @pytest.fixture(scope="module")

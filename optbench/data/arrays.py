@@ -1,15 +1,18 @@
 """Reads arrays: from an .npz file, or from a Dataset of the Python API."""
 
+import errno
+import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from optbench.data.dataset import Array
-from optbench.errors import DataError, counted
+from optbench.errors import DataError, NotPreparedError, counted
 
 BEYOND = "has infinite values, or some beyond float32's range"
 FINITE = "expected finite numbers"
@@ -30,14 +33,28 @@ class Raw:
 
 
 def read_arrays(path: str) -> tuple[Raw, Raw | None]:
-    """The arrays of an .npz file (see `examples_of`). Raises DataError."""
+    """The arrays of an .npz file (see `examples_of`). Raises DataError, and NotPreparedError as `reading` does."""
     try:
-        with Path(path).open("rb") as opened:
+        with reading(path), Path(path).open("rb") as opened:
             held = np.load(opened, allow_pickle=False)
             arrays = {name: _plain(held, name, path) for name in held.files}
     except UNREADABLE as problem:
         raise DataError(f"{path} is not an .npz file, or a damaged one; numpy.savez makes such files") from problem
     return examples_of(arrays, path)
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Raises NotPreparedError where this machine refuses or fails to read the file, which others may be able to.
+
+    numpy and pyarrow also raise OSErrors about what a damaged file holds: these have no number, or EINVAL.
+    """
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in (None, errno.EINVAL):
+            raise
+        raise NotPreparedError(f"{path} cannot be read on this machine: {os.strerror(problem.errno)}") from problem
 
 
 def _plain(held: Mapping[str, Array], name: str, path: str) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optbench.choices import Missing
-from optbench.data.arrays import BEYOND, Raw, read_arrays
+from optbench.data.arrays import BEYOND, Raw, read_arrays, reading
 from optbench.data.dataset import Array
 from optbench.definition.data import TableFile, ending
 from optbench.errors import DataError, NotPreparedError, counted, nearest
@@ -52,27 +52,33 @@ def read_file(file: TableFile) -> tuple[Raw, Raw | None]:
 def check_there(file: TableFile) -> None:
     """Raise NotPreparedError unless the file is there, and its test file, if it has one; DataError for a folder."""
     for path in filter(None, (file.path, file.test_file)):
-        if Path(path).is_dir():
+        with reading(path):
+            folder, there = Path(path).is_dir(), Path(path).is_file()
+        if folder:
             raise DataError(f"{path} is a folder; expected one of its files")
-        if not Path(path).is_file():
+        if not there:
             raise NotPreparedError(
                 f"there is no file {path}; if it moved, name the folder that it is in now: --data-dir DIR"
             )
 
 
 def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
-    """The table of a file; with the types of another one, so that both are encoded alike. Raises DataError."""
+    """The table of a file; with the types of another one, so that both are encoded alike.
+
+    Raises DataError, and NotPreparedError as `reading` does.
+    """
     import pyarrow
     from pyarrow import csv, parquet
 
     kinds = {} if like is None else {field.name: field.type for field in like}
     try:
-        if ending(path) == ".parquet":
-            _check_names(parquet.read_schema(path).names, path)
-            table = parquet.read_table(path)
-        else:
-            options = csv.ConvertOptions(strings_can_be_null=True, column_types=kinds)
-            table = csv.read_csv(path, convert_options=options)
+        with reading(path):
+            if ending(path) == ".parquet":
+                _check_names(parquet.read_schema(path).names, path)
+                table = parquet.read_table(path)
+            else:
+                options = csv.ConvertOptions(strings_can_be_null=True, column_types=kinds)
+                table = csv.read_csv(path, convert_options=options)
         for place, field in enumerate(table.schema):
             kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
             kind = kinds.get(field.name, pyarrow.float64() if pyarrow.types.is_decimal(kind) else kind)

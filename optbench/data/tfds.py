@@ -92,9 +92,16 @@ def _is_current(kept: Path) -> bool:
 
 
 def _decoded(builder: Any, part: str) -> Examples:
-    """The examples of a part. Raises DataError for inputs and labels that cannot be trained on."""
-    data = builder.as_dataset(split=part, batch_size=-1)
-    inputs, labels = (data[key].numpy() for key in _columns(builder))
+    """The examples of a part. Raises DataError for inputs and labels that cannot be trained on.
+
+    Raises NotPreparedError if the files cannot be read on this machine.
+    """
+    columns = _columns(builder)
+    try:
+        data = builder.as_dataset(split=part, batch_size=-1)
+    except Exception as problem:  # OSErrors and TensorFlow's own
+        raise _unreadable(builder.name, problem) from problem
+    inputs, labels = (data[key].numpy() for key in columns)
     if inputs.dtype != np.uint8:
         inputs = inputs.astype(np.float32)
         if not np.isfinite(inputs).all():
@@ -104,6 +111,11 @@ def _decoded(builder: Any, part: str) -> Examples:
         found = f"{counted(strange, 'label')} outside its {classes} classes"
         raise DataError(f"data set {builder.name!r} has {found} in the part {part}")
     return Examples(inputs.reshape(len(labels), -1), labels.astype(np.int32))
+
+
+def _unreadable(name: str, problem: Exception) -> NotPreparedError:
+    line = (str(problem).splitlines() or [""])[0]
+    return NotPreparedError(f"data set {name!r} cannot be read on this machine: {type(problem).__name__}: {line}")
 
 
 def _columns(builder: Any) -> tuple[str, str]:
@@ -215,12 +227,17 @@ def _check_reachable(name: str, builder: Any) -> None:
 
 
 def _builder(name: str, data_dir: Path | None) -> Any:
-    """The builder of the data set. Raises DataError unless it has one dense input and a label of classes."""
+    """The builder of the data set. Raises DataError unless it has one dense input and a label of classes.
+
+    Raises NotPreparedError if it cannot be opened on this machine.
+    """
     import tensorflow_datasets
 
     try:
         builder = tensorflow_datasets.builder(name, data_dir=None if data_dir is None else str(data_dir))
-    except Exception as problem:  # DatasetNotFoundError or ValueError: depends on how the name is wrong
+    except (AssertionError, ValueError) as problem:  # or DatasetNotFoundError: depends on how the name is wrong
         raise DataError(f"unknown data set {name!r}; {nearest(name, SUGGESTED)}") from problem
+    except Exception as problem:  # of many kinds: its files here cannot be read, or a package that it needs is missing
+        raise _unreadable(name, problem) from problem
     _columns(builder)
     return builder
