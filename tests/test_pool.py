@@ -16,9 +16,10 @@ from optbench.storage.candidates import candidates
 from optbench.storage.doctor import examine
 from optbench.storage.event_log import EventKind, recent_events
 from optbench.storage.pool import PoolState, PoolWorker, drain, pool_workers
-from optbench.storage.queue import Submission, find_place, places
+from optbench.storage.queue import Submission, enqueue, find_place, places
 from optbench.storage.steering import steer
 from optbench.storage.taking import Taker
+from optbench.worker.finals import open_finals
 from optbench.worker.pool import Pooled
 from optbench.worker.session import Options
 from optbench.worker.submission import submit
@@ -228,6 +229,24 @@ def test_what_is_asked_while_a_worker_concludes_a_search_holds_for_its_finals(st
     Pooled(worker, Options())._conclude(find_study(storage, "search"))
     (place,) = places(storage)
     assert (place.study, place.wish, place.priority) == ("search/finals", Wish.PAUSE, 9)
+
+
+def test_finals_that_are_trained_by_hand_leave_the_queue(storage):
+    finals = {"candidates": 2, "budget": 0.5}
+    files = {
+        name: write_toml(storage.path.parent / f"{name}.toml", TINY | LONG | {"trials": 12, "finals": chosen})
+        for name, chosen in (("search", False), ("whole", finals))
+    }
+    held = environment() | {"OPTBENCH_STORAGE": str(storage.url)}
+    command = [sys.executable, "-m", "optbench", "sweep"]
+    subprocess.run([*command, str(files["search"])], env=held, check=True, capture_output=True)
+    search = find_study(storage, "tiny")
+    made = open_finals(storage, search, sweep_of(trials=12, finals=finals).finals, search.digests, search.facts)
+    enqueue(storage, made.study_id, Submission(owner="ada"))
+    subprocess.run([*command, str(files["whole"])], env=held, check=True, capture_output=True)
+    assert find_study(storage, "tiny").finals.done
+    assert places(storage) == []
+    assert kinds(storage, made.name) == ["submitted", "done"]
 
 
 def test_an_error_in_the_thread_of_heartbeats_ends_the_worker(storage, monkeypatch):

@@ -36,6 +36,7 @@ class Request:
     about: About = field(default_factory=lambda: About(owner=user_name()))
 
 
+BY_HAND = "by hand"  # how the log says that no worker of the queue concluded a study
 WISHED = {Wish.RUN: None, Wish.PAUSE: "the study was paused", Wish.STOP: "the study was stopped"}
 
 
@@ -82,7 +83,7 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
         if done and study.state is StudyState.DONE and request.sweep.finals is not None:
             done = training.run_finals(study, request.sweep.finals)
         if done:
-            conclude(storage, study.study_id, "by hand")
+            conclude(storage, study.study_id, BY_HAND)
         place = find_place(storage, study.study_id)
         return Outcome(
             study=find_study(storage, request.study),
@@ -135,7 +136,7 @@ class Training:
     def run_finals(self, search: StudyRecord, finals: Finals) -> bool:
         """Whether the search's finals are finished, after training them. Says so in a line if it cannot have any.
 
-        After a stop request none are opened.
+        Finished finals leave the queue, if they are there. After a stop request none are opened.
 
         Raises StudyError if the finals were asked for with numbers that the search does not have.
         """
@@ -152,4 +153,7 @@ class Training:
         if finals.resplit and self.request.workers == 1:
             self.data = replace(self.data, split=self.data.split.resplit())  # the search's parts are dropped
         self.run(study, study.total or 0)
-        return find_study(self.storage, study.name).state is StudyState.DONE
+        done = find_study(self.storage, study.name).state is StudyState.DONE
+        if done:
+            conclude(self.storage, study.study_id, BY_HAND)
+        return done
