@@ -21,6 +21,7 @@ from optbench.service.notify import SIGNATURE, EventSender, Receiver, Webhook, s
 from optbench.service.receivers import read_receivers
 from optbench.storage import open_storage
 from optbench.storage.event_log import EventKind, note
+from optbench.storage.pool import PoolWorker
 from tests.commands import COMMAND, in_process
 from tests.conftest import ROOT, statements
 from tests.service import answering
@@ -167,6 +168,18 @@ def test_a_redirection_or_garbage_is_no_delivery_and_keeps_nobody_waiting(answer
         assert sender.receivers[0].wait > 0
     assert texts(others) == ["news"]
     assert [request.split(b" ", 1)[0] for request in got] == [b"POST"], "nothing was sent elsewhere"
+
+
+def test_the_loss_of_the_last_worker_is_told(storage):
+    worker = PoolWorker(storage, label=None, gpu=False, cores=1)
+    worker.heartbeat()
+    with listening() as (url, got):
+        sender = EventSender(storage, [receiver(url)])
+        assert sender.step() == 0
+        unchanged = sender.lost.watch.unchanged
+        unchanged |= {name: (heartbeat, since - 60) for name, (heartbeat, since) in unchanged.items()}
+        assert sender.step() == 1
+    assert texts(got) == ["its heartbeats stopped"]
 
 
 def test_nothing_is_written_while_nothing_happens(storage):

@@ -15,7 +15,7 @@ from optbench.storage.candidates import QueueState, candidates
 from optbench.storage.event_log import EventKind, newest_event, note, recent_events
 from optbench.storage.identity import rename_study
 from optbench.storage.liveness import clock
-from optbench.storage.pool import PoolState, PoolWorker, drain, pool_workers
+from optbench.storage.pool import LostWorkers, PoolState, PoolWorker, drain, pool_workers
 from optbench.storage.queue import Submission, enqueue, find_place, places, wish_of
 from optbench.storage.schema import pool, queue
 from optbench.storage.steering import conclude, set_problem, steer
@@ -288,6 +288,31 @@ def seen_for(taker, seconds):
     taker.worker.heartbeat()
     unchanged = taker.worker.watch.unchanged
     unchanged |= {name: (heartbeat, since - seconds) for name, (heartbeat, since) in unchanged.items()}
+
+
+def test_the_loss_of_the_last_worker_is_noticed_by_a_process_that_is_none(storage):
+    submitted(storage, "x")
+    dead, living, lost = worker(storage), worker(storage), LostWorkers(storage)
+    assert taken(dead) == "x"
+    age(storage, dead.worker, 61)
+    lost.look()
+    assert len(pool_workers(storage)) == 2, "its heartbeat must also be seen unchanged for a while"
+    lost.watch.unchanged = {name: (at, since - 31) for name, (at, since) in lost.watch.unchanged.items()}
+    lost.look()
+    assert [one.name for one in pool_workers(storage)] == [living.worker.name]
+    lost.look()
+    found = [(e.study, e.worker) for e in recent_events(storage) if e.kind is EventKind.WORKER_LOST]
+    assert found == [("x", dead.worker.name)]
+
+
+def test_a_process_that_was_frozen_itself_takes_no_worker_for_lost(storage):
+    one, lost = worker(storage), LostWorkers(storage)
+    lost.look()
+    age(storage, one.worker, 61)
+    lost.watch.unchanged = {name: (at, since - 31) for name, (at, since) in lost.watch.unchanged.items()}
+    lost.watch.beaten -= 31
+    lost.look()
+    assert len(pool_workers(storage)) == 1
 
 
 def test_after_an_outage_no_live_worker_is_taken_for_lost(storage):

@@ -23,7 +23,7 @@ from optbench.service.web.metrics import metrics
 from optbench.service.web.snapshot import Snapshots
 from optbench.service.web.tokens import Scope, TokenFile
 from optbench.storage import find_study, open_storage
-from optbench.storage.event_log import recent_events
+from optbench.storage.event_log import EventKind, recent_events
 from optbench.storage.pool import PoolWorker, pool_workers
 from optbench.storage.queue import find_place, places
 from optbench.storage.steering import set_problem
@@ -353,3 +353,10 @@ def test_the_pages_commands(tmp_path, storage):
             assert done.returncode == 0, line + done.stdout + done.stderr
     kinds = [str(event.kind) for event in recent_events(storage, "team/first")]
     assert kinds == ["submitted", "paused", "priority", "resumed"]
+
+
+def test_the_server_notices_that_the_last_worker_is_lost(tmp_path, storage):
+    PoolWorker(storage, label=None, gpu=False, cores=1, heartbeat_timeout=6).heartbeat()
+    with served(tmp_path, "--workers", "0"):
+        until(lambda: not pool_workers(storage))
+    assert recent_events(storage)[-1].kind is EventKind.WORKER_LOST

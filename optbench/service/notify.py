@@ -18,6 +18,7 @@ from optbench.errors import StorageError
 from optbench.service.outgoing import answered
 from optbench.storage import Storage
 from optbench.storage.event_log import EventKind, EventRecord, position, recent_events, set_position
+from optbench.storage.pool import LostWorkers
 
 log = logging.getLogger(__name__)
 TIMEOUT = 10.0  # seconds that a receiver has to answer
@@ -111,11 +112,11 @@ class Receiver:
 class EventSender:
     """Sends the events of one database to its receivers, each event in order and at least once to each of them.
 
-    A new receiver gets events from now on.
+    A new receiver gets events from now on. It also notices workers whose heartbeats stop.
     """
 
     def __init__(self, storage: Storage, receivers: Sequence[Receiver]) -> None:
-        self.storage, self.receivers = storage, receivers
+        self.storage, self.receivers, self.lost = storage, receivers, LostWorkers(storage)
         self.sent: dict[str, int] = {}  # the last event that each receiver has got, by its name
         self.stored: dict[str, int] = {}  # what the database knows of that
         self.answered = time.monotonic()  # when the database last answered
@@ -140,10 +141,11 @@ class EventSender:
         return sent + sum(_send_outages(receiver) for receiver in self.receivers)
 
     def look(self) -> int:
-        """The number of events that were delivered in one look at the log. Nothing is written if there are none.
+        """The number of events that were delivered in one look at the log. Nothing is written if nothing happened.
 
         Raises StorageError.
         """
+        self.lost.look()
         return sum(self._send_new(receiver) for receiver in self.receivers if not receiver.rests)
 
     def _send_new(self, receiver: Receiver) -> int:

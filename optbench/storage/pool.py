@@ -4,6 +4,7 @@ import enum
 import os
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,14 +98,10 @@ class PoolWorker:
                 mine = update(pool).where(pool.c.worker == self.name)
                 session.execute(mine.values(heartbeat=now, study_id=self.study_id))
                 self.watch.beat((now - last).total_seconds())
-            dead = self.watch.dead(session.execute(select(pool)).all(), now)
-            lost = [row for row in dead if self._removed(session, row)]
+            lost = _removed(session, self.watch.dead(session.execute(select(pool)).all(), now))
             if last is None:
                 note(session, EventKind.WORKER_STARTED, f"label {self.label}" if self.label else "", worker=self.name)
-            for row in lost:
-                study = session.get(models.StudyModel, row.study_id) if row.study_id is not None else None
-                name = None if study is None else study.study_name
-                note(session, EventKind.WORKER_LOST, "its heartbeats stopped", study=name, worker=row.worker)
+            _note_lost(session, lost)
 
         self.storage.write(work, patient=False)
 
@@ -126,11 +123,6 @@ class PoolWorker:
         self.drained |= bool(session.scalar(select(pool.c.draining).where(pool.c.worker == self.name)))
         return self.drained
 
-    def _removed(self, session: Session, row: Any) -> bool:
-        """Whether this worker removed the dead one: it has not come back, and no other removed it."""
-        unchanged = pool.c.worker == row.worker, pool.c.heartbeat == row.heartbeat
-        return bool(session.execute(delete(pool).where(*unchanged)).rowcount)  # type: ignore[attr-defined]
-
     def _enter(self, session: Session, now: datetime) -> None:
         session.execute(
             insert(pool).values(
@@ -147,6 +139,34 @@ class PoolWorker:
                 study_id=self.study_id,
             )
         )
+
+
+class LostWorkers:
+    """Removes the dead workers of the pool for a process that is none of them: the last one has no other worker."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage, self.watch = storage, Watch("", HEARTBEAT_TIMEOUT)
+
+    def look(self) -> None:
+        """Look once, of many times: less than half of a heartbeat timeout apart. Raises StorageError."""
+        rows, now = self.storage.read(lambda session: (session.execute(select(pool)).all(), clock(session)))
+        self.watch.timeout = min((row.timeout for row in rows), default=HEARTBEAT_TIMEOUT)
+        self.watch.beat(0)
+        if dead := self.watch.dead(rows, now):
+            self.storage.write(lambda session: _note_lost(session, _removed(session, dead)))
+
+
+def _removed(session: Session, dead: Sequence[Any]) -> list[Any]:
+    """Those of the dead workers that were removed now: they have not come back, and nobody else removed them."""
+    one = (delete(pool).where(pool.c.worker == row.worker, pool.c.heartbeat == row.heartbeat) for row in dead)
+    return [row for row, query in zip(dead, one, strict=True) if session.execute(query).rowcount]  # type: ignore[attr-defined]
+
+
+def _note_lost(session: Session, lost: Sequence[Any]) -> None:
+    for row in lost:
+        study = session.get(models.StudyModel, row.study_id) if row.study_id is not None else None
+        name = None if study is None else study.study_name
+        note(session, EventKind.WORKER_LOST, "its heartbeats stopped", study=name, worker=row.worker)
 
 
 def pool_workers(storage: Storage) -> list[PoolRecord]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optbench.errors import StorageError, tolerated
 from optbench.exits import after_signal
 from optbench.launchers.fleet import Fleet
 from optbench.service.serve import Refresher, address, dashboard_application, listen
@@ -20,9 +21,11 @@ from optbench.service.web.health import readiness_of
 from optbench.service.web.snapshot import Snapshots
 from optbench.service.web.tokens import TokenFile
 from optbench.storage import Storage
+from optbench.storage.pool import LostWorkers
 from optbench.worker.stop import SIGNALS
 
 THREADS = 8
+LOOK = 2.0  # seconds between two looks at the workers
 LARGEST = 16 * 1024 * 1024  # bytes of a request, for artifacts of optuna-dashboard; the API takes less
 LAST_ANSWERS = 3.0  # seconds that requests have when the server ends
 
@@ -75,6 +78,7 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
         refresher = None if setting.read_only else Refresher(storage)
         if refresher is not None:
             threading.Thread(target=refresher.run, daemon=True).start()
+            threading.Thread(target=_notice_lost, args=(storage, service.stopping), daemon=True).start()
         while not heard or fleet.running:
             time.sleep(0.1)
     finally:
@@ -84,6 +88,14 @@ def run(storage: Storage, setting: Setting, ready: Callable[[str], None], say: C
         for number, handler in before.items():
             signal.signal(number, handler)
     return after_signal(heard[0])
+
+
+def _notice_lost(storage: Storage, over: threading.Event) -> None:
+    """Remove dead workers from the pool until it is over."""
+    lost = LostWorkers(storage)
+    while not over.wait(LOOK):
+        with tolerated(log, "dead workers are not noticed now", StorageError):
+            lost.look()
 
 
 def _service(storage: Storage, setting: Setting) -> Service:
