@@ -1,5 +1,6 @@
 """Studies that crash their workers, by exceptions or because their processes are killed, and those behind them."""
 
+import signal
 import sys
 
 import pytest
@@ -160,3 +161,9 @@ def test_a_supervisor_tells_a_worker_which_processes_before_it_were_killed(monke
     assert Supervisor([sys.executable, "-c", code], {}, lambda line: None).run() == 0
     first, second, third = (line.split() for line in said.read_text().splitlines())
     assert (first[1:], second[1:], third[1:]) == ([], first[:1], [first[0], second[0]])
+
+
+def test_a_supervisor_that_waits_before_the_next_start_ends_with_the_number_of_the_signal(monkeypatch):
+    monkeypatch.setattr(supervisor, "FIRST", 60.0)
+    one = Supervisor([sys.executable, "-c", "raise SystemExit(1)"], {}, lambda line: one.stop(signal.SIGINT))
+    assert one.keep() == 130

@@ -4,6 +4,9 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +16,9 @@ import pytest
 from optuna.trial import TrialState
 
 from optbench.storage import find_study, open_storage
+from optbench.storage.pool import pool_workers
 from tests.conftest import write_toml
+from tests.light import environment
 from tests.servers import KINDS
 from tests.workers import HEARTBEAT_TIMEOUT, STUDY, SWEEP, check, worker_pid
 
@@ -29,6 +34,28 @@ def test_workers_wait_for_a_server_that_restarts_and_lose_nothing(workers_on, se
     for text in outputs:
         assert text.count("trying again for 10 minutes") == text.count("the database answers again") == 1, outputs
         assert "s3cret" not in text
+
+
+def test_a_worker_of_the_pool_that_is_to_end_while_the_database_is_down_ends_at_once(server, new_url):
+    url = new_url("postgresql")
+    storage = open_storage(url, create=True)
+    command = [sys.executable, "-m", "optbench.worker.pool", "--heartbeat-timeout=6"]
+    held = environment() | {"OPTBENCH_STORAGE": url}
+    with subprocess.Popen(command, env=held, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "waits for studies" in process.stdout.readline()
+        while not pool_workers(storage) and process.poll() is None:
+            time.sleep(0.1)
+        storage.close()
+        down = threading.Thread(target=server("postgresql").restart, kwargs={"seconds_down": 15})
+        down.start()
+        said = process.stdout.readline()
+        process.terminate()
+        _, error = process.communicate(timeout=12)
+        assert down.is_alive(), "it did not wait for the database"
+        down.join()
+    assert process.returncode == 143
+    assert "trying again" in said
+    assert "Traceback" not in error
 
 
 def test_a_worker_frozen_beyond_its_heartbeat_timeout_drops_the_trials_that_others_took_over(workers_on):

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from optbench.errors import StorageError
 from optbench.scheduler.states import State, StudyState, Wish
 from optbench.storage import find_study, open_storage, trials
 from optbench.storage.candidates import candidates
@@ -22,6 +24,7 @@ from optbench.storage.taking import Taker
 from optbench.worker.finals import open_finals
 from optbench.worker.pool import Pooled
 from optbench.worker.session import Options
+from optbench.worker.stop import StopRequest
 from optbench.worker.submission import submit
 from tests.commands import in_process, optbench, run_page
 from tests.conftest import ROOT, TINY, sweep_of, write_toml
@@ -256,6 +259,43 @@ def test_an_error_in_the_thread_of_heartbeats_ends_the_worker(storage, monkeypat
     with pytest.raises(ZeroDivisionError):
         Pooled(worker, Options()).run(lambda: None)
     assert pool_workers(storage) == []
+
+
+def test_an_idle_worker_that_is_to_end_does_not_wait_for_the_database(storage, monkeypatch):
+    asked = []
+
+    def read(work):
+        raise StorageError("no route to host", passing=True)
+
+    def stop():
+        asked.append(time.monotonic())
+        return StopRequest.DRAIN if len(asked) > 5 else None
+
+    monkeypatch.setattr(storage, "_reading", read)
+    monkeypatch.setattr("optbench.storage.engine.RETRY_SECONDS", 0.01)
+    began = time.monotonic()
+    with pytest.raises(StorageError, match="no route"):
+        Pooled(PoolWorker(storage, label=None, gpu=False, cores=1), Options(patience=20)).run(stop)
+    assert time.monotonic() - began < 10
+    monkeypatch.undo()
+    assert (len(asked) > 5, pool_workers(storage)) == (True, [])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_commands_that_watch_end_with_the_number_of_the_signal(number, code, tmp_path, monkeypatch):
+    write_toml(tmp_path / "tiny.toml", TINY)
+    found = []
+
+    def find(storage, study_id):
+        os.kill(os.getpid(), number)
+        found.append(find_place(storage, study_id))
+        return found[-1]
+
+    monkeypatch.setattr("optbench.launchers.follow.find_place", find)
+    in_process("submit", "tiny.toml", "--wait", cwd=tmp_path, code=code)
+    assert [place.study for place in found] == ["tiny"]
+    monkeypatch.setattr("optbench.cli.events.time", SimpleNamespace(sleep=lambda _: os.kill(os.getpid(), number)))
+    in_process("log", "--follow", cwd=tmp_path, code=code)
 
 
 def test_a_study_that_needs_a_card_says_where_its_worker_starts(tmp_path):

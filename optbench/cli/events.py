@@ -10,6 +10,7 @@ import typer
 from optbench.cli.options import DEFAULT_STORAGE, AsJson, ServerUrl, StorageUrl, app, opened
 from optbench.cli.output import console, print_json
 from optbench.errors import DefinitionError
+from optbench.exits import after_signal
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ def log(
                 console.print(tables.event(one), markup=False, soft_wrap=True)
                 newest = one.id
             if not follow or stop():
-                return
+                break
             time.sleep(FOLLOWING)
             found = look(newest)
+    if stop.signal is not None:
+        raise typer.Exit(after_signal(stop.signal))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The commands of the queue: submit, queue, pause, stop, priority. None loads TensorFlow."""
 
 import shlex
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,8 +22,8 @@ from optbench.cli.options import (
 from optbench.cli.output import console, print_answer, print_json, print_line
 from optbench.cli.train import SweepName
 from optbench.defaults import user_name
-from optbench.errors import DefinitionError
-from optbench.exits import ExitCode
+from optbench.errors import DefinitionError, StorageError
+from optbench.exits import after_signal
 from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
 
@@ -129,16 +130,23 @@ def _became(name: str, queued: bool, finished: bool) -> str:
 
 
 def _wait(storage: "Storage", name: str, quiet: bool) -> None:
-    """Show the study's progress until it is finished with its finals. Exits with 1 if it cannot go on."""
+    """Show the study's progress until it is finished with its finals. Exits with 128 plus the number of a signal.
+
+    Raises StudyError if it can never run, and StorageError. After a signal, the database need not answer.
+    """
     from optbench.launchers.follow import follow
     from optbench.worker.screens import Silent, Terminal
 
     with Stop() as stop:
         screen = Silent() if quiet else Terminal(console)
-        if follow(storage, name, stop, screen, lambda: stop() is not None):
-            return
+        try:
+            if follow(storage, name, stop, screen, lambda: stop() is not None):
+                return
+        except StorageError:
+            if stop.signal is None:
+                raise
     console.print(f"study {name!r} stays in the queue", markup=False)
-    raise typer.Exit(ExitCode.INTERRUPTED)
+    raise typer.Exit(after_signal(stop.signal or signal.SIGINT))
 
 
 @app.command()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import IO
 
-from optbench.exits import FINAL, ExitCode, after_signal
+from optbench.exits import FINAL, after_signal
 from optbench.launchers.systemd import VARIABLES, Systemd
 from optbench.worker.stop import OWNER, PREDECESSORS, SIGNALS
 
@@ -37,6 +37,7 @@ class Supervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self.killed: list[int] = []  # the processes that did not live long, in a row, each killed by a signal
         self.stopping = False
+        self.heard = int(signal.SIGTERM)  # the last signal of those that asked it to stop
         self.passed_on: dict[int, float] = {}  # when each signal was last passed on
         self.systemd = Systemd()
 
@@ -65,14 +66,14 @@ class Supervisor:
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             self.say(f"the worker {how}; it starts again in {wait:g} s")
             if not self._sleep(wait):
-                return ExitCode.TERMINATED
+                return after_signal(self.heard)
             wait = min(2 * wait, LONGEST)
 
     def stop(self, number: int) -> None:
         """Pass a signal on to the worker, and do not start it again. Works from any thread."""
         if not self.stopping:
             self.systemd.stopping()
-        self.stopping = True
+        self.stopping, self.heard = True, number
         now = time.monotonic()
         if now - self.passed_on.get(number, -ONCE) < ONCE:
             return

@@ -21,6 +21,7 @@ from optbench.errors import (
     DefinitionError,
     NotPreparedError,
     OptbenchError,
+    StorageError,
     StudyError,
 )
 from optbench.exits import ExitCode, after_signal, code_of
@@ -62,21 +63,26 @@ class Pooled:
         say(f"worker {self.worker.name} waits for studies in {shown(self.storage.url)}")
         with Presence(self.taker) as presence:
             self.busy, pause = time.monotonic(), POLL
+            self.storage.outage = self._idle_patience(stop)
             while stop() is None and not self.worker.draining():
                 presence.check()
                 presence.leaving = False
-                self.storage.outage = Patience(stop, Journal("queue"), self.options.patience)
                 taken = self.taker.take()
                 if taken is not None:
                     pause = POLL
                     self._work(taken, lambda: strictest(stop(), presence.request()))
-                    self.taker.release()  # with the patience of the study that it leaves
+                    self.storage.outage = self._idle_patience(stop)  # instead of the session's
+                    self.taker.release()
                     self.busy = time.monotonic()
                 elif self._idle_for_too_long():
                     return
                 else:
                     _wait(stop, pause)
                     pause = min(1.5 * pause, LONGEST)
+
+    def _idle_patience(self, stop: Request) -> Patience:
+        """How long to wait for the database while no study trains: no longer than until there is any stop request."""
+        return Patience(lambda: StopRequest.NOW if stop() else None, Journal("queue"), self.options.patience)
 
     def _idle_for_too_long(self) -> bool:
         """Whether the worker is to end, because no study needed it for so long."""
@@ -191,7 +197,8 @@ def main() -> int:
                 storage.close()
         except OptbenchError as problem:
             print(f"optbench: {' '.join(str(problem).split())}", file=sys.stderr)
-            return code_of(problem)
+            if not (isinstance(problem, StorageError) and stop()):  # one that is to end need not wait for the database
+                return code_of(problem)
     return after_signal(stop.signal) if stop.signal else ExitCode.OK
 
 

@@ -28,6 +28,7 @@ class Presence:
 
     def __exit__(self, *_: object) -> None:
         self.over.set()
+        self.taker.storage.outage = lambda problem: False  # the thread waits no longer for the end of an outage
         self.thread.join()
         with tolerated(log, "this worker could not sign off", StorageError):
             self.taker.worker.leave()
