@@ -167,3 +167,18 @@ def test_a_supervisor_that_waits_before_the_next_start_ends_with_the_number_of_t
     monkeypatch.setattr(supervisor, "FIRST", 60.0)
     one = Supervisor([sys.executable, "-c", "raise SystemExit(1)"], {}, lambda line: one.stop(signal.SIGINT))
     assert one.keep() == 130
+
+
+def test_a_worker_that_is_started_again_gets_what_is_left_of_its_lifetime(monkeypatch, tmp_path):
+    monkeypatch.setattr(supervisor, "FIRST", 0.3)
+    said = tmp_path / "said"
+    code = (
+        "import sys\n"
+        f"said = open({str(said)!r}, 'a+')\n"
+        "print(sys.argv[-1], file=said, flush=True)\n"
+        "said.seek(0)\n"
+        "sys.exit(len(said.readlines()) < 2)\n"
+    )
+    assert Supervisor([sys.executable, "-c", code, "--lifetime=60"], {}, lambda line: None, lifetime=60).run() == 0
+    first, second = (float(line.removeprefix("--lifetime=")) for line in said.read_text().splitlines())
+    assert 0 < second < first - 0.3 < 60

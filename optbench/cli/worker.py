@@ -74,7 +74,7 @@ def worker(
     check_local(worker_cpus, worker_gpus, None)
     _check_database(storage)
     environment = {"OPTBENCH_STORAGE": storage} | ({} if cores is None else {"OPTBENCH_CORES": str(cores)})
-    code = Supervisor(pool_command(options.words()), environment, print_error).run()
+    code = Supervisor(pool_command(options.words()), environment, print_error, lifetime=lifetime).run()
     raise typer.Exit(code)
 
 

@@ -32,7 +32,8 @@ class WorkerActor:
         self.output = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it is open as long as the actor is there
         # Ray counts cores and binds nobody to them; the worker takes as many as Ray counts for it.
         environment = {"OPTBENCH_STORAGE": url, "OPTBENCH_CORES": str(cpus)}
-        self.supervisor = Supervisor(pool_command(options.words()), environment, self._say, output=self.output)
+        command = pool_command(options.words())
+        self.supervisor = Supervisor(command, environment, self._say, output=self.output, lifetime=options.lifetime)
 
     def work(self) -> int:
         """The worker's exit code, once it has shut down cleanly. If the machine is lost, Ray calls this elsewhere."""

@@ -21,7 +21,8 @@ class Supervisor:
     """Runs `command` with the environment `environment` until it has shut down cleanly.
 
     `say` gets a line about each death. The worker runs on these `cores` (empty: on any), and writes its output to the
-    open file `output`, if there is one. It is told which processes before it were killed, in case a study does that.
+    open file `output`, if there is one. It is told which processes before it were killed, in case a study does that,
+    and what is left of its `lifetime`, in seconds from now on, if it has one.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Supervisor:
         say: Callable[[str], None],
         cores: Collection[int] = (),
         output: IO[bytes] | None = None,
+        lifetime: float | None = None,
     ) -> None:
         self.command, self.environment, self.say = command, environment, say
         self.cores, self.output = cores, output
+        self.deadline = None if lifetime is None else time.monotonic() + lifetime
         self.process: subprocess.Popen[bytes] | None = None
         self.killed: list[int] = []  # the processes that did not live long, in a row, each killed by a signal
         self.stopping = False
@@ -86,8 +89,9 @@ class Supervisor:
         killed = " ".join(map(str, self.killed))
         environment = os.environ | self.environment | {OWNER: str(os.getpid()), PREDECESSORS: killed}
         environment = {name: value for name, value in environment.items() if name not in VARIABLES}
+        left = [] if self.deadline is None else [f"--lifetime={max(self.deadline - time.monotonic(), 0):.3f}"]
         self.process = subprocess.Popen(
-            self.command,
+            [*self.command, *left],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self.output,
