@@ -14,7 +14,7 @@ import pytest
 from optbench.errors import StorageError
 from optbench.scheduler.states import State, StudyState, Wish
 from optbench.storage import find_study, open_storage, trials
-from optbench.storage.candidates import candidates
+from optbench.storage.candidates import read_queue
 from optbench.storage.doctor import examine
 from optbench.storage.event_log import EventKind, recent_events
 from optbench.storage.pool import PoolState, PoolWorker, drain, pool_workers
@@ -128,12 +128,12 @@ def test_pause_lets_trials_finish_stop_ends_them_and_resume_carries_on(storage):
     with workers(storage, 1, "--heartbeat-timeout=5") as (one,):
         until(lambda: begun(storage, "long"))
         steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
-        until(lambda: [str(c.state) for c in storage.read(candidates)] == ["paused"])
+        until(lambda: [str(c.state) for c in storage.read(read_queue)] == ["paused"])
         assert set(counts(storage, "long")) == {"complete"}
         steer(storage, study.study_id, by="ada", wish=Wish.RUN)
         until(lambda: find_study(storage, "long").counts[State.RUNNING] == 2)
         steer(storage, study.study_id, by="ada", wish=Wish.STOP)
-        until(lambda: [str(c.state) for c in storage.read(candidates)] == ["stopped"])
+        until(lambda: [str(c.state) for c in storage.read(read_queue)] == ["stopped"])
         assert counts(storage, "long")["interrupted"] == 2
         assert one.poll() is None
 
@@ -198,7 +198,7 @@ def test_a_study_that_can_never_run_is_marked_with_its_problem_and_one_without_i
     put(storage, "elsewhere", {"data": data})
     with workers(storage, 1, "--exit-when-idle=3") as (one,):
         one.communicate(timeout=60)
-    found = {one.place.study: one for one in storage.read(candidates)}
+    found = {one.place.study: one for one in storage.read(read_queue)}
     assert str(found["large"].state) == "failed"
     assert found["large"].place.problem.startswith("batch = 1201, but digits leaves 1200 training examples")
     assert str(found["elsewhere"].state) == "waiting"

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from optbench.errors import StudyError, TotalError
 from optbench.scheduler.states import Need, Wish
 from optbench.storage import NewTotal, Writer, find_study, open_storage
-from optbench.storage.candidates import QueueState, candidates
+from optbench.storage.candidates import QueueState, candidates, read_queue
 from optbench.storage.event_log import EventKind, newest_event, note, recent_events
 from optbench.storage.identity import rename_study
 from optbench.storage.liveness import clock
@@ -22,7 +22,7 @@ from optbench.storage.steering import conclude, set_problem, steer
 from optbench.storage.taking import Taker
 from optbench.storage.upkeep import delete_study
 from optbench.worker.submission import submit
-from tests.conftest import sweep_of
+from tests.conftest import statements, sweep_of
 from tests.filled import fill
 
 
@@ -61,7 +61,7 @@ def kinds(storage, study=None):
 
 
 def states(storage):
-    return {one.place.study: str(one.state) for one in storage.read(candidates)}
+    return {one.place.study: str(one.state) for one in storage.read(read_queue)}
 
 
 def test_workers_take_the_highest_priority_then_the_fewest_workers_then_the_oldest(storage):
@@ -71,7 +71,7 @@ def test_workers_take_the_highest_priority_then_the_fewest_workers_then_the_olde
     steer(storage, find_study(storage, "urgent").study_id, by="ada", priority=-1)
     names += [taken(worker(storage)) for _ in range(4)]
     assert names == ["urgent", "urgent", "old", "new", "old", "new"]
-    assert {one.place.study: one.workers for one in storage.read(candidates)} == {"urgent": 2, "old": 2, "new": 2}
+    assert {one.place.study: one.workers for one in storage.read(read_queue)} == {"urgent": 2, "old": 2, "new": 2}
 
 
 def test_a_study_gets_no_more_workers_than_it_may_have(storage):
@@ -153,7 +153,7 @@ def test_workers_that_a_study_crashed_are_counted_apart_from_those_that_lack_its
     lacking, *crashed = (worker(storage) for _ in range(4))
     assert lacking.decline(place, "there is no file x.csv") == 1
     assert [one.decline(place, "ValueError", crashed=True) for one in crashed] == [1, 2, 3]
-    assert storage.read(candidates)[0].declined.workers == 4
+    assert storage.read(read_queue)[0].declined.workers == 4
     assert taken(crashed[0]) is None
 
 
@@ -243,6 +243,17 @@ def test_a_wish_a_priority_and_a_total_are_stored_together_or_not_at_all(storage
     writer.leave()
     steer(storage, study.study_id, by="ada", total=NewTotal(5))
     assert find_study(storage, "x").total == 5
+
+
+def test_under_a_studys_lock_no_other_place_is_read(storage):
+    study = submitted(storage, "x")
+    finish(storage, "x")
+    with statements(storage) as sent:
+        steer(storage, study.study_id, by="ada", priority=1)
+        assert conclude(storage, study.study_id, "6 trials")
+    places_read = [one for one in sent if "optbench_queue.priority" in one and one.startswith("SELECT")]
+    assert len(places_read) == 2
+    assert all("WHERE optbench_queue.study_id = " in one for one in places_read)
 
 
 def test_what_a_deleted_study_leaves_belongs_to_no_other(storage):

@@ -12,7 +12,7 @@ from optbench.errors import StorageError
 from optbench.service.web import pages
 from optbench.service.web.tokens import Scope
 from optbench.storage import find_study
-from optbench.storage.candidates import candidates
+from optbench.storage.candidates import candidates, read_queue
 from optbench.storage.event_log import EventKind, note
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import read_places
@@ -96,7 +96,7 @@ def test_who_declined_is_read_once_for_all_and_never_for_workers(client):
         post(client, f"s{number}")
     storage = client.service.storage
     with statements(storage) as sent:
-        storage.read(candidates)
+        storage.read(read_queue)
     assert sum("optbench_events" in one for one in sent) == 1
     with statements(storage) as sent:
         storage.read(lambda session: candidates(session, read_places(session)))

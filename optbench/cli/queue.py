@@ -153,13 +153,13 @@ def _wait(storage: "Storage", name: str, quiet: bool) -> None:
 def queue(storage: StorageUrl = DEFAULT_STORAGE, server: ServerUrl = None, as_json: AsJson = False) -> None:
     """List the studies that run or wait, in the order of the queue. Example: optbench queue --json"""
     from optbench.cli import remote, tables
-    from optbench.storage.candidates import candidates
+    from optbench.storage.candidates import read_queue
 
     if server is not None:
         found = remote.queue(server)
     else:
         with opened(storage, read_only=True) as storage_:
-            found = storage_.read(candidates)
+            found = storage_.read(read_queue)
     if as_json:
         print_json([tables.queue_json(one) for one in found])
         return

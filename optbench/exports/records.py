@@ -20,7 +20,7 @@ from optbench.storage import (
     study_workers,
     trials,
 )
-from optbench.storage.candidates import Candidate, QueueState, candidates
+from optbench.storage.candidates import Candidate, QueueState, read_queue
 from optbench.storage.event_log import EventRecord
 from optbench.storage.pool import PoolRecord
 
@@ -54,7 +54,7 @@ def ranked(study: StudyRecord, records: Sequence[TrialRecord]) -> list[TrialReco
 
 def queued(storage: Storage) -> dict[str, Candidate]:
     """The studies in the queue, by name."""
-    return {one.place.study: one for one in storage.read(candidates)}
+    return {one.place.study: one for one in storage.read(read_queue)}
 
 
 def shown(storage: Storage, name: str) -> Shown:

@@ -41,7 +41,7 @@ class Declined:
 class Candidate:
     """A study in the queue, with what decides whether a worker takes it.
 
-    `declined` is only read for people, of studies that wait.
+    `declined` is only read for people, of studies that wait (see `read_queue`).
     """
 
     place: Place
@@ -86,13 +86,8 @@ class Candidate:
         return math.inf if maximum is None else maximum - self.workers
 
 
-def candidates(session: Session, found: Sequence[Place] | None = None) -> list[Candidate]:
-    """The studies at these places of the queue, or at all, each with its record and the workers that train it.
-
-    Only live workers of the pool count. Of the whole queue, which people ask for, it is also read who declined.
-    """
-    whole = found is None
-    found = read_places(session) if found is None else found
+def candidates(session: Session, found: Sequence[Place]) -> list[Candidate]:
+    """The studies at these places of the queue, each with its record and the live workers of the pool that train it."""
     if not found:
         return []
     now, busy = clock(session), dict[int, int]()
@@ -100,16 +95,16 @@ def candidates(session: Session, found: Sequence[Place] | None = None) -> list[C
         if row.study_id is not None and lives(row, now):
             busy[row.study_id] = busy.get(row.study_id, 0) + 1
     records = {record.study_id: record for record in read_records(session, [place.study_id for place in found])}
-    made = [
+    return [
         Candidate(place=place, record=records[place.study_id], workers=busy.get(place.study_id, 0))
         for place in found
         if place.study_id in records  # it was not deleted in between
     ]
-    return _with_declined(session, made) if whole else made
 
 
-def _with_declined(session: Session, made: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, those that wait with who declined them: one query for all of them."""
+def read_queue(session: Session) -> list[Candidate]:
+    """The whole queue, in its order, as people see it: the studies that wait, with who declined them."""
+    made = candidates(session, read_places(session))
     found = declines(session, {one.place.study: one.place.asked for one in made if one.state is QueueState.WAITING})
     declined = {
         study: Declined(workers=len({worker for worker, _ in left}), reason=left[-1][1])

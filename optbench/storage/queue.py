@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from optbench.errors import StudyError
@@ -115,14 +115,8 @@ def places(storage: Storage) -> list[Place]:
 
 def read_places(session: Session) -> list[Place]:
     """See `places`."""
-    study = models.StudyModel
-    query = (
-        select(queue, study.study_name)
-        .select_from(QUEUED)
-        .join(study, study.study_id == queue.c.study_id)
-        .order_by(queue.c.priority.desc(), queue.c.submitted, queue.c.study_id)
-    )
-    return [_place(row) for row in session.execute(query)]
+    ordered = _rows().order_by(queue.c.priority.desc(), queue.c.submitted, queue.c.study_id)
+    return [_place(row) for row in session.execute(ordered)]
 
 
 def find_place(storage: Storage, study_id: int) -> Place | None:
@@ -132,13 +126,20 @@ def find_place(storage: Storage, study_id: int) -> Place | None:
 
 def place_of(session: Session, study_id: int) -> Place | None:
     """See `find_place`."""
-    return next((place for place in read_places(session) if place.study_id == study_id), None)
+    row = session.execute(_rows().where(queue.c.study_id == study_id)).first()
+    return None if row is None else _place(row)
 
 
 def wish_of(session: Session, study_id: int) -> Wish:
     """What people wish of the study; RUN if it is not in the queue, because then somebody runs it by hand."""
     query = select(queue.c.wish).select_from(QUEUED).where(queue.c.study_id == study_id)
     return Wish(session.scalar(query) or Wish.RUN)
+
+
+def _rows() -> Select[Any]:
+    """The query for every place, with the study's name."""
+    study = models.StudyModel
+    return select(queue, study.study_name).select_from(QUEUED).join(study, study.study_id == queue.c.study_id)
 
 
 def _place(row: Any) -> Place:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from optbench.service.web.kept import Kept
 from optbench.storage import Storage, StudyRecord, studies
-from optbench.storage.candidates import Candidate, QueueState, candidates
+from optbench.storage.candidates import Candidate, QueueState, read_queue
 from optbench.storage.event_log import EventRecord, recent_events
 from optbench.storage.liveness import clock
 from optbench.storage.pool import PoolRecord, pool_workers
@@ -58,7 +58,7 @@ def read(storage: Storage) -> Snapshot:
     began = time.monotonic()
     return Snapshot(
         studies=studies(storage),
-        queue=storage.read(candidates),
+        queue=storage.read(read_queue),
         workers=pool_workers(storage),
         events=recent_events(storage, count=EVENTS),
         now=storage.read(clock),

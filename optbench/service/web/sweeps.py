@@ -20,7 +20,7 @@ from optbench.service.web.refusals import RefusalError
 from optbench.storage import StudyRecord, studies, study_workers, trials
 from optbench.storage import sweep_of as sweep_in
 from optbench.storage.about import About
-from optbench.storage.candidates import Candidate, candidates
+from optbench.storage.candidates import Candidate, read_queue
 from optbench.storage.queue import Submission
 from optbench.storage.steering import steer
 from optbench.worker.creation import new_total
@@ -145,4 +145,4 @@ def _longer(study: StudyRecord, total: int) -> Sweep:
 
 
 def _queued(call: Call) -> Mapping[int, Candidate]:
-    return {one.place.study_id: one for one in call.storage.read(candidates)}
+    return {one.place.study_id: one for one in call.storage.read(read_queue)}
