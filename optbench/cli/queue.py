@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -145,7 +146,7 @@ def _wait(storage: "Storage", name: str, quiet: bool) -> None:
         except StorageError:
             if stop.signal is None:
                 raise
-    console.print(f"study {name!r} stays in the queue", markup=False)
+    print(f"study {name!r} stays in the queue", file=sys.stderr)
     raise typer.Exit(after_signal(stop.signal or signal.SIGINT))
 
 
