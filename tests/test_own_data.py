@@ -380,6 +380,8 @@ def test_a_file_that_this_machine_refuses_to_read_is_left_to_others_and_a_damage
         Path(folder).chmod(0)
         with not_root(), pytest.raises(NotPreparedError, match=re.escape(message) + "$"):
             load(data, 0)
+        with not_root(), pytest.raises(NotPreparedError, match=re.escape(message) + "$"):
+            load(data, 0, Path(folder))
         Path(folder).chmod(0o755)
 
 

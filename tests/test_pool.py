@@ -204,6 +204,8 @@ def test_a_study_that_can_never_run_is_marked_with_its_problem_and_one_without_i
     assert str(found["elsewhere"].state) == "waiting"
     (declined,) = [one for one in recent_events(storage, "elsewhere") if one.kind is EventKind.DECLINED]
     assert "there is no file" in declined.text
+    said = in_process("queue", "--storage", storage.url)
+    assert "elsewhere: declined by 1 worker; last reason: there is no file" in said
     assert kinds(storage, "large") == ["submitted", "taken", "failed"]
 
 
@@ -246,10 +248,14 @@ def test_finals_that_are_trained_by_hand_leave_the_queue(storage):
     search = find_study(storage, "tiny")
     made = open_finals(storage, search, sweep_of(trials=12, finals=finals).finals, search.digests, search.facts)
     enqueue(storage, made.study_id, Submission(owner="ada"))
+    steer(storage, made.study_id, by="ada", wish=Wish.PAUSE)
+    paused = subprocess.run([*command, str(files["whole"])], env=held, capture_output=True, text=True)
+    assert "the study was paused; " in paused.stdout + paused.stderr
+    steer(storage, made.study_id, by="ada", wish=Wish.RUN)
     subprocess.run([*command, str(files["whole"])], env=held, check=True, capture_output=True)
     assert find_study(storage, "tiny").finals.done
     assert places(storage) == []
-    assert kinds(storage, made.name) == ["submitted", "done"]
+    assert kinds(storage, made.name) == ["submitted", "paused", "resumed", "done"]
 
 
 def test_an_error_in_the_thread_of_heartbeats_ends_the_worker(storage, monkeypatch):

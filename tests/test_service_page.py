@@ -79,16 +79,16 @@ def test_a_study_that_waits_shows_which_workers_declined_it_and_why(client):
     assert place_of(client, "x")["declined"] is None
     for worker, why in (("w1", "there is no a.csv"), ("w2", "there is no b.csv"), ("w2", "there is no <c>.csv")):
         decline(client, "x", worker, why)
-    assert "was declined by 2 workers: there is no &lt;c&gt;.csv" in page(client)
+    assert "declined by 2 workers; last reason: there is no &lt;c&gt;.csv" in page(client)
     assert place_of(client, "x")["declined"] == {"workers": 2, "reason": "there is no <c>.csv"}
     assert place_of(client, "y")["declined"] is None
     client.patch("/v1/sweeps/x", {"wish": "pause"}, scope=None)
-    assert "was declined" not in page(client)
+    assert "declined by" not in page(client)
     time.sleep(1.1)  # the database's clock counts seconds
     client.patch("/v1/sweeps/x", {"wish": "run"}, scope=None)
     assert place_of(client, "x")["declined"] is None, "it was asked for again"
     decline(client, "x", "w1", "no data")
-    assert "was declined by 1 worker: no data" in page(client)
+    assert "declined by 1 worker; last reason: no data" in page(client)
 
 
 def test_who_declined_is_read_once_for_all_and_never_for_workers(client):

@@ -23,7 +23,7 @@ from optbench.cli.options import (
 from optbench.cli.output import console, print_answer, print_json, print_line
 from optbench.cli.train import SweepName
 from optbench.defaults import user_name
-from optbench.errors import DefinitionError, StorageError
+from optbench.errors import DefinitionError, StorageError, counted
 from optbench.exits import after_signal
 from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
@@ -168,6 +168,9 @@ def queue(storage: StorageUrl = DEFAULT_STORAGE, server: ServerUrl = None, as_js
     for one in found:
         if one.place.problem is not None:
             print_line(f"{one.place.study}: {one.place.problem}")
+        elif one.declined is not None:
+            by = counted(one.declined.workers, "worker")
+            print_line(f"{one.place.study}: declined by {by}; last reason: {one.declined.reason}")
 
 
 @app.command()

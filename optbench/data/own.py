@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from optbench.data import scikit
-from optbench.data.arrays import Raw
+from optbench.data.arrays import Raw, reading
 from optbench.data.dataset import Array, Examples, Facts, named_digest, positions
 from optbench.data.tables import read_file
 from optbench.definition.data import DataSource, TableFile
@@ -101,11 +101,14 @@ def filled(examples: Examples, training: Array) -> Examples:
 
 
 def _found(file: TableFile, data_dir: Path | None) -> TableFile:
-    """The file, in `data_dir` if there is one of its name."""
+    """The file, in `data_dir` if there is one of its name. Raises NotPreparedError as `reading` does."""
 
     def located(path: str) -> str:
-        moved = data_dir / Path(path).name if data_dir else None
-        return str(moved) if moved is not None and moved.is_file() else path
+        if data_dir is None:
+            return path
+        moved = data_dir / Path(path).name
+        with reading(str(moved)):
+            return str(moved) if moved.is_file() else path
 
     return replace(file, path=located(file.path), test_file=located(file.test_file) if file.test_file else None)
 

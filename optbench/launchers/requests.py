@@ -8,9 +8,9 @@ from optbench.definition.sweep import Finals, Sweep
 from optbench.errors import StudyError
 from optbench.launchers.local import LocalWorkers
 from optbench.scheduler.states import StudyState, Wish
-from optbench.storage import Follower, StudyRecord, check, find_study, open_storage
+from optbench.storage import Follower, Storage, StudyRecord, check, find_study, open_storage
 from optbench.storage.about import About, describe
-from optbench.storage.queue import find_place
+from optbench.storage.queue import places
 from optbench.storage.steering import conclude
 from optbench.worker.creation import Relations, create_study
 from optbench.worker.data import load_data
@@ -84,16 +84,23 @@ def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:
             done = training.run_finals(study, request.sweep.finals)
         if done:
             conclude(storage, study.study_id, BY_HAND)
-        place = find_place(storage, study.study_id)
+        study = find_study(storage, request.study)
         return Outcome(
-            study=find_study(storage, request.study),
+            study=study,
             trained=training.trained,
             done=done,
             problems=tuple(training.problems),
-            wish=Wish.RUN if place is None else place.wish,
+            wish=_wish(storage, study),
         )
     finally:
         storage.close()
+
+
+def _wish(storage: Storage, study: StudyRecord) -> Wish:
+    """What people wish of the study or of its finals, if these are in the queue."""
+    names = {study.name} if study.finals is None else {study.name, study.finals.study}
+    wishes = [place.wish for place in places(storage) if place.study in names]
+    return next((wish for wish in wishes if wish is not Wish.RUN), Wish.RUN)
 
 
 class Training:
