@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -94,8 +95,8 @@ class Driver:
             if place.study == request.study and place.label != label:
                 others = "that have no label" if place.label is None else f"with the label {place.label!r}"
                 raise StudyError(
-                    f"study {place.study!r} is in the queue for workers {others}; start one of these, or show the "
-                    "study with --workers 0"
+                    f"study {place.study!r} is in the queue for workers {others}; start one of these, or give it "
+                    f"to this command's: `optbench submit` with --label {shlex.quote(label)}"
                 )
         submission = Submission(owner=request.about.owner or user_name(), label=label)
         return submit(storage, request.sweep, request.study, submission, request.about, request.relations).study

@@ -128,7 +128,7 @@ def test_data_that_is_not_there_is_named_with_the_machine(command, sweep, storag
     (tmp_path / "x.csv").write_text("a,b,y\n" + "1,2,0\n2,1,1\n" * 50)
     data = {"file": str(tmp_path / "x.csv"), "target": "y", "validation": 0.2, "test": 0.2}
     file = write_toml(tmp_path / "own.toml", LONG | {"name": "own", "data": data})
-    in_process("submit", file, "--storage", url)
+    in_process("submit", file, "--storage", url, "--label", "sweep own")
     (tmp_path / "x.csv").unlink()
     process = command("sweep", str(file), "--on=slurm", "--workers=1")
     output, _ = process.communicate(timeout=120)
