@@ -101,9 +101,9 @@ INVALID = {
     "unknown key": ({"epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
     "a schedule outside the space": (
         {"schedule": {"name": "cosine"}},
-        "it belongs into [space]: `optbench docs knobs`",
+        "it belongs in [space]: `optbench docs knobs`",
     ),
-    "dropout outside the space": ({"dropout": 0.2}, "unknown key 'dropout' here; it belongs into [space]"),
+    "dropout outside the space": ({"dropout": 0.2}, "unknown key 'dropout' here; it belongs in [space]"),
     "unknown data key": ({"data": {"name": "digits", "validation": 9, "split": 1}}, "[data]: unknown key 'split'"),
     "misspelt required key": ({"epochs": None, "epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
     "a pruner for fixed trials": (

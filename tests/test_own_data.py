@@ -251,7 +251,7 @@ X, Y = np.zeros((6, 2)), np.arange(6) % 2
         ({"x": X, "y": Y[:5]}, r"x has the shape \(6, 2\) and y \(5,\); expected \[n, ...\] and \[n\]"),
         (
             {"x": np.full((6, 2), np.nan), "y": Y},
-            "x has 12 values that are NaN, infinite or beyond float32",
+            "x has 12 numbers beyond float32, infinite or NaN",
         ),
         ({"x": X.astype(str), "y": Y}, "x has <U32 values; expected numbers"),
         ({"x": X, "y": Y, "x_test": X}, "has only one of x_test and y_test; expected both or none"),
@@ -555,7 +555,7 @@ def test_arrays_in_python_that_do_not_belong_together_are_refused(tmp_path):
         ({"y": np.array(["a", None, "b"] * 2, object)}, "y has values of the types NoneType, str; expected"),
         ({"x": [[1], [1, 2], [], [3], [4], [5]], "y": Y}, "Dataset: x is no array: "),
         ({"y": [[1], [1, 2], [], [3], [4], [5]]}, "y has values of the types list; expected"),
-        ({"x": X + 1e300, "y": Y}, "x has 12 values that are NaN, infinite or beyond float32"),
+        ({"x": X + 1e300, "y": Y}, "x has 12 numbers beyond float32, infinite or NaN"),
     ]:
         with pytest.raises(DataError, match=message) as caught:
             optbench.Dataset(**{"x": X} | arguments)

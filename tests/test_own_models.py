@@ -109,6 +109,9 @@ def wrong_inside(shape, classes):
 def softmax(shape, classes):
     return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, "softmax")])
 
+def sigmoid(shape, classes):
+    return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes, "sigmoid")])
+
 def narrow(shape, classes):
     return keras.Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes - 1)])
 
@@ -317,7 +320,8 @@ def test_making_networks_leaves_pythons_random_numbers_alone(digits):
         ("own_step", "returned a model with a train_step of its own"),
         ("nothing", "returned NoneType; expected a keras.Model"),
         ("failing", "raised ValueError: no such thing$"),
-        ("fixed", r"has 0 weights; expected 1 to 20,000,000"),
+        ("sigmoid", "ends with a sigmoid, or something like it; expected logits"),
+        ("fixed", r"has 0 trainable weights; expected 1 to 20,000,000"),
         ("nested", "ends with a softmax"),
         ("own_loss", "returned a model with a compute_loss of its own"),
         ("bounded", "has a constraint on its weights"),
@@ -501,6 +505,12 @@ def test_its_script_trains_the_same_network(tmp_path):
     assert [layer.name.split("_")[0] for layer in names["model"].layers] == ["rescaling", "sequential"]
     assert names["model"].output_shape == (None, 10)
     assert float(printed.getvalue().rpartition("test accuracy ")[2]) > 0.1
+    words = ("export", "scripted", "--format", "python", "--storage", "own.db")
+    assert "--allow-code is for --model" in in_process(*words, "--allow-code", cwd=tmp_path, code=2)
+    (tmp_path / "models.py").write_text(SOURCE + "# changed")
+    assert "models.py has another text" in in_process(*words, cwd=tmp_path, code=2)
+    with pytest.raises(StudyError, match=r"models.py has another text"):
+        optbench.open_study("scripted", str(tmp_path / "own.db")).export("python")
 
 
 def test_its_script_loads_data_that_optbench_splits_through_optbench(swept):

@@ -99,18 +99,22 @@ class Study:
 
         It is the trial of that number, or the `top` best ones. By default it is the winner of the study's confirmation
         or, without one, the best trial. Raises DefinitionError for an unknown format, StudyError if nothing can be
-        exported.
+        exported, or if the file of the function that a script would import has changed.
         """
         from optbench.errors import DefinitionError, nearest
         from optbench.exports import FORMATS, chosen
         from optbench.exports.formats import Format
+        from optbench.worker.code import check_code
 
         if not isinstance(trial, int | None):
             raise DefinitionError(f"trial = {trial!r}; expected the number of a trial")
         if form not in set(Format):
             raise DefinitionError(f"format {form!r}: no such format; {nearest(form, FORMATS)}")
         with opened(self.storage) as storage:
-            return FORMATS[Format(form)](chosen(storage, find_study(storage, self.name), trial, top))
+            record = find_study(storage, self.name)
+            if form == Format.PYTHON and record.sweep is not None:
+                check_code(record.sweep.model, allowed=False)  # the script imports the function from its file
+            return FORMATS[Format(form)](chosen(storage, record, trial, top))
 
     def optuna(self) -> "optuna.study.Study":
         """The same study as Optuna's own class, for its plots and importances. Only read it; optbench writes."""

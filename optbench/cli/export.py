@@ -66,6 +66,10 @@ def export(
         return
     tables = {option: path for option, path in (("--trials", trials), ("--epochs", epochs)) if path is not None}
     _check_options(trial, top, form, output, model, tables, data_dir)
+    if allow_code and model is None:
+        raise DefinitionError(
+            "--allow-code is for --model; a script imports the function from its file, which has to be there"
+        )
     if server is not None:
         if model is not None or tables:
             raise DefinitionError("--server writes configurations only; leave it or --model, --trials and --epochs out")
@@ -84,8 +88,8 @@ def export(
             return
     if top is not None and top > len(choices):
         print_error(f"{study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}")
-    if form is Format.PYTHON and record.sweep is not None:
-        check_code(record.sweep.model, allow_code)  # the script imports the function from its file
+    if form == Format.PYTHON and record.sweep is not None:
+        check_code(record.sweep.model, allowed=False)  # the script imports the function from its file
     _write_choices(study, choices, Format(form or Format.JSON), output)
 
 

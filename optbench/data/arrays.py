@@ -109,7 +109,9 @@ def _raw(x: Array, y: Array, where: str) -> Raw:
             x = x.astype(np.float32)
         strange = np.count_nonzero(~np.isfinite(x))
         if strange:
-            raise DataError(f"{where}: x has {strange:,} values that are NaN, infinite or beyond float32; {FINITE}")
+            raise DataError(
+                f"{where}: x has {counted(int(strange), 'number')} beyond float32, infinite or NaN; {FINITE}"
+            )
     return Raw(x, y)
 
 
@@ -144,4 +146,6 @@ def _check_targets(held: Raw, where: str) -> None:
             f"{where}: y has numbers that are not whole, such as {strange[0]:g}; regression is not supported"
         )
     if held.classes is not None and values.dtype.kind in "biuf" and values[-1] >= len(held.classes):
-        raise DataError(f"{where}: y has the class {values[-1]:g}, but classes has only {len(held.classes)} names")
+        raise DataError(
+            f"{where}: y has the class {values[-1]:g}, but classes has only {counted(len(held.classes), 'name')}"
+        )

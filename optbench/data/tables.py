@@ -1,5 +1,6 @@
 """Reads a person's own data from a file: a table (.csv, .parquet), or arrays (.npz, see arrays.py)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ def _table(path: str, like: "pyarrow.Schema | None") -> "pyarrow.Table":
     except (pyarrow.ArrowException, OSError) as problem:
         if ending(path) == ".csv" and Path(path).read_bytes()[:2] in UTF_16:
             raise DataError(f"{path} is UTF-16 text; save it as UTF-8") from problem
-        raise DataError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from problem
+        said = re.sub(r"CSV column #(\d+)", lambda found: f"column {int(found[1]) + 1}", str(problem).splitlines()[0])
+        raise DataError(f"{path} cannot be read: {said}") from problem
     _check_names(table.column_names, path)
     return table
 

@@ -25,7 +25,9 @@ def function_model(build: str, arguments: Mapping[str, Any], where: str) -> Buil
         raise DefinitionError(f"{where}: build = {build!r}; expected a file or a module with a function: {FORM}")
     path = Path(place).absolute() if in_file else module_file(place)
     if path is None:
-        raise DefinitionError(f"{where}: build = {build!r}, but Python finds no such module; expected {FORM}")
+        raise DefinitionError(
+            f"{where}: build = {build!r}, but Python finds no such module with a .py file; expected {FORM}"
+        )
     source = _text(path, build, where)
     try:
         problem = unsuitable(source, function)

@@ -62,7 +62,7 @@ def problem(
         return refused(SCHEDULE, table["space"][SCHEDULE], OF_A_SCHEDULE, place(path[:1], where), ())
     if error["type"] == "extra_forbidden":
         if len(path) == 1 and key in KNOBS:
-            return DefinitionError(f"{home}: unknown key {key!r} here; it belongs into [space]: `optbench docs knobs`")
+            return DefinitionError(f"{home}: unknown key {key!r} here; it belongs in [space]: `optbench docs knobs`")
         return DefinitionError(f"{home}: unknown key {key!r}; {nearest(key, _keys(error['loc']))}")
     if error["type"] == "missing" and path == ["data", "name"]:
         return DefinitionError(f"{home} has neither name nor file; expected one of them")

@@ -90,11 +90,11 @@ class _Rates:
 
 
 def effective_learning_rates(comparison: Comparison) -> Section:
-    """The median effective learning rate over the epochs, and whether it shrinks, as the published article supposes."""
+    """The median effective learning rate over the epochs and, beside the baseline, whether the article's reason holds."""
     found = _Rates()
     for one in _settings(comparison):
         added = found.add(one.label, one.curves, colour(one.optimizer), one.dash)
-        if added and one.optimizer == "adadelta" and one.default:
+        if added and one.optimizer == "adadelta" and one.default and _repeats_article(comparison):
             found.text.append(_articles_reason(found.lines[-1].y))
     for arm in comparison.arms:
         curves = list(arm.confirmed[0].curves) if arm.confirmed else [arm.source.curves[arm.best[0].trial_id]]
@@ -110,6 +110,11 @@ def effective_learning_rates(comparison: Comparison) -> Section:
     caption = "Median effective learning rate of all weights over the epochs, on a logarithmic axis"
     plot = figures.lines(found.lines, "epoch", "median effective learning rate", Scale.POWERS)
     return Section(title=title, text=found.text, figures=[Figure(caption=caption, plot=plot)])
+
+
+def _repeats_article(comparison: Comparison) -> bool:
+    """Whether a list of fixed trials among the studies has published accuracies."""
+    return any(setting.published is not None for source in comparison.fixed for setting, _ in source.settings)
 
 
 def _articles_reason(rate: Sequence[float | None]) -> str:

@@ -104,8 +104,8 @@ def _trials(points: Sequence[Point], best: Point | None, tint: str, low: float |
             )  # fmt: skip
     if best is not None:
         figure.add_scatter(
-            x=[best.x], y=[best.y], mode="markers", name="best", hoverinfo="skip", showlegend=False, cliponaxis=False,
-            marker={"symbol": "star-open", "size": 18, "color": REFERENCE, "line": {"width": 2}},
+            x=[best.x], y=[max(best.y, floor)], mode="markers", name="best", hoverinfo="skip", showlegend=False,
+            cliponaxis=False, marker={"symbol": "star-open", "size": 18, "color": REFERENCE, "line": {"width": 2}},
         )  # fmt: skip
     if low is not None:
         figure.update_yaxes(range=[low, max(p.y for p in points) + HEADROOM])

@@ -42,7 +42,7 @@ def _in_variables(network: Any) -> str | None:
     weights = network.trainable_variables
     count = sum(int(np.prod(v.shape)) for v in weights)
     if not 0 < count <= MAX_WEIGHTS:
-        return f"has {count:,} weights; expected 1 to {MAX_WEIGHTS:,}"
+        return f"has {count:,} trainable weights; expected 1 to {MAX_WEIGHTS:,}"
     if types := {str(v.dtype) for v in weights} - {"float32"}:
         return f"has weights of type {types.pop()}; expected float32"
     if any(getattr(v, "constraint", None) is not None for v in weights):
@@ -65,7 +65,7 @@ def _in_outputs(network: Any, shape: tuple[int, ...], classes: int) -> str | Non
         if isinstance(returned, list | tuple | dict):
             return f"returns {len(returned)} outputs; expected one: logits of shape (4, {classes}) for 4 inputs"
         kind = keras.backend.standardize_dtype(returned.dtype)
-        logits = np.asarray(returned)
+        logits, stretched = np.asarray(returned), np.asarray(network(1000 * inputs, training=False))
     except Exception as problem:
         return f"raised {type(problem).__name__}: {first_line(problem)}"
     if logits.shape != (4, classes):
@@ -74,6 +74,8 @@ def _in_outputs(network: Any, shape: tuple[int, ...], classes: int) -> str | Non
         return f"returns {kind}; expected float32: lanes train in single precision only"
     if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
         return "ends with a softmax; expected logits: leave the last activation out"
+    if stretched.any() and ((stretched >= 0) & (stretched <= 1)).all():
+        return "ends with a sigmoid, or something like it; expected logits: leave the last activation out"
     return None
 
 
