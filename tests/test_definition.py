@@ -105,6 +105,14 @@ INVALID = {
     ),
     "dropout outside the space": ({"dropout": 0.2}, "unknown key 'dropout' here; it belongs in [space]"),
     "unknown data key": ({"data": {"name": "digits", "validation": 9, "split": 1}}, "[data]: unknown key 'split'"),
+    "a name and a file": (
+        {"data": {"name": "digits", "file": "x.csv", "validation": 9}},
+        "[data] has both name and file; expected one of them",
+    ),
+    "a target of a data set with a name": (
+        {"data": {"name": "digits", "target": "y", "validation": 9}},
+        "[data]: 'target' is for a file, and this data set has a name; leave it out",
+    ),
     "misspelt required key": ({"epochs": None, "epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'?"),
     "a pruner for fixed trials": (
         {"space": None, "trials": None, "trial": [{}], "pruner": {"name": "median"}},

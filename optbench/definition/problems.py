@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from optbench.definition import models
+from optbench.definition.data_models import FileTable
 from optbench.definition.sweep import PRUNERS, SAMPLERS
 from optbench.errors import DefinitionError, nearest
 from optbench.optimizers.knobs import KNOBS, SCHEDULE, SCHEDULES
@@ -63,6 +64,10 @@ def problem(
     if error["type"] == "extra_forbidden":
         if len(path) == 1 and key in KNOBS:
             return DefinitionError(f"{home}: unknown key {key!r} here; it belongs in [space]: `optbench docs knobs`")
+        if path == ["data", "name"]:
+            return DefinitionError(f"{home} has both name and file; expected one of them")
+        if path[:-1] == ["data"] and key in FileTable.model_fields:
+            return DefinitionError(f"{home}: {key!r} is for a file, and this data set has a name; leave it out")
         return DefinitionError(f"{home}: unknown key {key!r}; {nearest(key, _keys(error['loc']))}")
     if error["type"] == "missing" and path == ["data", "name"]:
         return DefinitionError(f"{home} has neither name nor file; expected one of them")

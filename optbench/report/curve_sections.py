@@ -90,7 +90,7 @@ class _Rates:
 
 
 def effective_learning_rates(comparison: Comparison) -> Section:
-    """The median effective learning rate over the epochs and, beside the baseline, whether the article's reason holds."""
+    """The median effective learning rate over the epochs and, beside the baseline, whether the article is right."""
     found = _Rates()
     for one in _settings(comparison):
         added = found.add(one.label, one.curves, colour(one.optimizer), one.dash)
