@@ -62,13 +62,7 @@ def problem(
     if path[:2] == ["space", SCHEDULE]:
         return refused(SCHEDULE, table["space"][SCHEDULE], OF_A_SCHEDULE, place(path[:1], where), ())
     if error["type"] == "extra_forbidden":
-        if len(path) == 1 and key in KNOBS:
-            return DefinitionError(f"{home}: unknown key {key!r} here; it belongs in [space]: `optbench docs knobs`")
-        if path == ["data", "name"]:
-            return DefinitionError(f"{home} has both name and file; expected one of them")
-        if path[:-1] == ["data"] and key in FileTable.model_fields:
-            return DefinitionError(f"{home}: {key!r} is for a file, and this data set has a name; leave it out")
-        return DefinitionError(f"{home}: unknown key {key!r}; {nearest(key, _keys(error['loc']))}")
+        return DefinitionError(_unknown(path, home, _keys(error["loc"])))
     if error["type"] == "missing" and path == ["data", "name"]:
         return DefinitionError(f"{home} has neither name nor file; expected one of them")
     if error["type"] == "missing":
@@ -85,6 +79,18 @@ def problem(
     if isinstance(path[-1], int):
         return DefinitionError(f"{place(path, where)}: expected a table of keys, got {given!r}")
     return refused(key, given, _expected(error, path), home, flags if len(path) == 1 else ())
+
+
+def _unknown(path: Path, home: str, known: Collection[str]) -> str:
+    """What is wrong with the key at the end of the path, which the table `home` does not have."""
+    key = str(path[-1])
+    if len(path) == 1 and key in KNOBS:
+        return f"{home}: unknown key {key!r} here; it belongs in [space]: `optbench docs knobs`"
+    if path == ["data", "name"]:
+        return f"{home} has both name and file; expected one of them"
+    if path[:-1] == ["data"] and key in FileTable.model_fields:
+        return f"{home}: {key!r} is for a file, and this data set has a name; leave it out"
+    return f"{home}: unknown key {key!r}; {nearest(key, known)}"
 
 
 def refused(key: str, given: Any, expected: str, where: str, flags: Collection[str]) -> DefinitionError:
