@@ -192,6 +192,15 @@ def test_a_search_with_finals_puts_them_into_the_queue(storage):
     assert places(storage) == []
 
 
+def test_a_finished_study_leaves_the_queue_even_if_it_is_paused(storage):
+    study = put(storage, "tiny", LONG | {"trials": 6})
+    fill(storage, find_study(storage, "tiny"), lambda job: 0.5)
+    steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
+    with workers(storage, 1, "--exit-when-idle=1") as (one,):
+        one.communicate(timeout=60)
+    assert places(storage) == []
+
+
 def test_a_study_that_can_never_run_is_marked_with_its_problem_and_one_without_its_data_is_left_to_others(storage):
     put(storage, "large", {"batch": 1201})
     data = {"file": str(storage.path.parent / "x.csv"), "target": "y", "validation": 0.2, "test": 0.2}

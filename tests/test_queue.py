@@ -178,12 +178,13 @@ def test_another_definition_under_the_same_name_is_refused_with_the_keys_that_di
 
 def test_a_total_that_the_study_cannot_have_is_refused_and_nothing_changes(storage):
     def again(trials):
-        submit(storage, sweep_of(trials=trials), "x", Submission(owner="ada", priority=3))
+        submit(storage, sweep_of(trials=trials), "x", Submission(owner="ada", priority=3, trials=trials))
         return find_study(storage, "x").total, places(storage)[0].priority
 
     study = submitted(storage, "x")
     finish(storage, "x")
     submit(storage, sweep_of(trials=50), "x", Submission(owner="ada"))
+    submit(storage, sweep_of(), "x", Submission(owner="ada"))  # the sweep's own 6 take nothing back
     with pytest.raises(TotalError, match="trials = 5, but study 'x' has 6 finished trials of 50; expected 6 or more"):
         again(5)
     writer = Writer(storage, study.study_id, "x")
@@ -203,6 +204,13 @@ def test_a_finished_study_leaves_the_queue_once(storage):
         steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
     with pytest.raises(StudyError, match="`optbench queue` lists the queue"):
         steer(storage, study.study_id, by="ada", priority=1)
+
+
+def test_a_finished_study_is_concluded_even_if_it_is_paused(storage):
+    study = submitted(storage, "x")
+    finish(storage, "x")
+    steer(storage, study.study_id, by="ada", wish=Wish.PAUSE)
+    assert taken(worker(storage)) == "x"
 
 
 def test_a_study_whose_total_is_raised_before_it_is_concluded_stays_in_the_queue(storage):

@@ -54,6 +54,9 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
     assert (study.about.owner, study.about.tags, study.about.note) == ("sue", ("night",), "try this")
     assert [one["name"] for one in json.loads(client.typed("studies", "--tag", "night", "--json"))] == ["team/x y"]
     assert "was in the queue already" in client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3)
+    for options, total in ((("--trials", 9), 9), ((), 9), (("--trials", 7), 7)):
+        client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3, *options)
+        assert json.loads(client.typed("show", "team/x y", "--json"))["total"] == total
     carry_on = f"`optbench resume 'team/x y' --server http://127.0.0.1:{client.port}` carries it on"
     paused = "its running trials finish, and no others start"
     assert client.typed("pause", "team/x y") == f"study 'team/x y': {paused}; {carry_on}\n"
@@ -65,7 +68,7 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
     assert client.typed("resume", "team/x y") == back
     assert client.typed("priority", "team/x y", 7) == "study 'team/x y' has priority 7\n"
     events = json.loads(client.typed("log", "team/x y", "--json"))
-    assert [one["kind"] for one in events] == ["submitted", "submitted", "paused", "stopped", "resumed", "priority"]
+    assert [one["kind"] for one in events] == [*["submitted"] * 5, "paused", "stopped", "resumed", "priority"]
     assert "priority        team/x y: 7 by sue" in client.typed("log", "--lines", 1)
 
 

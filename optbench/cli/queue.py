@@ -65,14 +65,14 @@ def submit(
     from optbench.worker.bounds import check_counts
 
     check_counts(flags=True, priority=priority, max_workers=max_workers)
-    given = {"trials": trials, "epochs": epochs, "seed": seed}
+    given = {"epochs": epochs, "seed": seed}
     overrides = {key: value for key, value in given.items() if value is not None}
     if server is not None:
         if wait:
             raise DefinitionError("--wait needs the database, not --server; leave one of them out")
         asked = {
             "study": study, "priority": priority, "max_workers": max_workers, "needs": needs, "label": label,
-            "tags": tag, "note": note,
+            "tags": tag, "note": note, "trials": trials,
         }  # fmt: skip
         made = remote.submit(server, name, overrides, asked)
         if as_json:
@@ -80,12 +80,14 @@ def submit(
         else:
             print_line(_became(made.study, made.queued, made.finished) + f" of {made.server}" * (not made.finished))
         return
-    sweep = load(name, overrides)
+    sweep = load(name, overrides if trials is None else {**overrides, "trials": trials})
     if study is not None:
         check_study_name(study, "--study")
     about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
     check_about(about)
-    submission = Submission(owner=user_name(), priority=priority, max_workers=max_workers, label=label, needs=needs)
+    submission = Submission(
+        owner=user_name(), priority=priority, max_workers=max_workers, label=label, needs=needs, trials=trials
+    )
     _put(storage, sweep, study or sweep.name, submission, about, wait, as_json)
 
 

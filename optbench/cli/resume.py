@@ -102,7 +102,10 @@ def _say_back(record: "StudyRecord", place: "Candidate | None", as_json: bool) -
     if as_json:
         print_json(tables.study_json(record, place))
     else:
-        said = f"study {record.name!r} is back in the queue; its workers carry it on"
+        label = None if place is None else place.place.label
+        starts = "" if label is None else f": `optbench worker --label {shlex.quote(label)}` starts one"
+        whose = "its workers" if label is None else f"workers with the label {label!r}"
+        said = f"study {record.name!r} is back in the queue; {whose} carry it on{starts}"
         console.print(said, markup=False, soft_wrap=True)
 
 

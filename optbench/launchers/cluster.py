@@ -98,7 +98,8 @@ class Driver:
                     f"study {place.study!r} is in the queue for workers {others}; start one of these, or give it "
                     f"to this command's: `optbench submit` with --label {shlex.quote(label)}"
                 )
-        submission = Submission(owner=request.about.owner or user_name(), label=label)
+        owner = request.about.owner or user_name()
+        submission = Submission(owner=owner, label=label, trials=request.sweep.trials)
         return submit(storage, request.sweep, request.study, submission, request.about, request.relations).study
 
     def _train(self, storage: Storage) -> tuple[bool, list[str]]:
@@ -229,11 +230,9 @@ class Placement:
 def label_of(study: str) -> str:
     """The label that keeps workers to one study, and to its finals."""
     label = f"sweep {study}"
-    return (
-        label
-        if len(label) <= LONGEST_LABEL
-        else f"{label[: LONGEST_LABEL - 17]} {hashlib.sha256(label.encode()).hexdigest()[:16]}"
-    )
+    if len(label) <= LONGEST_LABEL:
+        return label
+    return f"{label[: LONGEST_LABEL - 17]} {hashlib.sha256(label.encode()).hexdigest()[:16]}"
 
 
 def _waiting(storage: Storage, name: str) -> StudyRecord:

@@ -74,10 +74,10 @@ class Candidate:
 
     @property
     def wants(self) -> int:
-        """How many more workers can do something now."""
-        if not self.place.runs:
-            return 0
-        return int(min(self._room, 1 if self.finished else self.record.free_slots))
+        """How many more workers can do something now. A finished study is concluded, even if it is paused."""
+        if self.finished and self.place.problem is None:
+            return int(min(self._room, 1))
+        return int(min(self._room, self.record.free_slots)) if self.place.runs else 0
 
     @property
     def _room(self) -> float:

@@ -21,13 +21,17 @@ from optbench.storage.schema import QUEUED, TOKEN, queue
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """How `owner` asks for a study to be worked on. What is None was not said: see the defaults of a place."""
+    """How `owner` asks for a study to be worked on. What is None was not said: see the defaults of a place.
+
+    `trials` is a total that was asked for beside the sweep's own.
+    """
 
     owner: str
     priority: int | None = None
     max_workers: int | None = None
     label: str | None = None
     needs: Need | None = None
+    trials: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

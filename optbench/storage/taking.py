@@ -78,7 +78,8 @@ class Taker:
 
     def idle(self) -> bool:
         """Whether no study may need the worker, not even to take over the trials of a worker that dies."""
-        return not self.storage.read(self._places)
+        places = self.storage.read(read_places)
+        return not any(place.runs and self._fits(place) for place in places)
 
     def _called_away(self, session: Session) -> bool:
         found = read_places(session)
@@ -106,11 +107,8 @@ class Taker:
 
     def _fitting(self, session: Session) -> list[Candidate]:
         """The studies that want one more worker and that this one can train, first choice first."""
-        return sorted((one for one in candidates(session, self._places(session)) if one.wanted), key=in_order)
-
-    def _places(self, session: Session) -> list[Place]:
-        """The studies that the worker may train, now or once one of their workers dies."""
-        return [place for place in read_places(session) if place.runs and self._fits(place)]
+        found = [place for place in read_places(session) if place.problem is None and self._fits(place)]
+        return sorted((one for one in candidates(session, found) if one.wanted), key=in_order)
 
     def _fits(self, place: Place) -> bool:
         return fits(self.worker, place) and self.declined.get(place.study_id) != place.asked

@@ -38,9 +38,11 @@ def submit(
 ) -> Submitted:
     """The study of the sweep in the queue. What its first worker finds of the data becomes part of its fingerprint.
 
-    To submit the same again changes what the submission says of its place, and gives it the sweep's total. Raises
-    NameTakenError if a study of that name has another definition, with the keys that differ; TotalError if an
-    unfinished study has finished more trials than the sweep's total, or if its workers train towards more.
+    To submit the same again changes what the submission says of its place. The study gets the sweep's total, but a
+    larger one stays unless the submission names a number of trials.
+
+    Raises NameTakenError if a study of that name has another definition, with the keys that differ; TotalError if an
+    unfinished study has finished more trials than the total that is asked for, or if its workers train towards more.
     """
     made = not _exists(storage, name)
     if made:
@@ -52,7 +54,8 @@ def submit(
     sweep = known_as(as_begun(sweep, study.sweep), study.sweep)
     remedy = f"choose another name with --study, or continue it as it is: `optbench resume {shlex.quote(name)}`"
     compare_fingerprints(name, study.sweep.fingerprint({}), sweep.fingerprint({}), remedy)
-    _give_total(storage, study, sweep)
+    if submission.trials is not None or sweep.trials > (study.total or 0):
+        _give_total(storage, study, sweep)
     describe(storage, study.study_id, about or About(owner=submission.owner))
     study = find_study(storage, name)
     whole = finished(study)

@@ -39,6 +39,9 @@ class SubmitOptions(BaseModel):
         default=None, description="Only workers with this label take it."
     )
     needs: Need | None = Field(default=None, description="What its workers must have.")
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="The total number of trials, in place of the definition's."
+    )
 
 
 class SubmitBody(SubmitOptions):

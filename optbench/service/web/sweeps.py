@@ -32,7 +32,7 @@ TOML = ("application/toml", "text/toml", "text/x-toml")
 def submit(call: Call) -> Response:
     """Makes the study of the definition in the body, and puts it into the queue."""
     asked, table = _asked(call)
-    sweep = sweep_of(table, call.service.sweeps)
+    sweep = sweep_of(table if asked.trials is None else {**table, "trials": asked.trials}, call.service.sweeps)
     name = sweep.name if asked.study is None else asked.study
     try:
         check_study_name(name, "study")
@@ -44,6 +44,7 @@ def submit(call: Call) -> Response:
         max_workers=asked.max_workers,
         label=asked.label,
         needs=asked.needs,
+        trials=asked.trials,
     )
     about = About(owner=call.caller.name)
     if isinstance(asked, SubmitBody):
