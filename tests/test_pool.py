@@ -323,7 +323,7 @@ def test_the_commands_of_the_queue(tmp_path):
     write_toml(tmp_path / "tiny.toml", TINY)
     said = in_process("submit", "tiny.toml", "--priority", 2, "--max-workers", 1, "--label", "lab", cwd=tmp_path)
     assert said == "study 'tiny' is in the queue; `optbench worker --label lab` starts a worker\n"
-    assert "was in the queue already" in in_process("submit", "tiny.toml", cwd=tmp_path)
+    assert "was already in the queue" in in_process("submit", "tiny.toml", cwd=tmp_path)
     assert "has another definition: seed is 0 there, 1 here" in in_process(
         "submit", "tiny.toml", "--seed", 1, cwd=tmp_path, code=2
     )

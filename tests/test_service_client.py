@@ -53,7 +53,7 @@ def test_sweeps_are_submitted_and_steered_through_a_server(client):
     assert (study.sweep.seed, place.priority, place.owner) == (3, 2, "sue")
     assert (study.about.owner, study.about.tags, study.about.note) == ("sue", ("night",), "try this")
     assert [one["name"] for one in json.loads(client.typed("studies", "--tag", "night", "--json"))] == ["team/x y"]
-    assert "was in the queue already" in client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3)
+    assert "was already in the queue" in client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3)
     for options, total in ((("--trials", 9), 9), ((), 9), (("--trials", 7), 7)):
         client.typed("submit", "tiny.toml", "--study", "team/x y", "--seed", 3, *options)
         assert json.loads(client.typed("show", "team/x y", "--json"))["total"] == total

@@ -128,7 +128,7 @@ def _said(found: "Submitted", where: str) -> str:
 
 
 def _became(name: str, queued: bool, finished: bool) -> str:
-    state = "is in the queue" if queued else "was in the queue already"
+    state = "is in the queue" if queued else "was already in the queue"
     return f"study {name!r} {'has all of its trials already' if finished else state}"
 
 
