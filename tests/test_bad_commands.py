@@ -80,6 +80,8 @@ COMMANDS = [
     (("worker", "--heartbeat-timeout", 0), "--heartbeat-timeout 0; expected a whole number from 2 to 86400"),
     (("worker", "--retries", -1), "--retries -1; expected a whole number from 0 to 1000"),
     (("worker", "--label", ""), "--label ''; expected 1 to 100 printable characters"),
+    (("worker", "--label", " "), "--label ' '; expected 1 to 100 printable characters"),
+    (("worker", "--data-dir", "missing"), "--data-dir missing is not a folder"),
     (("worker", "--on", "dask"), "--on dask; expected one of 'local', 'ray', 'slurm'"),
     (
         ("worker", "--on", "slurm"),
@@ -128,6 +130,7 @@ COMMANDS = [
     (("serve", "--tokens", "missing.json"), "--tokens missing.json: cannot be read"),
     (("serve", "--tokens", "broken.toml"), "--tokens broken.toml: is not a file of tokens"),
     (("serve", "--sweeps", "missing"), "--sweeps missing is not a folder"),
+    (("serve", "--data-dir", "missing"), "--data-dir missing is not a folder"),
     (
         ("serve", "--host", "no such host"),
         "--host no such host: anyone who reaches it could change studies; expected --tokens FILE or --no-auth",

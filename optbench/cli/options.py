@@ -1,6 +1,7 @@
 """Shared by all commands: the application, common options, and an open database."""
 
 import logging
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,9 +83,9 @@ DataDir = Annotated[
 
 def _label(label: str | None) -> str | None:
     """The label. Raises DefinitionError for one that no database holds."""
-    from optbench.worker.bounds import LONGEST_LABEL
+    from optbench.worker.bounds import LONGEST_LABEL, is_label
 
-    if label is not None and not (0 < len(label) <= LONGEST_LABEL and label.isprintable()):
+    if label is not None and not is_label(label):
         raise DefinitionError(f"--label {label!r}; expected 1 to {LONGEST_LABEL} printable characters")
     return label
 
@@ -96,6 +97,12 @@ Label = Annotated[
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for the study; repeatable.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for the study.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+
+
+def check_folder(option: str, folder: Path | None) -> None:
+    """Raise DefinitionError for a folder that is not there."""
+    if folder is not None and not os.path.isdir(folder):
+        raise DefinitionError(f"{option} {folder} is not a folder")
 
 
 def complete_study(begun: str) -> list[str]:

@@ -34,6 +34,11 @@ def check_counts(flags: bool, **given: int | None) -> None:
             raise DefinitionError(f"{_shown(option, number, flags)}; expected a whole number from {low} to {high}")
 
 
+def is_label(text: str) -> bool:
+    """Whether studies and workers can have this label."""
+    return len(text) <= LONGEST_LABEL and text.isprintable() and bool(text.strip())
+
+
 def check_training(flags: bool, trainer: str, lanes: int | None, timeout: float | None) -> None:
     """Raise DefinitionError for an unknown trainer, lanes that it does not have, or a time limit of 0 or less.
 

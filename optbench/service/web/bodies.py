@@ -1,26 +1,44 @@
 """What requests hold, as pydantic models. The OpenAPI document is made from them."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from optbench.exports import Format
 from optbench.scheduler.states import Need, Wish
 from optbench.storage.about import LONGEST_NOTE, LONGEST_TAG
-from optbench.worker.bounds import BOUNDS, LONGEST_LABEL
+from optbench.worker.bounds import BOUNDS, LONGEST_LABEL, is_label
+
+TAG = rf"^[^\s,]{{1,{LONGEST_TAG}}}$"
 
 
-def _printable(text: str) -> str:
+def _label(text: str) -> str:
+    if not is_label(text):
+        raise ValueError(f"expected 1 to {LONGEST_LABEL} printable characters")
+    return text
+
+
+def _tag(text: str) -> str:
+    if not re.fullmatch(TAG, text):
+        raise ValueError(f"expected up to {LONGEST_TAG} characters without spaces and commas")
     if not text.isprintable():
         raise ValueError("expected printable characters")
     return text
 
 
+def _true(given: object) -> object:
+    if given is not True:  # a literal would take 1
+        raise ValueError("expected true")
+    return given
+
+
 LOW, HIGH = BOUNDS["priority"]
 MOST_LINES = BOUNDS["lines"][1]
-Priority = Annotated[int, Field(ge=LOW, le=HIGH)]
+Priority = Annotated[int, Field(ge=LOW, le=HIGH, strict=True)]
 Table = dict[str, JsonValue]
-Tag = Annotated[str, Field(pattern=rf"^[^\s,]{{1,{LONGEST_TAG}}}$"), AfterValidator(_printable)]
+Label = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_LABEL}), AfterValidator(_label)]
+Tag = Annotated[str, Field(json_schema_extra={"pattern": TAG}), AfterValidator(_tag)]
 Closed = ConfigDict(extra="forbid")
 
 
@@ -32,12 +50,10 @@ class SubmitOptions(BaseModel):
     priority: Priority | None = Field(
         default=None, description="Workers take a study with a higher number first; 0 unless given."
     )
-    max_workers: Annotated[int, Field(ge=1, le=BOUNDS["max_workers"][1])] | None = Field(
+    max_workers: Annotated[int, Field(ge=1, le=BOUNDS["max_workers"][1], strict=True)] | None = Field(
         default=None, description="At most this many workers."
     )
-    label: Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_printable)] | None = Field(
-        default=None, description="Only workers with this label take it."
-    )
+    label: Label | None = Field(default=None, description="Only workers with this label take it.")
     needs: Need | None = Field(default=None, description="What its workers must have.")
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="The total number of trials, in place of the definition's."
@@ -57,9 +73,7 @@ class Change(BaseModel):
 
     model_config = Closed
     wish: Wish | None = Field(default=None, description="What people want of it.")
-    priority: Annotated[int, Field(ge=LOW, le=HIGH, strict=True)] | None = Field(
-        default=None, description="Its priority."
-    )
+    priority: Priority | None = Field(default=None, description="Its priority.")
     trials: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = Field(
         default=None, description="The total number of trials of a search."
     )
@@ -69,7 +83,9 @@ class WorkerChange(BaseModel):
     """What is to change of a worker: it can only be drained."""
 
     model_config = Closed
-    draining: Literal[True] = Field(description="It finishes its running trials and ends.")
+    draining: Annotated[Literal[True], BeforeValidator(_true)] = Field(
+        description="It finishes its running trials and ends."
+    )
 
 
 class EventsQuery(BaseModel):

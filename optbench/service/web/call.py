@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic import BaseModel, ValidationError
 from werkzeug import Request, Response
 
-from optbench.errors import StudyError, nearest
+from optbench.errors import StudyError
 from optbench.exports.records import finite
 from optbench.service.web.definitions import read_json
 from optbench.service.web.gate import Caller, Gate
@@ -20,6 +20,7 @@ from optbench.service.web.kept import Kept
 from optbench.service.web.refusals import RefusalError
 from optbench.service.web.sessions import Lines
 from optbench.service.web.snapshot import Snapshots
+from optbench.service.web.wording import wrong
 from optbench.storage import Storage, StudyRecord, find_study, shown
 
 MAX_BODY = 1024 * 1024  # bytes
@@ -86,7 +87,10 @@ class Call:
         for key in given:
             if len(given.getlist(key)) > 1:
                 raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{key!r} is there more than once")
-        return validated(model, dict(given))
+        try:
+            return model.model_validate_strings(dict(given))  # all is text here, numbers, too
+        except ValidationError as problem:
+            raise _refused(model, problem) from None
 
     def json(self, model: type[Model]) -> Model:
         """What the body in JSON asks for. Raises RefusalError."""
@@ -100,17 +104,11 @@ def validated(model: type[Model], given: object) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as problem:
-        errors = problem.errors(include_url=False)
-    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    key = ".".join(map(str, first["loc"])) or "the body"
-    if first["type"] == "extra_forbidden":
-        said = f"unknown key {key!r}; {nearest(key, model.model_fields)}"
-    elif first["type"] == "missing":
-        said = f"{key!r} is missing"
-    else:
-        expected = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-        said = f"{key} = {repr(first['input'])[:200]}; {expected[0].lower()}{expected[1:]}"
-    raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, said)
+        raise _refused(model, problem) from None
+
+
+def _refused(model: type[BaseModel], problem: ValidationError) -> RefusalError:
+    return RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, wrong(problem.errors(include_url=False), model.model_fields))
 
 
 def answer(content: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
