@@ -41,7 +41,7 @@ COMMANDS = [
     (("submit", "tiny.toml", "--tag", "a,b"), "--tag 'a,b'; expected up to 60 characters without spaces and commas"),
     (("submit", "tiny.toml", "--tag", "t" * 61), "expected up to 60 characters without spaces"),
     (("submit", "tiny.toml", "--note", "n" * 1001), "--note has 1,001 characters; expected up to 1,000"),
-    (("submit", "tiny.toml", "--wait", *NOWHERE), "--wait shows a study of a database"),
+    (("submit", "tiny.toml", "--wait", *NOWHERE), "--wait needs the database, not --server"),
     (("submit", "tiny.toml", "--server", "ftp://x"), "--server ftp://x; expected a URL"),
     (("submit", "tiny.toml", "--server", "http://"), "--server http://; expected a URL"),
     (("submit", "tiny.toml", "--server", "http://[::1"), "--server http://[::1; expected a URL"),
@@ -61,7 +61,10 @@ COMMANDS = [
     (("stop", "y"), "no study 'y'"),
     (("stop", "x", "y"), "unexpected extra argument(s) (y)"),
     (("resume", "y"), "no study 'y'"),
-    (("resume", "x", "--lanes", 3, *NOWHERE), "--lanes is not for --server, whose workers carry the study on"),
+    (
+        ("resume", "x", "--lanes", 3, *NOWHERE),
+        "--lanes is for training here, but the workers of the queue carry 'x' on; leave it out",
+    ),
     (("priority", "x"), "Missing argument 'N'"),
     (("priority", "x", "high"), "N high; expected a whole number"),
     (("priority", "x", 1001), "--priority 1001; expected a whole number from -1000 to 1000"),
@@ -81,7 +84,6 @@ COMMANDS = [
     (("worker", "--retries", -1), "--retries -1; expected a whole number from 0 to 1000"),
     (("worker", "--label", ""), "--label ''; expected 1 to 100 printable characters"),
     (("worker", "--label", " "), "--label ' '; expected 1 to 100 printable characters"),
-    (("worker", "--data-dir", "missing"), "--data-dir missing is not a folder"),
     (("worker", "--on", "dask"), "--on dask; expected one of 'local', 'ray', 'slurm'"),
     (
         ("worker", "--on", "slurm"),
@@ -130,7 +132,6 @@ COMMANDS = [
     (("serve", "--tokens", "missing.json"), "--tokens missing.json: cannot be read"),
     (("serve", "--tokens", "broken.toml"), "--tokens broken.toml: is not a file of tokens"),
     (("serve", "--sweeps", "missing"), "--sweeps missing is not a folder"),
-    (("serve", "--data-dir", "missing"), "--data-dir missing is not a folder"),
     (
         ("serve", "--host", "no such host"),
         "--host no such host: anyone who reaches it could change studies; expected --tokens FILE or --no-auth",

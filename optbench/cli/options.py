@@ -1,7 +1,6 @@
 """Shared by all commands: the application, common options, and an open database."""
 
 import logging
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,12 +96,6 @@ Label = Annotated[
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag for the study; repeatable.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for the study.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
-
-
-def check_folder(option: str, folder: Path | None) -> None:
-    """Raise DefinitionError for a folder that is not there."""
-    if folder is not None and not os.path.isdir(folder):
-        raise DefinitionError(f"{option} {folder} is not a folder")
 
 
 def complete_study(begun: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, app, check_folder, opened, token_app
+from optbench.cli.options import DEFAULT_STORAGE, AsJson, DataDir, StorageUrl, app, opened, token_app
 from optbench.cli.output import console, print_json
 from optbench.cli.streams import print_error
 from optbench.defaults import user_name
@@ -39,9 +39,7 @@ def serve(
     from optbench.storage import open_storage
 
     count = (0 if read_only else 1) if workers is None else workers
-    _check(count, host, tokens, no_auth, read_only)
-    check_folder("--sweeps", sweeps)
-    check_folder("--data-dir", data_dir)
+    _check(count, host, tokens, no_auth, read_only, sweeps)
     held = None if tokens is None else TokenFile(tokens)
     if held is not None:
         held.tokens()  # refuses a file that cannot be used
@@ -66,7 +64,7 @@ def _ready(url: str) -> None:
     console.print(f"optbench on {url} (Ctrl-C stops it)", markup=False)
 
 
-def _check(workers: int, host: str, tokens: Path | None, no_auth: bool, read_only: bool) -> None:
+def _check(workers: int, host: str, tokens: Path | None, no_auth: bool, read_only: bool, sweeps: Path | None) -> None:
     """Raise DefinitionError for options that are wrong or exclude each other."""
     from optbench.service import LOOPBACK
     from optbench.worker.bounds import BOUNDS
@@ -82,6 +80,8 @@ def _check(workers: int, host: str, tokens: Path | None, no_auth: bool, read_onl
         raise DefinitionError(
             f"--host {host}: anyone who reaches it could change studies; expected --tokens FILE or --no-auth"
         )
+    if sweeps is not None and not sweeps.is_dir():
+        raise DefinitionError(f"--sweeps {sweeps} is not a folder")
 
 
 @token_app.command("add")

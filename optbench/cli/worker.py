@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optbench.choices import Engine
-from optbench.cli.options import (
-    DEFAULT_STORAGE,
-    AllowCode,
-    DataDir,
-    HeartbeatTimeout,
-    Label,
-    StorageUrl,
-    app,
-    check_folder,
-)
+from optbench.cli.options import DEFAULT_STORAGE, AllowCode, DataDir, HeartbeatTimeout, Label, StorageUrl, app
 from optbench.cli.streams import print_error
 from optbench.cli.train import Retries, WorkerCpus, WorkerGpus, check_local, placement
 from optbench.defaults import GRACE, HEARTBEAT_TIMEOUT, RETRIES
@@ -81,7 +72,6 @@ def worker(
     if workers != 1:
         raise DefinitionError("--workers is for --on ray; start the command again for one more worker here")
     check_local(worker_cpus, worker_gpus, None)
-    check_folder("--data-dir", data_dir)
     _check_database(storage)
     environment = {"OPTBENCH_STORAGE": storage} | ({} if cores is None else {"OPTBENCH_CORES": str(cores)})
     code = Supervisor(pool_command(options.words()), environment, print_error, lifetime=lifetime).run()
