@@ -42,7 +42,7 @@ class Crashing(FakeTrainer):
 
     def train(self):
         if self.always or any(job.hparams == self.first[0] for job in self.assigned.values()):
-            raise ValueError("shapes (2, 3)")
+            raise ValueError("shapes\n(2, 3)")
         return super().train()
 
 
@@ -55,7 +55,7 @@ def crash(monkeypatch):
 
         def build(*_):
             if where == "building":
-                raise ValueError("shapes (2, 3)")
+                raise ValueError("shapes\n(2, 3)")
             return FakeTrainer() if where == "nowhere" else Crashing(first, where == "training")
 
         class Faked(Session):

@@ -43,6 +43,7 @@ from optbench.worker.stop import SIGNALS, Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
 CRASHED = 3  # workers that a study crashed, after which it counts as one that can never run
+LONGEST_REASON = 300  # characters of an error that the log repeats; TensorFlow's hold a traceback
 LONGEST = 10.0  # seconds between two looks at the queue, once nothing was there for a while
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -120,7 +121,7 @@ class Pooled:
         log.error("%s crashed this worker", place.study, exc_info=problem)
         times = self.crashes.add(place)
         if times > self.crashes.most:
-            what = f"{type(problem).__name__}: {problem}"
+            what = f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:LONGEST_REASON]
             self._leave_crashing(place, f"it crashed a worker {times} times in a row, the last time with {what}")
 
     def _leave_crashing(self, place: Place, why: str) -> None:
@@ -147,7 +148,8 @@ class Pooled:
         try:
             finals = open_finals(self.storage, study, asked, study.digests, study.facts)
         except StudyError as problem:
-            return f"{study.finished} trials; no finals: {problem}", None
+            why = str(problem).removeprefix(f"finals of {study.name!r}: ")
+            return f"{study.finished} trials; no finals: {why}", None
         outcome = f"{study.finished} trials; its finals are {finals.name!r}"
         return outcome, None if finals.state is StudyState.DONE else finals.study_id
 
