@@ -162,11 +162,19 @@ def connect() -> None:
             log_to_driver=False,  # the progress comes from the database
             configure_logging=False,
         )
+        _hush()
     except (OSError, RuntimeError, ValueError) as problem:
         line = " ".join(str(problem).split())[:200]
         raise EngineError(
             f"--on ray: no Ray cluster answers ({line}); `ray start --head` starts one, RAY_ADDRESS names another"
         ) from problem
+
+
+def _hush() -> None:
+    """Keeps what Ray says of lost workers and nodes off standard output, where --json prints. No public option does."""
+    import ray._private.worker
+
+    ray._private.worker._worker_logs_enabled = False
 
 
 def _reach(address: str) -> None:

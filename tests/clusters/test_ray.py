@@ -88,6 +88,7 @@ def test_killed_workers_actors_and_nodes_cost_no_trial(sweep, storage, cluster):
     output, _ = process.communicate(timeout=200)
     cluster.start_node("second")
     assert process.returncode == 0, output
+    assert "raylet" not in output  # Ray's own lines, of the actor and the node
     assert_over(storage, 300)
 
 
