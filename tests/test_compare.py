@@ -42,10 +42,8 @@ from tests.test_study import TRAINER
 
 
 @pytest.fixture
-def storage(tmp_path):
-    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
-    yield opened
-    opened.close()
+def url(new_url):
+    return new_url("sqlite")
 
 
 def test_a_confirmation_trains_the_best_trials_on_seeds_that_searches_share(storage):

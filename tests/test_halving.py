@@ -12,7 +12,6 @@ from optbench.report.page import report
 from optbench.scheduler.attributes import TrialSystemAttribute
 from optbench.scheduler.pruner import HalvingPruner, rungs
 from optbench.scheduler.states import Decision, Ending, State
-from optbench.storage import open_storage
 from tests.filled import peak, run, search
 from tests.test_study import TRAINER, epoch, finish, study_of
 
@@ -20,10 +19,8 @@ values = st.sampled_from([0.1, 0.5, 0.6, 0.61, 0.7, 0.7000000000000001, 0.9])
 
 
 @pytest.fixture
-def storage(tmp_path):
-    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
-    yield opened
-    opened.close()
+def url(new_url):
+    return new_url("sqlite")
 
 
 def test_the_epochs_after_which_it_decides_end_at_half_of_all():

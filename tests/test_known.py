@@ -11,7 +11,7 @@ from optbench.definition.sweep import Finals
 from optbench.errors import DefinitionError, StudyError
 from optbench.optimizers import OPTIMIZERS
 from optbench.scheduler.plan import params_of
-from optbench.storage import find_study, open_storage
+from optbench.storage import find_study
 from optbench.worker.creation import create_study
 from tests.conftest import sweep_of
 
@@ -140,10 +140,8 @@ def test_a_list_of_fixed_trials_has_neither(key):
 
 
 @pytest.fixture
-def storage(tmp_path):
-    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
-    yield opened
-    opened.close()
+def url(new_url):
+    return new_url("sqlite")
 
 
 def test_an_earlier_study_is_continued_without_known_settings_unless_its_file_asks_for_them(storage):
