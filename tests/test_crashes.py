@@ -8,25 +8,24 @@ import pytest
 from optbench.launchers import supervisor
 from optbench.launchers.supervisor import Supervisor
 from optbench.scheduler.states import State, StudyState, Wish
-from optbench.storage import find_study, open_storage, trials
+from optbench.storage import find_study, trials
 from optbench.storage.event_log import EventKind, note, recent_events
-from optbench.storage.pool import PoolWorker, name_of
+from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Submission, find_place, places
 from optbench.storage.steering import steer
+from optbench.storage.worker_names import name_start
 from optbench.worker import pool
 from optbench.worker.pool import Pooled
 from optbench.worker.session import Options, Session
-from optbench.worker.stop import PREDECESSORS
+from optbench.worker.stop import PREDECESSORS, SERIES
 from optbench.worker.submission import submit
 from tests.conftest import sweep_of
 from tests.light import FakeTrainer
 
 
 @pytest.fixture
-def storage(tmp_path):
-    opened = open_storage(f"sqlite:///{tmp_path}/x.db", create=True)
-    yield opened
-    opened.close()
+def url(new_url):
+    return new_url("sqlite")
 
 
 class Crashing(FakeTrainer):
@@ -135,8 +134,8 @@ def test_a_study_whose_processes_are_killed_again_and_again_is_left_to_others(
 
     def took(session):
         for process in range(1, killed + 1):
-            note(session, EventKind.TAKEN, "", study="bad", worker=f"{name_of(process)}0")
-        note(session, EventKind.TAKEN, "", study="good", worker=f"{name_of(41)}0")
+            note(session, EventKind.TAKEN, "", study="bad", worker=f"{name_start(process)}0")
+        note(session, EventKind.TAKEN, "", study="good", worker=f"{name_start(41)}0")
 
     storage.write(took)
     monkeypatch.setenv(PREDECESSORS, " ".join(map(str, [*range(1, killed + 1), 41])))
@@ -154,13 +153,15 @@ def test_a_supervisor_tells_a_worker_which_processes_before_it_were_killed(monke
     code = (
         "import os, signal, sys\n"
         f"said = open({str(said)!r}, 'a+')\n"
-        f"print(os.getpid(), os.environ[{PREDECESSORS!r}], file=said, flush=True)\n"
+        f"print(os.environ[{SERIES!r}], os.getpid(), os.environ[{PREDECESSORS!r}], file=said, flush=True)\n"
         "said.seek(0)\n"
         "if len(said.readlines()) < 3: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert Supervisor([sys.executable, "-c", code], {}, lambda line: None).run() == 0
+    one = Supervisor([sys.executable, "-c", code], {}, lambda line: None)
+    assert one.run() == 0
     first, second, third = (line.split() for line in said.read_text().splitlines())
-    assert (first[1:], second[1:], third[1:]) == ([], first[:1], [first[0], second[0]])
+    assert (first[2:], second[2:], third[2:]) == ([], [first[1]], [first[1], second[1]])
+    assert {first[0], second[0], third[0]} == {one.series}
 
 
 def test_a_supervisor_that_waits_before_the_next_start_ends_with_the_number_of_the_signal(monkeypatch):

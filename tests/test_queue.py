@@ -1,5 +1,6 @@
 """The queue and the pool: places, wishes, the order of studies, who takes what, and the log."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -151,10 +152,35 @@ def test_a_worker_leaves_a_study_that_it_declined_to_others_until_it_is_asked_fo
 def test_workers_that_a_study_crashed_are_counted_apart_from_those_that_lack_its_data(storage):
     place = submit(storage, sweep_of(), "x", Submission(owner="ada")).place
     lacking, *crashed = (worker(storage) for _ in range(4))
-    assert lacking.decline(place, "there is no file x.csv") == 1
-    assert [one.decline(place, "ValueError", crashed=True) for one in crashed] == [1, 2, 3]
+    lacking.decline(place, "there is no file x.csv")
+    assert [one.leave_crashing(place, "ValueError") for one in crashed] == [1, 2, 3]
     assert storage.read(read_queue)[0].declined.workers == 4
     assert taken(crashed[0]) is None
+
+
+def test_what_a_worker_said_of_a_study_is_not_said_again_by_those_that_are_started_after_it(storage, monkeypatch):
+    place = submit(storage, sweep_of(), "x", Submission(owner="ada")).place
+    why = "there is no file 10%_x.csv " + 1000 * "!"
+    made = {}
+    for process, series in ((1, "00aaaaaa"), (2, "00aaaaaa"), (3, "0_aaaaaa"), (4, "aaaaaa")):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        made[process] = worker(storage, series=series)
+
+    def said():
+        found = [one for one in recent_events(storage) if one.kind is EventKind.DECLINED]
+        return [(one.worker.split("-")[-2], one.text) for one in found]
+
+    made[1].decline(place, why)
+    assert said() == [("1", why[:1000])]
+    made[2].decline(place, why)
+    assert said() == [("2", why[:1000])]
+    assert storage.read(read_queue)[0].declined.workers == 1
+    made[3].decline(place, why)
+    made[4].decline(place, why)
+    made[2].decline(place, "no memory")
+    assert said() == [*((number, why[:1000]) for number in "234"), ("2", "no memory")]
+    assert storage.read(read_queue)[0].declined.workers == 3
+    assert [made[process].leave_crashing(place, "ValueError") for process in (1, 2, 3)] == [1, 1, 2]
 
 
 def test_to_submit_again_changes_what_was_said_and_nothing_else(storage):

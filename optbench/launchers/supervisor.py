@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import IO
 
 from optbench.exits import FINAL, after_signal
 from optbench.launchers.systemd import VARIABLES, Systemd
-from optbench.worker.stop import OWNER, PREDECESSORS, SIGNALS
+from optbench.worker.stop import OWNER, PREDECESSORS, SERIES, SIGNALS
 
 FIRST, LONGEST = 1.0, 60.0  # seconds before it is started again; twice as many after each death
 STEADY = 600.0  # a worker that lived for so many seconds starts with the first wait again
@@ -37,6 +38,7 @@ class Supervisor:
         self.command, self.environment, self.say = command, environment, say
         self.cores, self.output = cores, output
         self.deadline = None if lifetime is None else time.monotonic() + lifetime
+        self.series = uuid.uuid4().hex[:8]
         self.process: subprocess.Popen[bytes] | None = None
         self.killed: list[int] = []  # the processes that did not live long, in a row, each killed by a signal
         self.stopping = False
@@ -86,8 +88,8 @@ class Supervisor:
 
     def _run_once(self) -> int:
         """The exit code of the worker after starting it once; negative if a signal killed it."""
-        killed = " ".join(map(str, self.killed))
-        environment = os.environ | self.environment | {OWNER: str(os.getpid()), PREDECESSORS: killed}
+        known = {OWNER: str(os.getpid()), SERIES: self.series, PREDECESSORS: " ".join(map(str, self.killed))}
+        environment = os.environ | self.environment | known
         environment = {name: value for name, value in environment.items() if name not in VARIABLES}
         left = [] if self.deadline is None else [f"--lifetime={max(self.deadline - time.monotonic(), 0):.3f}"]
         self.process = subprocess.Popen(

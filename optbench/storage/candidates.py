@@ -15,6 +15,7 @@ from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool
 from optbench.storage.study_reader import read_records
 from optbench.storage.study_records import StudyRecord
+from optbench.storage.worker_names import series_of
 
 
 class QueueState(enum.StrEnum):
@@ -107,7 +108,7 @@ def read_queue(session: Session) -> list[Candidate]:
     made = candidates(session, read_places(session))
     found = declines(session, {one.place.study: one.place.asked for one in made if one.state is QueueState.WAITING})
     declined = {
-        study: Declined(workers=len({worker for worker, _ in left}), reason=left[-1][1])
+        study: Declined(workers=len({series_of(worker) for worker, _ in left}), reason=left[-1][1])
         for study, left in found.items()
         if left
     }

@@ -4,7 +4,6 @@ import enum
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from optbench.storage.engine import Storage
 from optbench.storage.liveness import clock
 from optbench.storage.schema import events, receivers, schema_version
+from optbench.storage.worker_names import series_of
 
 KEPT = 10_000
 LONGEST = 1000  # characters of a text
@@ -64,6 +64,16 @@ def note(session: Session, kind: EventKind, text: str, *, study: str | None = No
         session.execute(events.delete().where(events.c.id <= number - KEPT))
 
 
+def take_over(session: Session, kind: EventKind, text: str, *, study: str, since: datetime, worker: str) -> bool:
+    """Whether a worker of the same series has noted this since then. The event becomes that of `worker`."""
+    series = events.c.worker.endswith(f"-{series_of(worker)}", autoescape=True)
+    same = events.c.kind == kind.value, events.c.study_name == study, events.c.text == text[:LONGEST], series
+    # Read without a lock first: an update that searches would lock every event.
+    found = session.scalars(select(events.c.id).where(*same, events.c.at >= since)).all()
+    session.execute(update(events).where(events.c.id.in_(found)).values(worker=worker))
+    return bool(found)
+
+
 def recent_events(
     storage: Storage, study: str | None = None, count: int = 50, after: int | None = None
 ) -> list[EventRecord]:
@@ -112,10 +122,16 @@ def declines(
     return found
 
 
-def last_taken(session: Session, worker: str) -> Any:
-    """The event of the last study that a worker whose name begins so took; None if it took none."""
-    taken = events.c.kind == EventKind.TAKEN.value, events.c.worker.startswith(worker, autoescape=True)
-    return session.execute(select(events).where(*taken).order_by(events.c.id.desc()).limit(1)).first()
+def last_taken(storage: Storage, workers: Collection[str]) -> list[tuple[str, datetime]]:
+    """The last study that each of these workers took, and when. Each is given by the beginning of its name."""
+
+    def work(session: Session) -> list[tuple[str, datetime]]:
+        taken = select(events).where(events.c.kind == EventKind.TAKEN.value).order_by(events.c.id.desc()).limit(1)
+        ours = (taken.where(events.c.worker.startswith(start, autoescape=True)) for start in workers)
+        rows = [session.execute(query).first() for query in ours]
+        return [(row.study_name, row.at) for row in rows if row is not None]
+
+    return storage.read(work)
 
 
 def newest_event(storage: Storage) -> int:

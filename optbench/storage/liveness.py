@@ -31,9 +31,12 @@ def lives(row: Any, now: datetime) -> bool:
 
 
 class Watch:
-    """How one worker judges which of the others are dead. It measures time by its own monotonic clock."""
+    """How one worker judges which of the others are dead. It measures time by its own monotonic clock.
 
-    def __init__(self, worker: str, timeout: int) -> None:
+    `worker` is its name; None if a process that is no worker watches them.
+    """
+
+    def __init__(self, worker: str | None, timeout: int) -> None:
         self.worker, self.timeout = worker, timeout
         self.beaten = time.monotonic()  # when this worker last wrote a heartbeat
         self.unchanged: dict[str, tuple[datetime, float]] = {}  # others: last heartbeat, and since when it is the last

@@ -3,7 +3,6 @@
 import enum
 import os
 import socket
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from optbench.storage.liveness import Watch, clock, is_young
 from optbench.storage.optuna_private import models
 from optbench.storage.queue import read_places
 from optbench.storage.schema import pool
+from optbench.storage.worker_names import new_name
 
 
 class PoolState(enum.StrEnum):
@@ -62,13 +62,11 @@ class PoolRecord:
         return is_young(self.heartbeat_age, self.timeout)
 
 
-def name_of(process: int) -> str:
-    """The beginning of the name of the worker in that process of this machine."""
-    return f"{socket.gethostname()[:200]}-{process}-"
-
-
 class PoolWorker:
-    """One worker of the pool, as the database knows it. `study_id` is the study that it trains; None if it is idle."""
+    """One worker of the pool, as the database knows it. `study_id` is the study that it trains; None if it is idle.
+
+    `series` is what its name shares with the workers that its supervisor started before it; None begins a new one.
+    """
 
     def __init__(
         self,
@@ -78,10 +76,11 @@ class PoolWorker:
         gpu: bool,
         cores: int,
         heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+        series: str | None = None,
     ) -> None:
         self.storage, self.label, self.gpu, self.cores = storage, label, gpu, cores
         self.heartbeat_timeout = heartbeat_timeout
-        self.name = f"{name_of(os.getpid())}{uuid.uuid4().hex[:8]}"
+        self.name = new_name(series)
         self.study_id: int | None = None
         self.drained = False  # whether it was seen to be draining, so that this outlasts the loss of its row
         self.watch = Watch(self.name, heartbeat_timeout)
@@ -145,7 +144,7 @@ class LostWorkers:
     """Removes the dead workers of the pool for a process that is none of them: the last one has no other worker."""
 
     def __init__(self, storage: Storage) -> None:
-        self.storage, self.watch = storage, Watch("", HEARTBEAT_TIMEOUT)
+        self.storage, self.watch = storage, Watch(None, HEARTBEAT_TIMEOUT)
 
     def look(self) -> None:
         """Look once, of many times: less than half of a heartbeat timeout apart. Raises StorageError."""

@@ -1,6 +1,6 @@
 """How a worker of the pool chooses studies from the queue, and when it leaves one for another."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from optbench.scheduler.states import Need
 from optbench.storage.candidates import Candidate, candidates, in_order
-from optbench.storage.engine import Storage
-from optbench.storage.event_log import EventKind, declines, last_taken, note
+from optbench.storage.event_log import EventKind, declines, note, take_over
 from optbench.storage.liveness import clock, lives
-from optbench.storage.pool import PoolWorker, name_of
+from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Place, read_places
 from optbench.storage.schema import pool, queue
+from optbench.storage.worker_names import series_of
 
 
 class Taker:
@@ -57,20 +57,25 @@ class Taker:
         self.worker.study_id = None
         self.storage.write(lambda session: session.execute(idle))
 
-    def decline(self, place: Place, why: str, crashed: bool = False) -> int:
-        """Leave the study to others until it is submitted or resumed, and say why, once.
+    def decline(self, place: Place, why: str) -> None:
+        """Leave the study, which this worker cannot run, to others until it is submitted or resumed, and say why."""
+        self.storage.write(lambda session: self._leave(session, place, EventKind.DECLINED, why))
 
-        Returns how many workers have left it now for the same kind of reason: that it crashed them, or another one.
-        """
-        self.declined[place.study_id] = place.asked
-        kind = EventKind.CRASHED if crashed else EventKind.DECLINED
+    def leave_crashing(self, place: Place, why: str) -> int:
+        """Leave the study, which crashes this worker, to others. Returns how many workers have done so by now."""
 
         def work(session: Session) -> int:
-            note(session, kind, why, study=place.study, worker=self.worker.name)
-            left = declines(session, {place.study: place.asked}, [kind])[place.study]
-            return len({worker for worker, _ in left})
+            self._leave(session, place, EventKind.CRASHED, why)
+            left = declines(session, {place.study: place.asked}, [EventKind.CRASHED])[place.study]
+            return len({series_of(worker) for worker, _ in left})
 
         return self.storage.write(work)
+
+    def _leave(self, session: Session, place: Place, kind: EventKind, why: str) -> None:
+        """What a worker of the same series has said before is not said again: its event becomes this worker's."""
+        self.declined[place.study_id] = place.asked
+        if not take_over(session, kind, why, study=place.study, since=place.asked, worker=self.worker.name):
+            note(session, kind, why, study=place.study, worker=self.worker.name)
 
     def should_leave(self) -> bool:
         """Whether the worker was asked to drain, or a study of a higher priority than its own calls it away."""
@@ -117,13 +122,3 @@ class Taker:
 def fits(worker: Any, place: Place) -> bool:
     """Whether a worker, or its row, has the label and what the study needs."""
     return bool(worker.label == place.label and (worker.gpu or place.needs is not Need.GPU))
-
-
-def last_took(storage: Storage, processes: Collection[int], place: Place) -> int:
-    """How many of these processes of this machine took the study last, since it was last asked for."""
-
-    def work(session: Session) -> int:
-        last = [last_taken(session, name_of(process)) for process in processes]
-        return sum(row is not None and row.study_name == place.study and row.at >= place.asked for row in last)
-
-    return storage.read(work)

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import uuid
 from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
@@ -19,6 +18,7 @@ from optbench.storage.liveness import Watch, clock, is_young, lives
 from optbench.storage.optuna_private import models
 from optbench.storage.rows import attribute, end
 from optbench.storage.schema import ATTACHED, epochs, workers
+from optbench.storage.worker_names import new_name
 
 
 class Worker:
@@ -26,7 +26,7 @@ class Worker:
 
     def __init__(self, study_id: int, heartbeat_timeout: int = HEARTBEAT_TIMEOUT) -> None:
         self.study_id, self.heartbeat_timeout = study_id, heartbeat_timeout
-        self.name = f"{socket.gethostname()[:200]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.name = new_name()
         self.watch = Watch(self.name, heartbeat_timeout)
 
     def rejoin(self, session: Session) -> None:

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from optbench.scheduler.states import Decision
 from optbench.storage import Storage
+from optbench.storage.event_log import last_taken
 from optbench.storage.queue import Place
-from optbench.storage.taking import last_took
+from optbench.storage.worker_names import name_start
 from optbench.worker.events import Event, Listener, TrialFinished
 from optbench.worker.stop import PREDECESSORS
 
@@ -43,4 +44,5 @@ class Crashes:
         """How many of the processes before this one were killed while they trained the study."""
         if not self.predecessors or (place.study_id, place.asked) in self.sound:
             return 0
-        return last_took(self.storage, self.predecessors, place)
+        taken = last_taken(self.storage, [name_start(process) for process in self.predecessors])
+        return sum(study == place.study and at >= place.asked for study, at in taken)

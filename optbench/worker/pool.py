@@ -39,7 +39,7 @@ from optbench.worker.journal import Journal, say
 from optbench.worker.patience import Patience
 from optbench.worker.presence import POLL, Presence
 from optbench.worker.session import Options, Session
-from optbench.worker.stop import SIGNALS, Stop, StopRequest, strictest
+from optbench.worker.stop import SERIES, SIGNALS, Stop, StopRequest, strictest
 
 log = logging.getLogger(__name__)
 CRASHED = 3  # workers that a study crashed, after which it counts as one that can never run
@@ -126,7 +126,7 @@ class Pooled:
 
     def _leave_crashing(self, place: Place, why: str) -> None:
         say(f"{place.study} is left to other workers: {why}")
-        if self.taker.decline(place, why, crashed=True) >= CRASHED:
+        if self.taker.leave_crashing(place, why) >= CRASHED:
             set_problem(self.storage, place, f"{CRASHED} workers left it; {why}", self.worker.name)
 
     def _decline(self, place: Place, problem: OptbenchError) -> None:
@@ -193,6 +193,7 @@ def main() -> int:
                     gpu=has_gpu(),
                     cores=cores(),
                     heartbeat_timeout=given.heartbeat_timeout,
+                    series=os.environ.get(SERIES),
                 )
                 Pooled(worker, options, given.exit_when_idle).run(stop)
             finally:

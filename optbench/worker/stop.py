@@ -10,6 +10,7 @@ from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 OWNER = "OPTBENCH_OWNER"  # the id of the process that started this worker; the worker stops when it has ended
+SERIES = "OPTBENCH_SERIES"  # how the names of all the workers end that one supervisor starts, one after the other
 PREDECESSORS = "OPTBENCH_PREDECESSORS"  # the ids of the processes before this one that were soon killed, in a row
 
 

@@ -1,0 +1,20 @@
+"""The names of workers: MACHINE-PROCESS-SERIES. A supervisor gives all workers that it starts in turn one series."""
+
+import os
+import socket
+import uuid
+
+
+def name_start(process: int) -> str:
+    """How the names of all workers begin that ever ran in a process of that id on this machine."""
+    return f"{socket.gethostname()[:200]}-{process}-"
+
+
+def new_name(series: str | None = None) -> str:
+    """The name of the worker in this process, in that series or in a new one."""
+    return f"{name_start(os.getpid())}{series or uuid.uuid4().hex[:8]}"
+
+
+def series_of(worker: str) -> str:
+    """The series of the worker with that name."""
+    return worker.rpartition("-")[2]
