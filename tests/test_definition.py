@@ -221,6 +221,7 @@ INVALID = {
     "a huge network": ({"model": {"hidden": [10**9]}}, "expected at most 20,000,000"),
     "too many lanes": ({"lanes": 9999}, "lanes = 9999; expected 256 or less"),
     "no name": ({"name": " "}, "' ' cannot be a study's name"),
+    "a name with a dot between slashes": ({"name": "a/./b"}, "'a/./b' cannot be a study's name"),
 }
 
 

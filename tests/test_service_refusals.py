@@ -98,6 +98,8 @@ BODIES = {
     "a study of spaces": (body(study="  "), JSON, 422, "cannot be a study's name"),
     "a study like an option": (body(study="--help"), JSON, 422, "cannot be a study's name"),
     "a study with a NUL": (body(study="a\0b"), JSON, 422, "cannot be a study's name"),
+    "a study of the folder above": (body(study=".."), JSON, 422, "study: '..' cannot be a study's name"),
+    "a study with a slash at its end": (body(study="a/"), JSON, 422, "study: 'a/' cannot be a study's name"),
     "a long study": (body(study="s" * 301), JSON, 422, "cannot be a study's name"),
     "a study of numbers": (body(study=7), JSON, 422, "study = 7; expected text"),
     "a sweep without a name": (body(table(name=None)), JSON, 422, "the definition: 'name' is missing"),

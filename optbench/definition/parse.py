@@ -54,11 +54,16 @@ def parse(table: Mapping[str, Any], where: str, flags: Collection[str] = ()) -> 
 
 
 def check_study_name(name: str, where: str) -> None:
-    """Raise DefinitionError for a name that a table or a shell would mangle."""
+    """Raise DefinitionError for a name that a table, a shell or a URL would mangle."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable() or name.startswith("-"):
         raise DefinitionError(
             f"{where}: {name[:40]!r} cannot be a study's name; expected 1 to {MAX_NAME} printable characters, not only "
             "spaces, and no - at the beginning"
+        )
+    if {"", ".", ".."} & set(name.split("/")):
+        raise DefinitionError(
+            f"{where}: {name[:40]!r} cannot be a study's name; expected something other than . or .. before and after "
+            "each slash, because names stand in addresses"
         )
 
 
