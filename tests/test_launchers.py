@@ -90,9 +90,9 @@ def test_without_the_engine_a_line_says_what_to_type(tmp_path, monkeypatch):
 def test_a_ray_cluster_that_does_not_answer_is_refused_before_the_database_is_asked(words, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     write_toml(tmp_path / "tiny.toml", TINY)
-    for address, why in {"127.0.0.1:1": "Connection refused", "127.0.0.1:99999": "Port out of range"}.items():
+    for address, why, code in ("127.0.0.1:1", "Connection refused", 3), ("127.0.0.1:99999", "Port out of range", 2):
         monkeypatch.setenv("RAY_ADDRESS", address)
-        said = in_process(*words, "--on", "ray", *SERVER, cwd=tmp_path, code=2)
+        said = in_process(*words, "--on", "ray", *SERVER, cwd=tmp_path, code=code)
         assert said.startswith("optbench: --on ray: no Ray cluster answers (")
         assert why in said
         assert said.count("\n") == 1

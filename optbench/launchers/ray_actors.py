@@ -166,7 +166,8 @@ def connect() -> None:
     except (OSError, RuntimeError, ValueError) as problem:
         line = " ".join(str(problem).split())[:200]
         raise EngineError(
-            f"--on ray: no Ray cluster answers ({line}); `ray start --head` starts one, RAY_ADDRESS names another"
+            f"--on ray: no Ray cluster answers ({line}); `ray start --head` starts one, RAY_ADDRESS names another",
+            passing=not isinstance(problem, ValueError),
         ) from problem
 
 
