@@ -4,6 +4,7 @@ import http.server
 import json
 import re
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -12,7 +13,7 @@ from optbench.exits import ExitCode
 from optbench.service.client import Server
 from optbench.service.web.sessions import FAILURES
 from optbench.service.web.tokens import Scope
-from optbench.storage import find_study
+from optbench.storage import find_study, open_storage
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import find_place
 from tests.commands import in_process
@@ -42,6 +43,16 @@ def client(tmp_path, monkeypatch):
         monkeypatch.setenv("OPTBENCH_STORAGE", "sqlite:////nowhere/x.db")
         made.typed = lambda *words, code=0: in_process(*words, cwd=tmp_path, code=code)
         yield made
+
+
+def test_a_database_that_is_typed_comes_before_a_server_of_the_environment(client, tmp_path):
+    local = "--storage", f"sqlite:///{tmp_path}/local.db"
+    with closing(open_storage(local[1], create=True)) as storage:
+        run(storage, search(trials=12), "here", peak)
+    assert [one["name"] for one in json.loads(client.typed("studies", "--json", *local))] == ["here"]
+    server = "--server", f"http://127.0.0.1:{client.port}"
+    for options in (*local, *server), (*server, *local):
+        assert "--storage; leave one of them out" in client.typed("studies", *options, code=ExitCode.REFUSED)
 
 
 def test_sweeps_are_submitted_and_steered_through_a_server(client):

@@ -45,10 +45,30 @@ app.add_typer(data_app, name="data")
 token_app = typer.Typer(help="Make and remove the tokens of `optbench serve`.", rich_markup_mode=None)
 app.add_typer(token_app, name="token")
 
+
+def _one_source(context: typer.Context, server: str | None) -> str | None:
+    """The server, unless the database was typed and the server comes from OPTBENCH_SERVER."""
+    typed = [name for name in ("server", "storage") if _was_typed(context, name)]
+    if len(typed) > 1:
+        raise DefinitionError(f"--server {server} and --storage; leave one of them out")
+    return None if typed == ["storage"] else server
+
+
+def _was_typed(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 DEFAULT_STORAGE = STORAGE
 StorageUrl = Annotated[
     str,
-    typer.Option("--storage", metavar="URL", envvar=STORAGE_VARIABLE, help="Use the database at this SQLAlchemy URL."),
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar=STORAGE_VARIABLE,
+        is_eager=True,  # read before --server, which asks whether it was typed
+        help="Use the database at this SQLAlchemy URL.",
+    ),
 ]
 ServerUrl = Annotated[
     str | None,
@@ -56,6 +76,7 @@ ServerUrl = Annotated[
         "--server",
         metavar="URL",
         envvar="OPTBENCH_SERVER",
+        callback=_one_source,
         help="Use this `optbench serve` and OPTBENCH_TOKEN, not a database. [default: none]",
     ),
 ]
