@@ -29,6 +29,8 @@ from optbench.scheduler.states import Need, Wish
 from optbench.worker.stop import Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optbench.definition.sweep import Sweep
     from optbench.storage import Storage
     from optbench.storage.about import About
@@ -57,16 +59,13 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Put a sweep into the queue, for the workers that wait there. Example: optbench submit quickstart"""
-    from optbench.cli import remote
-    from optbench.cli.running import print_study
-    from optbench.definition import check_study_name, load
-    from optbench.storage.about import About, check_about
+    from optbench.definition import load
+    from optbench.storage.about import About
     from optbench.storage.queue import Submission
     from optbench.worker.bounds import check_counts
 
     check_counts(flags=True, priority=priority, max_workers=max_workers)
-    given = {"epochs": epochs, "seed": seed}
-    overrides = {key: value for key, value in given.items() if value is not None}
+    overrides = {key: value for key, value in {"epochs": epochs, "seed": seed}.items() if value is not None}
     if server is not None:
         if wait:
             raise DefinitionError("--wait needs the database, not --server; leave one of them out")
@@ -74,21 +73,28 @@ def submit(
             "study": study, "priority": priority, "max_workers": max_workers, "needs": needs, "label": label,
             "tags": tag, "note": note, "trials": trials,
         }  # fmt: skip
-        made = remote.submit(server, name, overrides, asked)
-        if as_json:
-            print_study(remote.show(server, made.study))
-        else:
-            print_line(_became(made.study, made.queued, made.finished) + f" of {made.server}" * (not made.finished))
+        _send(server, name, overrides, asked, as_json)
         return
     sweep = load(name, overrides if trials is None else {**overrides, "trials": trials})
-    if study is not None:
-        check_study_name(study, "--study")
     about = About(owner=user_name(), tags=tuple(tag or ()), note=note)
-    check_about(about)
     submission = Submission(
         owner=user_name(), priority=priority, max_workers=max_workers, label=label, needs=needs, trials=trials
     )
-    _put(storage, sweep, study or sweep.name, submission, about, wait, as_json)
+    _put(storage, sweep, sweep.name if study is None else study, submission, about, wait, as_json)
+
+
+def _send(
+    server: str, sweep: str, overrides: "Mapping[str, object]", asked: "Mapping[str, object]", as_json: bool
+) -> None:
+    """Put the study into the queue of a server, and say what became of it."""
+    from optbench.cli import remote
+    from optbench.cli.running import print_study
+
+    made = remote.submit(server, sweep, overrides, asked)
+    if as_json:
+        print_study(remote.show(server, made.study))
+    else:
+        print_line(_became(made.study, made.queued, made.finished) + f" of {made.server}" * (not made.finished))
 
 
 def _put(
@@ -96,10 +102,14 @@ def _put(
 ) -> None:
     """Put the study into the queue, wait for it if asked to, and say what became of it."""
     from optbench.cli.running import print_study
+    from optbench.definition import check_study_name
     from optbench.exports.records import shown
     from optbench.storage import open_storage
+    from optbench.storage.about import check_about
     from optbench.worker.submission import submit as put
 
+    check_study_name(name, "--study")
+    check_about(about)
     storage = open_storage(url, create=sweep.start is None)
     try:
         found = put(storage, sweep, name, submission, about)
