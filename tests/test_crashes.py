@@ -13,7 +13,7 @@ from optbench.storage.event_log import EventKind, note, recent_events
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Submission, find_place, places
 from optbench.storage.steering import steer
-from optbench.storage.worker_names import name_start
+from optbench.storage.worker_names import name_of
 from optbench.worker import pool
 from optbench.worker.pool import Pooled
 from optbench.worker.session import Options, Session
@@ -132,13 +132,22 @@ def test_a_study_whose_processes_are_killed_again_and_again_is_left_to_others(
     put(storage, "good")
     crash("nowhere")
 
-    def took(session):
-        for process in range(1, killed + 1):
-            note(session, EventKind.TAKEN, "", study="bad", worker=f"{name_start(process)}0")
-        note(session, EventKind.TAKEN, "", study="good", worker=f"{name_start(41)}0")
+    processes, others, lost = range(1, killed + 1), (41, 42, 43), (1, 41, 42)
 
-    storage.write(took)
-    monkeypatch.setenv(PREDECESSORS, " ".join(map(str, [*range(1, killed + 1), 41])))
+    def take(session):
+        for process in (*processes, *others):
+            note(session, EventKind.TAKEN, "", study="bad", worker=name_of(process, "0"))
+        note(session, EventKind.TAKEN, "", study="good", worker=name_of(41, "0"))
+        for process in lost:
+            study = {1: "bad", 41: "good", 42: None}[process]
+            note(session, EventKind.WORKER_LOST, "", study=study, worker=name_of(process, "0"))
+
+    storage.write(take)
+    with monkeypatch.context() as patched:
+        patched.setattr("optbench.storage.worker_names.os.getpid", lambda: 43)
+        PoolWorker(storage, label=None, gpu=False, cores=1, series="0").heartbeat()  # idle when it was killed
+    monkeypatch.setenv(PREDECESSORS, " ".join(map(str, (*processes, *others))))
+    monkeypatch.setenv(SERIES, "0")
     work(storage)
     assert find_study(storage, "good").state is StudyState.DONE
     assert (find_study(storage, "bad").state is StudyState.DONE) != left

@@ -122,18 +122,6 @@ def declines(
     return found
 
 
-def last_taken(storage: Storage, workers: Collection[str]) -> list[tuple[str, datetime]]:
-    """The last study that each of these workers took, and when. Each is given by the beginning of its name."""
-
-    def work(session: Session) -> list[tuple[str, datetime]]:
-        taken = select(events).where(events.c.kind == EventKind.TAKEN.value).order_by(events.c.id.desc()).limit(1)
-        ours = (taken.where(events.c.worker.startswith(start, autoescape=True)) for start in workers)
-        rows = [session.execute(query).first() for query in ours]
-        return [(row.study_name, row.at) for row in rows if row is not None]
-
-    return storage.read(work)
-
-
 def newest_event(storage: Storage) -> int:
     """The id of the newest event; 0 if there is none."""
     return storage.read(_newest)

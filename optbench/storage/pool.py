@@ -3,7 +3,7 @@
 import enum
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from optbench.storage.event_log import EventKind, note
 from optbench.storage.liveness import Watch, clock, is_young
 from optbench.storage.optuna_private import models
 from optbench.storage.queue import read_places
-from optbench.storage.schema import pool
+from optbench.storage.schema import events, pool
 from optbench.storage.worker_names import new_name
 
 
@@ -166,6 +166,21 @@ def _note_lost(session: Session, lost: Sequence[Any]) -> None:
         study = session.get(models.StudyModel, row.study_id) if row.study_id is not None else None
         name = None if study is None else study.study_name
         note(session, EventKind.WORKER_LOST, "its heartbeats stopped", study=name, worker=row.worker)
+
+
+def last_held(storage: Storage, workers: Collection[str]) -> list[tuple[str, datetime]]:
+    """The studies that these workers, which are dead, trained when they died, and when they took them."""
+
+    def work(session: Session) -> list[tuple[str, datetime]]:
+        of_them = events.c.worker.in_(workers)
+        lost = of_them, events.c.kind == EventKind.WORKER_LOST.value, events.c.study_name.is_(None)
+        idle = set(session.scalars(select(events.c.worker).where(*lost)))  # idle workers whose rows were removed
+        idle |= set(session.scalars(select(pool.c.worker).where(pool.c.worker.in_(workers), pool.c.study_id.is_(None))))
+        taken = select(events).where(of_them, events.c.kind == EventKind.TAKEN.value).order_by(events.c.id)
+        last = {row.worker: (row.study_name, row.at) for row in session.execute(taken)}
+        return [held for worker, held in last.items() if worker not in idle]
+
+    return storage.read(work)
 
 
 def pool_workers(storage: Storage) -> list[PoolRecord]:

@@ -5,14 +5,14 @@ import socket
 import uuid
 
 
-def name_start(process: int) -> str:
-    """How the names of all workers begin that ever ran in a process of that id on this machine."""
-    return f"{socket.gethostname()[:200]}-{process}-"
+def name_of(process: int, series: str) -> str:
+    """The name of the worker of that series in the process of that id on this machine."""
+    return f"{socket.gethostname()[:200]}-{process}-{series}"
 
 
 def new_name(series: str | None = None) -> str:
     """The name of the worker in this process, in that series or in a new one."""
-    return f"{name_start(os.getpid())}{series or uuid.uuid4().hex[:8]}"
+    return name_of(os.getpid(), series or uuid.uuid4().hex[:8])
 
 
 def series_of(worker: str) -> str:

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from optbench.scheduler.states import Decision
 from optbench.storage import Storage
-from optbench.storage.event_log import last_taken
+from optbench.storage.pool import last_held
 from optbench.storage.queue import Place
-from optbench.storage.worker_names import name_start
+from optbench.storage.worker_names import name_of
 from optbench.worker.events import Event, Listener, TrialFinished
-from optbench.worker.stop import PREDECESSORS
+from optbench.worker.stop import PREDECESSORS, SERIES
 
 
 class Crashes:
@@ -23,7 +23,8 @@ class Crashes:
         self.storage, self.most = storage, retries + 1
         self.times: Counter[tuple[int, datetime]] = Counter()
         self.sound: set[tuple[int, datetime]] = set()  # those of which a trial was finished here
-        self.predecessors = [int(word) for word in os.environ.get(PREDECESSORS, "").split()]
+        killed, series = os.environ.get(PREDECESSORS, "").split(), os.environ.get(SERIES, "")
+        self.predecessors = [name_of(int(process), series) for process in killed]
 
     def listener(self, place: Place) -> Listener:
         """Forgets the crashes of the study once a trial of it is finished here."""
@@ -44,5 +45,5 @@ class Crashes:
         """How many of the processes before this one were killed while they trained the study."""
         if not self.predecessors or (place.study_id, place.asked) in self.sound:
             return 0
-        taken = last_taken(self.storage, [name_start(process) for process in self.predecessors])
-        return sum(study == place.study and at >= place.asked for study, at in taken)
+        held = last_held(self.storage, self.predecessors)
+        return sum(study == place.study and at >= place.asked for study, at in held)
