@@ -102,19 +102,15 @@ class Study:
         exported, or if the file of the function that a script would import has changed.
         """
         from optbench.errors import DefinitionError, nearest
-        from optbench.exports import FORMATS, chosen
-        from optbench.exports.formats import Format
-        from optbench.worker.code import check_code
+        from optbench.exports import Format, chosen, text_for_here
 
         if not isinstance(trial, int | None):
             raise DefinitionError(f"trial = {trial!r}; expected the number of a trial")
         if form not in set(Format):
-            raise DefinitionError(f"format {form!r}: no such format; {nearest(form, FORMATS)}")
+            raise DefinitionError(f"format {form!r}: no such format; {nearest(form, Format)}")
         with opened(self.storage) as storage:
             record = find_study(storage, self.name)
-            if form == Format.PYTHON and record.sweep is not None:
-                check_code(record.sweep.model, allowed=False)  # the script imports the function from its file
-            return FORMATS[Format(form)](chosen(storage, record, trial, top))
+            return text_for_here(chosen(storage, record, trial, top), Format(form))
 
     def optuna(self) -> "optuna.study.Study":
         """The same study as Optuna's own class, for its plots and importances. Only read it; optbench writes."""

@@ -58,7 +58,6 @@ def export(
     from optbench.exports import Format, chosen
     from optbench.files import check_writable
     from optbench.storage import find_study
-    from optbench.worker.code import check_code
 
     if to is not None:
         others = (trial, top, form, output, model, trials, epochs, data_dir)
@@ -88,16 +87,14 @@ def export(
             return
     if top is not None and top > len(choices):
         print_error(f"{study} has {counted(len(choices), 'complete trial')}, fewer than --top {top}")
-    if form == Format.PYTHON and record.sweep is not None:
-        check_code(record.sweep.model, allowed=False)  # the script imports the function from its file
     _write_choices(study, choices, Format(form or Format.JSON), output)
 
 
 def _write_choices(study: str, choices: "Sequence[Choice]", form: "Format", output: Path | None) -> None:
     """Print the configurations, or write them to the file and say which trials it holds; then say what differs."""
-    from optbench.exports import FORMATS, Format, loss_notes
+    from optbench.exports import Format, loss_notes, text_for_here
 
-    _write_text(study, choices, FORMATS[form](choices), output)
+    _write_text(study, choices, text_for_here(choices, form), output)
     for note in loss_notes(choices) if form is Format.KERAS else ():
         print_error(note)
 

@@ -21,6 +21,7 @@ from optbench.optimizers import OPTIMIZERS, Translation
 from optbench.optimizers.contract import Hparams
 from optbench.optimizers.knobs import LABEL_SMOOTHING, batch_of
 from optbench.storage import StudyRecord, TrialRecord
+from optbench.worker.code import check_code
 
 
 class Format(enum.StrEnum):
@@ -106,6 +107,18 @@ FORMATS: Mapping[Format, Callable[[Sequence[Choice]], str]] = {
     Format.TOML: as_toml,
     Format.TORCH: as_torch,
 }
+
+
+def text_for_here(choices: Sequence[Choice], form: Format) -> str:
+    """The configurations in that format, for this machine.
+
+    Raises StudyError if nothing can be written, and if a script would import a function whose file is not here or has
+    changed.
+    """
+    sweep = choices[0].study.sweep
+    if form is Format.PYTHON and sweep is not None:
+        check_code(sweep.model, allowed=False)
+    return FORMATS[form](choices)
 
 
 def made_here(study: StudyRecord) -> Sweep:
