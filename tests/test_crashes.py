@@ -15,11 +15,13 @@ from optbench.storage.queue import Submission, find_place, places
 from optbench.storage.steering import steer
 from optbench.storage.worker_names import name_of
 from optbench.worker import pool
+from optbench.worker.crashes import Crashes
 from optbench.worker.pool import Pooled
 from optbench.worker.session import Options, Session
 from optbench.worker.stop import PREDECESSORS, SERIES
 from optbench.worker.submission import submit
 from tests.conftest import sweep_of
+from tests.filled import fill
 from tests.light import FakeTrainer
 
 
@@ -154,6 +156,23 @@ def test_a_study_whose_processes_are_killed_again_and_again_is_left_to_others(
     why = "its processes were killed 4 times in a row while they trained it"
     assert texts(storage, EventKind.CRASHED) == [why] * left
     assert find_place(storage, bad.study_id) is None or left
+
+
+def test_a_process_that_finished_a_trial_of_the_study_before_it_was_killed_ends_the_row(storage, crash, monkeypatch):
+    bad = put(storage, "bad")
+    crash("nowhere")
+
+    def take(session):
+        for process in range(1, 6):
+            note(session, EventKind.TAKEN, "", study="bad", worker=name_of(process, "0"))
+
+    storage.write(take)
+    with monkeypatch.context() as patched:
+        patched.setattr("optbench.storage.worker_names.os.getpid", lambda: 2)
+        fill(storage, bad, lambda job: 0.5)
+    crashes = Crashes(storage, retries=2)
+    crashes.predecessors = [name_of(process, "0") for process in range(1, 6)]
+    assert crashes.killed(find_place(storage, bad.study_id)) == 3
 
 
 def test_a_supervisor_tells_a_worker_which_processes_before_it_were_killed(monkeypatch, tmp_path):

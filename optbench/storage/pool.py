@@ -168,17 +168,17 @@ def _note_lost(session: Session, lost: Sequence[Any]) -> None:
         note(session, EventKind.WORKER_LOST, "its heartbeats stopped", study=name, worker=row.worker)
 
 
-def last_held(storage: Storage, workers: Collection[str]) -> list[tuple[str, datetime]]:
-    """The studies that these workers, which are dead, trained when they died, and when they took them."""
+def last_held(storage: Storage, workers: Collection[str]) -> dict[str, tuple[str, datetime]]:
+    """The study that each of these workers, which are dead, trained when it died, and when it took that."""
 
-    def work(session: Session) -> list[tuple[str, datetime]]:
+    def work(session: Session) -> dict[str, tuple[str, datetime]]:
         of_them = events.c.worker.in_(workers)
         lost = of_them, events.c.kind == EventKind.WORKER_LOST.value, events.c.study_name.is_(None)
         idle = set(session.scalars(select(events.c.worker).where(*lost)))  # idle workers whose rows were removed
         idle |= set(session.scalars(select(pool.c.worker).where(pool.c.worker.in_(workers), pool.c.study_id.is_(None))))
         taken = select(events).where(of_them, events.c.kind == EventKind.TAKEN.value).order_by(events.c.id)
         last = {row.worker: (row.study_name, row.at) for row in session.execute(taken)}
-        return [held for worker, held in last.items() if worker not in idle]
+        return {worker: held for worker, held in last.items() if worker not in idle}
 
     return storage.read(work)
 

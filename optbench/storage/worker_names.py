@@ -15,6 +15,11 @@ def new_name(series: str | None = None) -> str:
     return name_of(os.getpid(), series or uuid.uuid4().hex[:8])
 
 
+def process_of(worker: str) -> str:
+    """The machine and the process of the worker with that name."""
+    return worker.rpartition("-")[0]
+
+
 def series_of(worker: str) -> str:
     """The series of the worker with that name."""
     return worker.rpartition("-")[2]

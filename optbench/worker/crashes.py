@@ -3,12 +3,14 @@
 import os
 from collections import Counter
 from datetime import datetime
+from itertools import takewhile
 
 from optbench.scheduler.states import Decision
-from optbench.storage import Storage
+from optbench.storage import Storage, trials
 from optbench.storage.pool import last_held
 from optbench.storage.queue import Place
-from optbench.storage.worker_names import name_of
+from optbench.storage.study_records import COUNTED
+from optbench.storage.worker_names import name_of, process_of
 from optbench.worker.events import Event, Listener, TrialFinished
 from optbench.worker.stop import PREDECESSORS, SERIES
 
@@ -42,8 +44,17 @@ class Crashes:
         return self.times[place.study_id, place.asked]
 
     def killed(self, place: Place) -> int:
-        """How many of the processes before this one were killed while they trained the study."""
+        """How many of the processes before this one were killed while they trained the study, in a row.
+
+        A row ends with a process that finished a trial of it.
+        """
         if not self.predecessors or (place.study_id, place.asked) in self.sound:
             return 0
         held = last_held(self.storage, self.predecessors)
-        return sum(study == place.study and at >= place.asked for study, at in held)
+        victims = {one for one, (study, at) in held.items() if study == place.study and at >= place.asked}
+        if not victims:
+            return 0
+        found = trials(self.storage, place.study_id)
+        sound = {process_of(one.worker) for one in found if one.worker is not None and one.state in COUNTED}
+        theirs = (one for one in reversed(self.predecessors) if one in victims)
+        return sum(1 for _ in takewhile(lambda one: process_of(one) not in sound, theirs))
