@@ -16,8 +16,9 @@ from unittest import mock
 import pytest
 
 from optbench.errors import StorageError
-from optbench.service import notify
-from optbench.service.notify import SIGNATURE, EventSender, Receiver, Webhook, signature
+from optbench.service import channels, notify
+from optbench.service.channels import SIGNATURE, Receiver, Webhook, signature
+from optbench.service.notify import EventSender, Outages, open_patiently
 from optbench.service.receivers import read_receivers
 from optbench.storage import open_storage
 from optbench.storage.event_log import EventKind, note
@@ -197,20 +198,46 @@ def test_nothing_is_written_while_nothing_happens(storage):
     assert got == []
 
 
-def test_an_outage_of_the_database_is_said_once_after_a_while(storage, monkeypatch):
+def test_the_beginning_and_the_end_of_an_outage_of_the_database_are_said_once(storage, monkeypatch):
     clock = at(monkeypatch)
     with listening() as (url, got):
         sender = EventSender(storage, [receiver(url)])
         sender.step()
         with out_of_reach(storage):
             assert [sender.step() for clock[0] in (10.0, 40.0, 50.0)] == [0, 1, 0]
-        sender.step()
+        assert [sender.step() for clock[0] in (55.0, 56.0)] == [1, 0]
         with out_of_reach(storage):
-            assert [sender.step() for clock[0] in (60.0, 100.0)] == [0, 1]
-    first, second = (json.loads(body) for _, body in got)
-    assert (first["kind"], first["text"]) == ("database outage", "storage x: no connection")
+            assert [sender.step() for clock[0] in (60.0, 80.0)] == [0, 0]
+        assert sender.step() == 0, "a short one is not said"
+        with out_of_reach(storage):
+            assert [sender.step() for clock[0] in (90.0, 120.0)] == [0, 1]
+    first, *others = (json.loads(body) for _, body in got)
+    assert (first["kind"], first["text"]) == ("database outage", "the database does not answer")
+    assert [one["text"] for one in others] == ["the database answers again", "the database does not answer"]
     assert first["id"] < 0, "it is none of the log's"
-    assert first["id"] != second["id"]
+    assert len({one["id"] for one in (first, *others)}) == 3
+
+
+def test_an_outage_at_the_start_is_said_and_waited_for(storage, monkeypatch):
+    clock, tries = at(monkeypatch), iter([StorageError("away", passing=True)] * 3 + [storage])
+
+    def opened(url):
+        clock[0] += 20.0
+        if isinstance(found := next(tries), StorageError):
+            raise found
+        return found
+
+    monkeypatch.setattr(notify, "open_storage", opened)
+    monkeypatch.setattr(notify, "wait", lambda stop, seconds: None)
+    with listening() as (url, got):
+        outages = Outages(receivers := [receiver(url)])
+        assert open_patiently("x", outages, lambda: None) is storage
+        EventSender(storage, receivers, outages).step()
+    assert texts(got) == ["the database does not answer", "the database answers again"]
+    assert open_patiently("x", outages, lambda: "stop") is None
+    monkeypatch.setattr(notify, "open_storage", mock.Mock(side_effect=StorageError("not a database")))
+    with pytest.raises(StorageError, match="not a database"):
+        open_patiently("x", outages, lambda: None)
 
 
 def test_an_outage_that_a_receiver_did_not_take_is_tried_again_as_the_same_event(storage, monkeypatch):
@@ -221,10 +248,11 @@ def test_an_outage_that_a_receiver_did_not_take_is_tried_again_as_the_same_event
         with out_of_reach(storage):
             assert [sender.step() for clock[0] in (31.0, 31.5, 32.5)] == [1, 0, 0]
         clock[0] = 35.0
-        assert sender.step() == 1, "also once the database answers again"
+        assert sender.step() == 3, "also once the database answers again"
         assert sender.step() == 0
-    ids = {json.loads(body)["id"] for _, body in (*got, *others)}
-    assert (len(got), len(others), len(ids)) == (3, 1, 1)
+    ids = [json.loads(body)["id"] for _, body in got]
+    assert [json.loads(body)["id"] for _, body in others] == [ids[0], ids[3]]
+    assert (len(ids), ids[0] == ids[1] == ids[2] != ids[3]) == (4, True)
 
 
 def test_once_says_whose_events_were_not_taken_and_that_the_database_is_away(storage, tmp_path):
@@ -264,7 +292,7 @@ def test_the_manuals_file_is_read(tmp_path):
         "ci",
         [EventKind.DONE, EventKind.FAILED],
         "chat",
-        list(notify.USUAL),
+        list(channels.USUAL),
     )
     assert "long random" not in repr(ci)
 

@@ -1,4 +1,4 @@
-"""Reads the file that says who is to be told what (see notify.py)."""
+"""Reads the file that says who is to be told what (see channels.py)."""
 
 import tomllib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from optbench.errors import DefinitionError, OutputError, nearest
-from optbench.service.notify import USUAL, AppriseChannel, Channel, Receiver, Webhook
+from optbench.service.channels import USUAL, AppriseChannel, Channel, Receiver, Webhook
 from optbench.service.outgoing import is_url
 from optbench.service.secret_files import private_state
 from optbench.storage.event_log import EventKind

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -104,3 +104,10 @@ class Stop:
             self.draining, self.last_moment = True, time.monotonic() + self.grace
         else:
             self.ending = True
+
+
+def wait(stop: Callable[[], object], seconds: float) -> None:
+    """Wait for so long, or until `stop` returns a request."""
+    until = time.monotonic() + seconds
+    while not stop() and time.monotonic() < until:
+        time.sleep(0.1)
