@@ -15,6 +15,7 @@ import pytest
 from optbench.choices import ScriptKind
 from optbench.errors import DefinitionError
 from optbench.exits import STOPPED, ExitCode, after_signal
+from optbench.launchers import scripts
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.scripts import Script, render
 from optbench.launchers.supervisor import Supervisor
@@ -118,6 +119,8 @@ def test_the_job_array_is_valid_bash_and_quotes_its_values():
     ("name", "end", "code", "requeued"),
     [
         ("USR1", "", 0, True),
+        ("USR1", "signal.signal(signal.SIGTERM, lambda *_: os._exit(0))", 0, False),
+        ("USR1", "signal.signal(signal.SIGTERM, lambda *_: os._exit(1))", 0, True),
         ("TERM", "", 143, False),
         ("INT", "", 130, False),
         (None, "os._exit(0)", 0, False),
@@ -126,27 +129,44 @@ def test_the_job_array_is_valid_bash_and_quotes_its_values():
         (None, "os.kill(os.getpid(), 9)", 0, True),
     ],
 )
-def test_the_job_ends_in_order_and_is_queued_again_only_if_it_has_to(tmp_path, name, end, code, requeued):
-    """The script in bash, with a fake worker and a fake scontrol."""
-    ready = tmp_path / "ready"
-    (tmp_path / "worker.py").write_text(FAKE.format(end=end, ready=ready))
-    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/scontrol.txt\n")
-    (tmp_path / "scontrol").chmod(0o755)
-    lines = [f"{sys.executable} {tmp_path}/worker.py &" if " & # " in line else line for line in slurm().splitlines()]
+def test_the_job_ends_in_order_and_is_queued_again_only_if_it_has_to(tmp_path, monkeypatch, name, end, code, requeued):
+    monkeypatch.setattr(scripts, "SHORTEST", 0)
+    *found, said = ended(tmp_path, name, end)
+    assert found == [code, requeued]
+    assert "time limit" not in said
+
+
+def test_a_job_whose_time_limit_leaves_no_time_to_train_is_not_queued_again_and_again(tmp_path):
+    code, requeued, said = ended(tmp_path, "USR1", "")
+    assert (code, requeued) == (ExitCode.REFUSED, False)
+    assert said.startswith("optbench: the time limit is too short: this job has to end 120 s before it, ")
+
+
+def ended(folder, name, end):
+    """The script's exit code, whether it was queued again, and what it said: in bash, with a fake worker and scontrol.
+
+    `name` is the signal that the script gets once the worker runs, `end` what the worker does then.
+    """
+    ready, queued = folder / "ready", folder / "scontrol.txt"
+    (folder / "worker.py").write_text(FAKE.format(end=end, ready=ready))
+    (folder / "scontrol").write_text(f"#!/bin/sh\necho $@ > {queued}\n")
+    (folder / "scontrol").chmod(0o755)
+    lines = [f"{sys.executable} {folder}/worker.py &" if " & # " in line else line for line in slurm().splitlines()]
     environment = os.environ | {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PATH": f"{folder}:{os.environ['PATH']}",
         "OPTBENCH_STORAGE": "x",
         "SLURM_ARRAY_JOB_ID": "7",
         "SLURM_ARRAY_TASK_ID": "2",
     }
-    with subprocess.Popen(["bash", "-c", "\n".join(lines)], env=environment) as process:
+    command = ["bash", "-c", "\n".join(lines)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         if name is not None:
             while not ready.exists():
                 assert process.poll() is None
             process.send_signal(getattr(signal, f"SIG{name}"))
-        assert process.wait(30) == code
-    said = tmp_path / "scontrol.txt"
-    assert (said.read_text() if said.exists() else "") == ("requeue 7_2\n" if requeued else "")
+        _, said = process.communicate(timeout=30)
+    assert not queued.exists() or queued.read_text() == "requeue 7_2\n"
+    return process.returncode, queued.exists(), said
 
 
 def final_codes():
@@ -161,7 +181,7 @@ def final_codes():
             for code in line.split()
         },
         "kubernetes": set(fail["onExitCodes"]["values"]),
-        "slurm": {int(code) for code in re.search(r"case \$code in ([\d |]+)\)", slurm())[1].split("|")},
+        "slurm": {int(code) for line in re.findall(r"^    ([\d |]+)\)", slurm(), re.M) for code in line.split("|")},
     }
 
 

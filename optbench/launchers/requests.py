@@ -59,7 +59,7 @@ class Outcome:
     @property
     def why_unfinished(self) -> str:
         """Why training ended before it was done, where neither a signal nor a time limit ended it."""
-        return WISHED[self.wish] or "a worker failed"
+        return WISHED[self.wish] or ("a worker failed" if self.problems else "its workers have ended")
 
 
 def execute(request: Request, stop: Stop, screen: Screen) -> Outcome:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optbench.choices import ScriptKind
 from optbench.errors import DefinitionError
-from optbench.exits import FINAL, STOPPED, ExitCode
+from optbench.exits import STOPPED, ExitCode
 from optbench.launchers.pool_options import PoolOptions
 
 TEMPLATES = {
@@ -26,6 +26,7 @@ MEMORY = re.compile(r"[1-9]\d{0,8}[MG]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a line break in a value would begin a line of its own
 MARGIN = 15  # seconds between the end of the grace and the moment when the worker is killed
 WARNING = 120  # seconds before the time limit of a Slurm job; Slurm looks about once a minute
+SHORTEST = 30  # seconds that a Slurm job has to have before that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def render(script: Script) -> str:
     return (
         _environment()
         .get_template(TEMPLATES[script.kind])
-        .render(script=script, exits=ExitCode, stopped=STOPPED, final=FINAL)
+        .render(script=script, exits=ExitCode, stopped=STOPPED, shortest=SHORTEST)
     )
 
 

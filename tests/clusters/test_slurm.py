@@ -107,8 +107,19 @@ def test_ctrl_c_leaves_the_jobs_which_end_in_order_when_they_are_cancelled(clust
     assert_whole(storage, study.finished + 20)
 
 
-def test_before_its_time_limit_a_job_ends_in_order_and_is_queued_again(cluster, sweep, storage):
+def test_a_sweep_whose_jobs_are_cancelled_is_left_undone(cluster, sweep, storage):
+    process = sweep(4000, "--workers=1")
+    until(lambda: finished(storage), 60)
+    cluster.ask("scancel", cluster.ask("squeue", "--noheader", "--format=%F").split()[0])
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "its workers have ended; the same command carries on" in output
+    assert find_study(storage, "tiny").counts[State.RUNNING] == 0
+
+
+def test_before_its_time_limit_a_job_ends_in_order_and_is_queued_again(cluster, sweep, storage, monkeypatch):
     """Slurm sends USR1 before the limit; here scancel does, because limits are whole minutes."""
+    monkeypatch.setenv("SECONDS", "60")  # the script's own clock begins there, as if it had run for a while
     process = sweep(200, "--workers=1")
     until(lambda: finished(storage), 60)
     (first,) = [one.name for one in pool_workers(storage)]
