@@ -6,11 +6,12 @@ import re
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 from urllib.parse import urlencode
 
 import pytest
 
-from optbench.errors import DefinitionError, OptbenchError
+from optbench.errors import DefinitionError, OptbenchError, StorageError
 from optbench.service.web.sessions import FAILURES, LIFETIME, WINDOW, Failures, Sessions
 from optbench.service.web.tokens import Scope, TokenFile
 from optbench.storage import find_study
@@ -245,6 +246,19 @@ def test_wrong_forms_lead_to_the_page_which_says_so_once_and_change_nothing(clie
     assert "<b>" not in said
     assert b'id="refusal"' not in again.body
     assert recent_events(client.service.storage) == before
+
+
+def test_a_button_during_an_outage_leads_to_the_page_which_says_so_once_the_database_answers(client):
+    client.submit("x")
+    cookie, csrf = log_in(client, Scope.ADMIN)
+    with mock.patch.object(client.service.storage, "read", side_effect=StorageError("away", passing=True)):
+        pressed = form(client, "/act", cookie, csrf=csrf, action="pause", study="x")
+        client.service.snapshots.forget()
+        assert client.ask("GET", pressed.headers["location"], Cookie=cookie).status == 503
+    client.service.snapshots.forget()
+    shown = client.ask("GET", pressed.headers["location"], Cookie=cookie)
+    assert (pressed.status, shown.status) == (303, 200)
+    assert b"the database did not answer, so that was perhaps not done" in shown.body
 
 
 def test_no_address_makes_the_page_say_something_else(client):

@@ -42,7 +42,7 @@ class Web:
             "/v1/docs": (("GET",), lambda _: pages.describe()),
             "/v1/openapi.json": (("GET",), lambda _: answer(document())),
             "/metrics": (("GET",), self._metrics),
-            "/healthz": (("GET",), lambda _: answer({"ready": True})),
+            "/healthz": (("GET",), lambda _: answer({"alive": True})),
             "/readyz": (("GET",), lambda _: health.readiness(service)),
         }
         rules = [Rule(path, methods=methods, endpoint=view) for path, (methods, view) in views.items()]

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from werkzeug import Response
 
 from optbench import __version__
-from optbench.errors import counted
+from optbench.errors import StorageError, counted
 from optbench.exports.records import state_of
 from optbench.scheduler.states import Wish
 from optbench.service.web.bodies import Change
@@ -23,6 +23,7 @@ from optbench.service.web.reading import drained
 from optbench.service.web.refusals import RefusalError
 from optbench.service.web.sweeps import change_study
 from optbench.service.web.tokens import Scope
+from optbench.service.wsgi import log_unanswered
 from optbench.storage import StudyRecord
 from optbench.storage.candidates import Candidate
 from optbench.storage.pool import PoolState
@@ -34,6 +35,8 @@ POLICY = (
 HTML = "text/html; charset=utf-8"
 REFUSAL = "refusal"  # the key in the page's address that has the code of a line
 STUDIES = 50  # the newest so many are listed
+
+UNDONE = "the database did not answer, so that was perhaps not done; look here whether it was, and if not, try again"
 
 
 class Action(StrEnum):
@@ -70,7 +73,7 @@ def overview(call: Call) -> Response:
 
 
 def act(call: Call) -> Response:
-    """Does what a button of the page asks for, and leads to the page, which says once why if that was refused.
+    """Does what a button of the page asks for, and leads to the page, which says once why if that was not done.
 
     Without the redirection, a browser that loads the page again would send the form again.
     """
@@ -79,8 +82,13 @@ def act(call: Call) -> Response:
     try:
         _act(call, form)
     except RefusalError as problem:
-        return redirect(f"/?{REFUSAL}={call.service.refusals.keep(str(problem))}")
-    return redirect("/")
+        why = str(problem)
+    except StorageError as problem:
+        log_unanswered(problem)
+        why = UNDONE
+    else:
+        return redirect("/")
+    return redirect(f"/?{REFUSAL}={call.service.refusals.keep(why)}")
 
 
 def _act(call: Call, form: Mapping[str, str]) -> None:
