@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_without_a_network_the_error_says_how_fashion_mnist_is_prepared(tmp_path
     monkeypatch.setattr("optbench.data.tfds.socket.create_connection", unreachable)
     with pytest.raises(DataError, match=r"fashion_mnist is not prepared in .*Network is unreachable") as refused:
         load(DataSource("fashion_mnist", 10_000), 0, tmp_path)
-    assert "with the original files in DIR, type `optbench data prepare fashion_mnist --from DIR`" in str(refused.value)
+    assert f"with the original files in DIR, type `optbench data prepare fashion_mnist --from DIR --data-dir {tmp_path}`" in str(refused.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -324,6 +325,6 @@ def test_data_that_cannot_be_downloaded_says_what_to_type():
 
     builder = SimpleNamespace(url_infos=["http://127.0.0.1:1/x"], data_dir="/data")
     with pytest.raises(NotPreparedError, match="type `optbench data prepare emnist/letters` with"):
-        _check_reachable("emnist/letters", builder)
-    with pytest.raises(NotPreparedError, match="type `optbench data prepare mnist --from DIR`"):
-        _check_reachable("mnist", builder)
+        _check_reachable("emnist/letters", builder, None)
+    with pytest.raises(NotPreparedError, match="type `optbench data prepare mnist --from DIR --data-dir '/a b'`"):
+        _check_reachable("mnist", builder, Path("/a b"))

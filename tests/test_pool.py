@@ -92,6 +92,7 @@ def test_two_workers_empty_the_queue_and_end_when_they_are_idle(storage):
     assert [counts(storage, name) for name in "abc"] == [{"complete": 6}] * 3
     assert [kinds(storage, name).count("done") for name in "abc"] == [1, 1, 1]
     assert "a is done: 6 trials, best" in "".join(outputs)
+    assert all(said.endswith(" ends: nothing in the queue needed it\n") for said in outputs), outputs
     assert pool_workers(storage) == []
     assert examine(storage) == []
 
@@ -391,6 +392,7 @@ def test_submit_waits_for_a_study_and_its_finals(tmp_path):
     storage = open_storage(f"sqlite:///{tmp_path}/storage/optbench.db", create=True)
     with workers(storage):
         waited = optbench("submit", "tiny.toml", "--wait", cwd=tmp_path)
+    assert "study 'tiny' is in the queue; `optbench worker` starts a worker" in waited
     assert "[12/12] trial" in waited
     assert find_study(storage, "tiny").finals.done
     storage.close()

@@ -113,12 +113,12 @@ def _put(
     storage = open_storage(url, create=sweep.start is None)
     try:
         found = put(storage, sweep, name, submission, about)
+        if not as_json:
+            print_line(_said(found, place(url)))
         if wait and not found.finished:
             _wait(storage, name, as_json)
         if as_json:
             print_study(shown(storage, name))
-        elif not wait:
-            print_line(_said(found, place(url)))
     finally:
         storage.close()
 

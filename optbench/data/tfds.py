@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import shlex
 import socket
 import sys
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
     if builder.is_prepared():
         return _kept(builder)
     if source is None:
-        _check_reachable(name, builder)
+        _check_reachable(name, builder, data_dir)
     with _one_at_a_time(folder):
         if not _builder(name, data_dir).is_prepared():  # another process may have prepared it meanwhile
             _prepare(name, builder, source)
@@ -209,12 +210,13 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def _check_reachable(name: str, builder: Any) -> None:
+def _check_reachable(name: str, builder: Any, data_dir: Path | None) -> None:
     """Raise DataError at once if the data set's server cannot be reached: its download would retry for minutes."""
     if getproxies():
         return  # the proxy reaches it, or reports that it cannot
-    original = f"with the original files in DIR, type `optbench data prepare {name} --from DIR`"
-    advice = original if name in FAMILY else f"type `optbench data prepare {name}` with a connection to it"
+    where = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+    original = f"with the original files in DIR, type `optbench data prepare {name} --from DIR{where}`"
+    advice = original if name in FAMILY else f"type `optbench data prepare {name}{where}` with a connection to it"
     for url in list(builder.url_infos)[:1]:
         parts = urlsplit(url)
         try:

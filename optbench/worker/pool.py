@@ -39,7 +39,7 @@ from optbench.worker.journal import Journal, say
 from optbench.worker.patience import Patience
 from optbench.worker.presence import POLL, Presence
 from optbench.worker.session import Options, Session
-from optbench.worker.stop import SERIES, SIGNALS, Stop, StopRequest, strictest
+from optbench.worker.stop import SERIES, SIGNALS, Stop, StopRequest, strictest, wait
 
 log = logging.getLogger(__name__)
 CRASHED = 3  # workers that a study crashed, after which it counts as one that can never run
@@ -59,8 +59,8 @@ class Pooled:
         self.crashes = Crashes(self.storage, options.retries)
         self.busy = time.monotonic()  # when a study last needed this worker
 
-    def run(self, stop: Request) -> None:
-        """Raises StorageError if the database does not answer within the patience."""
+    def run(self, stop: Request) -> str:
+        """Why it ended, in words. Raises StorageError if the database does not answer within the patience."""
         say(f"worker {self.worker.name} waits for studies in {shown(self.storage.url)}")
         with Presence(self.taker) as presence:
             self.busy, pause = time.monotonic(), POLL
@@ -76,10 +76,11 @@ class Pooled:
                     self.taker.release()
                     self.busy = time.monotonic()
                 elif self._idle_for_too_long():
-                    return
+                    return "nothing in the queue needed it"
                 else:
-                    _wait(stop, pause)
+                    wait(stop, pause)
                     pause = min(1.5 * pause, LONGEST)
+        return "it was drained" if self.worker.drained else "its lifetime is over"
 
     def _idle_patience(self, stop: Request) -> Patience:
         """How long to wait for the database while no study trains: no longer than until there is any stop request."""
@@ -154,13 +155,6 @@ class Pooled:
         return outcome, None if finals.state is StudyState.DONE else finals.study_id
 
 
-def _wait(stop: Request, seconds: float) -> None:
-    """Wait for so long, or until there is a stop request."""
-    until = time.monotonic() + seconds
-    while stop() is None and time.monotonic() < until:
-        time.sleep(0.1)
-
-
 def has_gpu() -> bool:
     """Whether this process has a graphics card that TensorFlow can use, as the driver and CUDA_VISIBLE_DEVICES say.
 
@@ -174,6 +168,18 @@ def main() -> int:
     """The exit code: see exits.py."""
     given = _arguments()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # Ray starts its processes, and so this one, without Ctrl-C
+    with Stop(given.lifetime, drain=True, grace=given.grace) as stop:
+        try:
+            set_up()
+            _work(given, stop)
+        except OptbenchError as problem:
+            print(f"optbench: {' '.join(str(problem).split())}", file=sys.stderr)
+            if not (isinstance(problem, StorageError) and stop()):  # one that is to end need not wait for the database
+                return code_of(problem)
+    return after_signal(stop.signal) if stop.signal else ExitCode.OK
+
+
+def _work(given: argparse.Namespace, stop: Stop) -> None:
     options = Options(
         data_dir=given.data_dir,
         heartbeat_timeout=given.heartbeat_timeout,
@@ -181,28 +187,23 @@ def main() -> int:
         allow_code=given.allow_code,
         linger=False,
     )
-    with Stop(given.lifetime, drain=True, grace=given.grace) as stop:
-        try:
-            set_up()
-            storage = open_storage(storage_url(), create=True)  # it may not have been there before
-            logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
-            try:
-                worker = PoolWorker(
-                    storage,
-                    label=given.label,
-                    gpu=has_gpu(),
-                    cores=cores(),
-                    heartbeat_timeout=given.heartbeat_timeout,
-                    series=os.environ.get(SERIES),
-                )
-                Pooled(worker, options, given.exit_when_idle).run(stop)
-            finally:
-                storage.close()
-        except OptbenchError as problem:
-            print(f"optbench: {' '.join(str(problem).split())}", file=sys.stderr)
-            if not (isinstance(problem, StorageError) and stop()):  # one that is to end need not wait for the database
-                return code_of(problem)
-    return after_signal(stop.signal) if stop.signal else ExitCode.OK
+    storage = open_storage(storage_url(), create=True)  # it may not have been there before
+    logging.getLogger("optuna").setLevel(logging.WARNING)  # after its import, which sets a level
+    try:
+        worker = PoolWorker(
+            storage,
+            label=given.label,
+            gpu=has_gpu(),
+            cores=cores(),
+            heartbeat_timeout=given.heartbeat_timeout,
+            series=os.environ.get(SERIES),
+        )
+        why = Pooled(worker, options, given.exit_when_idle).run(stop)
+        if stop.signal is not None:
+            why = f"{signal.Signals(stop.signal).name} asked it to"
+        say(f"worker {worker.name} ends: {why}")
+    finally:
+        storage.close()
 
 
 def _arguments() -> argparse.Namespace:
