@@ -174,7 +174,8 @@ class Watch:
         if time.monotonic() < self.due:
             return False
         self.due = time.monotonic() + LOOK
-        return bool(self.workers) and all(worker.status is Status.ENDED for worker in self.workers)
+        states = [worker.status for worker in self.workers]  # of all: an engine takes back what those held that ended
+        return bool(states) and all(state is Status.ENDED for state in states)
 
     def wait(self) -> None:
         """Returns once all workers have ended."""

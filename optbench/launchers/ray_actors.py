@@ -4,24 +4,28 @@ What was learned of Ray 2.60: `ray.cancel` cannot wake an actor that waits, and 
 second method of the actor stops it. What is put into a `runtime_env` is logged, so the URL goes by argument.
 """
 
+import logging
 import os
 import signal
 import socket
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from optbench.errors import counted
+from optbench.errors import counted, tolerated
 from optbench.launchers import Status, WorkerProcess
 from optbench.launchers.engines import EngineError
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.supervisor import Supervisor, pool_command
 
+log = logging.getLogger(__name__)
 LAST = 20_000  # bytes of a worker's output that are kept for its owner
 MANY = 1_000_000  # more workers than any machine has room for
 REACHED = 5.0  # seconds within which the address of a cluster must take a connection
-ANSWER = 10.0  # seconds that an actor has to say what its worker printed
+ASK = 5.0  # seconds after which an actor is asked again whether it is there
+ANSWER = 10.0  # seconds that an actor has to answer
 
 
 class WorkerActor:
@@ -61,7 +65,8 @@ class RayWorker:
         self.options, self.url, self.cpus, self.gpus = options, url, cpus, gpus
         self.actor: Any = None
         self.result: Any = None
-        self.began: Any = None
+        self.answer: Any = None  # to the last question whether the actor is there
+        self.asked, self.answered, self.stopping = 0.0, False, False
         self.output = ""
 
     def start(self) -> None:
@@ -77,39 +82,64 @@ class RayWorker:
             scheduling_strategy="SPREAD",
         )
         self.actor = kind.remote(self.options, self.url, self.cpus)
-        self.began = self.actor.process.remote()
+        self.answer, self.asked = self.actor.process.remote(), time.monotonic()
         self.result = self.actor.work.remote()
 
     @property
     def status(self) -> Status:
-        """WAITING until Ray has room for the actor."""
+        """WAITING until Ray has room for the actor, and again while a lost one waits for room elsewhere."""
         import ray
 
         if self.result is None:
             return Status.CREATED
         if ray.wait([self.result], timeout=0)[0]:
+            self._release()
             return Status.ENDED
-        return Status.RUNNING if ray.wait([self.began], timeout=0)[0] else Status.WAITING
+        if self._is_there():
+            return Status.RUNNING
+        if self.stopping:  # it would never hear of that
+            ray.kill(self.actor)
+        return Status.WAITING
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Sends the signal to the worker; one that waits for room never starts."""
-        import ray
-
-        if self.status is Status.WAITING:
-            ray.kill(self.actor)
-        elif self.status is Status.RUNNING:
+        if self.status in (Status.CREATED, Status.ENDED):
+            return
+        self.stopping = True
+        if self.status is Status.RUNNING:
             self.actor.stop.remote(number)
 
     def logs(self) -> str:
         """What the worker has printed so far on the machine where it is; what it printed before if Ray does not say."""
+        if self.status is Status.RUNNING:
+            self._read()
+        return self.output
+
+    def _is_there(self) -> bool:
+        """Whether the actor has a process: it has answered, and not long ago. Asks it again now and then."""
         import ray
 
-        if self.actor is not None and self.status is not Status.WAITING:
-            try:
-                self.output = ray.get(self.actor.logs.remote(), timeout=ANSWER)
-            except ray.exceptions.RayError:  # the actor was killed, or is being restarted
-                return self.output
-        return self.output
+        now = time.monotonic()
+        if ray.wait([self.answer], timeout=0)[0]:
+            self.answered = True
+            if now - self.asked >= ASK:
+                self.answer, self.asked = self.actor.process.remote(), now
+        return self.answered and now - self.asked < ASK + ANSWER
+
+    def _release(self) -> None:
+        """Keeps what an actor that has ended printed, and gives back its cores, which others may wait for."""
+        import ray
+
+        if self.actor is not None:
+            self._read()
+            ray.kill(self.actor)
+            self.actor = None
+
+    def _read(self) -> None:
+        import ray
+
+        with tolerated(log, "an actor that was killed, or is being restarted, prints nothing", ray.exceptions.RayError):
+            self.output = ray.get(self.actor.logs.remote(), timeout=ANSWER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Workers as actors of a real Ray cluster with two nodes on this machine: lost workers and nodes, the contract."""
 
+import json
 import os
 import signal
 import subprocess
@@ -90,6 +91,30 @@ def test_killed_workers_actors_and_nodes_cost_no_trial(sweep, storage, cluster):
     assert process.returncode == 0, output
     assert "raylet" not in output  # Ray's own lines, of the actor and the node
     assert_over(storage, 300)
+
+
+def test_workers_of_a_lost_node_for_which_there_is_no_room_elsewhere_hold_nothing_up(sweep, storage, cluster):
+    process = sweep(200, "--workers=4", "--json")
+    until(lambda: len(pool_workers(storage)) == 4 and finished(storage), 60)
+    cluster.kill_node("second")
+    output, _ = process.communicate(timeout=200)
+    assert actors() == []
+    cluster.start_node("second")
+    assert process.returncode == 0, output
+    (study,) = json.loads(output[output.index("[\n") :])
+    assert study["total"] == 200
+    assert_over(storage, 200)
+
+
+def test_ctrl_c_does_not_wait_for_the_workers_of_a_lost_node(sweep, storage, cluster):
+    process = sweep(4000, "--workers=4")
+    until(lambda: len(pool_workers(storage)) == 4 and finished(storage), 60)
+    cluster.kill_node("second")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=90)
+    cluster.start_node("second")
+    assert process.returncode == 130, output
+    assert actors() == []
 
 
 def test_ctrl_c_ends_the_workers_in_order_and_the_same_command_carries_on(sweep, storage):
