@@ -383,7 +383,9 @@ def test_other_options_other_programs_and_other_names_are_refused(storage, tmp_p
     assert "no such program; did you mean 'tensorboard'?" in refused("tensorbord", "runs")
     for option in (["--top", "2"], ["--trials", "t.csv"], ["--allow-code"], ["-o", "x.json"]):
         command = ["export", "adadelta", "--storage", "x.db", "--to", "tensorboard", "runs", *option]
-        assert "writes the whole study; expected no other option" in in_process(*command, code=2)
+        assert "reads the whole study from its database; expected --storage and no" in in_process(*command, code=2)
+    command = "export", "adadelta", "--server", "http://127.0.0.1:1", "--to", "tensorboard", "runs"
+    assert "from its database; expected --storage and no other option" in in_process(*command, code=2)
     assert "requires 2 arguments" in in_process("export", "adadelta", "--to", "tensorboard", code=2)
     monkeypatch.setattr(destination, "find_spec", lambda name: name)
     assert "no study 'adadelt' in sqlite:///x.db; did you mean 'adadelta'?" in refused("tensorboard", "runs", "adadelt")

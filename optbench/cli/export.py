@@ -60,7 +60,7 @@ def export(
     from optbench.storage import find_study
 
     if to is not None:
-        others = (trial, top, form, output, model, trials, epochs, data_dir)
+        others = (trial, top, form, output, model, trials, epochs, data_dir, server)
         track(study, storage, *to, alone=others == (None,) * len(others) and not allow_code)
         return
     tables = {option: path for option, path in (("--trials", trials), ("--epochs", epochs)) if path is not None}

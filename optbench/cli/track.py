@@ -13,7 +13,9 @@ def track(study: str, storage: str, program: str, where: str, alone: bool) -> No
     from optbench.storage import find_study
 
     if not alone:
-        raise DefinitionError(f"--to {program} writes the whole study; expected no other option but --storage with it")
+        raise DefinitionError(
+            f"--to {program} reads the whole study from its database; expected --storage and no other option with it"
+        )
     destination = check_place(program, where)
     with opened(storage, read_only=True) as storage_:
         experiment = experiment_of(storage_, find_study(storage_, study))
