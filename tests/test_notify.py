@@ -281,6 +281,7 @@ def test_apprise_sends_to_what_it_speaks(storage, tmp_path):
         assert in_process("notify", file, "--once", "--storage", storage.url) == "1 event sent\n"
     sent = json.loads(got[0][1])
     assert (sent["title"], sent["message"]) == ("optbench: done", "tiny: done (6 trials)")
+    assert sent["type"] == "success"
 
 
 def test_the_manuals_file_is_read(tmp_path):

@@ -80,8 +80,8 @@ def _exit(outcome: Outcome, stop: Stop) -> None:
         console.print(f"{reason}; {again} carries on", markup=False, soft_wrap=True)
     if stop.signal is not None:
         raise typer.Exit(after_signal(stop.signal))
-    left = not stop() and outcome.wish is Wish.RUN  # by the workers, not as somebody wished
-    if not outcome.done and (outcome.problems or left):
+    wished = stop() or outcome.wish is not Wish.RUN
+    if not outcome.done and (outcome.problems or not wished):
         raise typer.Exit(ExitCode.DIFFERS)
 
 
