@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     OK = 0
     DIFFERS = 1  # or something was left undone
     REFUSED = 2  # one line says why, and the same command would be refused again
-    UNREACHABLE = 3  # the database, the server or the engine does not answer now; the same command may work later
+    UNREACHABLE = 3  # the database, the server, Slurm or Ray does not answer now; the same command may work later
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143

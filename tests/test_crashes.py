@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from optbench.launchers.supervisor import Supervisor
 from optbench.scheduler.states import State, StudyState, Wish
 from optbench.storage import find_study, trials
 from optbench.storage.event_log import EventKind, note, recent_events
+from optbench.storage.liveness import clock
 from optbench.storage.pool import PoolWorker
 from optbench.storage.queue import Submission, find_place, places
 from optbench.storage.steering import steer
@@ -137,6 +139,7 @@ def test_a_study_whose_processes_are_killed_again_and_again_is_left_to_others(
     processes, others, lost = range(1, killed + 1), (41, 42, 43), (1, 41, 42)
 
     def take(session):
+        note(session, EventKind.WORKER_LOST, "frozen, and idle then", worker=name_of(2, "0"))
         for process in (*processes, *others):
             note(session, EventKind.TAKEN, "", study="bad", worker=name_of(process, "0"))
         note(session, EventKind.TAKEN, "", study="good", worker=name_of(41, "0"))
@@ -158,9 +161,15 @@ def test_a_study_whose_processes_are_killed_again_and_again_is_left_to_others(
     assert find_place(storage, bad.study_id) is None or left
 
 
-def test_a_process_that_finished_a_trial_of_the_study_before_it_was_killed_ends_the_row(storage, crash, monkeypatch):
+@pytest.mark.parametrize(("later", "row"), [(0, 3), (60, 5)])
+def test_a_process_that_finished_a_trial_of_the_study_before_it_was_killed_ends_the_row(
+    storage, crash, monkeypatch, later, row
+):
+    """Unless an older process with the same id did so, `later` seconds before this one took the study."""
     bad = put(storage, "bad")
     crash("nowhere")
+    now = storage.read(clock)
+    monkeypatch.setattr("optbench.storage.event_log.clock", lambda session: now + timedelta(seconds=later))
 
     def take(session):
         for process in range(1, 6):
@@ -172,7 +181,7 @@ def test_a_process_that_finished_a_trial_of_the_study_before_it_was_killed_ends_
         fill(storage, bad, lambda job: 0.5)
     crashes = Crashes(storage, retries=2)
     crashes.predecessors = [name_of(process, "0") for process in range(1, 6)]
-    assert crashes.killed(find_place(storage, bad.study_id)) == 3
+    assert crashes.killed(find_place(storage, bad.study_id)) == row
 
 
 def test_a_supervisor_tells_a_worker_which_processes_before_it_were_killed(monkeypatch, tmp_path):

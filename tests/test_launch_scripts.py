@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ import pytest
 from optbench.choices import ScriptKind
 from optbench.errors import DefinitionError
 from optbench.exits import STOPPED, ExitCode, after_signal
-from optbench.launchers import scripts
 from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.scripts import Script, render
 from optbench.launchers.supervisor import Supervisor
@@ -129,17 +129,20 @@ def test_the_job_array_is_valid_bash_and_quotes_its_values():
         (None, "os.kill(os.getpid(), 9)", 0, True),
     ],
 )
-def test_the_job_ends_in_order_and_is_queued_again_only_if_it_has_to(tmp_path, monkeypatch, name, end, code, requeued):
-    monkeypatch.setattr(scripts, "SHORTEST", 0)
+def test_the_job_ends_in_order_and_is_queued_again_only_if_it_has_to(tmp_path, name, end, code, requeued):
     *found, said = ended(tmp_path, name, end)
     assert found == [code, requeued]
     assert "time limit" not in said
 
 
-def test_a_job_whose_time_limit_leaves_no_time_to_train_is_not_queued_again_and_again(tmp_path):
-    code, requeued, said = ended(tmp_path, "USR1", "")
-    assert (code, requeued) == (ExitCode.REFUSED, False)
-    assert said.startswith("optbench: the time limit is too short: this job has to end 120 s before it, ")
+@pytest.mark.parametrize(("seconds", "too_short"), [(115, True), (150, False), (None, False)])
+def test_a_job_whose_time_limit_leaves_no_time_to_train_ends_at_once(tmp_path, seconds, too_short):
+    end = "Unknown" if seconds is None else (datetime.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\necho {end}\n")
+    (tmp_path / "squeue").chmod(0o755)
+    code, requeued, said = ended(tmp_path, None, "os._exit(0)")
+    assert (code, requeued) == (ExitCode.REFUSED if too_short else ExitCode.OK, False)
+    assert said.startswith("optbench: the time limit is too short: a worker has to end 120 s before it; ") == too_short
 
 
 def ended(folder, name, end):

@@ -253,7 +253,6 @@ def test_a_button_during_an_outage_leads_to_the_page_which_says_so_once_the_data
     cookie, csrf = log_in(client, Scope.ADMIN)
     with mock.patch.object(client.service.storage, "read", side_effect=StorageError("away", passing=True)):
         pressed = form(client, "/act", cookie, csrf=csrf, action="pause", study="x")
-        client.service.snapshots.forget()
         assert client.ask("GET", pressed.headers["location"], Cookie=cookie).status == 503
     client.service.snapshots.forget()
     shown = client.ask("GET", pressed.headers["location"], Cookie=cookie)

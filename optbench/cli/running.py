@@ -25,8 +25,8 @@ Train = Callable[[Request, Stop, Screen], Outcome]
 def run_all(requests: Sequence[Request], stop: Stop, summary: bool = True, train: Train = execute) -> list[str]:
     """The names of the studies that were started, after running them one after another until `stop` returns a request.
 
-    Prints a `summary` of each and the next commands. Exits with 128 plus the number of a signal, or with 1 if worker
-    processes failed and the study lacks trials.
+    Prints a `summary` of each and the next commands. Exits with 128 plus the number of a signal, or with 1 if its
+    workers failed, or ended and left work undone.
     """
     ran: list[str] = []
     with stop:

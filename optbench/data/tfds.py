@@ -153,7 +153,7 @@ def prepare(name: str, source: Path | None = None, data_dir: Path | None = None)
         _check_reachable(name, builder, data_dir)
     with _one_at_a_time(folder):
         if not _builder(name, data_dir).is_prepared():  # another process may have prepared it meanwhile
-            _prepare(name, builder, source)
+            _prepare(name, builder, source, data_dir)
     return _kept(_builder(name, data_dir))
 
 
@@ -175,7 +175,7 @@ def check_source(name: str, source: Path | None) -> None:
         raise DataError(f"{source} has no {missing[0]}; expected the original files {', '.join(MNIST_FILES)}")
 
 
-def _prepare(name: str, builder: Any, source: Path | None) -> None:
+def _prepare(name: str, builder: Any, source: Path | None, data_dir: Path | None) -> None:
     import tensorflow_datasets
 
     config = tensorflow_datasets.download.DownloadConfig(manual_dir=None if source is None else str(source.resolve()))
@@ -183,7 +183,7 @@ def _prepare(name: str, builder: Any, source: Path | None) -> None:
         builder.download_and_prepare(download_config=config)
     except Exception as problem:  # tensorflow-datasets raises exceptions of many kinds: network, checksum, disk
         line = (str(problem).splitlines() or [type(problem).__name__])[0]
-        advice = f"type `optbench data prepare {name} --from DIR` with the original files in DIR"
+        advice = _advice(name, data_dir)
         if source is not None:
             advice = f"check that {source} has the original files of {name} and that {builder.data_dir} is writable"
         raise NotPreparedError(f"{name} could not be prepared: {line.rstrip(':')}; {advice}") from problem
@@ -210,21 +210,26 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
+def _advice(name: str, data_dir: Path | None) -> str:
+    """What to type to prepare a data set that is not there."""
+    where = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+    if name in FAMILY:
+        return f"with the original files in DIR, type `optbench data prepare {name} --from DIR{where}`"
+    return f"type `optbench data prepare {name}{where}` with a connection to it"
+
+
 def _check_reachable(name: str, builder: Any, data_dir: Path | None) -> None:
     """Raise DataError at once if the data set's server cannot be reached: its download would retry for minutes."""
     if getproxies():
         return  # the proxy reaches it, or reports that it cannot
-    where = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
-    original = f"with the original files in DIR, type `optbench data prepare {name} --from DIR{where}`"
-    advice = original if name in FAMILY else f"type `optbench data prepare {name}{where}` with a connection to it"
     for url in list(builder.url_infos)[:1]:
         parts = urlsplit(url)
         try:
             socket.create_connection((parts.hostname, parts.port or 443), timeout=10).close()
         except OSError as problem:
             raise NotPreparedError(
-                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); {advice}; "
-                "`optbench sweep quickstart` needs no download"
+                f"{name} is not prepared in {builder.data_dir} and cannot be downloaded ({problem}); "
+                f"{_advice(name, data_dir)}; `optbench sweep quickstart` needs no download"
             ) from problem
 
 

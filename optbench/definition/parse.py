@@ -62,8 +62,8 @@ def check_study_name(name: str, where: str) -> None:
         )
     if {"", ".", ".."} & set(name.split("/")):
         raise DefinitionError(
-            f"{where}: {name[:40]!r} cannot be a study's name; expected something other than . or .. before and after "
-            "each slash, because names stand in addresses"
+            f"{where}: {name[:40]!r} cannot be a study's name, because names are part of URLs; expected no part "
+            "between slashes that is empty, . or .."
         )
 
 

@@ -112,8 +112,8 @@ FORMATS: Mapping[Format, Callable[[Sequence[Choice]], str]] = {
 def text_for_here(choices: Sequence[Choice], form: Format) -> str:
     """The configurations in that format, for this machine.
 
-    Raises StudyError if nothing can be written, and if a script would import a function whose file is not here or has
-    changed.
+    Raises StudyError if nothing can be written, and if a script would import a function whose file is not here, has
+    changed, or is not trusted.
     """
     sweep = choices[0].study.sweep
     if form is Format.PYTHON and sweep is not None:

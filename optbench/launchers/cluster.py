@@ -174,7 +174,7 @@ class Watch:
         if time.monotonic() < self.due:
             return False
         self.due = time.monotonic() + LOOK
-        states = [worker.status for worker in self.workers]  # of all: an engine takes back what those held that ended
+        states = [worker.status for worker in self.workers]  # all are asked, which frees the cores of those that ended
         return bool(states) and all(state is Status.ENDED for state in states)
 
     def wait(self) -> None:

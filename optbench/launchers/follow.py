@@ -44,5 +44,5 @@ def _watch(storage: Storage, study: StudyRecord, stop: Stop, screen: Screen, ove
             progress.look()
             if over():
                 progress.look(now=True)
-                return False
+                return find_place(storage, study.study_id) is None  # the last worker may have concluded it just now
             time.sleep(0.1)

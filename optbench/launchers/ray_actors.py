@@ -40,12 +40,12 @@ class WorkerActor:
         self.supervisor = Supervisor(command, environment, self._say, output=self.output, lifetime=options.lifetime)
 
     def work(self) -> int:
-        """The worker's exit code, once it has shut down cleanly. If the machine is lost, Ray calls this elsewhere."""
+        """The worker's exit code once it has shut down. If the machine is lost, Ray calls this elsewhere."""
         return self.supervisor.keep()
 
-    def process(self) -> tuple[str, int]:
-        """Where the worker runs, and the id of its process there (0: not yet)."""
-        return os.uname().nodename, 0 if self.supervisor.process is None else self.supervisor.process.pid
+    def life(self) -> str:
+        """Another word after each start of the actor."""
+        return self.supervisor.series
 
     def stop(self, number: int) -> None:
         self.supervisor.stop(number)
@@ -66,7 +66,8 @@ class RayWorker:
         self.actor: Any = None
         self.result: Any = None
         self.answer: Any = None  # to the last question whether the actor is there
-        self.asked, self.answered, self.stopping = 0.0, False, False
+        self.asked, self.stopping = 0.0, False  # when that was
+        self.life: str | None = None  # its last answer; None: it has never answered
         self.output = ""
 
     def start(self) -> None:
@@ -82,12 +83,15 @@ class RayWorker:
             scheduling_strategy="SPREAD",
         )
         self.actor = kind.remote(self.options, self.url, self.cpus)
-        self.answer, self.asked = self.actor.process.remote(), time.monotonic()
+        self.answer, self.asked = self.actor.life.remote(), time.monotonic()
         self.result = self.actor.work.remote()
 
     @property
     def status(self) -> Status:
-        """WAITING until Ray has room for the actor, and again while a lost one waits for room elsewhere."""
+        """WAITING until Ray has room for the actor, and again while a lost one waits for room elsewhere.
+
+        Frees the cores of an actor that has ended, and kills one that has not heard that it is to stop.
+        """
         import ray
 
         if self.result is None:
@@ -97,7 +101,7 @@ class RayWorker:
             return Status.ENDED
         if self._is_there():
             return Status.RUNNING
-        if self.stopping:  # it would never hear of that
+        if self.stopping:  # an actor without a process, or with a new one, knows nothing of that
             ray.kill(self.actor)
         return Status.WAITING
 
@@ -116,15 +120,19 @@ class RayWorker:
         return self.output
 
     def _is_there(self) -> bool:
-        """Whether the actor has a process: it has answered, and not long ago. Asks it again now and then."""
+        """Whether the actor has answered, and not long ago, and since `stop` in the same life. Asks it now and then."""
         import ray
 
         now = time.monotonic()
         if ray.wait([self.answer], timeout=0)[0]:
-            self.answered = True
+            with tolerated(log, "an actor that was killed does not answer", ray.exceptions.RayError):
+                life = ray.get(self.answer)
+                if self.stopping and life != self.life:
+                    return False
+                self.life = life
             if now - self.asked >= ASK:
-                self.answer, self.asked = self.actor.process.remote(), now
-        return self.answered and now - self.asked < ASK + ANSWER
+                self.answer, self.asked = self.actor.life.remote(), now
+        return self.life is not None and now - self.asked < ASK + ANSWER
 
     def _release(self) -> None:
         """Keeps what an actor that has ended printed, and gives back its cores, which others may wait for."""
@@ -197,7 +205,7 @@ def connect() -> None:
         line = " ".join(str(problem).split())[:200]
         raise EngineError(
             f"--on ray: no Ray cluster answers ({line}); `ray start --head` starts one, RAY_ADDRESS names another",
-            passing=not isinstance(problem, ValueError),
+            passing=isinstance(problem, OSError),
         ) from problem
 
 

@@ -26,7 +26,6 @@ MEMORY = re.compile(r"[1-9]\d{0,8}[MG]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a line break in a value would begin a line of its own
 MARGIN = 15  # seconds between the end of the grace and the moment when the worker is killed
 WARNING = 120  # seconds before the time limit of a Slurm job; Slurm looks about once a minute
-SHORTEST = 30  # seconds that a Slurm job has to have before that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +72,7 @@ class Script:
 def render(script: Script) -> str:
     """The text of the script. Raises DefinitionError for a value that it cannot hold."""
     _check(script)
-    return (
-        _environment()
-        .get_template(TEMPLATES[script.kind])
-        .render(script=script, exits=ExitCode, stopped=STOPPED, shortest=SHORTEST)
-    )
+    return _environment().get_template(TEMPLATES[script.kind]).render(script=script, exits=ExitCode, stopped=STOPPED)
 
 
 def _check(script: Script) -> None:

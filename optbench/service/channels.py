@@ -23,8 +23,9 @@ APPRISE_TYPES = {
     EventKind.CRASHED: "warning",
     EventKind.WORKER_LOST: "warning",
     EventKind.OUTAGE: "failure",
+    EventKind.RECOVERED: "success",
 }
-USUAL = (EventKind.DONE, EventKind.FAILED, EventKind.WORKER_LOST, EventKind.OUTAGE)
+USUAL = (EventKind.DONE, EventKind.FAILED, EventKind.WORKER_LOST, EventKind.OUTAGE, EventKind.RECOVERED)
 
 
 class Channel(Protocol):

@@ -94,20 +94,20 @@ class Outages:
         """
         if problem is None:
             if self.told:
-                self._add("the database answers again")
+                self._add(EventKind.RECOVERED, "the database answers again")
             self.answered, self.told = time.monotonic(), False
         elif not self.told and time.monotonic() - self.answered >= OUTAGE:
             log.warning("%s", problem)
-            self._add("the database does not answer")  # receivers need not know where it is
+            self._add(EventKind.OUTAGE, "the database does not answer")  # receivers need not know where it is
             self.told = True
         return sum(_send_unlogged(receiver) for receiver in self.receivers)
 
-    def _add(self, text: str) -> None:
+    def _add(self, kind: EventKind, text: str) -> None:
         now = datetime.now(UTC)
         event = EventRecord(
             id=-int(now.timestamp()),
             at=now.replace(tzinfo=None),
-            kind=EventKind.OUTAGE,
+            kind=kind,
             study=None,
             worker=None,
             text=text,
@@ -131,12 +131,16 @@ def open_patiently(url: str, outages: Outages, stop: Callable[[], object]) -> St
 
     Raises StorageError for a problem that does not pass.
     """
+    said = False
     while not stop():
         try:
             return open_storage(url)
         except StorageError as problem:
             if not problem.passing:
                 raise
+            if not said:
+                log.warning("%s; waiting for it", problem)
+                said = True
             outages.look(problem)
         wait(stop, PAUSE)
     return None

@@ -34,7 +34,8 @@ class EventKind(enum.StrEnum):
     WORKER_ENDED = "worker ended"
     WORKER_LOST = "worker lost"
     DRAINING = "draining"
-    OUTAGE = "database outage"  # never in the log, which is in the database
+    OUTAGE = "database outage"  # this and the next one are never in the log, which is in the database
+    RECOVERED = "database recovered"
 
 
 @dataclass(frozen=True)

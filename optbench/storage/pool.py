@@ -172,12 +172,15 @@ def last_held(storage: Storage, workers: Collection[str]) -> dict[str, tuple[str
     """The study that each of these workers, which are dead, trained when it died, and when it took that."""
 
     def work(session: Session) -> dict[str, tuple[str, datetime]]:
-        of_them = events.c.worker.in_(workers)
-        lost = of_them, events.c.kind == EventKind.WORKER_LOST.value, events.c.study_name.is_(None)
-        idle = set(session.scalars(select(events.c.worker).where(*lost)))  # idle workers whose rows were removed
-        idle |= set(session.scalars(select(pool.c.worker).where(pool.c.worker.in_(workers), pool.c.study_id.is_(None))))
-        taken = select(events).where(of_them, events.c.kind == EventKind.TAKEN.value).order_by(events.c.id)
-        last = {row.worker: (row.study_name, row.at) for row in session.execute(taken)}
+        kinds = [EventKind.TAKEN.value, EventKind.WORKER_LOST.value]
+        theirs = select(events).where(events.c.worker.in_(workers), events.c.kind.in_(kinds)).order_by(events.c.id)
+        last: dict[str, tuple[str, datetime]] = {}
+        for row in session.execute(theirs):
+            if row.kind == EventKind.TAKEN.value:
+                last[row.worker] = row.study_name, row.at
+            elif row.study_name is None:  # it was idle
+                last.pop(row.worker, None)
+        idle = set(session.scalars(select(pool.c.worker).where(pool.c.worker.in_(workers), pool.c.study_id.is_(None))))
         return {worker: held for worker, held in last.items() if worker not in idle}
 
     return storage.read(work)

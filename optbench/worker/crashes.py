@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import takewhile
 
 from optbench.scheduler.states import Decision
@@ -51,10 +51,19 @@ class Crashes:
         if not self.predecessors or (place.study_id, place.asked) in self.sound:
             return 0
         held = last_held(self.storage, self.predecessors)
-        victims = {one for one, (study, at) in held.items() if study == place.study and at >= place.asked}
+        victims = {one: at for one, (study, at) in held.items() if study == place.study and at >= place.asked}
         if not victims:
             return 0
-        found = trials(self.storage, place.study_id)
-        sound = {process_of(one.worker) for one in found if one.worker is not None and one.state in COUNTED}
+        found = [one for one in trials(self.storage, place.study_id) if one.worker is not None and one.state in COUNTED]
+        last = {process_of(one.worker or ""): _utc(one.ended) for one in found}
+
+        def is_sound(worker: str) -> bool:  # the process may have the id of an older one
+            return last.get(process_of(worker), datetime.min) >= victims[worker]
+
         theirs = (one for one in reversed(self.predecessors) if one in victims)
-        return sum(1 for _ in takewhile(lambda one: process_of(one) not in sound, theirs))
+        return sum(1 for _ in takewhile(lambda one: not is_sound(one), theirs))
+
+
+def _utc(moment: datetime | None) -> datetime:
+    """A local time in UTC, as the database's clock has it."""
+    return datetime.min if moment is None else moment.astimezone(UTC).replace(tzinfo=None)

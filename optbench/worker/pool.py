@@ -199,8 +199,10 @@ def _work(given: argparse.Namespace, stop: Stop) -> None:
             series=os.environ.get(SERIES),
         )
         why = Pooled(worker, options, given.exit_when_idle).run(stop)
-        if stop.signal is not None:
-            why = f"{signal.Signals(stop.signal).name} asked it to"
+        if stop.orphaned:
+            why = "the process that started it has ended"
+        elif stop.signal is not None:
+            why = f"it got {signal.Signals(stop.signal).name}"
         say(f"worker {worker.name} ends: {why}")
     finally:
         storage.close()

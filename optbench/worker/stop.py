@@ -10,7 +10,7 @@ from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 OWNER = "OPTBENCH_OWNER"  # the id of the process that started this worker; the worker stops when it has ended
-SERIES = "OPTBENCH_SERIES"  # how the names of all the workers end that one supervisor starts, one after the other
+SERIES = "OPTBENCH_SERIES"  # the last part of the names of all workers that one supervisor starts in turn
 PREDECESSORS = "OPTBENCH_PREDECESSORS"  # the ids of the processes before this one that were soon killed, in a row
 
 
@@ -51,7 +51,7 @@ class Stop:
     The first signal asks for an orderly end, and the next one ends the process at once. With `drain` the first Ctrl-C
     lets running trials finish, and the second one asks for an orderly end; other signals mean what they always do.
     Signals that are ignored, for example under nohup, stay ignored. Outside the main thread Python allows no handlers,
-    so no signal is noticed. `signal` is the last one.
+    so no signal is noticed. `signal` is the last one; SIGTERM, and `orphaned`, if the owner has ended.
 
     With a `grace`, SIGTERM also lets running trials finish first, for so many seconds.
     """
@@ -64,7 +64,7 @@ class Stop:
         self.grace = grace
         self.last_moment: float | None = None  # when the grace is over, by the monotonic clock
         self.signal: int | None = None
-        self.owner = int(os.environ.get(OWNER, 0))
+        self.owner, self.orphaned = int(os.environ.get(OWNER, 0)), False
         self.signals = signals
 
     def __enter__(self) -> "Stop":
@@ -83,7 +83,7 @@ class Stop:
     def __call__(self) -> StopRequest | None:
         """NOW if an orderly end was asked for or the owner has ended, DRAIN if only running trials are to finish."""
         if self.owner and not self.ending and os.getppid() != self.owner:
-            self.signal, self.ending = signal.SIGTERM, True
+            self.signal, self.ending, self.orphaned = signal.SIGTERM, True, True
         if self.last_moment is not None and time.monotonic() >= self.last_moment:
             self.ending = True
         if self.ending:

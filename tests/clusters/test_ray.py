@@ -9,6 +9,8 @@ import sys
 import psutil
 import pytest
 
+from optbench.launchers import Status
+from optbench.launchers.pool_options import PoolOptions
 from optbench.launchers.ray_actors import RayWorker, connect, disconnect
 from optbench.scheduler.states import State
 from optbench.storage import find_study
@@ -98,23 +100,23 @@ def test_workers_of_a_lost_node_for_which_there_is_no_room_elsewhere_hold_nothin
     until(lambda: len(pool_workers(storage)) == 4 and finished(storage), 60)
     cluster.kill_node("second")
     output, _ = process.communicate(timeout=200)
-    assert actors() == []
     cluster.start_node("second")
+    until(lambda: actors() == [], 30)
     assert process.returncode == 0, output
     (study,) = json.loads(output[output.index("[\n") :])
     assert study["total"] == 200
     assert_over(storage, 200)
 
 
-def test_ctrl_c_does_not_wait_for_the_workers_of_a_lost_node(sweep, storage, cluster):
+def test_ctrl_c_does_not_wait_for_the_workers_of_a_lost_node_without_room_elsewhere(sweep, storage, cluster):
     process = sweep(4000, "--workers=4")
     until(lambda: len(pool_workers(storage)) == 4 and finished(storage), 60)
     cluster.kill_node("second")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=90)
     cluster.start_node("second")
+    until(lambda: actors() == [], 30)
     assert process.returncode == 130, output
-    assert actors() == []
 
 
 def test_ctrl_c_ends_the_workers_in_order_and_the_same_command_carries_on(sweep, storage):
@@ -169,3 +171,13 @@ class TestRayWorker(LauncherContract):
 
     def make(self, url, options):
         return RayWorker(options, url)
+
+    def test_an_actor_that_was_started_again_after_it_was_to_stop_ends(self):
+        storage = self.opened()
+        worker = self.make(storage.url.render_as_string(hide_password=False), PoolOptions(heartbeat_timeout=5))
+        self.started(storage, worker)
+        worker.stopping = True  # the first life heard of it, and dies before it has ended
+        actors()[0].kill()
+        until(lambda: worker.status is Status.ENDED, self.seconds)
+        until(lambda: actors() == [], 30)
+        storage.close()

@@ -85,6 +85,7 @@ def act(call: Call) -> Response:
         why = str(problem)
     except StorageError as problem:
         log_unanswered(problem)
+        call.service.snapshots.forget()
         why = UNDONE
     else:
         return redirect("/")
