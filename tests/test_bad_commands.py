@@ -41,7 +41,7 @@ COMMANDS = [
     (("submit", "tiny.toml", "--tag", "a,b"), "--tag 'a,b'; expected up to 60 characters without spaces and commas"),
     (("submit", "tiny.toml", "--tag", "t" * 61), "expected up to 60 characters without spaces"),
     (("submit", "tiny.toml", "--note", "n" * 1001), "--note has 1,001 characters; expected up to 1,000"),
-    (("submit", "tiny.toml", "--wait", *NOWHERE), "--wait needs the database, not --server"),
+    (("submit", "tiny.toml", "--wait", *NOWHERE), "--wait needs the database, not a server; expected --storage"),
     (("submit", "tiny.toml", "--server", "ftp://x"), "--server ftp://x; expected a URL"),
     (("submit", "tiny.toml", "--server", "http://"), "--server http://; expected a URL"),
     (("submit", "tiny.toml", "--server", "http://[::1"), "--server http://[::1; expected a URL"),

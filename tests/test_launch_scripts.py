@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def test_the_job_array_is_valid_bash_and_quotes_its_values():
         ("USR1", "", 0, True),
         ("USR1", "signal.signal(signal.SIGTERM, lambda *_: os._exit(0))", 0, False),
         ("USR1", "signal.signal(signal.SIGTERM, lambda *_: os._exit(1))", 0, True),
+        ("USR1 TERM", "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(4), os._exit(143)))", 143, False),
         ("TERM", "", 143, False),
         ("INT", "", 130, False),
         (None, "os._exit(0)", 0, False),
@@ -148,7 +150,7 @@ def test_a_job_whose_time_limit_leaves_no_time_to_train_ends_at_once(tmp_path, s
 def ended(folder, name, end):
     """The script's exit code, whether it was queued again, and what it said: in bash, with a fake worker and scontrol.
 
-    `name` is the signal that the script gets once the worker runs, `end` what the worker does then.
+    `name` has the signals that the script gets once the worker runs, `end` what the worker does then.
     """
     ready, queued = folder / "ready", folder / "scontrol.txt"
     (folder / "worker.py").write_text(FAKE.format(end=end, ready=ready))
@@ -166,7 +168,9 @@ def ended(folder, name, end):
         if name is not None:
             while not ready.exists():
                 assert process.poll() is None
-            process.send_signal(getattr(signal, f"SIG{name}"))
+            for number in name.split():
+                process.send_signal(getattr(signal, f"SIG{number}"))
+                time.sleep(0.5)
         _, said = process.communicate(timeout=30)
     assert not queued.exists() or queued.read_text() == "requeue 7_2\n"
     return process.returncode, queued.exists(), said

@@ -80,7 +80,7 @@ def test_without_the_engine_a_line_says_what_to_type(tmp_path, monkeypatch):
     with pytest.raises(EngineError, match="there is no sbatch on this machine"):
         slurm._ask("sbatch")
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    from optbench.launchers.ray_actors import connect
+    from optbench.launchers.ray_cluster import connect
 
     with pytest.raises(EngineError, match="pip install 'optbench\\[ray\\]'"):
         connect()

@@ -68,7 +68,7 @@ def submit(
     overrides = {key: value for key, value in {"epochs": epochs, "seed": seed}.items() if value is not None}
     if server is not None:
         if wait:
-            raise DefinitionError("--wait needs the database, not --server; leave one of them out")
+            raise DefinitionError("--wait needs the database, not a server; expected --storage with it")
         asked = {
             "study": study, "priority": priority, "max_workers": max_workers, "needs": needs, "label": label,
             "tags": tag, "note": note, "trials": trials,

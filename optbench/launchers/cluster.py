@@ -211,7 +211,7 @@ class Placement:
     def cluster(self, url: str, name: str) -> Cluster:
         """The engine, for workers on the database at `url`; `name` is for the jobs of Slurm."""
         if self.engine is Engine.RAY:
-            from optbench.launchers.ray_actors import RayCluster
+            from optbench.launchers.ray_cluster import RayCluster
 
             return RayCluster(count=self.workers, url=url, cpus=self.cpus, gpus=self.gpus)
         from optbench.launchers.slurm import SlurmCluster

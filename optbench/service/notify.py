@@ -94,10 +94,11 @@ class Outages:
         """
         if problem is None:
             if self.told:
+                log.warning("the database answers again")
                 self._add(EventKind.RECOVERED, "the database answers again")
             self.answered, self.told = time.monotonic(), False
         elif not self.told and time.monotonic() - self.answered >= OUTAGE:
-            log.warning("%s", problem)
+            log.warning("%s; waiting for it", problem)
             self._add(EventKind.OUTAGE, "the database does not answer")  # receivers need not know where it is
             self.told = True
         return sum(_send_unlogged(receiver) for receiver in self.receivers)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 
 from optbench.launchers import Status
 from optbench.launchers.pool_options import PoolOptions
-from optbench.launchers.ray_actors import RayWorker, connect, disconnect
+from optbench.launchers.ray_actors import RayWorker
+from optbench.launchers.ray_cluster import connect, disconnect
 from optbench.scheduler.states import State
 from optbench.storage import find_study
 from optbench.storage.pool import pool_workers
@@ -181,3 +183,9 @@ class TestRayWorker(LauncherContract):
         until(lambda: worker.status is Status.ENDED, self.seconds)
         until(lambda: actors() == [], 30)
         storage.close()
+
+    def test_why_an_actor_failed_is_told(self):
+        worker = self.make(self.new(), None)  # without options it cannot be made
+        worker.start()
+        until(lambda: worker.status is Status.ENDED, self.seconds)
+        assert re.search("^optbench: an actor of Ray failed: .*AttributeError", worker.logs())
