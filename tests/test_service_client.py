@@ -169,7 +169,7 @@ def test_refusals_are_one_line_and_exit_with_2(client, monkeypatch):
     assert "is not in the queue" in client.typed("pause", "adadelta", code=2)
     client.typed("submit", "tiny.toml")
     assert "has another definition: seed is 0 there, 1 here" in client.typed("submit", "tiny.toml", "--seed", 1, code=2)
-    assert "leave one of them out" in client.typed("submit", "tiny.toml", "--wait", code=2)
+    assert "--wait needs the database, not a server" in client.typed("submit", "tiny.toml", "--wait", code=2)
     assert "leave it or --model" in client.typed("export", "adadelta", "--trials", "x.csv", code=2)
     write_toml(client.folder / "own.toml", TINY | {"model": {"build": "m.py:net"}})
     assert "this server takes none" in client.typed("submit", "own.toml", "--study", "own", code=2)
