@@ -40,7 +40,7 @@ class WorkerActor:
         return self.supervisor.keep()
 
     def life(self) -> str:
-        """Another word after each start of the actor."""
+        """A word that is new after each start of the actor, so that a lost one that is back can be told apart."""
         return self.supervisor.series
 
     def stop(self, number: int) -> None:
@@ -62,8 +62,9 @@ class RayWorker:
         self.actor: Any = None
         self.result: Any = None
         self.answer: Any = None  # to the last question whether the actor is there
-        self.asked, self.stopping = 0.0, False  # when that was
+        self.asked = 0.0  # when that was, by the monotonic clock
         self.life: str | None = None  # its last answer; None: it has never answered
+        self.stopping = False  # whether it was told to stop, or is to be killed because it cannot be told
         self.output = ""
 
     def start(self) -> None:
